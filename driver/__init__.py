@@ -1,0 +1,1 @@
+"""The driver: the program on the host that plans jobs, runs their stages and books what they left."""

@@ -1,0 +1,106 @@
+"""What all models share: frozen, closed to unknown keys, and the small types that they use."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+DType = Literal["float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool"]
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and an unknown key is an error (a typo in a manifest must not pass)."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class StageName(StrEnum):
+    """The stages of a job, in their order."""
+
+    EXPORT = "export"
+    COMPILE = "compile"
+    VALIDATE = "validate"
+    INFER = "infer"
+    SCORE = "score"
+
+
+class Tier(StrEnum):
+    """How long a job measures: a look, a comparable figure, a publishable one."""
+
+    SMOKE = "smoke"
+    STANDARD = "standard"
+    OFFICIAL = "official"
+
+
+class RunnerName(StrEnum):
+    """What executes a stage."""
+
+    DOCKER = "docker"
+    PROCESS = "process"
+    SLURM = "slurm"
+
+
+class FailureKind(StrEnum):
+    """Whom a failure is booked on; a broken machine is never booked on the chip."""
+
+    HOST = "host"
+    IMAGE = "image"
+    DATA = "data"
+    EXPORT = "export"
+    COMPILE = "compile"
+    INFER = "infer"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    CONTRACT = "contract"
+    ACCURACY = "accuracy"
+    INTERRUPTED = "interrupted"
+
+
+class Failure(Frozen):
+    """One failure: what happened (with the value), and what to type next."""
+
+    kind: FailureKind
+    stage: StageName | None = None
+    message: str
+    remedy: str
+
+
+class WarningCode(StrEnum):
+    """The closed list of warnings; each is raised in one place and carries its remedy."""
+
+    UNSTABLE = "unstable"
+    NOT_STEADY = "not_steady"
+    TOO_SHORT = "too_short"
+    FEW_SAMPLES = "few_samples"
+    THROTTLED = "throttled"
+    DEVICE_SHARED = "device_shared"
+    FIRST_CALL_SLOW = "first_call_slow"
+    HOST_BOUND = "host_bound"
+    INPUT_BOUND = "input_bound"
+    SMOKE = "smoke"
+    SYNTHETIC = "synthetic"
+    SIMULATED = "simulated"
+    NOT_ISOLATED = "not_isolated"
+    UNPINNED = "unpinned"
+    EXTRA_PRIVILEGES = "extra_privileges"
+    EFFECTIVE_DIFFERS = "effective_differs"
+    MONITOR_FAILED = "monitor_failed"
+    NOT_SIMPLIFIED = "not_simplified"
+    DATA_ODD = "data_odd"
+    RECOMPILED = "recompiled"
+    COMPILER_WARNING = "compiler_warning"
+    CORE_DISAGREES = "core_disagrees"
+
+
+class Warn(Frozen):
+    """A warning of the closed list, with what to do about it."""
+
+    code: WarningCode
+    message: str
+    remedy: str

@@ -1,0 +1,96 @@
+"""job.json: one case × vendor × stack × engine × precision × batch size, with everything resolved."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from driver.models.base import Frozen, Name, RunnerName, StageName, Tier
+from driver.models.manifest import ExportNeeds, TensorSpec
+
+Weights = Literal["published", "synthetic", "trained-here"]
+Data = Literal["real", "synthetic"]
+
+
+class JobKey(Frozen):
+    """What names a job in a result and in a table."""
+
+    id: str = Field(pattern=r"^[0-9a-f]{16}$", description="hash of everything the job is made of")
+    case: Name
+    vendor: Name
+    stack: Name
+    engine: Name
+    chip: str
+    precision: Name
+    batch_size: int = Field(ge=1)
+    tier: Tier
+    runner: RunnerName
+
+
+class Measure(Frozen):
+    """How long and how often the guest measures."""
+
+    min_seconds: float = Field(ge=0, description="shortest core loop, wall seconds")
+    repeats: int = Field(ge=1, description="infer stages, each in a fresh process")
+    limit: int | None = Field(default=None, ge=1, description="items of the dataset that are used")
+    warmup_min_calls: int = 3
+    warmup_max_seconds: float = 30.0
+    steady_tolerance: float = Field(
+        default=0.05, description="two successive windows' medians may differ by this share"
+    )
+    latency_min_calls: int = 0
+    latency_max_seconds: float = 10.0
+    core_batches: int = Field(default=32, ge=1, description="distinct batches kept in host memory")
+    core_memory_bytes: int = Field(default=1 << 30, description="and their size at most")
+
+
+class GuestPaths(Frozen):
+    """Where things lie, relative to the job folder; null where the stage does not get them."""
+
+    case: str = "case"
+    hook: str = "hook"
+    harness: str = "harness"
+    data: str = "data"
+    model: str = "model"
+    weights: str = "weights"
+    labels: str = "labels"
+    golden: str = "golden"
+    infer: str = "infer"
+    validate_: str = Field(default="validate", alias="validate")
+    cache: str = "cache"
+    out: str = "out"
+
+
+class JobFile(Frozen):
+    """job.json (schema ``assay/job/1``): the guest reads this and nothing else about its job."""
+
+    schema_: Literal["assay/job/1"] = Field(default="assay/job/1", alias="schema")
+    job: JobKey
+    stage: StageName
+    repeat: int = Field(default=0, ge=0, description="which of the infer stage's fresh processes")
+    device: str = "0"
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    task: str
+    metric: str
+    metric_also: tuple[str, ...] = ()
+    export: ExportNeeds
+    engine_needs: Literal["onnx", "weights"] = "onnx"
+    validate_engine: Name | None = None
+    validate_precision: Name | None = None
+    arithmetic: str
+    precision_options: dict[str, Any] = {}
+    engine_options: dict[str, Any] = {}
+    chip_options: dict[str, Any] = {}
+    case_options: dict[str, Any] = {}
+    preprocess: dict[str, Any] = {}
+    measure: Measure
+    golden_count: int
+    weights: Weights
+    weights_format: Literal["huggingface", "pth", "npz"] | None = None
+    data: Data
+    input_kind: Literal["file", "tensor"] = "file"
+    seed: int = 0
+    threads: int = Field(ge=1)
+    paths: GuestPaths = GuestPaths()

@@ -1,0 +1,120 @@
+"""result.json: what one job left behind; written once, atomically, never edited."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from driver.models.base import Failure, Frozen, StageName, Warn
+from driver.models.job import Data, JobKey, Weights
+from driver.models.report import Fidelity
+
+
+class Latency(Frozen):
+    """Single calls with one in flight, milliseconds; null where there are too few samples."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    samples: int = 0
+
+
+class Spread(Frozen):
+    """A figure over repeats in fresh processes: values in order, their median is the figure."""
+
+    values: tuple[float, ...]
+    median: float
+    cv: float | None = Field(default=None, description="standard deviation ÷ mean across processes")
+
+
+class Metrics(Frozen):
+    """The figures. One that does not exist is null, printed "/"; never 0."""
+
+    p_infer_core: float | None = None
+    p_infer_whole: float | None = None
+    p_val_core: float | None = None
+    p_val_whole: float | None = None
+    e2e_time_s: float | None = None
+    acc_infer: float | None = None
+    acc_val: float | None = None
+    acc_metric: str
+    acc_kind: Literal["labels", "agreement"] | None = None
+    acc_items: int | None = None
+    acc_also: dict[str, float] = {}
+    mfu: float | None = None
+    mfu_published_convention: float | None = None
+    mem_gib: float | None = None
+    mem_compile_gib: float | None = None
+    mem_total_gib: float | None = None
+    latency_ms: Latency = Latency()
+    fidelity: Fidelity | None = None
+    spread: dict[str, Spread] = {}
+    energy_j: float | None = None
+
+
+class StageRecord(Frozen):
+    """A stage of the job as the driver saw it; ``wall_s`` includes the container's start and end."""
+
+    name: StageName
+    repeat: int = 0
+    status: Literal["ok", "failed", "cached", "not_run"]
+    cached: bool = False
+    wall_s: float = 0.0
+    guest_s: float | None = None
+    log: str | None = None
+    image: str | None = None
+
+
+class TimeShare(Frozen):
+    """One row of the table of where e2e_time went; the rows add up to it."""
+
+    what: str
+    wall_s: float
+
+
+class SampleFile(Frozen):
+    """Raw samples beside the result: an .npy file of int64 nanoseconds."""
+
+    name: str
+    file: str
+    sha256: str
+    count: int
+    unit: Literal["ns"] = "ns"
+
+
+class Gate(Frozen):
+    """The accuracy gate as it was applied."""
+
+    passed: bool | None
+    reference: float | None = None
+    allowed_relative_drop: float
+    drop: float | None = None
+    reason: str
+
+
+class Result(Frozen):
+    """result.json (schema ``assay/result/1``)."""
+
+    schema_: Literal["assay/result/1"] = Field(default="assay/result/1", alias="schema")
+    job: JobKey
+    status: Literal["ok", "accuracy_failed", "failed", "skipped"]
+    failure: Failure | None = None
+    simulated: bool = False
+    weights: Weights
+    data: Data
+    started_utc: str
+    finished_utc: str
+    core_item: str
+    metrics: Metrics
+    gate: Gate | None = None
+    stages: tuple[StageRecord, ...]
+    time_shares: tuple[TimeShare, ...] = ()
+    samples: tuple[SampleFile, ...] = ()
+    monitor: dict[str, Any] | None = None
+    warnings: tuple[Warn, ...] = ()
+    provenance: dict[str, Any]
+    digest: str | None = Field(
+        default=None, description="sha256 of this document without this field, canonical JSON"
+    )
