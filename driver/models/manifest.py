@@ -31,10 +31,13 @@ class ModelSpec(Frozen):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parameters: int = Field(gt=0)
-    macs: int = Field(gt=0, description="multiply-accumulates of one core item, counted from the model")
+    macs: int = Field(
+        gt=0, description="multiply-accumulates of one core item, counted from the model"
+    )
     macs_scope: str = Field(description="what the count includes")
     macs_published: int | None = Field(
-        default=None, description="the constant that the seeds' MFU convention uses, as printed there"
+        default=None,
+        description="the constant that the seeds' MFU convention uses, as printed there",
     )
     macs_published_source: str = ""
 
@@ -197,7 +200,9 @@ class MountSpec(Frozen):
 class DeviceSpec(Frozen):
     """Device access, as data."""
 
-    nodes: tuple[str, ...] = Field(default=(), description="device nodes; {index} is the selected one")
+    nodes: tuple[str, ...] = Field(
+        default=(), description="device nodes; {index} is the selected one"
+    )
     gpus: Literal["none", "nvidia", "cdi"] = "none"
     mounts: tuple[MountSpec, ...] = ()
     groups: tuple[str, ...] = ()
@@ -272,7 +277,8 @@ class StackManifest(Frozen):
     installers: tuple[Installer, ...] = ()
     debian_packages: tuple[str, ...] = ()
     process_runner: bool = Field(
-        default=False, description="the lock file alone is enough: a virtual environment can stand in"
+        default=False,
+        description="the lock file alone is enough: a virtual environment can stand in",
     )
     torch_index: str | None = Field(
         default=None, description="index asked for torch when pip's own settings know none"

@@ -1,0 +1,168 @@
+"""From what the guest measured to figures, pure: one definition for all vendors (docs/figures.md)."""
+
+from __future__ import annotations
+
+from statistics import fmean, median, stdev
+from typing import TYPE_CHECKING
+
+from driver.gate import gate_accuracy, gate_fidelity
+from driver.models.base import StageName
+from driver.models.result import Gate, Latency, Metrics, Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from driver.models.manifest import CaseManifest, ChipSpec
+    from driver.models.report import Accuracy, Measurement, Memory, StageReport
+
+GIB = 1 << 30
+NS_PER_S = 1e9
+OPERATIONS_PER_MAC = 2
+
+P90_SAMPLES = 64
+P99_SAMPLES = 662
+"""Queries needed for a percentile at 99 % confidence: MLPerf LoadGen's early-stopping estimate."""
+
+
+def throughput(measurement: Measurement) -> float:
+    """Return items per second: items ÷ wall time of the loop."""
+    return measurement.items / (measurement.wall_ns / NS_PER_S)
+
+
+def measured(report: StageReport | None, name: str) -> Measurement | None:
+    """Return the stage's loop of that name, or None."""
+    if report is None:
+        return None
+    return next((found for found in report.measurements if found.name == name), None)
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Return a figure over fresh processes; the median is the figure, never the best."""
+    if not values:
+        return None
+    mean = fmean(values)
+    variation = stdev(values) / mean if len(values) > 1 and mean else None
+    return Spread(values=tuple(values), median=median(values), cv=variation)
+
+
+def mfu(
+    macs: int, p_core: float | None, peak: float | None, *, operations_per_mac: int
+) -> float | None:
+    """Return model FLOPs utilisation in percent, or None where a factor of it is not known.
+
+    ``macs`` per core item, ``p_core`` core items/s, ``peak`` dense operations/s of the chip.
+    """
+    if p_core is None or not peak:
+        return None
+    return 100.0 * operations_per_mac * macs * p_core / peak
+
+
+def latency(samples_ns: Sequence[int]) -> Latency:
+    """Return percentiles of single calls in ms; p90 and p99 only with enough samples."""
+    if not samples_ns:
+        return Latency()
+    ordered = sorted(samples_ns)
+
+    def percentile(share: float, needed: int) -> float | None:
+        if len(ordered) < needed:
+            return None
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1e6
+
+    return Latency(
+        p50=median(ordered) / 1e6,
+        p90=percentile(0.90, P90_SAMPLES),
+        p99=percentile(0.99, P99_SAMPLES),
+        max=ordered[-1] / 1e6,
+        samples=len(ordered),
+    )
+
+
+def compute_metrics(
+    reports: Sequence[StageReport],
+    *,
+    case: CaseManifest,
+    chip: ChipSpec,
+    arithmetic: str,
+    precision: str,
+    latency_samples_ns: Sequence[int] = (),
+) -> tuple[Metrics, Gate | None]:
+    """Compute every figure that the stages' reports allow; what they do not allow is None."""
+    infers = [report for report in reports if report.stage is StageName.INFER]
+    validate = _last(reports, StageName.VALIDATE)
+    score = _last(reports, StageName.SCORE)
+    compiled = _last(reports, StageName.COMPILE)
+    spreads = _spreads(infers, validate)
+    core = spreads["p_infer_core"].median if "p_infer_core" in spreads else None
+    infer_accuracy = score.accuracy.get("infer") if score else None
+    validate_accuracy = score.accuracy.get("validate") if score else None
+    memory = _largest([report.memory for report in infers])
+    compile_memory = compiled.memory if compiled else None
+    metrics = Metrics(
+        **{name: found.median for name, found in spreads.items()},
+        acc_infer=_value(infer_accuracy, case.metric.name),
+        acc_val=_value(validate_accuracy, case.metric.name),
+        acc_metric=case.metric.name,
+        acc_kind=infer_accuracy.kind if infer_accuracy else None,
+        acc_items=infer_accuracy.items if infer_accuracy else None,
+        acc_also=_others(infer_accuracy, case.metric.name),
+        mfu=mfu(
+            case.model.macs, core, chip.peaks.get(arithmetic), operations_per_mac=OPERATIONS_PER_MAC
+        ),
+        mfu_published_convention=mfu(
+            case.model.macs_published or case.model.macs,
+            core,
+            chip.published_peaks.get(precision),
+            operations_per_mac=1,
+        ),
+        mem_gib=_gib(memory.peak_bytes if memory else None),
+        mem_compile_gib=_gib(compile_memory.peak_bytes if compile_memory else None),
+        mem_total_gib=_gib(memory.total_bytes if memory else None),
+        latency_ms=latency(latency_samples_ns),
+        fidelity=score.fidelity if score else None,
+        spread=spreads,
+    )
+    return metrics, _gate(case, metrics) if score else None
+
+
+def _gate(case: CaseManifest, metrics: Metrics) -> Gate:
+    if metrics.acc_kind == "agreement":
+        return gate_fidelity(case.gate, metrics.fidelity)
+    return gate_accuracy(case.gate, case.metric, metrics.acc_infer, metrics.acc_val)
+
+
+def _spreads(infers: Sequence[StageReport], validate: StageReport | None) -> dict[str, Spread]:
+    series = {
+        "p_infer_core": [measured(report, "core") for report in infers],
+        "p_infer_whole": [measured(report, "whole") for report in infers],
+        "p_val_core": [measured(validate, "core")],
+        "p_val_whole": [measured(validate, "whole")],
+    }
+    found = {}
+    for name, loops in series.items():
+        figure = spread([throughput(loop) for loop in loops if loop is not None])
+        if figure is not None:
+            found[name] = figure
+    return found
+
+
+def _last(reports: Sequence[StageReport], stage: StageName) -> StageReport | None:
+    return next((report for report in reversed(reports) if report.stage is stage), None)
+
+
+def _value(accuracy: Accuracy | None, metric: str) -> float | None:
+    return accuracy.values.get(metric) if accuracy else None
+
+
+def _others(accuracy: Accuracy | None, metric: str) -> dict[str, float]:
+    if accuracy is None:
+        return {}
+    return {name: value for name, value in accuracy.values.items() if name != metric}
+
+
+def _largest(memories: Sequence[Memory | None]) -> Memory | None:
+    known = [memory for memory in memories if memory is not None and memory.peak_bytes is not None]
+    return max(known, key=lambda memory: memory.peak_bytes or 0, default=None)
+
+
+def _gib(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else size_bytes / GIB
