@@ -1,0 +1,143 @@
+"""Statistics of repeats and of samples: medians, intervals, percentiles that have enough samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from driver.models.result import Latency, Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+RESAMPLES = 4999
+"""Bootstrap resamples; an odd count keeps the percentiles on drawn values."""
+SEED = 20240229
+"""Fixed, so that the same samples give the same interval on every machine."""
+
+MINIMUM_SAMPLES = {50: 11, 90: 64, 99: 662}
+"""Samples that a percentile needs.
+
+LoadGen's early stopping (MLPerf inference rules, "early stopping", one query allowed over the
+limit): the smallest n for which a true rate above the percentile would show at most one such query
+with a probability of 1 % or less, ``P(Binomial(n, 1 - p) <= 1) <= 0.01``. That is 64 for p90 and
+662 for p99 at 99 % confidence.
+"""
+
+
+class Interval(NamedTuple):
+    """A bootstrap 95 % interval, in the unit of its samples."""
+
+    low: float
+    high: float
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median of at least one value; raises ValueError for none."""
+    import numpy as np
+
+    if not len(values):
+        raise ValueError("the median of no values")
+    return float(np.median(np.asarray(values, dtype=np.float64)))
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return repeats of one figure in fresh processes with their median and variation.
+
+    ``cv`` is the sample standard deviation ÷ mean (a ratio), null for fewer than two values.
+    """
+    import numpy as np
+
+    sample = np.asarray(values, dtype=np.float64)
+    middle = median(values)
+    mean = float(sample.mean())
+    cv = float(sample.std(ddof=1)) / abs(mean) if sample.size > 1 and mean else None
+    return Spread(values=tuple(float(value) for value in values), median=middle, cv=cv)
+
+
+def median_interval(values: Sequence[float]) -> Interval | None:
+    """Return the bootstrap 95 % interval of the median, or None for fewer than three values."""
+    import numpy as np
+
+    return _bootstrap((np.asarray(values, dtype=np.float64),), _median_of)
+
+
+def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval | None:
+    """Return the bootstrap 95 % interval of median(above) ÷ median(below).
+
+    The two samples are independent. None when either has fewer than three values.
+    """
+    import numpy as np
+
+    arrays = (np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
+    return _bootstrap(arrays, _median_ratio)
+
+
+def _median_of(sample: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.asarray(np.median(sample, axis=axis))
+
+
+def _median_ratio(
+    above: NDArray[np.float64], below: NDArray[np.float64], axis: int = -1
+) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.asarray(np.median(above, axis=axis) / np.median(below, axis=axis))
+
+
+def _bootstrap(
+    samples: tuple[NDArray[np.float64], ...], statistic: Callable[..., NDArray[np.float64]]
+) -> Interval | None:
+    """Percentile bootstrap: BCa is undefined for the few, often equal values that repeats give."""
+    if any(sample.size < 3 for sample in samples):
+        return None
+    estimate = float(statistic(*samples))
+    if all(bool((sample == sample[0]).all()) for sample in samples):
+        return Interval(estimate, estimate)
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        samples,
+        statistic,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=SEED,
+        vectorized=True,
+    ).confidence_interval
+    # Interpolation may leave the bounds a last digit inside an estimate that they coincide with.
+    return Interval(min(float(found.low), estimate), max(float(found.high), estimate))
+
+
+def percentile(samples: NDArray[np.int64], percent: int) -> float | None:
+    """Return the percentile in the samples' unit, or None where they are too few for it.
+
+    ``samples`` has shape [N]. The value is one that was measured (inverted distribution function),
+    never an interpolation between two.
+    """
+    import numpy as np
+
+    if samples.size < MINIMUM_SAMPLES[percent]:
+        return None
+    return float(np.percentile(samples, percent, method="inverted_cdf"))
+
+
+def latency(samples_ns: NDArray[np.int64]) -> Latency:
+    """Return the latency figures in milliseconds from single calls in nanoseconds, shape [N]."""
+
+    def milliseconds(percent: int) -> float | None:
+        value = percentile(samples_ns, percent)
+        return None if value is None else value / 1e6
+
+    return Latency(
+        p50=milliseconds(50),
+        p90=milliseconds(90),
+        p99=milliseconds(99),
+        max=float(samples_ns.max()) / 1e6 if samples_ns.size else None,
+        samples=int(samples_ns.size),
+    )

@@ -1,0 +1,73 @@
+"""Each warning is given beyond its limit, not before it, and says what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from driver import warnings
+from driver.models.base import Warn, WarningCode
+
+GIVEN = [
+    (warnings.unstable("p_infer_core", [90.0, 100.0, 110.0], 0.1), WarningCode.UNSTABLE),
+    (warnings.not_steady("infer", 40, 30.0), WarningCode.NOT_STEADY),
+    (warnings.too_short("p_infer_core", 9.0, 60.0, False), WarningCode.TOO_SHORT),
+    (warnings.few_samples(100), WarningCode.FEW_SAMPLES),
+    (warnings.first_call_slow(30_000_000_000, 1e9), WarningCode.FIRST_CALL_SLOW),
+    (warnings.host_bound(1000, 700), WarningCode.HOST_BOUND),
+    (warnings.input_bound(70.0, 100.0), WarningCode.INPUT_BOUND),
+    (warnings.throttled([1800, 1800, 1700, 1600, 1500, 1500]), WarningCode.THROTTLED),
+    (warnings.device_shared("during", ["4711"], 2**31), WarningCode.DEVICE_SHARED),
+    (warnings.core_disagrees(0.5), WarningCode.CORE_DISAGREES),
+    (warnings.smoke(10), WarningCode.SMOKE),
+    (warnings.synthetic("synthetic", "real"), WarningCode.SYNTHETIC),
+    (warnings.simulated(True), WarningCode.SIMULATED),
+]
+
+NOT_GIVEN = [
+    warnings.unstable("p_infer_core", [99.0, 100.0], 0.05),
+    warnings.unstable("p_infer_core", [99.0], None),
+    warnings.too_short("p_infer_core", 60.0, 60.0, False),
+    warnings.too_short("p_infer_core", 9.0, 60.0, True),
+    warnings.few_samples(662),
+    warnings.first_call_slow(30_000_000_000, 29e9),
+    warnings.first_call_slow(20_000_000, 1e6),
+    warnings.host_bound(1000, 800),
+    warnings.host_bound(1000, None),
+    warnings.input_bound(80.0, 100.0),
+    warnings.input_bound(None, 100.0),
+    warnings.throttled([1800, 1800, 1800, 1800, 1790, 1780]),
+    warnings.throttled([1800, 900]),
+    warnings.throttled([0.0] * 9),
+    warnings.device_shared("before", []),
+    warnings.core_disagrees(1.0),
+    warnings.core_disagrees(None),
+    warnings.synthetic("published", "real"),
+    warnings.simulated(False),
+]
+
+
+@pytest.mark.parametrize(("warning", "code"), GIVEN)
+def test_a_warning_beyond_its_limit_has_its_code_and_a_remedy(
+    warning: Warn | None, code: WarningCode
+) -> None:
+    assert warning is not None
+    assert warning.code is code
+    assert warning.message
+    assert warning.remedy
+
+
+@pytest.mark.parametrize("warning", NOT_GIVEN)
+def test_no_warning_at_the_limit(warning: Warn | None) -> None:
+    assert warning is None
+
+
+def test_a_warning_shows_the_value_it_is_about() -> None:
+    found = warnings.unstable("p_infer_core", [90.0, 110.0], 0.14)
+    assert found is not None
+    assert "14.0%" in found.message
+    assert "90, 110" in found.message
+
+
+def test_collected_keeps_the_order() -> None:
+    first, second = warnings.smoke(None), warnings.simulated(True)
+    assert warnings.collected([None, first, None, second]) == (first, second)
