@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from driver.errors import DataFault
-from driver.identity import CHUNK_BYTES, key_of
+from driver.content import CHUNK_BYTES, key_of
 from driver.locking import locked
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 from driver.errors import UsageFault, unknown
-from driver.identity import key_of
+from driver.content import key_of
 from driver.models.base import Frozen, RunnerName, StageName, Tier
 from driver.models.job import JobFile, JobKey, Measure
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from driver.errors import DataFault
-from driver.identity import key_of, remembered_sha256
+from driver.content import key_of, remembered_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
