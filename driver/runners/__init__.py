@@ -1,0 +1,1 @@
+"""What executes a stage: docker, process or slurm."""

@@ -1,0 +1,124 @@
+"""Run one command so that nothing of it outlives the driver: `guard.py GRACE_S COMMAND…`.
+
+A program, not a module of the driver: stdlib only, started with `python -I -S`. Its standard input
+is the driver's end of a pipe. When that closes, because the driver asks to stop or because somebody
+killed it with -9, the command gets SIGTERM, GRACE_S later everything gets SIGKILL. Processes that
+the command left behind are killed when it ends. Exit status: the command's, or 128 + its signal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+CANNOT_START = 126
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> int:
+    """Run the command of ``sys.argv`` to its end and return its exit status."""
+    grace_s, command = float(sys.argv[1]), sys.argv[2:]
+    # Orphaned grandchildren come to us instead of init, so that we can find them.
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        # No thread runs yet, so that preexec_fn is safe.
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_die_with_guard,  # noqa: PLW1509
+        )
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        return CANNOT_START
+    ended = _announce_end(child)
+    select.select([sys.stdin.fileno(), ended], [], [])
+    if child.returncode is None:
+        _signal_group(child.pid, signal.SIGTERM)
+        select.select([ended], [], [], grace_s)
+    _kill_descendants()
+    select.select([ended], [], [])
+    return 128 - child.returncode if child.returncode < 0 else child.returncode
+
+
+def _die_with_guard() -> None:
+    # Should somebody kill the guard itself, the command goes with it.
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _announce_end(child: subprocess.Popen[bytes]) -> int:
+    """Return a file descriptor that becomes readable when the child has ended."""
+    ended, ending = os.pipe()
+
+    def wait() -> None:
+        child.wait()
+        os.close(ending)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return ended
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _kill_descendants() -> None:
+    """Kill all descendants, again and again: one may fork while we look."""
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        alive = descendants(os.getpid())
+        if not alive:
+            return
+        for pid in alive:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        _reap_adopted(alive)
+        time.sleep(0.01)
+
+
+def _reap_adopted(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            continue  # somebody else's child, or the command itself, which its thread waits for
+
+
+def descendants(root: int) -> list[int]:
+    """Return the pids of all living processes below ``root``, which is left out."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # ended while we looked
+        state, parent = fields[0], int(fields[1])
+        if state not in "ZX":
+            children.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    todo = [root]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
