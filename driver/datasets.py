@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from driver.errors import DataFault
 from driver.content import CHUNK_BYTES, key_of
+from driver.errors import DataFault
 from driver.locking import locked
 
 if TYPE_CHECKING:

@@ -62,7 +62,6 @@ _TELLING_FLAGS = frozenset(
         "sve",
     }
 )
-)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

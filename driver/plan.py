@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
-from driver.errors import UsageFault, unknown
 from driver.content import key_of
+from driver.errors import UsageFault, unknown
 from driver.models.base import Frozen, RunnerName, StageName, Tier
 from driver.models.job import JobFile, JobKey, Measure
 

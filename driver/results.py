@@ -8,9 +8,9 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from driver.content import file_sha256
 from driver.digests import canonical_digest
 from driver.errors import EnvironmentFault
-from driver.content import file_sha256
 from driver.models.result import Result, SampleFile
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from driver.errors import DataFault
 from driver.content import key_of, remembered_sha256
+from driver.errors import DataFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
