@@ -1,94 +1,75 @@
-"""Which driver process owns a container or a work folder, and whether it still lives."""
+"""What a thing is made of, as a hash: folders of code, files, and the keys of caches and jobs."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import platform
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-PROC = Path("/proc")
+CHUNK_BYTES = 1 << 20
+SHA256_DIGITS = 64
+_NOT_CODE = frozenset({"__pycache__", "README.md", "published.toml", "weights", "data"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class DriverProcess:
-    """A driver, named so that no later process can be taken for it.
+def key_of(parts: Mapping[str, object]) -> str:
+    """Return the sha256 (hex) of a mapping, independent of the order of its keys."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    ``start`` is the process's start in clock ticks since boot (field 22 of /proc/<pid>/stat): a
-    recycled pid has another one. ``host``, ``boot`` and ``namespace`` say where the pid counts.
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def code_digest(folder: Path) -> str:
+    """Return the sha256 of a folder of code: names and bytes of its files, without documents and data."""
+    digest = hashlib.sha256()
+    for path in sorted(_code_files(folder)):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(file_sha256(path).encode())
+    return digest.hexdigest()
+
+
+def _code_files(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.name in _NOT_CODE or entry.name.endswith(".pyc"):
+            continue
+        if entry.is_dir():
+            yield from _code_files(entry)
+        else:
+            yield entry
+
+
+def remembered_sha256(path: Path, memory: Path) -> str:
+    """Return a file's sha256, remembered below ``memory`` while its size and times stay the same.
+
+    Weights of several GB are hashed once, not at every run.
     """
-
-    pid: int
-    start: int
-    host: str
-    boot: str
-    namespace: str
-
-    @classmethod
-    def current(cls) -> Self:
-        """Return this process's identity."""
-        pid = os.getpid()
-        return cls(
-            pid=pid,
-            start=_start_ticks(pid) or 0,
-            host=_host(),
-            boot=_read(PROC / "sys/kernel/random/boot_id"),
-            namespace=_pid_namespace(),
-        )
-
-    def to_dict(self) -> dict[str, str]:
-        """Return it as text values, for container labels and owner files."""
-        return {key: str(value) for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, str]) -> Self:
-        """Read what ``to_dict`` wrote; KeyError or ValueError where it is something else."""
-        text = {field.name: values[field.name] for field in fields(cls)}
-        return cls(
-            pid=int(text["pid"]),
-            start=int(text["start"]),
-            host=text["host"],
-            boot=text["boot"],
-            namespace=text["namespace"],
-        )
-
-    def is_dead(self) -> bool:
-        """Say whether it is certainly gone; what cannot be judged from here counts as alive."""
-        here = DriverProcess.current()
-        if self.host != here.host:
-            return False
-        if self.boot != here.boot:
-            return True
-        if self.namespace != here.namespace:
-            return False
-        return _start_ticks(self.pid) != self.start
-
-
-def _start_ticks(pid: int) -> int | None:
-    try:
-        stat = (PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The command name stands in parentheses and may hold spaces: count fields behind it.
-    state, *rest = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else int(rest[18])
-
-
-def _host() -> str:
-    machine = _read(Path("/etc/machine-id"))
-    return f"{platform.node()}/{machine}"
-
-
-def _pid_namespace() -> str:
-    return str((PROC / "self/ns/pid").readlink())
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        return ""
+    stat = path.stat()
+    key = key_of(
+        {
+            "path": str(path.resolve()),
+            "bytes": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "ctime_ns": stat.st_ctime_ns,
+            "inode": stat.st_ino,
+        }
+    )
+    note = memory / key[:2] / key
+    if note.is_file():
+        remembered = note.read_text(encoding="ascii").strip()
+        if len(remembered) == SHA256_DIGITS:
+            return remembered
+    digest = file_sha256(path)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    partial = note.with_name(f"{note.name}.{os.getpid()}")
+    partial.write_text(digest, encoding="ascii")
+    partial.replace(note)
+    return digest

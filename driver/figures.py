@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING
 
 from driver.gate import gate_accuracy, gate_fidelity
 from driver.models.base import StageName
 from driver.models.result import Gate, Latency, Metrics, Spread
+from driver.statistics import latency, spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from driver.models.manifest import CaseManifest, ChipSpec
     from driver.models.report import Accuracy, Measurement, Memory, StageReport
@@ -18,10 +21,6 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 NS_PER_S = 1e9
 OPERATIONS_PER_MAC = 2
-
-P90_SAMPLES = 64
-P99_SAMPLES = 662
-"""Queries needed for a percentile at 99 % confidence: MLPerf LoadGen's early-stopping estimate."""
 
 
 def throughput(measurement: Measurement) -> float:
@@ -36,15 +35,6 @@ def measured(report: StageReport | None, name: str) -> Measurement | None:
     return next((found for found in report.measurements if found.name == name), None)
 
 
-def spread(values: Sequence[float]) -> Spread | None:
-    """Return a figure over fresh processes; the median is the figure, never the best."""
-    if not values:
-        return None
-    mean = fmean(values)
-    variation = stdev(values) / mean if len(values) > 1 and mean else None
-    return Spread(values=tuple(values), median=median(values), cv=variation)
-
-
 def mfu(
     macs: int, p_core: float | None, peak: float | None, *, operations_per_mac: int
 ) -> float | None:
@@ -57,26 +47,6 @@ def mfu(
     return 100.0 * operations_per_mac * macs * p_core / peak
 
 
-def latency(samples_ns: Sequence[int]) -> Latency:
-    """Return percentiles of single calls in ms; p90 and p99 only with enough samples."""
-    if not samples_ns:
-        return Latency()
-    ordered = sorted(samples_ns)
-
-    def percentile(share: float, needed: int) -> float | None:
-        if len(ordered) < needed:
-            return None
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1e6
-
-    return Latency(
-        p50=median(ordered) / 1e6,
-        p90=percentile(0.90, P90_SAMPLES),
-        p99=percentile(0.99, P99_SAMPLES),
-        max=ordered[-1] / 1e6,
-        samples=len(ordered),
-    )
-
-
 def compute_metrics(
     reports: Sequence[StageReport],
     *,
@@ -84,7 +54,7 @@ def compute_metrics(
     chip: ChipSpec,
     arithmetic: str,
     precision: str,
-    latency_samples_ns: Sequence[int] = (),
+    latency_samples_ns: NDArray[np.int64] | None = None,
 ) -> tuple[Metrics, Gate | None]:
     """Compute every figure that the stages' reports allow; what they do not allow is None."""
     infers = [report for report in reports if report.stage is StageName.INFER]
@@ -117,7 +87,7 @@ def compute_metrics(
         mem_gib=_gib(memory.peak_bytes if memory else None),
         mem_compile_gib=_gib(compile_memory.peak_bytes if compile_memory else None),
         mem_total_gib=_gib(memory.total_bytes if memory else None),
-        latency_ms=latency(latency_samples_ns),
+        latency_ms=Latency() if latency_samples_ns is None else latency(latency_samples_ns),
         fidelity=score.fidelity if score else None,
         spread=spreads,
     )
@@ -139,9 +109,9 @@ def _spreads(infers: Sequence[StageReport], validate: StageReport | None) -> dic
     }
     found = {}
     for name, loops in series.items():
-        figure = spread([throughput(loop) for loop in loops if loop is not None])
-        if figure is not None:
-            found[name] = figure
+        values = [throughput(loop) for loop in loops if loop is not None]
+        if values:
+            found[name] = spread(values)
     return found
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from driver.models.job import JobKey
 
 
@@ -94,8 +97,9 @@ def keep_samples(out: Path, folder: Path, stage: str, names: Iterable[str]) -> l
     return kept
 
 
-def read_samples(path: Path) -> list[int]:
-    """Return the raw samples of one file, nanoseconds."""
+def read_samples(path: Path) -> NDArray[np.int64]:
+    """Return the raw samples of one file: shape [N], int64 nanoseconds."""
     import numpy as np
 
-    return [int(value) for value in np.load(path, allow_pickle=False)]
+    samples: NDArray[np.int64] = np.load(path, allow_pickle=False).astype(np.int64, copy=False)
+    return samples
