@@ -1,1 +1,42 @@
-"""What executes a stage: docker, process or slurm."""
+"""What executes a stage: docker, process or slurm. A literal dict, nothing is scanned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from driver.models.base import RunnerName
+from driver.runners.docker import DockerRunner
+from driver.runners.process import ProcessRunner
+from driver.runners.slurm import SlurmRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from driver.runners.base import Runner
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerSettings:
+    """What runners need to know of this host.
+
+    ``home`` is ASSAY_HOME: leftovers are looked for there. ``srun_options`` go to srun as they are.
+    """
+
+    home: Path
+    srun_options: tuple[str, ...] = ()
+
+
+RUNNERS: dict[RunnerName, Callable[[RunnerSettings], Runner]] = {
+    RunnerName.DOCKER: lambda settings: DockerRunner(home=settings.home),
+    RunnerName.PROCESS: lambda _settings: ProcessRunner(),
+    RunnerName.SLURM: lambda settings: SlurmRunner(options=settings.srun_options),
+}
+
+
+def open_runner(name: RunnerName, settings: RunnerSettings) -> Runner:
+    """Return a runner that can work here; EnvironmentFault, with what to type next, when not."""
+    runner = RUNNERS[name](settings)
+    runner.availability()
+    return runner

@@ -1,0 +1,139 @@
+"""A container spec in the words of Docker's Engine API. Pure: no SDK, no engine, no disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from driver.containers import JOB_ROOT
+from driver.runners.base import LOG_LIMIT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from driver.containers import ContainerSpec, Devices, HostMount, Mount
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineTraits:
+    """What differs between engines and changes what must be asked of them."""
+
+    rootless: bool = False
+    remapped: bool = False
+    selinux: bool = False
+
+    @classmethod
+    def of(cls, security_options: Sequence[str]) -> EngineTraits:
+        """Read them from the SecurityOptions of `docker info`."""
+        names = {
+            part.removeprefix("name=")
+            for option in security_options
+            for part in option.split(",")
+            if part.startswith("name=")
+        }
+        return cls(
+            rootless="rootless" in names, remapped="userns" in names, selinux="selinux" in names
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """What of a spec depends on this host's disk: see admission."""
+
+    mounts: tuple[Mount, ...]
+    host_mounts: tuple[HostMount, ...]
+    masks: tuple[str, ...]
+    group_ids: tuple[int, ...]
+
+
+def container_config(
+    spec: ContainerSpec, admitted: Admitted, engine: EngineTraits
+) -> dict[str, Any]:
+    """Return the body of POST /containers/create."""
+    return {
+        "Image": spec.stack.image,
+        # The image's own entry point (NVIDIA's prints a banner) is no part of a stage.
+        "Entrypoint": [spec.argv[0]],
+        "Cmd": list(spec.argv[1:]),
+        "User": guest_user(spec, engine),
+        "WorkingDir": "/tmp",
+        "Env": [f"{name}={value}" for name, value in (_OWN_ENV | dict(spec.env)).items()],
+        "Labels": dict(spec.labels),
+        "Hostname": "assay",
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(spec, admitted, engine),
+    }
+
+
+_OWN_ENV = {"HOME": "/tmp", "TMPDIR": "/tmp"}
+
+
+def guest_user(spec: ContainerSpec, engine: EngineTraits) -> str:
+    """Return uid:gid for the engine. In a rootless one, 0 is the caller and anything else nobody."""
+    return "0:0" if engine.rootless else f"{spec.uid}:{spec.gid}"
+
+
+def _host_config(spec: ContainerSpec, admitted: Admitted, engine: EngineTraits) -> dict[str, Any]:
+    limits = spec.limits
+    return {
+        "NetworkMode": "none",
+        "ReadonlyRootfs": True,
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "CapAdd": list(spec.devices.capabilities),
+        # SELinux would forbid to read a folder of the user's; relabelling a dataset is not ours.
+        "SecurityOpt": ["no-new-privileges", *(["label=disable"] if engine.selinux else [])],
+        "UsernsMode": "host" if engine.remapped else "",
+        "GroupAdd": [str(group) for group in admitted.group_ids],
+        "Memory": limits.memory_bytes,
+        "MemorySwap": limits.memory_bytes,  # the same number: no swap on top
+        "PidsLimit": limits.processes,
+        "ShmSize": limits.shared_memory_bytes,
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "Tmpfs": _tmpfs(spec, admitted),
+        "Mounts": [_bind(mount) for mount in admitted.mounts]
+        + [_host_bind(mount) for mount in admitted.host_mounts],
+        "Devices": [_device(node) for node in spec.devices.nodes],
+        "DeviceRequests": _device_requests(spec.devices),
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": {"max-size": f"{LOG_LIMIT_BYTES}b", "max-file": "1"},
+        },
+    }
+
+
+def _tmpfs(spec: ContainerSpec, admitted: Admitted) -> dict[str, str]:
+    # exec: inductor and vendors' just-in-time compilers load what they built under TMPDIR.
+    tmp = {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={spec.limits.tmp_bytes}"}
+    empty = "ro,noexec,nosuid,nodev,mode=0555,size=4096"
+    return tmp | {f"{JOB_ROOT}/{mask}": empty for mask in admitted.masks}
+
+
+def _bind(mount: Mount) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": str(mount.source),
+        "Target": f"{JOB_ROOT}/{mount.target}",
+        "ReadOnly": mount.read_only,
+    }
+
+
+def _host_bind(mount: HostMount) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": mount.source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+    }
+
+
+def _device(node: str) -> dict[str, str]:
+    return {"PathOnHost": node, "PathInContainer": node, "CgroupPermissions": "rwm"}
+
+
+def _device_requests(devices: Devices) -> list[dict[str, Any]]:
+    if devices.gpus == "none":
+        return []
+    if devices.gpus == "cdi":
+        return [{"Driver": "cdi", "DeviceIDs": list(devices.gpu_ids)}]
+    return [{"DeviceIDs": list(devices.gpu_ids), "Capabilities": [["gpu"]]}]
