@@ -1,0 +1,167 @@
+"""The books of one job: what each stage left, and in the end its result. Nothing here runs anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from driver import warnings as warn
+from driver.errors import EXIT_OF_KIND, EXIT_OK
+from driver.figures import compute_metrics, measured, throughput
+from driver.models.base import FailureKind, StageName, Tier
+from driver.models.result import Result, StageRecord
+from driver.results import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from driver.models.base import Failure, Warn
+    from driver.models.report import StageReport
+    from driver.models.result import Gate, Metrics, SampleFile
+    from driver.plan import PlannedJob
+    from driver.stopwatch import Stopwatch
+
+
+@dataclass(kw_only=True)
+class Books:
+    """What is known of a job so far; an interruption leaves them readable."""
+
+    planned: PlannedJob
+    dataset_count: int
+    started_utc: str = field(default_factory=utc_now)
+    records: list[StageRecord] = field(default_factory=list)
+    reports: list[StageReport] = field(default_factory=list)
+    samples: list[SampleFile] = field(default_factory=list)
+    latency_samples_ns: NDArray[np.int64] | None = None
+    failure: Failure | None = None
+    monitor: dict[str, object] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    extra_warnings: list[Warn] = field(default_factory=list)
+
+    def book(
+        self, record: StageRecord, report: StageReport | None, failure: Failure | None
+    ) -> None:
+        """Take in how a stage ended; the first failure is the job's."""
+        self.records.append(record)
+        if report is not None:
+            self.reports.append(report)
+        self.failure = self.failure or failure
+
+    def missing_stages(self) -> Iterator[StageRecord]:
+        """Yield a record for each stage that was never reached."""
+        seen = {record.name for record in self.records}
+        for stage in self.planned.stages:
+            if stage not in seen:
+                yield StageRecord(name=stage, status="not_run")
+
+
+def make_result(books: Books, stopwatch: Stopwatch) -> Result:
+    """Compute figures, gate and warnings from the books as they stand."""
+    choice = books.planned.choice
+    metrics, gate = compute_metrics(
+        books.reports,
+        case=choice.case.manifest,
+        chip=choice.chip,
+        arithmetic=choice.precision.arithmetic,
+        precision=choice.precision_name,
+        latency_samples_ns=books.latency_samples_ns,
+    )
+    simulated = any(report.simulated for report in books.reports)
+    failure = books.failure
+    template = books.planned.template
+    return Result(
+        job=books.planned.key,
+        status=_status(failure, gate),
+        failure=failure,
+        simulated=simulated,
+        weights=template.weights,
+        data=template.data,
+        started_utc=books.started_utc,
+        finished_utc=utc_now(),
+        core_item=choice.case.manifest.core_item,
+        metrics=metrics.model_copy(update={"e2e_time_s": stopwatch.elapsed_s()}),
+        gate=gate,
+        stages=(*books.records, *books.missing_stages()),
+        time_shares=stopwatch.shares(),
+        samples=tuple(books.samples),
+        monitor=books.monitor,
+        warnings=_warnings(books, metrics, simulated=simulated),
+        provenance=books.provenance,
+    )
+
+
+def exit_code(result: Result) -> int:
+    """Return the process's exit code for a result."""
+    if result.failure is not None:
+        return EXIT_OF_KIND[result.failure.kind]
+    return EXIT_OF_KIND[FailureKind.ACCURACY] if result.status == "accuracy_failed" else EXIT_OK
+
+
+def _status(
+    failure: Failure | None, gate: Gate | None
+) -> Literal["ok", "accuracy_failed", "failed"]:
+    if failure is not None:
+        return "failed"
+    return "accuracy_failed" if gate is not None and gate.passed is False else "ok"
+
+
+def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn, ...]:
+    template = books.planned.template
+    own = warn.collected(
+        (
+            warn.smoke(template.measure.limit) if template.job.tier is Tier.SMOKE else None,
+            warn.synthetic(template.weights, template.data),
+            warn.simulated(simulated),
+            *(
+                warn.unstable(name, found.values, found.cv)
+                for name, found in metrics.spread.items()
+            ),
+            warn.input_bound(_items_whole(books, metrics), metrics.p_infer_core),
+            *(found for report in books.reports for found in _of_stage(books, report)),
+        )
+    )
+    told = (found for report in books.reports for found in report.warnings)
+    return _once((*own, *books.extra_warnings, *told))
+
+
+def _items_whole(books: Books, metrics: Metrics) -> float | None:
+    """Return p_infer_whole where it counts the same item as core (not UNet steps against prompts)."""
+    manifest = books.planned.choice.case.manifest
+    return metrics.p_infer_whole if manifest.core_item == manifest.item else None
+
+
+def _of_stage(books: Books, report: StageReport) -> Iterator[Warn | None]:
+    if report.stage is not StageName.INFER:
+        return
+    measure = books.planned.template.measure
+    core = measured(report, "core")
+    yield warn.core_disagrees(report.core_agreement)
+    if core is None:
+        return
+    if core.warmup is not None:
+        calls_ns = core.wall_ns / max(core.calls, 1)
+        yield warn.first_call_slow(core.warmup.first_call_ns, calls_ns)
+        if not core.warmup.steady:
+            yield warn.not_steady("infer", core.warmup.calls, core.warmup.wall_ns / 1e9)
+    if books.planned.key.tier is not Tier.SMOKE:
+        yield warn.too_short("p_infer_core", core.wall_ns / 1e9, measure.min_seconds, False)
+    if core.compute_ns is not None:
+        device_ns = core.compute_ns + (core.h2d_ns or 0) + (core.d2h_ns or 0)
+        yield warn.host_bound(core.wall_ns, device_ns)
+
+
+def _once(warnings: tuple[Warn, ...]) -> tuple[Warn, ...]:
+    """Return each warning once: repeats of infer say the same thing again."""
+    return tuple({(found.code, found.message): found for found in warnings}.values())
+
+
+def stage_rates(reports: list[StageReport]) -> Mapping[str, float]:
+    """Return items/s of every loop, for the line that a stage ends with."""
+    return {
+        f"{report.stage}.{loop.name}": throughput(loop)
+        for report in reports
+        for loop in report.measurements
+    }

@@ -1,0 +1,204 @@
+"""Before a job's first stage: stacks installed, weights and dataset found, everything named by digest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from driver.containers import Stacks
+from driver.content import code_digest, file_sha256, key_of
+from driver.datasets import index_image_folder, locate_dataset, read_indexed
+from driver.errors import DataFault
+from driver.locking import locked
+from driver.models.base import StageName
+from driver.plan import Material, plan_job
+from driver.stage_run import StageInputs, StageRun, run_stage
+from driver.weights import locate_weights
+from driver.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from driver.catalog import Stack
+    from driver.datasets import DatasetSource, IndexedDataset
+    from driver.plan import Choice, PlannedJob
+    from driver.site import Installation, Site
+    from driver.stopwatch import Stopwatch
+    from driver.weights import WeightsSource
+
+LOCK_FILES = ("requirements.lock", "Dockerfile", "stack.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A planned job and everything on disk that its stages need."""
+
+    planned: PlannedJob
+    stacks: Stacks
+    weights: WeightsSource
+    dataset: IndexedDataset
+    provenance: dict[str, Any]
+
+
+def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
+    """Make everything ready; raises DataFault, ImageFault or EnvironmentFault with what to type next."""
+    site.runner.availability()
+    weights = locate_weights(choice.case, choice.request.weights, site.settings)
+    source = locate_dataset(choice.case, choice.request.data, site.settings.datasets)
+    with stopwatch.timing("environments"):
+        reference = site.installer.install(site.catalog.reference)
+        vendor = site.installer.install(choice.stack)
+    stacks = Stacks(reference=reference.stack, vendor=vendor.stack)
+    with stopwatch.timing("dataset"):
+        dataset = _dataset(site, choice, source, weights, stacks)
+    material = _material(site, choice, source, weights, dataset)
+    return Prepared(
+        planned=plan_job(choice, material, site.host),
+        stacks=stacks,
+        weights=weights,
+        dataset=dataset,
+        provenance=_provenance(material, weights, dataset, reference=reference, vendor=vendor),
+    )
+
+
+def stack_digest(stack: Stack) -> str:
+    """Return the digest of what a stack is built from: lock file, Dockerfile, manifest."""
+    files = {name: stack.folder / name for name in LOCK_FILES}
+    return key_of({name: file_sha256(path) for name, path in files.items() if path.is_file()})
+
+
+def _material(
+    site: Site,
+    choice: Choice,
+    source: DatasetSource,
+    weights: WeightsSource,
+    dataset: IndexedDataset,
+) -> Material:
+    catalog = site.catalog
+    return Material(
+        weights_kind=weights.kind,
+        weights_format=weights.format,
+        weights_digest=weights.digest,
+        data_kind=source.kind,
+        data_digest=dataset.sha256,
+        data_count=dataset.count,
+        code={
+            "case": code_digest(choice.case.folder),
+            "hook": code_digest(choice.vendor.folder),
+            "harness": code_digest(catalog.harness),
+            "reference": code_digest(catalog.reference_hook),
+            "stack": stack_digest(choice.stack),
+            "reference_stack": stack_digest(catalog.reference),
+        },
+    )
+
+
+def _dataset(
+    site: Site, choice: Choice, source: DatasetSource, weights: WeightsSource, stacks: Stacks
+) -> IndexedDataset:
+    if source.folder is None:
+        return _synthetic_dataset(site, choice, weights, stacks)
+    return index_image_folder(
+        source.folder,
+        case=choice.case,
+        cache=site.settings.cache,
+        limit=choice.measure.limit,
+        on_progress=None,
+    )
+
+
+def _synthetic_dataset(
+    site: Site, choice: Choice, weights: WeightsSource, stacks: Stacks
+) -> IndexedDataset:
+    """Have the reference image draw the pictures, once for each count and seed."""
+    spec = choice.case.manifest.data
+    count = choice.measure.limit or spec.synthetic.count
+    key = key_of(
+        {
+            "spec": spec.model_dump(),
+            "count": count,
+            "reference": code_digest(site.catalog.reference_hook),
+            "case": code_digest(choice.case.folder),
+        }
+    )
+    folder = site.settings.cache / "datasets" / f"{spec.dataset}-synthetic-{key[:16]}"
+    with locked(folder.with_suffix(".lock")):
+        if (folder / "data" / "index.json").is_file():
+            return read_indexed(folder, cached=True)
+        site.listener.note(f"making {count} synthetic items for {choice.case.name}")
+        _draw(site, choice, stacks, weights, folder, count)
+    return read_indexed(folder, cached=False)
+
+
+def _draw(
+    site: Site, choice: Choice, stacks: Stacks, weights: WeightsSource, folder: Path, count: int
+) -> None:
+    nothing_yet = Material(
+        weights_kind=weights.kind,
+        weights_format=weights.format,
+        weights_digest=weights.digest,
+        data_kind="synthetic",
+        data_digest="",
+        data_count=count,
+        code=dict.fromkeys(
+            ("case", "hook", "harness", "reference", "stack", "reference_stack"), ""
+        ),
+    )
+    job = plan_job(choice, nothing_yet, site.host).stage_file(StageName.EXPORT)
+    spec = choice.case.manifest.data.synthetic.model_dump()
+    options = {**job.case_options, "synthetic": {**spec, "count": count}}
+    job = job.model_copy(update={"case_options": options})
+    with Workspace(site.settings.home, job.job.id) as workspace:
+        stage = workspace.stage(StageName.EXPORT)
+        run = StageRun(
+            choice=choice,
+            stacks=stacks,
+            job=job,
+            folder=stage,
+            inputs=StageInputs(),
+            count=count,
+            verb="data",
+        )
+        ended = run_stage(site, run)
+        if ended.failure is not None:
+            raise DataFault(
+                f"the synthetic dataset could not be made: {ended.failure.message}",
+                ended.failure.remedy,
+            )
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+        try:
+            partial.mkdir(parents=True)
+            for part in ("data", "labels"):
+                shutil.copytree(stage.out / part, partial / part)
+            partial.replace(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _provenance(
+    material: Material,
+    weights: WeightsSource,
+    dataset: IndexedDataset,
+    *,
+    reference: Installation,
+    vendor: Installation,
+) -> dict[str, Any]:
+    return {
+        "code": dict(material.code),
+        "reference_stack": dict(reference.provenance),
+        "vendor_stack": dict(vendor.provenance),
+        "weights": {
+            "kind": weights.kind,
+            "format": weights.format,
+            "digest": weights.digest,
+            "files": list(weights.files),
+            "hub_id": weights.hub_id,
+        },
+        "dataset": {
+            "kind": material.data_kind,
+            "sha256": dataset.sha256,
+            "count": dataset.count,
+        },
+    }

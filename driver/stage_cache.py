@@ -1,0 +1,46 @@
+"""What one job leaves for the next: exported models, golden outputs, engines; each whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from driver.models.report import StageReport
+from driver.results import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from driver.stage_run import StageEnd
+
+
+def adopt(ended: StageEnd, part: str, target: Path) -> None:
+    """Move ``out/<part>`` of a stage that went well into the cache folder ``target``, with its report."""
+    made = ended.folder.out / part
+    if not made.is_dir() or ended.report is None:
+        return
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        shutil.move(made, partial / part)
+        write_stage_report(partial, ended.report)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_stage_report(folder: Path, report: StageReport) -> None:
+    """Keep a stage's report with what it made, marked as cached; written last, it says "complete"."""
+    cached = report.model_copy(update={"cached": True})
+    write_atomically(folder / "report.json", cached.model_dump_json(by_alias=True))
+
+
+def read_stage_report(folder: Path) -> StageReport | None:
+    """Return the report kept with a cached thing, None when it cannot be read."""
+    try:
+        return StageReport.model_validate_json((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
