@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from driver.plan import Choice
     from driver.preparation import Prepared
     from driver.site import Site
-    from driver.stage_cache import adopt, read_stage_report, write_stage_report
-from driver.stage_run import StageEnd
+    from driver.stage_run import StageEnd
     from driver.workspace import StageFolder
 
 BYTES_PER_PARAMETER = 4
