@@ -169,9 +169,6 @@ class EngineSpec(Frozen):
     validate_engine: Name | None = Field(
         default=None, description="engine of the same stack that is the framework's own inference"
     )
-    validate_precision: Name | None = Field(
-        default=None, description="null: the job's where that engine has it, else its default"
-    )
     clock: Literal["harness", "vendor-tool"] = "harness"
     options: dict[str, Any] = {}
 
