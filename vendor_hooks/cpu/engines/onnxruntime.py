@@ -1,0 +1,68 @@
+"""ONNX Runtime on the host's CPU, fp32."""
+
+from harness.engine import Engine
+from harness.memory import host_memory
+
+
+class OnnxRuntime(Engine):
+    """CPUExecutionProvider with job.threads threads; synchronous, arrays in and out without a copy.
+
+    Graph optimisation runs at load: for the suite's models it takes seconds, and a saved optimised
+    graph would be a second copy of the weights, so compile only proves that the graph loads.
+    """
+
+    def __init__(self, job):
+        super().__init__(job)
+        self._session = None
+        self._names = [spec.name for spec in job.outputs]
+
+    def compile(self):
+        """Load the graph once, so that what ONNX Runtime refuses is a compile failure."""
+        return self.load()
+
+    def load(self):
+        """Open the session; the settings come back from the session itself."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.job.threads
+        options.inter_op_num_threads = 1
+        # Threads that spin between two batches would take the cores from decoding (p_infer_whole).
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = onnxruntime.InferenceSession(
+            str(self.job.onnx_path), options, providers=["CPUExecutionProvider"]
+        )
+        return self._effective()
+
+    def _effective(self):
+        options = self._session.get_session_options()
+        return {
+            "precision": self.job.precision,
+            "arithmetic": "fp32",
+            "provider": self._session.get_providers()[0],
+            "threads": options.intra_op_num_threads,
+            "execution_mode": options.execution_mode.name,
+            "graph_optimization": options.graph_optimization_level.name,
+            "input_dtypes": {node.name: node.type for node in self._session.get_inputs()},
+        }
+
+    def infer(self, inputs):
+        """One batch; the session reads the arrays in place."""
+        return dict(zip(self._names, self._session.run(self._names, inputs)))
+
+    def memory(self):
+        """The host is the device."""
+        return host_memory()
+
+    def versions(self):
+        """ONNX Runtime's."""
+        import onnxruntime
+
+        return {"onnxruntime": onnxruntime.__version__}
+
+    def close(self):
+        """Drop the session and its arena."""
+        self._session = None
+
+
+ENGINE = OnnxRuntime

@@ -1,0 +1,105 @@
+"""Failures by kind: whom they are booked on, what happened, and what to type next."""
+
+import errno
+import re
+
+KINDS = (
+    "host",
+    "image",
+    "data",
+    "export",
+    "compile",
+    "infer",
+    "out_of_memory",
+    "timeout",
+    "contract",
+    "accuracy",
+    "interrupted",
+)
+
+# What the allocators of CUDA, TensorRT, ACL, XRE, ONNX Runtime, torch and glibc say when they are full.
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|outofmemory|bad_alloc|cannot allocate memory|can't allocate memory"
+    r"|not enough memory|failed to allocate|alloc(ation)? failed|EL0004|207001",
+    re.IGNORECASE,
+)
+
+
+class StageFailure(Exception):
+    """An expected failure of a stage: becomes the ``failure`` of the report, never a traceback.
+
+    ``kind`` is one of KINDS; ``message`` says what happened with the value and why; ``remedy`` says
+    what to type or do next.
+    """
+
+    def __init__(self, kind, message, remedy):
+        if kind not in KINDS:
+            raise ValueError("unknown failure kind {!r}".format(kind))
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.remedy = remedy
+
+    def document(self, stage):
+        """The failure as report.json holds it."""
+        return {
+            "kind": self.kind,
+            "stage": stage,
+            "message": self.message,
+            "remedy": self.remedy,
+        }
+
+
+class Interrupted(BaseException):
+    """The stage was told to end (SIGTERM); passes through ``except Exception`` like Ctrl-C does."""
+
+
+def from_exception(error, stage, vendor):
+    """The StageFailure that any exception of this stage amounts to.
+
+    ``stage`` is the stage's name, ``vendor`` the vendor's (for the remedies).
+    """
+    if isinstance(error, StageFailure):
+        return error
+    if isinstance(error, (KeyboardInterrupt, Interrupted)):
+        return StageFailure(
+            "interrupted", "the stage was interrupted", "run the same command again"
+        )
+    text = one_line(error)
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
+        return out_of_memory(text)
+    if isinstance(error, ImportError):
+        return StageFailure(
+            "image",
+            "the image lacks what the {} stage imports: {}".format(stage, text),
+            "build it again: make images VENDOR={0}; then make check VENDOR={0}".format(vendor),
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StageFailure(
+            "host",
+            "no disk space is left: {}".format(text),
+            "free some space (make clean removes the caches), then run again",
+        )
+    return StageFailure(
+        stage if stage in ("export", "compile") else "infer",
+        "the {} stage failed: {}".format(stage, text),
+        "read the stage's log beside the result; make check VENDOR={} tries the hook alone".format(
+            vendor
+        ),
+    )
+
+
+def out_of_memory(text):
+    """The failure for a device or host that ran out of memory; ``text`` is what it said."""
+    return StageFailure(
+        "out_of_memory",
+        "out of memory: {}".format(text),
+        "use a smaller batch (BS=…) or give the stage more memory (run.memory_gib in case.toml)",
+    )
+
+
+def one_line(error, limit=600):
+    """An exception as one line with its type, cut to ``limit`` characters."""
+    text = " ".join(str(error).split())
+    line = "{}: {}".format(type(error).__name__, text) if text else type(error).__name__
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,68 @@
+"""Pictures: an encoded file's bytes to RGB. simplejpeg where the stack has it, Pillow elsewhere."""
+
+import io
+
+JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+class NotAnImage(ValueError):
+    """The bytes are no picture, or one that is cut short; the message says what the decoder said."""
+
+
+def decode_rgb(payload):
+    """JPEG or PNG bytes → PIL image in mode RGB.
+
+    Greyscale, palette and CMYK pictures become RGB. Raises NotAnImage; a truncated file is never
+    filled up with grey.
+    """
+    picture = _decode_jpeg(payload) if payload[:3] == JPEG_MAGIC else None
+    return picture if picture is not None else _decode_any(payload)
+
+
+def decoder():
+    """Name and version of what decodes JPEG here; the result says it."""
+    simplejpeg = _simplejpeg()
+    if simplejpeg is not None:
+        return "simplejpeg {}".format(_version(simplejpeg))
+    import PIL
+
+    return "Pillow {}".format(PIL.__version__)
+
+
+def _decode_jpeg(payload):
+    """The picture, or None where this decoder is absent or will not have it (CMYK, damaged)."""
+    simplejpeg = _simplejpeg()
+    if simplejpeg is None:
+        return None
+    from PIL import Image
+
+    try:
+        # Slow DCT and fancy upsampling: bit-identical to Pillow, so that stacks agree.
+        pixels = simplejpeg.decode_jpeg(
+            payload, colorspace="RGB", fastdct=False, fastupsample=False, strict=True
+        )
+    except ValueError:
+        return None
+    return Image.fromarray(pixels)
+
+
+def _decode_any(payload):
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(payload)) as picture:
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise NotAnImage("{}: {}".format(type(error).__name__, error)) from error
+
+
+def _simplejpeg():
+    try:
+        import simplejpeg
+    except ImportError:
+        return None
+    return simplejpeg
+
+
+def _version(module):
+    return getattr(module, "__version__", "of unknown version")

@@ -1,0 +1,174 @@
+"""job.json as the guest reads it: plain attributes, nothing validated twice (the driver did)."""
+
+import copy
+import json
+import pathlib
+from typing import NamedTuple, Tuple
+
+from harness.errors import StageFailure
+
+SCHEMA = "assay/job/1"
+
+
+class TensorSpec(NamedTuple):
+    """One input or output of the graph; ``shape`` leaves the batch axis out.
+
+    A batch of n items has ``n * rows_per_item`` rows; ``batched`` False means no batch axis at all.
+    """
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: str
+    batched: bool
+    rows_per_item: int
+
+    @classmethod
+    def read(cls, document):
+        """The spec from its JSON object."""
+        return cls(
+            name=document["name"],
+            shape=tuple(document["shape"]),
+            dtype=document.get("dtype", "float32"),
+            batched=document.get("batched", True),
+            rows_per_item=document.get("rows_per_item", 1),
+        )
+
+
+class Measure(NamedTuple):
+    """How long the guest measures; seconds are wall time (driver/models/job.py says more)."""
+
+    min_seconds: float
+    repeats: int
+    limit: int  # 0: no limit
+    warmup_min_calls: int
+    warmup_max_seconds: float
+    steady_tolerance: float
+    latency_min_calls: int
+    latency_max_seconds: float
+    core_batches: int
+    core_memory_bytes: int
+
+    @classmethod
+    def read(cls, document):
+        """The settings from their JSON object."""
+        return cls(
+            min_seconds=document["min_seconds"],
+            repeats=document["repeats"],
+            limit=document.get("limit") or 0,
+            warmup_min_calls=document.get("warmup_min_calls", 3),
+            warmup_max_seconds=document.get("warmup_max_seconds", 30.0),
+            steady_tolerance=document.get("steady_tolerance", 0.05),
+            latency_min_calls=document.get("latency_min_calls", 0),
+            latency_max_seconds=document.get("latency_max_seconds", 10.0),
+            core_batches=document.get("core_batches", 32),
+            core_memory_bytes=document.get("core_memory_bytes", 1 << 30),
+        )
+
+
+class Job:
+    """One stage of one job. ``document`` is the whole job.json; the folders are pathlib.Path."""
+
+    def __init__(self, folder, document, stage):
+        key = document["job"]
+        self.folder = pathlib.Path(folder)
+        self.document = document
+        self.stage = stage
+        self.id = key["id"]
+        self.case = key["case"]
+        self.vendor = key["vendor"]
+        self.stack = key["stack"]
+        self.engine = key["engine"]
+        self.precision = key["precision"]
+        self.chip = key["chip"]
+        self.batch_size = key["batch_size"]
+        self.tier = key["tier"]
+        self.repeat = document.get("repeat", 0)
+        self.device = document.get("device", "0")
+        self.inputs = [TensorSpec.read(spec) for spec in document["inputs"]]
+        self.outputs = [TensorSpec.read(spec) for spec in document["outputs"]]
+        self.arithmetic = document["arithmetic"]
+        self.precision_options = document.get("precision_options", {})
+        self.engine_options = document.get("engine_options", {})
+        self.chip_options = document.get("chip_options", {})
+        self.case_options = document.get("case_options", {})
+        self.preprocess = document.get("preprocess", {})
+        self.measure = Measure.read(document["measure"])
+        self.golden_count = document["golden_count"]
+        self.weights = document["weights"]
+        self.weights_format = document.get("weights_format")
+        self.seed = document.get("seed", 0)
+        self.threads = document["threads"]
+        self._paths = document.get("paths", {})
+
+    @property
+    def data_dir(self):
+        """The dataset: index.json and items.bin."""
+        return self._path("data")
+
+    @property
+    def model_dir(self):
+        """The exported model: model.onnx, model.data, export.json, torch/."""
+        return self._path("model")
+
+    @property
+    def onnx_path(self):
+        """The exported graph."""
+        return self.model_dir / "model.onnx"
+
+    @property
+    def weights_dir(self):
+        """The user's weights; there only where a stage needs them."""
+        return self._path("weights")
+
+    @property
+    def cache_dir(self):
+        """Writable and kept between runs: what compile makes lies here."""
+        return self._path("cache")
+
+    @property
+    def out_dir(self):
+        """Writable: what this stage leaves behind."""
+        return self._path("out")
+
+    def path(self, name):
+        """The folder that job.json calls ``name`` (labels, golden, infer, validate, …)."""
+        return self._path(name)
+
+    def validating(self):
+        """This job as its validate stage runs it: another engine, at the precision it supports."""
+        name = self.document.get("validate_engine")
+        if not name:
+            raise StageFailure(
+                "contract",
+                "engine {!r} has no validate engine, so there is no validate stage".format(
+                    self.engine
+                ),
+                "set validate_engine in vendor_hooks/{}/vendor.toml".format(self.vendor),
+            )
+        job = copy.copy(self)
+        job.engine = name
+        job.precision = self.document.get("validate_precision") or self.precision
+        if (name, job.precision) != (self.engine, self.precision):
+            job.precision_options = {}
+        if name != self.engine:
+            job.engine_options = {}
+        return job
+
+    def _path(self, name):
+        return self.folder / self._paths.get(name, name)
+
+
+def read_job(folder, stage):
+    """The Job in ``folder`` for ``stage``; a StageFailure (contract) when job.json is not one."""
+    path = pathlib.Path(folder) / "job.json"
+    remedy = "the driver writes job.json: call the hook as `hook <stage> <job folder>`"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        job = Job(folder, document, stage)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = "{} cannot be read: {}: {}".format(path, type(error).__name__, error)
+        raise StageFailure("contract", message, remedy) from error
+    if document.get("schema") != SCHEMA:
+        message = "{} has schema {!r}, not {!r}".format(path, document.get("schema"), SCHEMA)
+        raise StageFailure("contract", message, remedy)
+    return job

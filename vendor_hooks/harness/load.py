@@ -1,0 +1,82 @@
+"""The three parts that a stage brings together: the case's task, the vendor's engine, the hook's stages."""
+
+import importlib
+import re
+
+from harness.engine import Engine
+from harness.errors import StageFailure
+from harness.task import Task
+
+
+def load_task(job):
+    """The case's Task: ``make_task(job)`` of case/task.py."""
+    module = _own_module("case.task", "cases/{}/task.py".format(job.case), job)
+    task = module.make_task(job)
+    if not isinstance(task, Task):
+        raise StageFailure(
+            "contract",
+            "make_task of cases/{}/task.py gave a {}, not a harness.task.Task".format(
+                job.case, type(task).__name__
+            ),
+            "derive the task from harness.task.Task",
+        )
+    return task
+
+
+def load_engine(job):
+    """The vendor's Engine for ``job.engine``: the ``ENGINE`` of hook/engines/<engine>.py."""
+    name = module_name(job.engine)
+    where = "vendor_hooks/{}/engines/{}.py".format(job.vendor, name)
+    module = _own_module("hook.engines." + name, where, job)
+    kind = getattr(module, "ENGINE", None)
+    if not isinstance(kind, type) or not issubclass(kind, Engine):
+        raise _bad_engine(where, "has no ENGINE = <class derived from harness.engine.Engine>", job)
+    if kind.infer is Engine.infer and (kind.submit is Engine.submit or kind.wait is Engine.wait):
+        if kind.measure_core is Engine.measure_core:
+            raise _bad_engine(where, "implements neither infer nor submit and wait", job)
+    engine = kind(job)
+    if kind.in_flight != 1 and kind.submit is Engine.submit:
+        raise _bad_engine(where, "asks for in_flight > 1 but only implements infer", job)
+    return engine
+
+
+def load_hook_stage(job, stage):
+    """``run`` of hook/<stage>.py, for stages that a hook does itself (export, score)."""
+    where = "vendor_hooks/{}/{}.py".format(job.vendor, stage)
+    return _own_module("hook." + module_name(stage), where, job).run
+
+
+def module_name(engine):
+    """The Python module of an engine's name: ``torch-tensorrt`` → ``torch_tensorrt``."""
+    return re.sub(r"[^0-9a-z_]", "_", engine)
+
+
+def _own_module(name, where, job):
+    """Import a module of the tree; when it is that file itself that is missing, say so."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing = getattr(error, "name", None) or ""
+        if missing and (name == missing or name.startswith(missing + ".")):
+            raise StageFailure(
+                "contract",
+                "{} is not there, so stage {} cannot run".format(where, job.stage),
+                "write it, or correct the engine's name in vendor.toml; then make check VENDOR={}".format(
+                    job.vendor
+                ),
+            ) from error
+        raise
+    except SyntaxError as error:
+        raise StageFailure(
+            "contract",
+            "{} line {}: {}".format(where, error.lineno, error.msg),
+            "guest code must parse under the stack's Python (3.7 is the oldest)",
+        ) from error
+
+
+def _bad_engine(where, what, job):
+    return StageFailure(
+        "contract",
+        "{} {}".format(where, what),
+        "vendor_hooks/harness/README.md shows the contract; try make check VENDOR={}".format(job.vendor),
+    )
