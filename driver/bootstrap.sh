@@ -1,0 +1,77 @@
+# Sourced by driver/assay and tests/run: finds a Python and makes a virtual environment from a lock.
+# POSIX sh; reads `assay_root`, sets and exports `ASSAY_HOME`, defines `environment NAME LOCK`.
+# shellcheck shell=sh disable=SC2154  # the caller sets assay_root
+
+assay_fault() { # MESSAGE REMEDY; exit code 3 is "the environment", as everywhere in Assay
+    printf 'assay: %s\n  → %s\n' "$1" "$2" >&2
+    exit 3
+}
+
+# The folder of environments, wheels and caches: ASSAY_HOME, else `home` of assay.local.toml, else .assay.
+assay_home() {
+    if [ -z "${ASSAY_HOME:-}" ] && [ -f "$assay_root/assay.local.toml" ]; then
+        ASSAY_HOME=$(sed -n "s/^home[[:space:]]*=[[:space:]]*[\"']\(.*\)[\"'][[:space:]]*\(#.*\)\{0,1\}\$/\1/p" \
+            "$assay_root/assay.local.toml")
+        case $ASSAY_HOME in '' | /*) ;; *) ASSAY_HOME=$assay_root/$ASSAY_HOME ;; esac
+    fi
+    ASSAY_HOME=${ASSAY_HOME:-$assay_root/.assay}
+    case $ASSAY_HOME in /*) ;; *) ASSAY_HOME=$PWD/$ASSAY_HOME ;; esac
+    export ASSAY_HOME
+}
+
+assay_python() { # print the path of a Python ≥ 3.11 that can make environments
+    for candidate in "${ASSAY_PYTHON:-}" python3.11 python3.12 python3.13 python3.14 python3 \
+        "$HOME"/.pyenv/versions/3.1[1-9]*/bin/python3; do
+        [ -n "$candidate" ] || continue
+        "$candidate" -c 'import sys, venv, ensurepip
+sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue
+        command -v "$candidate"
+        return
+    done
+    return 1
+}
+
+# Make the environment in $venv from $lock; runs under the environment's flock, in a subshell.
+assay_build() {
+    python=$(assay_python) || assay_fault \
+        "no Python 3.11 or newer with venv was found (${ASSAY_PYTHON:-python3} is $(python3 --version 2>&1 || true))" \
+        "install one (Debian: apt-get install python3 python3-venv), or name it: ASSAY_PYTHON=/path/to/python3.11"
+    printf 'assay: making the environment of %s (once, about 15 s) …\n' "$1" >&2
+    rm -rf "$venv"
+    mkdir -p "$ASSAY_HOME/venvs"
+    log=$venv.log
+    if ! "$python" -m venv "$venv" >"$log" 2>&1; then
+        tail -n 3 "$log" >&2
+        assay_fault "$python could not make a virtual environment in $venv" \
+            "see $log; Debian: apt-get install python3-venv"
+    fi
+    # pip's own settings (mirror, certificates, proxies) are the host's; the hashes are ours.
+    if ! "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes --no-deps \
+        --only-binary :all: --progress-bar off -r "$lock" >>"$log" 2>&1; then
+        grep -E '^ *(ERROR|WARNING: Retrying|Could not)' "$log" | tail -n 3 >&2
+        rm -rf "$venv"
+        assay_fault "pip could not install ${lock#"$assay_root"/} (see $log)" \
+            "check that pip reaches a package index (pip config list), or give it one: PIP_INDEX_URL, PIP_FIND_LINKS"
+    fi
+    : >"$venv/.complete"
+    rm -f "$log"
+}
+
+environment() { # NAME LOCK: set $venv to a finished environment of this lock, made when missing
+    lock=$2
+    [ -f "$lock" ] || assay_fault "$lock is missing" "git checkout -- '$lock', or: make lock"
+    digest=$(sha256sum <"$lock") || assay_fault "sha256sum is missing" "install coreutils"
+    venv=$ASSAY_HOME/venvs/$1-$(printf %.12s "$digest")
+    # bin/python dangles when the Python that it was made from has been removed.
+    [ -f "$venv/.complete" ] && [ -x "$venv/bin/python" ] && return
+    mkdir -p "$ASSAY_HOME/venvs" 2>/dev/null || assay_fault "$ASSAY_HOME cannot be written" \
+        "set ASSAY_HOME to a folder that you own"
+    command -v flock >/dev/null || assay_fault "flock is missing" "apt-get install util-linux"
+    (
+        flock 9
+        # Another call may have made it while this one waited.
+        [ -f "$venv/.complete" ] && [ -x "$venv/bin/python" ] || assay_build "$1"
+    ) 9>"$venv.lock" || exit $?
+}
+
+assay_home

@@ -1,0 +1,185 @@
+"""Virtual environments of stacks for the process runner, from the same locks as the images."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uv import find_uv_bin
+
+from driver.bytecode import compile_packages
+from driver.child import ChildFailed, run_child
+from driver.content import remembered_sha256
+from driver.errors import ImageFault
+from driver.locking import locked
+from driver.locks import lock_sha256, parse_lock, target_of
+from driver.wheelhouse import Wheelhouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from driver.locks import Target
+
+STAMP = "assay.json"
+"""Written into an environment as the last act; one without it is half made and is made anew."""
+
+LOCK_DIGITS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """A finished environment: its folder, the lock it was made from, and every wheel's sha256."""
+
+    folder: Path
+    python_version: str
+    lock_sha256: str
+    wheels: Mapping[str, str]
+
+    @property
+    def bin_dir(self) -> Path:
+        """Return the folder that goes first on PATH."""
+        return self.folder / "bin"
+
+    @property
+    def python(self) -> Path:
+        """Return the environment's interpreter."""
+        return self.bin_dir / "python3"
+
+    def provenance(self) -> dict[str, object]:
+        """Return what a result says about it: nothing of where it lies on this host."""
+        return {
+            "kind": "environment",
+            "python": self.python_version,
+            "lock_sha256": self.lock_sha256,
+            "wheels": dict(self.wheels),
+        }
+
+
+def prepare_environment(
+    folder: Path,
+    *,
+    python: str,
+    home: Path,
+    torch_index: str,
+    on_progress: Callable[[str], None],
+) -> Environment:
+    """Return the environment of the stack in ``folder`` (its Python is ``python``), made when missing.
+
+    Raises ImageFault when a wheel, the right Python or disk space is missing. Interrupted or killed,
+    it leaves nothing that counts as done.
+    """
+    lock = folder / "requirements.lock"
+    parse_lock(lock)
+    digest = lock_sha256(lock)
+    venv = home / "venvs" / f"{folder.name}-{digest[:LOCK_DIGITS]}"
+    found = read_environment(venv)
+    if found is not None:
+        return found
+    waiting = f"waiting for another run that makes the environment of {folder.name}"
+    with locked(venv.with_name(f"{venv.name}.lock"), on_wait=lambda: on_progress(waiting)):
+        found = read_environment(venv)
+        if found is not None:
+            return found
+        on_progress(f"making the environment of {folder.name} (once)")
+        target = target_of(python)
+        wheels = Wheelhouse(home).fill(
+            parse_lock(lock), target, torch_index=torch_index, on_progress=on_progress
+        )
+        try:
+            _install(venv, lock, target, home, on_progress)
+        except BaseException:
+            shutil.rmtree(venv, ignore_errors=True)
+            raise
+        return _finish(venv, digest, wheels, home)
+
+
+def read_environment(venv: Path) -> Environment | None:
+    """Return the finished environment at ``venv``; None when it is missing, half made or moved."""
+    try:
+        document = json.loads((venv / STAMP).read_text(encoding="utf-8"))
+        found = Environment(**{**document, "folder": Path(document["folder"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # Its scripts and pyvenv.cfg hold absolute paths; its python dangles when its base was removed.
+    return found if found.folder == venv and found.python.exists() else None
+
+
+def find_python(version: str) -> str:
+    """Return what uv shall make an environment from: our own Python where it fits, else a request."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return sys.executable if version == own else version
+
+
+def _install(
+    venv: Path, lock: Path, target: Target, home: Path, on_progress: Callable[[str], None]
+) -> None:
+    shutil.rmtree(venv, ignore_errors=True)
+    _make_venv(venv, target, home)
+    on_progress(f"installing {venv.name}")
+    wheelhouse = str(Wheelhouse(home).folder)
+    command = [
+        find_uv_bin(),
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(venv / "bin" / "python3"),
+    ]
+    command += ["--no-index", "--find-links", wheelhouse, "--require-hashes", "--no-deps"]
+    command += ["--link-mode", "hardlink", "-r", str(lock)]
+    try:
+        run_child(command, env=uv_offline(home))
+        on_progress(f"compiling byte code of {venv.name}")
+        compile_packages(venv)
+    except ChildFailed as error:
+        raise ImageFault(
+            f"{venv.name} could not be installed from the wheelhouse: {error.tail}",
+            f"free disk space if it is full (df -h {home}), or remove {home / 'uv-cache'} and retry",
+        ) from error
+
+
+def _make_venv(venv: Path, target: Target, home: Path) -> None:
+    command = [find_uv_bin(), "venv", "--quiet", "--no-python-downloads"]
+    command += ["--python", find_python(target.python), str(venv)]
+    try:
+        run_child(command, env=uv_offline(home))
+    except ChildFailed as error:
+        raise ImageFault(
+            f"no environment with Python {target.python} could be made for {venv.name}: {error.tail}",
+            f"install Python {target.python} with venv, or use RUNNER=docker",
+        ) from error
+
+
+def uv_offline(home: Path) -> dict[str, str]:
+    """Return uv's environment: no network, no settings of the caller, and a cache in ``home``.
+
+    Of two stacks that share torch only the first unpacks it: uv links out of that cache.
+    """
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("UV_", "PYTHON"))}
+    return env | {"UV_CACHE_DIR": str(home / "uv-cache"), "UV_NO_CONFIG": "1", "UV_OFFLINE": "1"}
+
+
+def _finish(venv: Path, digest: str, wheels: Mapping[str, Path], home: Path) -> Environment:
+    memory = home / "cache" / "sha256"
+    version = run_child([str(venv / "bin" / "python3"), "-IS", "-c", _PRINT_VERSION]).strip()
+    environment = Environment(
+        folder=venv,
+        python_version=version,
+        lock_sha256=digest,
+        wheels={
+            wheel.name: remembered_sha256(wheel, memory)
+            for wheel in sorted(wheels.values(), key=lambda path: path.name)
+        },
+    )
+    part = venv / f"{STAMP}.part"
+    part.write_text(json.dumps(asdict(environment), default=str, indent=1), encoding="utf-8")
+    part.replace(venv / STAMP)
+    return environment
+
+
+_PRINT_VERSION = "import platform; print(platform.python_version())"
