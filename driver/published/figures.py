@@ -1,0 +1,60 @@
+"""Printed figures: what number a cell holds, and what its digits still allow."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_DOWN, Decimal
+
+MISSING = frozenset({"", "/", "-"})
+"""What the documents print for a figure that does not exist."""
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
+
+
+def number(printed: str) -> Decimal | None:
+    """Return the number of a cell such as ``"26.2%"`` or ``"top1:80.724"``; None where there is none."""
+    if printed.strip() in MISSING:
+        return None
+    found = _NUMBER.search(printed)
+    return Decimal(found[0]) if found else None
+
+
+def pair(printed: str) -> tuple[Decimal | None, Decimal | None]:
+    """Return both halves of a cell such as ``"79.0/79.3"`` or ``"-/25.2"``; ``"/"`` is two Nones."""
+    left, _, right = printed.partition("/")
+    return number(left), number(right)
+
+
+def half_digit(printed: str) -> Decimal:
+    """Return half of the last printed digit's weight: how far a rounded figure may be off."""
+    value = number(printed)
+    if value is None:
+        raise ValueError(f"{printed!r} holds no number")
+    return Decimal(5).scaleb(_exponent(value) - 1)
+
+
+def rounds_to(value: Decimal, printed: str) -> bool:
+    """Tell whether ``value`` rounds to the printed digits."""
+    shown = number(printed)
+    return shown is not None and abs(value - shown) <= half_digit(printed)
+
+
+def cuts_to(value: Decimal, printed: str) -> bool:
+    """Tell whether ``value`` without its further digits, unrounded, is the printed figure."""
+    shown = number(printed)
+    if shown is None:
+        return False
+    return value.quantize(Decimal(1).scaleb(_exponent(shown)), rounding=ROUND_DOWN) == shown
+
+
+def scientific(value: Decimal | float) -> str:
+    """Write a count of operations the way the documents do: ``6.16e10``, five digits at most."""
+    mantissa, _, exponent = f"{value:.4e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def _exponent(value: Decimal) -> int:
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError(f"{value} is not a finite number")
+    return exponent

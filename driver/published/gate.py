@@ -1,0 +1,77 @@
+"""Applies a case's accuracy gate to the accuracies that the documents print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver.models.base import Frozen
+from driver.models.result import Gate
+from driver.published.figures import number, pair
+from driver.published.finding import label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from decimal import Decimal
+
+    from driver.models.manifest import GateSpec
+    from driver.published.load import PublishedCase
+
+
+class Verdict(Frozen):
+    """The gate applied to one printed accuracy; ``row`` counts from 0 in the table."""
+
+    table: str
+    row: int
+    where: str
+    printed: str
+    gate: Gate
+
+
+def gate_verdicts(case: PublishedCase) -> list[Verdict]:
+    """Apply the case's gate to every row that prints an inference and a reference accuracy.
+
+    A row that lacks one of the two gets ``passed = None``. An empty list where the case has no gate.
+    """
+    if case.gate is None:
+        return []
+    return [*_flagperf(case, case.gate), *_accuracy_tables(case, case.gate)]
+
+
+def _flagperf(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
+    for table in case.published.flagperf:
+        for index, row in enumerate(table.rows):
+            gate = _apply(spec, *pair(row.acc))
+            yield Verdict(table=table.id, row=index, where=label(row), printed=row.acc, gate=gate)
+
+
+def _accuracy_tables(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
+    for table in case.published.accuracy:
+        reference = table.headers.index(table.reference)
+        for index, cells in enumerate(table.rows):
+            for header in table.inference:
+                shown = cells[table.headers.index(header)]
+                yield Verdict(
+                    table=table.id,
+                    row=index,
+                    where=f"{cells[0]}, {header}",
+                    printed=f"{shown} / {cells[reference]}",
+                    gate=_apply(spec, number(shown), number(cells[reference])),
+                )
+
+
+def _apply(spec: GateSpec, value: Decimal | None, reference: Decimal | None) -> Gate:
+    if value is None or not reference:
+        return Gate(
+            passed=None,
+            reference=None if reference is None else float(reference),
+            allowed_relative_drop=spec.relative_drop,
+            reason="one of the two accuracies is not printed",
+        )
+    drop = float((reference - value) / reference)
+    return Gate(
+        passed=drop <= spec.relative_drop,
+        reference=float(reference),
+        allowed_relative_drop=spec.relative_drop,
+        drop=drop,
+        reason=spec.reason,
+    )
