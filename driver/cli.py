@@ -1,0 +1,96 @@
+"""The command line: `driver/assay <verb> --case … --vendor …`, the same names as make's variables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from driver.console import Console
+
+app = typer.Typer(
+    name="assay",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Measure how fast, and how correctly, an accelerator runs a model.",
+)
+
+Text = str | None
+Case = Annotated[Text, typer.Option(help="case or short name (vit_digits)")]
+Vendor = Annotated[Text, typer.Option(help="vendor (cpu)")]
+Stack = Annotated[Text, typer.Option(help="pinned image of the vendor")]
+Engine = Annotated[Text, typer.Option(help="what executes the model")]
+Precision = Annotated[Text, typer.Option(help="fp32, fp16, bf16, …")]
+Bs = Annotated[Text, typer.Option(help="batch size")]
+Chip = Annotated[Text, typer.Option(help="hardware model, for its peaks")]
+Device = Annotated[Text, typer.Option(help="which device (0)")]
+Runner = Annotated[Text, typer.Option(help="docker, process or slurm")]
+TierName = Annotated[Text, typer.Option(help="smoke, standard or official")]
+Data = Annotated[Text, typer.Option(help="dataset folder, or `synthetic`")]
+Weights = Annotated[Text, typer.Option(help="weights folder or file, or `synthetic`")]
+Limit = Annotated[Text, typer.Option(help="use that many items; makes it a smoke run")]
+Repeat = Annotated[Text, typer.Option(help="fresh processes that measure")]
+Input = Annotated[Text, typer.Option(help="file, or tensor: preprocessed once")]
+Preprocess = Annotated[Text, typer.Option(help="named set of preprocessing constants of the case")]
+Steps = Annotated[Text, typer.Option(help="denoising steps (Stable Diffusion)")]
+Prompts = Annotated[Text, typer.Option(help="number of prompts (Stable Diffusion)")]
+Format = Annotated[str, typer.Option(help="table, or json: one document on standard output")]
+
+
+def console_for(output_format: str) -> Console:
+    """Return the console of a verb; UsageFault for a format that is none."""
+    from driver.errors import unknown
+
+    if output_format not in ("table", "json"):
+        raise unknown("format", output_format, ("table", "json"))
+    return Console(as_json=output_format == "json")
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
+    case: Case = None,
+    vendor: Vendor = None,
+    stack: Stack = None,
+    engine: Engine = None,
+    precision: Precision = None,
+    bs: Bs = None,
+    chip: Chip = None,
+    device: Device = None,
+    runner: Runner = None,
+    tier: TierName = None,
+    data: Data = None,
+    weights: Weights = None,
+    limit: Limit = None,
+    repeat: Repeat = None,
+    input_: Annotated[Text, typer.Option("--input", help="file or tensor")] = None,
+    preprocess: Preprocess = None,
+    steps: Steps = None,
+    prompts: Prompts = None,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Measure one case on one vendor."""
+    given = {name: value for name, value in locals().items() if name != "output_format"}
+    given["input"] = given.pop("input_")
+    from driver.verbs.run import run as verb
+
+    return verb(given, console_for(output_format))
+
+
+@app.command("list")
+def list_(output_format: Annotated[str, typer.Option("--format")] = "table") -> int:
+    """Show cases, vendors, stacks, engines, precisions and chips."""
+    from driver.verbs.listing import list_catalog
+
+    return list_catalog(console_for(output_format))
+
+
+@app.command()
+def schemas(
+    check: Annotated[bool, typer.Option(help="only say whether they are up to date")] = False,
+) -> int:
+    """Write the JSON Schemas of every file of the contract into driver/schemas."""
+    from driver.verbs.schemas import write_schemas
+
+    return write_schemas(Console(), check=check)

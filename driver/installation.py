@@ -1,0 +1,64 @@
+"""Installing stacks: a virtual environment for the process and Slurm runners, an image for Docker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver.containers import InstalledStack
+from driver.models.base import RunnerName
+from driver.site import Installation
+
+if TYPE_CHECKING:
+    from driver.catalog import Stack
+    from driver.events import Listener
+    from driver.settings import Settings
+    from driver.site import Installer
+
+
+class EnvironmentInstaller:
+    """Makes virtual environments from the stacks' lock files."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        self._settings = settings
+        self._listener = listener
+
+    def install(self, stack: Stack) -> Installation:
+        """Return the stack's environment, made when it is missing."""
+        from driver.environments import prepare_environment
+
+        environment = prepare_environment(
+            stack.folder,
+            python=stack.manifest.python,
+            home=self._settings.home,
+            torch_index=self._settings.torch_index,
+            on_progress=self._listener.note,
+        )
+        return Installation(
+            stack=InstalledStack(venv=environment.folder),
+            provenance=environment.provenance(),
+        )
+
+
+class ImageInstaller:
+    """Builds images from the stacks' Dockerfiles and the wheelhouse."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        self._settings = settings
+        self._listener = listener
+
+    def install(self, stack: Stack) -> Installation:
+        """Return the stack's image, built when none of this content is there."""
+        from driver.images import prepare_image
+
+        image = prepare_image(stack, self._settings, on_progress=self._listener.note)
+        return Installation(
+            stack=InstalledStack(image=image.id),
+            provenance=image.provenance(),
+        )
+
+
+def open_installer(runner: RunnerName, settings: Settings, listener: Listener) -> Installer:
+    """Return the installer that a runner's stages need."""
+    if runner is RunnerName.DOCKER:
+        return ImageInstaller(settings, listener)
+    return EnvironmentInstaller(settings, listener)

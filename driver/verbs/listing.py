@@ -1,0 +1,84 @@
+"""`list`: the cases, vendors, stacks, engines, precisions and chips that can be asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver.catalog import load_catalog
+from driver.settings import load_settings
+
+if TYPE_CHECKING:
+    from driver.catalog import Catalog
+    from driver.console import Console
+
+
+def list_catalog(console: Console) -> int:
+    """Show the catalog as two tables, or as one JSON document."""
+    settings = load_settings()
+    catalog = load_catalog(settings.root, settings.vendor_path)
+    if console.as_json:
+        console.document(catalog_document(catalog))
+        return 0
+    console.table(("case", "short names", "model", "task", "batch", "metric"), _case_rows(catalog))
+    console.text("")
+    console.table(
+        ("vendor", "stack", "engines (precisions)", "chips", "runs without Docker"),
+        _vendor_rows(catalog),
+    )
+    return 0
+
+
+def catalog_document(catalog: Catalog) -> dict[str, object]:
+    """Return the catalog as a JSON document."""
+    return {
+        "cases": {
+            name: {
+                "title": case.manifest.title,
+                "aliases": list(case.manifest.aliases),
+                "task": case.manifest.task,
+                "metric": case.manifest.metric.name,
+            }
+            for name, case in catalog.cases.items()
+        },
+        "vendors": {
+            name: {
+                "title": vendor.manifest.title,
+                "stacks": list(vendor.stacks),
+                "engines": {
+                    engine: list(spec.precisions)
+                    for engine, spec in vendor.manifest.engines.items()
+                },
+                "chips": list(vendor.manifest.chips),
+            }
+            for name, vendor in catalog.vendors.items()
+        },
+    }
+
+
+def _case_rows(catalog: Catalog) -> list[tuple[str, ...]]:
+    return [
+        (
+            name,
+            ", ".join(case.manifest.aliases),
+            case.manifest.title,
+            case.manifest.task,
+            str(case.manifest.run.batch_size),
+            case.manifest.metric.name,
+        )
+        for name, case in catalog.cases.items()
+    ]
+
+
+def _vendor_rows(catalog: Catalog) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, vendor in catalog.vendors.items():
+        for stack in vendor.stacks.values():
+            engines = [
+                f"{engine} ({', '.join(spec.precisions)})"
+                for engine, spec in vendor.manifest.engines.items()
+                if stack.name in spec.stacks
+            ]
+            alone = "yes" if stack.manifest.process_runner else "no"
+            chips = ", ".join(vendor.manifest.chips)
+            rows.append((name, stack.name, "; ".join(engines), chips, alone))
+    return rows
