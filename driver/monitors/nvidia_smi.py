@@ -1,0 +1,96 @@
+"""``nvidia-smi --query-gpu=… --format=csv``, with or without header and units.
+
+Columns and their units: https://docs.nvidia.com/deploy/nvidia-smi/ (``--help-query-gpu``).
+"""
+
+from __future__ import annotations
+
+import csv
+
+from driver.monitors.reading import MonitorFormatError, Reading, mebibytes, number, unknown
+
+COLUMNS = (
+    "uuid",
+    "name",
+    "driver_version",
+    "memory.used",
+    "memory.total",
+    "power.draw",
+    "utilization.gpu",
+    "temperature.gpu",
+    "clocks.sm",
+)
+COMMAND = ("nvidia-smi", f"--query-gpu={','.join(COLUMNS)}", "--format=csv,noheader,nounits")
+_SYNONYMS = {"clocks.current.sm": "clocks.sm", "gpu_uuid": "uuid", "gpu_name": "name"}
+
+
+def parse(text: str) -> tuple[Reading, ...]:
+    """Read the rows in the order of ``COLUMNS``, or in that of a header; device is the row's index."""
+    columns: tuple[str, ...] = COLUMNS
+    readings: list[Reading] = []
+    for line_number, line in enumerate(text.splitlines(), 1):
+        cells = [cell.strip() for cell in next(csv.reader([line]), [])]
+        if not any(cells):
+            continue
+        if not readings and _is_header(cells):
+            columns = tuple(_column(cell) for cell in cells)
+        else:
+            readings.append(
+                _row(str(len(readings)), dict(_pair(columns, cells, line_number, line)))
+            )
+    if not readings:
+        raise MonitorFormatError("nvidia-smi printed no device")
+    return tuple(readings)
+
+
+def _is_header(cells: list[str]) -> bool:
+    names = {_column(cell) for cell in cells}
+    return len(names & set(COLUMNS)) > len(cells) // 2
+
+
+def _column(cell: str) -> str:
+    name = cell.split(" [", maxsplit=1)[0].strip()
+    return _SYNONYMS.get(name, name)
+
+
+def _pair(
+    columns: tuple[str, ...], cells: list[str], line_number: int, line: str
+) -> list[tuple[str, str | float | int | None]]:
+    if len(cells) != len(columns):
+        why = f"{len(columns)} columns were asked for, {len(cells)} came"
+        raise unknown("nvidia-smi", line_number, line, why)
+    try:
+        return [(name, _value(name, cell)) for name, cell in zip(columns, cells, strict=True)]
+    except ValueError:
+        raise unknown("nvidia-smi", line_number, line, "a figure is not a number") from None
+
+
+def _value(name: str, cell: str) -> str | float | int | None:
+    if name.startswith("memory."):
+        return mebibytes(cell)
+    if name in {"power.draw", "utilization.gpu", "temperature.gpu", "clocks.sm"}:
+        return number(cell, "W", "%", "MHz")
+    return cell
+
+
+def _row(device: str, cells: dict[str, str | float | int | None]) -> Reading:
+    return Reading(
+        device=str(cells.get("index", device)),
+        name=str(cells.get("name", "")),
+        uuid=str(cells.get("uuid", "")),
+        driver_version=str(cells.get("driver_version", "")),
+        memory_used_bytes=_whole(cells.get("memory.used")),
+        memory_total_bytes=_whole(cells.get("memory.total")),
+        power_w=_real(cells.get("power.draw")),
+        temperature_c=_real(cells.get("temperature.gpu")),
+        utilisation_percent=_real(cells.get("utilization.gpu")),
+        clock_mhz=_real(cells.get("clocks.sm")),
+    )
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _real(value: object) -> float | None:
+    return value if isinstance(value, float) else None

@@ -1,0 +1,183 @@
+"""Asks a monitor at intervals while a job runs, and never disturbs it: whatever fails is recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from driver.models.base import Warn, WarningCode
+from driver.monitors.sources import (
+    COMMANDS,
+    MonitorError,
+    MonitorFormatError,
+    is_stand_in,
+    make_source,
+)
+from driver.monitors.window import Sample, Window, summarise
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from driver.models.manifest import MonitorSpec
+    from driver.monitors.reading import Reading
+    from driver.monitors.sources import Source
+
+# A monitor that fails this often in a row is not asked again: a hung one would pile up.
+GIVE_UP_AFTER = 3
+
+
+@dataclass(frozen=True)
+class MonitorFailure:
+    """The first failure of its kind, and how often it happened."""
+
+    kind: str
+    message: str
+    times: int
+
+
+class Sampler:
+    """A thread that asks the monitor of a vendor.toml every ``interval_s`` for ``device``.
+
+    ``device`` is an index, a uuid, or several with commas; None takes every device there is.
+    Times are ``time.monotonic_ns``, which a container shares with its host.
+    """
+
+    def __init__(
+        self, spec: MonitorSpec, device: str | None = "0", *, source: Source | None = None
+    ) -> None:
+        self._spec = spec
+        self._device = device
+        self._source = source or make_source(spec)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        self._samples: list[Sample] = []
+        self._failures: dict[str, MonitorFailure] = {}
+        self._in_a_row = 0
+
+    def __enter__(self) -> Self:
+        if self._source is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take a last sample where it is due, and stop; at most one time limit later."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(self._spec.timeout_s + 1)
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples so far, in the order of time."""
+        return tuple(self._samples)
+
+    @property
+    def failures(self) -> tuple[MonitorFailure, ...]:
+        """What went wrong, one a kind."""
+        return tuple(self._failures.values())
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the monitor is a test's stand-in."""
+        return is_stand_in(self._spec.command or COMMANDS.get(self._spec.parser, ()))
+
+    def window(self, start_ns: int, end_ns: int) -> Window:
+        """Return the figures of a stretch of ``time.monotonic_ns``."""
+        return summarise(self._samples, start_ns, end_ns, self._spec.interval_s)
+
+    def clocks_mhz(self, start_ns: int, end_ns: int) -> tuple[float, ...]:
+        """Return the device's clock in each sample of a window, in order."""
+        inside = (s for s in self._samples if start_ns <= s.at_ns <= end_ns and s.readings)
+        return tuple(s.readings[0].clock_mhz for s in inside if s.readings[0].clock_mhz is not None)
+
+    def warning(self) -> Warn | None:
+        """Return the result's warning where the monitor failed; the run went on without it."""
+        if not self._failures:
+            return None
+        told = "; ".join(f"{f.message} (×{f.times})" for f in self._failures.values())
+        command = " ".join(self._spec.command or COMMANDS.get(self._spec.parser, ("/proc",)))
+        return Warn(
+            code=WarningCode.MONITOR_FAILED,
+            message=f"the monitor told nothing, or not always: {told}",
+            remedy=f"run `{command}` by hand; mend the driver, or [monitor] in vendor.toml",
+        )
+
+    def report(self, start_ns: int = 0) -> dict[str, Any]:
+        """Return what a result keeps: samples (seconds since ``start_ns``) and failures."""
+        return {
+            "parser": self._spec.parser,
+            "command": list(self._spec.command or COMMANDS.get(self._spec.parser, ())),
+            "interval_s": self._spec.interval_s,
+            "device": self._device,
+            "simulated": self.simulated,
+            "samples": [_row(sample, start_ns) for sample in self._samples],
+            "failures": [vars(failure) for failure in self._failures.values()],
+        }
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while True:
+            last = self._stop.is_set()
+            if not self._ask() or last:
+                return
+            # A slow monitor skips its turns instead of running one after the other.
+            due = max(due + self._spec.interval_s, time.monotonic())
+            self._stop.wait(due - time.monotonic())
+
+    def _ask(self) -> bool:
+        """Take one sample; return whether it is worth asking again."""
+        assert self._source is not None
+        before_ns = time.monotonic_ns()
+        try:
+            readings = self._select(self._source.read())
+        except MonitorError as error:
+            return self._failed(error.kind, str(error)) and not error.lasting
+        except MonitorFormatError as error:
+            return self._failed("format", str(error))
+        except Exception as error:  # a monitor's fault must never end a run
+            return self._failed("fault", f"{type(error).__name__}: {error}")
+        at_ns = (before_ns + time.monotonic_ns()) // 2
+        self._samples.append(Sample(at_ns=at_ns, readings=readings))
+        self._in_a_row = 0
+        return True
+
+    def _select(self, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+        if self._device is None:
+            return readings
+        wanted = set(self._device.split(","))
+        chosen = tuple(r for r in readings if {r.device, r.uuid} & wanted)
+        if len(chosen) != len(wanted):
+            there = ", ".join(reading.device for reading in readings)
+            raise MonitorFormatError(f"device {self._device} is not among those it tells: {there}")
+        return chosen
+
+    def _failed(self, kind: str, message: str) -> bool:
+        known = self._failures.get(kind)
+        times = known.times + 1 if known else 1
+        self._failures[kind] = MonitorFailure(kind, known.message if known else message, times)
+        self._in_a_row += 1
+        return self._in_a_row < GIVE_UP_AFTER
+
+
+def _row(sample: Sample, start_ns: int) -> dict[str, Any]:
+    figures = (
+        "memory_used_bytes",
+        "memory_total_bytes",
+        "power_w",
+        "temperature_c",
+        "utilisation_percent",
+        "clock_mhz",
+        "energy_j",
+    )
+    devices = [
+        {"device": reading.device, "name": reading.name}
+        | {name: getattr(reading, name) for name in figures if getattr(reading, name) is not None}
+        for reading in sample.readings
+    ]
+    return {"t_s": round((sample.at_ns - start_ns) / 1e9, 6), "devices": devices}

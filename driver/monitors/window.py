@@ -1,0 +1,144 @@
+"""The figures of a stretch of time out of samples: peak memory, mean power, energy, and the rest."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from driver.monitors.reading import Reading
+
+# Between samples further apart than this many intervals, and beyond the first and last by more than
+# one, power is not known, and neither is the energy of a window that contains such a gap.
+GAP_INTERVALS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The selected devices at one moment of ``time.monotonic_ns``."""
+
+    at_ns: int
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """What a monitor saw in a window; None where it could not tell. Sums are over the devices."""
+
+    samples: int
+    wall_s: float
+    memory_peak_bytes: int | None
+    memory_total_bytes: int | None
+    power_mean_w: float | None
+    power_max_w: float | None
+    energy_j: float | None
+    temperature_max_c: float | None
+    utilisation_mean_percent: float | None
+    clock_mean_mhz: float | None
+    clock_min_mhz: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+def summarise(samples: Sequence[Sample], start_ns: int, end_ns: int, interval_s: float) -> Window:
+    """Return the figures of ``[start_ns, end_ns]``; ``samples`` are in the order of time."""
+    inside = [sample for sample in samples if start_ns <= sample.at_ns <= end_ns]
+    wall_s = max(0, end_ns - start_ns) / 1e9
+    energy = energy_j(samples, start_ns, end_ns, interval_s)
+    powers = _totals(inside, lambda reading: reading.power_w)
+    clocks = _each(inside, lambda reading: reading.clock_mhz)
+    memories = _totals(inside, lambda reading: reading.memory_used_bytes)
+    totals = _totals(inside, lambda reading: reading.memory_total_bytes)
+    mean = energy / wall_s if energy is not None and wall_s > 0 else _mean(powers)
+    return Window(
+        samples=len(inside),
+        wall_s=wall_s,
+        memory_peak_bytes=round(max(memories)) if memories else None,
+        memory_total_bytes=round(max(totals)) if totals else None,
+        power_mean_w=mean,
+        power_max_w=max(powers, default=None),
+        energy_j=energy,
+        temperature_max_c=max(_each(inside, lambda reading: reading.temperature_c), default=None),
+        utilisation_mean_percent=_mean(_each(inside, lambda r: r.utilisation_percent)),
+        clock_mean_mhz=_mean(clocks),
+        clock_min_mhz=min(clocks, default=None),
+    )
+
+
+def energy_j(
+    samples: Sequence[Sample], start_ns: int, end_ns: int, interval_s: float
+) -> float | None:
+    """Return joules of exactly ``[start_ns, end_ns]``.
+
+    A device's own counter is read off at both ends (linear between samples); else power is
+    integrated by trapezoids, with the ends interpolated, or held for at most one interval beyond
+    the first and last sample. None where the samples do not cover the window.
+    """
+    if end_ns <= start_ns:
+        return None
+    counter = _points(samples, lambda reading: reading.energy_j)
+    if _covers(counter, start_ns, end_ns, interval_s):
+        return _at(counter, end_ns) - _at(counter, start_ns)
+    power = _points(samples, lambda reading: reading.power_w)
+    if not _covers(power, start_ns, end_ns, interval_s):
+        return None
+    inner = [point for point in power if start_ns < point[0] < end_ns]
+    line = [(start_ns, _at(power, start_ns)), *inner, (end_ns, _at(power, end_ns))]
+    areas = ((t1 - t0) * (w0 + w1) / 2 for (t0, w0), (t1, w1) in itertools.pairwise(line))
+    return sum(areas) / 1e9
+
+
+_Point = tuple[int, float]
+
+
+def _points(
+    samples: Sequence[Sample], figure: Callable[[Reading], float | int | None]
+) -> list[_Point]:
+    """Return (time, sum over devices) where every device tells the figure."""
+    rows = ((sample.at_ns, [figure(reading) for reading in sample.readings]) for sample in samples)
+    return [
+        (at_ns, float(sum(v for v in values if v is not None)))
+        for at_ns, values in rows
+        if values and None not in values
+    ]
+
+
+def _covers(points: list[_Point], start_ns: int, end_ns: int, interval_s: float) -> bool:
+    if not points:
+        return False
+    reach_ns = 1e9 * interval_s
+    if points[0][0] > start_ns + reach_ns or points[-1][0] < end_ns - reach_ns:
+        return False
+    times = [at for at, _ in points]
+    steps = [(a, b) for a, b in itertools.pairwise(times) if b > start_ns and a < end_ns]
+    return all(b - a <= GAP_INTERVALS * reach_ns for a, b in steps)
+
+
+def _at(points: list[_Point], at_ns: int) -> float:
+    """Return the value at ``at_ns``: linear between points, held beyond the first and the last."""
+    if at_ns <= points[0][0]:
+        return points[0][1]
+    for (t0, v0), (t1, v1) in itertools.pairwise(points):
+        if at_ns <= t1:
+            return v0 + (v1 - v0) * (at_ns - t0) / (t1 - t0) if t1 > t0 else v1
+    return points[-1][1]
+
+
+def _totals(
+    samples: Sequence[Sample], figure: Callable[[Reading], float | int | None]
+) -> list[float]:
+    return [value for _, value in _points(samples, figure)]
+
+
+def _each(samples: Sequence[Sample], figure: Callable[[Reading], float | None]) -> list[float]:
+    values = (figure(reading) for sample in samples for reading in sample.readings)
+    return [value for value in values if value is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,112 @@
+"""Each monitor's parser on recorded outputs of several versions, and on what none prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from driver.monitors.reading import MIB, MonitorFormatError
+from driver.monitors.sources import COMMANDS, PARSERS
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def read(name: str) -> str:
+    return (RECORDED / name).read_text(encoding="utf-8")
+
+
+# file, parser, device index in the file → (device, name, used MiB, total MiB, W, °C, %, MHz)
+EXPECTED = [
+    ("nvidia-smi-470-nounits.csv", "nvidia-smi", 0,
+     ("0", "Tesla T4", 1127, 15109, 68.31, 71, 97, 1095)),
+    ("nvidia-smi-535-header-units.csv", "nvidia-smi", 1,
+     ("1", "NVIDIA A100-SXM4-40GB", 4, 40960, 52.1, 31, 0, 210)),
+    ("nvidia-smi-570-absent.csv", "nvidia-smi", 0,
+     ("0", "NVIDIA GB10", None, None, 41.2, 45, 12, None)),
+    ("npu-smi-21.0.3.1-310.txt", "npu-smi", 1, ("1", "310", 3377, 8192, 12.8, 51, 87, None)),
+    ("npu-smi-22.0.2-310P3.txt", "npu-smi", 0, ("0", "310P3", 1074, 21534, 15.8, 42, 0, None)),
+    ("npu-smi-23.0.rc3-910B4.txt", "npu-smi", 0, ("0", "910B4", 3127, 32768, 82.6, 47, 0, None)),
+    ("npu-smi-23.0.rc3-910B4.txt", "npu-smi", 1, ("1", "910B4", 3126, 32768, None, 50, 35, None)),
+    ("xpu_smi-m-P800.txt", "xpu_smi", 1, ("1", "P800 OAM", 90440, 98304, 91, 39, 97, 1450)),
+    ("xpu_smi-m-K200-milliwatt.txt", "xpu_smi", 0, ("0", "K200", 5095, 8064, 71.25, 52, 64, 900)),
+    ("xpu_smi-table.txt", "xpu_smi", 0, ("0", "R200", 6411, 32768, 112, 61, 88, 1300)),
+    ("mx-smi-2.1.6.txt", "mx-smi", 1, ("1", "MXC500", 60982, 65536, 311, 64, 98, None)),
+    ("mx-smi-2.2.4.txt", "mx-smi", 0, ("0", "MetaX C500", 858, 65536, 48, 45, 0, None)),
+]  # fmt: skip
+COUNTS = {
+    "nvidia-smi-535-header-units.csv": 2,
+    "npu-smi-21.0.3.1-310.txt": 2,
+    "npu-smi-23.0.rc3-910B4.txt": 2,
+    "xpu_smi-m-P800.txt": 2,
+    "mx-smi-2.1.6.txt": 2,
+}
+
+
+@pytest.mark.parametrize(("file", "parser", "index", "expected"), EXPECTED)
+def test_recorded_output_is_read(
+    file: str, parser: str, index: int, expected: tuple[object, ...]
+) -> None:
+    readings = PARSERS[parser](read(file))
+    assert len(readings) == COUNTS.get(file, 1)
+    r = readings[index]
+    used = None if r.memory_used_bytes is None else r.memory_used_bytes / MIB
+    total = None if r.memory_total_bytes is None else r.memory_total_bytes / MIB
+    figures = (r.power_w, r.temperature_c, r.utilisation_percent, r.clock_mhz)
+    assert (r.device, r.name, used, total, *figures) == expected
+
+
+def test_every_recorded_file_has_a_test() -> None:
+    assert {file for file, *_ in EXPECTED} == {path.name for path in RECORDED.iterdir()}
+
+
+def test_every_parser_has_its_documented_command() -> None:
+    assert set(COMMANDS) == set(PARSERS)
+
+
+@pytest.mark.parametrize(
+    ("file", "parser", "version"),
+    [
+        ("nvidia-smi-470-nounits.csv", "nvidia-smi", "470.82.01"),
+        ("npu-smi-22.0.2-310P3.txt", "npu-smi", "22.0.2"),
+        ("mx-smi-2.2.4.txt", "mx-smi", "2.14.8"),
+    ],
+)
+def test_driver_version_is_read(file: str, parser: str, version: str) -> None:
+    assert PARSERS[parser](read(file))[0].driver_version == version
+
+
+@pytest.mark.parametrize(
+    ("file", "parser", "old", "new", "told"),
+    [
+        ("nvidia-smi-470-nounits.csv", "nvidia-smi", ", 1095", "", "line 1: 9 columns .* 8 came"),
+        ("nvidia-smi-470-nounits.csv", "nvidia-smi", "68.31", "much", "line 1: a figure is not"),
+        ("nvidia-smi-470-nounits.csv", "nvidia-smi", "68.31", "-1", "line 1: a figure is not"),
+        ("nvidia-smi-470-nounits.csv", "nvidia-smi", "68.31", "nan", "line 1: a figure is not"),
+        ("npu-smi-22.0.2-310P3.txt", "npu-smi", "Power(W)", "Power[W]", r"line 4: .* Power\(W\)"),
+        ("npu-smi-22.0.2-310P3.txt", "npu-smi", "15.8", "warm", "line 7: 'warm' is not a number"),
+        ("npu-smi-22.0.2-310P3.txt", "npu-smi", "1074 / 21534", "1074 used", "line 8: no chip"),
+        ("npu-smi-22.0.2-310P3.txt", "npu-smi", "| 0       0 ", "+ 0       0 ", "two lines a chip"),
+        ("xpu_smi-m-P800.txt", "xpu_smi", "00000000:05:00.0", "GPU-1", "line 2: not a row"),
+        ("xpu_smi-m-P800.txt", "xpu_smi", " 98304 0 ", " all 0 ", "line 1: a figure is not"),
+        ("xpu_smi-table.txt", "xpu_smi", "UseRate", "Usage", "line 4: the header has no UseRate"),
+        ("xpu_smi-table.txt", "xpu_smi", "6411 / 32768", "6411", "line 6: a figure is not"),
+        ("mx-smi-2.2.4.txt", "mx-smi", "48W / 350W", "48 / 350", "line 15: no version's table"),
+        ("mx-smi-2.2.4.txt", "mx-smi", "858/65536 MiB", "1%", "line 15: no version's table"),
+        ("mx-smi-2.2.4.txt", "mx-smi", "| 45C", "+ 45C", "two lines a device"),
+    ],
+)
+def test_line_that_no_version_prints_is_named(
+    file: str, parser: str, old: str, new: str, told: str
+) -> None:
+    text = read(file)
+    assert old in text
+    with pytest.raises(MonitorFormatError, match=told):
+        PARSERS[parser](text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("parser", sorted(PARSERS))
+@pytest.mark.parametrize("text", ["", "\n", "Failed to initialize: driver not loaded\n"])
+def test_no_table_at_all_is_refused(parser: str, text: str) -> None:
+    with pytest.raises(MonitorFormatError):
+        PARSERS[parser](text)

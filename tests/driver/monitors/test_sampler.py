@@ -1,0 +1,203 @@
+"""The sampler: samples while a job runs, and a monitor that fails never ends the run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from driver.models.base import WarningCode
+from driver.models.manifest import MonitorSpec
+from driver.monitors.reading import MIB, Reading
+from driver.monitors.sampler import GIVE_UP_AFTER, Sampler
+
+ROW = "GPU-1, Tesla T4, 470.82.01, 1127, 15109, 68.31, 97, 71, 1095"
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Callable[[str], MonitorSpec]:
+    """Make a monitor of a few lines of Python."""
+
+    def make(body: str) -> MonitorSpec:
+        path = tmp_path / "nvidia-smi"
+        path.write_text(f"#!{sys.executable}\nimport os, sys, time\n{body}\n")
+        path.chmod(0o755)
+        return MonitorSpec(
+            parser="nvidia-smi", command=(str(path),), interval_s=0.02, timeout_s=5.0
+        )
+
+    return make
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_samples_are_taken_and_summarised(tool: Callable[[str], MonitorSpec]) -> None:
+    start = time.monotonic_ns()
+    with Sampler(tool(f"print({ROW!r})")) as sampler:
+        wait_until(lambda: len(sampler.samples) >= 3)
+    window = sampler.window(start, time.monotonic_ns())
+    assert window.memory_peak_bytes == 1127 * MIB
+    assert window.power_max_w == 68.31
+    assert sampler.failures == ()
+    assert sampler.warning() is None
+    assert sampler.clocks_mhz(start, time.monotonic_ns())[:2] == (1095.0, 1095.0)
+    times = [sample.at_ns for sample in sampler.samples]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "told"),
+    [
+        ("print('all is well')", "format", "line 1: 9 columns were asked for"),
+        ("sys.exit('NVML: driver/library version mismatch')", "exit", "exited with 1: 'NVML"),
+        ("os.kill(os.getpid(), 9)", "exit", "exited with -9"),
+        ("pass", "format", "printed no device"),
+    ],
+)
+def test_failure_is_recorded_and_given_up(
+    tool: Callable[[str], MonitorSpec], body: str, kind: str, told: str
+) -> None:
+    with Sampler(tool(body)) as sampler:
+        wait_until(lambda: any(f.times >= GIVE_UP_AFTER for f in sampler.failures))
+    (failure,) = sampler.failures
+    assert (failure.kind, failure.times) == (kind, GIVE_UP_AFTER)
+    assert told in failure.message
+    warning = sampler.warning()
+    assert warning is not None
+    assert warning.code is WarningCode.MONITOR_FAILED
+    assert sampler.samples == ()
+
+
+def test_monitor_that_is_not_there_is_asked_once(tmp_path: Path) -> None:
+    spec = MonitorSpec(parser="npu-smi", command=(str(tmp_path / "npu-smi"), "info"))
+    with Sampler(spec) as sampler:
+        wait_until(lambda: bool(sampler.failures))
+    assert [(f.kind, f.times) for f in sampler.failures] == [("missing", 1)]
+
+
+def test_file_that_is_no_program_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "mx-smi"
+    path.write_bytes(b"\x7fELF cut short")
+    path.chmod(0o755)
+    with Sampler(MonitorSpec(parser="mx-smi", command=(str(path),))) as sampler:
+        wait_until(lambda: bool(sampler.failures))
+    assert [f.kind for f in sampler.failures] == ["missing"]
+
+
+def test_hung_monitor_and_its_children_are_killed(
+    tool: Callable[[str], MonitorSpec], tmp_path: Path
+) -> None:
+    pid_file = tmp_path / "pid"
+    body = (
+        "import subprocess\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(pid_file)!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(600)"
+    )
+    spec = tool(body).model_copy(update={"timeout_s": 1.0})
+    began = time.monotonic()
+    with Sampler(spec) as sampler:
+        wait_until(lambda: bool(sampler.failures))
+    assert time.monotonic() - began < 10
+    assert sampler.failures[0].kind == "hung"
+    child = int(pid_file.read_text())
+    wait_until(lambda: not alive(child))
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_one_failure_among_samples_is_warned_of_and_sampling_goes_on(tmp_path: Path) -> None:
+    class Flaky:
+        calls = 0
+
+        def read(self) -> tuple[Reading, ...]:
+            self.calls += 1
+            if self.calls == 2:
+                raise ZeroDivisionError("a fault of the parser's own")
+            return (Reading(device="0", power_w=1.0),)
+
+    spec = MonitorSpec(parser="proc", interval_s=0.01)
+    with Sampler(spec, source=Flaky()) as sampler:
+        wait_until(lambda: len(sampler.samples) >= 3)
+    assert [(f.kind, f.times) for f in sampler.failures] == [("fault", 1)]
+    warning = sampler.warning()
+    assert warning is not None
+    assert "a fault of the parser's own" in warning.message
+
+
+def test_slow_monitor_skips_turns_instead_of_piling_up() -> None:
+    class Slow:
+        inside = 0
+        most = 0
+
+        def read(self) -> tuple[Reading, ...]:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            time.sleep(0.03)
+            self.inside -= 1
+            return (Reading(device="0"),)
+
+    source = Slow()
+    with Sampler(MonitorSpec(parser="proc", interval_s=0.001), source=source) as sampler:
+        wait_until(lambda: len(sampler.samples) >= 3)
+    assert source.most == 1
+
+
+def test_only_the_selected_device_counts(tool: Callable[[str], MonitorSpec]) -> None:
+    second = ROW.replace("GPU-1", "GPU-2").replace("1127", "99")
+    spec = tool(f"print({ROW!r}); print({second!r})")
+    for device, used in (("1", [99]), ("GPU-1", [1127]), (None, [1127, 99])):
+        with Sampler(spec, device) as sampler:
+            wait_until(lambda s=sampler: bool(s.samples))  # type: ignore[misc]
+        readings = sampler.samples[0].readings
+        assert [r.memory_used_bytes for r in readings] == [value * MIB for value in used]
+
+
+def test_device_that_the_monitor_does_not_tell_is_a_failure(
+    tool: Callable[[str], MonitorSpec],
+) -> None:
+    with Sampler(tool(f"print({ROW!r})"), "5") as sampler:
+        wait_until(lambda: bool(sampler.failures))
+    assert "device 5 is not among those it tells: 0" in sampler.failures[0].message
+
+
+def test_vendor_without_a_monitor_has_no_samples_and_no_failure() -> None:
+    with Sampler(MonitorSpec()) as sampler:
+        pass
+    assert (sampler.samples, sampler.failures, sampler.warning()) == ((), (), None)
+
+
+def test_stand_in_is_told_by_the_mark_beside_it(
+    tool: Callable[[str], MonitorSpec], tmp_path: Path
+) -> None:
+    spec = tool("pass")
+    assert not Sampler(spec).simulated
+    (tmp_path / "ASSAY-STANDIN").write_text("")
+    assert Sampler(spec).simulated
+
+
+def test_report_is_plain_json_with_times_since_the_start(
+    tool: Callable[[str], MonitorSpec],
+) -> None:
+    start = time.monotonic_ns()
+    with Sampler(tool(f"print({ROW!r})")) as sampler:
+        wait_until(lambda: bool(sampler.samples))
+    report = sampler.report(start)
+    row = report["samples"][0]
+    assert 0 <= row["t_s"] < 20
+    assert row["devices"][0]["power_w"] == 68.31
+    assert report["failures"] == []
