@@ -1,0 +1,95 @@
+"""What was read before: a Parquet file beside the caches, so that the second report is quick.
+
+It is never trusted blindly: a row counts only while its file has the same size and change time, and
+an index that another version of this code wrote, or that is damaged, is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driver import digests
+from driver.aggregate import columns, compiled, plausibility, reading, record
+from driver.models import base, job, report, result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    from driver.aggregate.tree import FoundFile
+
+VERSION_KEY = b"assay.reader"
+
+
+def index_path(home: Path, folders: Sequence[Path]) -> Path:
+    """Return where the index of these folders lies below ASSAY_HOME."""
+    roots = "\0".join(sorted(str(folder.absolute()) for folder in folders))
+    name = hashlib.sha256(os.fsencode(roots)).hexdigest()[:16]
+    return home / "cache" / "results-index" / f"{name}.parquet"
+
+
+def reader_version() -> str:
+    """Return the hash of the code that turns a file into a row."""
+    modules = (base, job, report, result, digests, columns, compiled, plausibility, reading, record)
+    whole = hashlib.sha256()
+    for module in modules:
+        whole.update(Path(module.__file__ or "").read_bytes())
+    return whole.hexdigest()
+
+
+def read_index(path: Path) -> pa.Table | None:
+    """Return the index, or None where there is none that this code wrote."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        return None
+    metadata = table.schema.metadata or {}
+    if metadata.get(VERSION_KEY) != reader_version().encode():
+        return None
+    return table.replace_schema_metadata(None)
+
+
+def write_index(path: Path, table: pa.Table) -> None:
+    """Replace the index atomically; a home that cannot be written only costs time."""
+    import pyarrow.parquet as pq
+
+    marked = table.replace_schema_metadata({VERSION_KEY: reader_version()})
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(marked, draft, compression="zstd", compression_level=1)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+
+
+def split(
+    table: pa.Table | None, files: Sequence[FoundFile]
+) -> tuple[pa.Table | None, list[FoundFile]]:
+    """Return the index's rows that still hold, and the files that have to be read."""
+    if table is None:
+        return None, list(files)
+    known = {
+        (path, changed, size): row
+        for row, (path, changed, size) in enumerate(
+            zip(
+                table.column("path").to_pylist(),
+                table.column("ctime_ns").to_pylist(),
+                table.column("size").to_pylist(),
+                strict=True,
+            )
+        )
+    }
+    rows = [known.get((file.path, file.ctime_ns, file.size), -1) for file in files]
+    fresh = [file for file, row in zip(files, rows, strict=True) if row < 0]
+    kept = [row for row in rows if row >= 0]
+    if kept == list(range(table.num_rows)):
+        return table, fresh
+    return table.take(kept), fresh

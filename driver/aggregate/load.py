@@ -1,0 +1,181 @@
+"""Loads folders of results: finds, reads what is new on all cores, keeps what was read."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter, defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from driver.aggregate import columns, index
+from driver.aggregate.problem import Problem, ProblemKind
+from driver.aggregate.reading import read_record
+from driver.aggregate.tree import find_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    from driver.aggregate.record import Record
+    from driver.aggregate.tree import FoundFile
+
+CHUNK = 500
+"""Files a worker reads at a time: some 4 MB of JSON."""
+INLINE = 400
+"""Up to so many files are read without starting workers, which takes longer than reading them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """Every result that can be used, and every file that cannot, with its reason.
+
+    ``table`` has a row a record (columns: ``Record``'s). ``problems`` hold also what is in the table
+    but must be pointed at: edited results, copies, two results with one id.
+    """
+
+    folders: tuple[str, ...]
+    files: int
+    table: pa.Table
+    problems: tuple[Problem, ...]
+    same_id: frozenset[str]
+
+    def records(self) -> list[Record]:
+        """Return all rows as records."""
+        return columns.to_records(self.table)
+
+
+def load_results(
+    folders: Sequence[Path],
+    *,
+    home: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Loaded:
+    """Read the results below the folders; with ``home`` what was read is kept for the next time.
+
+    ``on_progress(done, all)`` counts the files that have to be read. Raises UsageFault for a folder
+    that is not there; whatever is wrong inside is listed in ``problems`` instead.
+    """
+    tree = find_results(folders)
+    path = index.index_path(home, folders) if home is not None else None
+    known = index.read_index(path) if path is not None else None
+    held, fresh = index.split(known, tree.files)
+    parts = [] if held is None else [held]
+    parts += _read(fresh, on_progress)
+    table = _joined(parts)
+    if path is not None and (fresh or held is not known):
+        index.write_index(path, table)
+    return _loaded(folders, table, tree.problems)
+
+
+def _read(
+    files: Sequence[FoundFile], on_progress: Callable[[int, int], None]
+) -> Iterator[pa.Table]:
+    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    done = 0
+    for chunk, outcomes in zip(chunks, _outcomes(chunks, len(files)), strict=True):
+        done += len(chunk)
+        on_progress(done, len(files))
+        yield columns.to_table(chunk, outcomes)
+
+
+def _outcomes(
+    chunks: Sequence[Sequence[FoundFile]], count: int
+) -> Iterator[list[Record | Problem]]:
+    paths = [[file.path for file in chunk] for chunk in chunks]
+    workers = len(os.sched_getaffinity(0))
+    if count <= INLINE or workers == 1:
+        yield from map(_read_chunk, paths)
+        return
+    # spawn: a forked child would inherit the locks of Arrow's threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
+        yield from pool.map(_read_chunk, paths)
+
+
+def _read_chunk(paths: Sequence[str]) -> list[Record | Problem]:
+    return [read_record(path) for path in paths]
+
+
+def _joined(parts: Sequence[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    if not parts:
+        return columns.to_table([], [])
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[Problem]) -> Loaded:
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+    good = table.filter(pc.is_null(table.column("problem_kind")))
+    paths = good.column("path").to_pylist()
+    ids = good.column("result_id").to_pylist()
+    edited = good.column("edited").to_pylist()
+    # An edited copy still carries the original's digest: it is a rival of it, not a copy.
+    digests = [
+        None if changed else digest
+        for changed, digest in zip(edited, good.column("digest").to_pylist(), strict=True)
+    ]
+    copies = _copies(paths, digests)
+    rivals = _same_id(paths, ids, set(copies))
+    problems = [*walked, *columns.to_problems(table), *copies.values(), *rivals.values()]
+    problems += [_edited(path) for path, is_edited in zip(paths, edited, strict=True) if is_edited]
+    if copies:
+        keep = [row for row, path in enumerate(paths) if path not in copies]
+        good = good.take(keep)
+    return Loaded(
+        folders=tuple(str(folder) for folder in folders),
+        files=table.num_rows,
+        table=good,
+        problems=tuple(sorted(problems)),
+        same_id=frozenset(rivals),
+    )
+
+
+def _copies(paths: Sequence[str], digests: Sequence[str | None]) -> dict[str, Problem]:
+    """Return the results that lie here twice, by path; the first of each stays in the tables."""
+    first: dict[str, str] = {}
+    copies = {}
+    for path, digest in zip(paths, digests, strict=True):
+        if digest is None:
+            continue
+        original = first.setdefault(digest, path)
+        if original != path:
+            message = f"it is a copy of {original}, and counts once"
+            copies[path] = Problem(path, ProblemKind.COPY, message, "remove one of the two")
+    return copies
+
+
+def _same_id(paths: Sequence[str], ids: Sequence[str], copies: set[str]) -> dict[str, Problem]:
+    """Return the results that claim one id but differ, by path."""
+    counts = Counter(ids)
+    if len(counts) == len(ids):
+        return {}
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for path, result_id in zip(paths, ids, strict=True):
+        if counts[result_id] > 1 and path not in copies:
+            groups[result_id].append(path)
+    return {
+        path: Problem(
+            path,
+            ProblemKind.SAME_ID,
+            f"{len(group)} different results have the id {result_id}",
+            "find out which one was measured; both are shown and marked",
+        )
+        for result_id, group in groups.items()
+        if len(group) > 1
+        for path in group
+    }
+
+
+def _edited(path: str) -> Problem:
+    return Problem(
+        path,
+        ProblemKind.EDITED,
+        "its digest does not fit: somebody edited it after it was written",
+        "take the original from where it was measured; it is shown as edited and never compared",
+    )

@@ -1,0 +1,172 @@
+"""Reads one result.json: JSON, schema version, schema, plausibility, digest, in this order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from typing import Any, cast
+
+import msgspec
+from pydantic import ValidationError
+
+from driver.aggregate.compiled import struct_of
+from driver.aggregate.plausibility import absurdity
+from driver.aggregate.problem import Problem, ProblemKind
+from driver.aggregate.record import Record, record_of
+from driver.aggregate.text import shortened
+from driver.digests import canonical_digest
+from driver.models.result import Result
+
+SCHEMA = "assay/result/1"
+MAX_BYTES = 64 << 20
+"""A result of all stages and repeats is some 10 KiB; what is far larger is not one."""
+
+_SCHEMA = re.compile(r"assay/result/(\d{1,6})")
+
+
+class Unusable(Exception):
+    """Why a file is not in the tables."""
+
+    def __init__(self, kind: ProblemKind, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.problem = (kind, message, remedy)
+
+
+def read_record(path: str) -> Record | Problem:
+    """Return the result at ``path`` as a row, or why it is none."""
+    try:
+        result, edited = read_result(path)
+    except Unusable as reason:
+        return Problem(path, *reason.problem)
+    return record_of(result, path, edited=edited)
+
+
+def read_result(path: str) -> tuple[Result, bool]:
+    """Return the whole result at ``path``, and whether somebody edited it after it was written.
+
+    It has the attributes of a Result, read-only, and may be its compiled twin (see ``compiled``).
+    Raises Unusable where it is no result that can be read.
+    """
+    document = _document(_text(path))
+    _check_version(document)
+    result = _checked(document)
+    if (reason := absurdity(result)) is not None:
+        raise Unusable(ProblemKind.ABSURD, shortened(reason), "run the job again")
+    return result, not _digest_fits(document)
+
+
+def _digest_fits(document: dict[str, Any]) -> bool:
+    """Say whether the document is what its digest was made of.
+
+    msgspec spells most documents as the canonical JSON does, in a tenth of the time: a fit proves
+    the digest. Where it does not fit (it writes 1e-7, Python 1e-07), the canonical spelling decides.
+    """
+    digest = document.pop("digest", None)
+    try:
+        quick = msgspec.json.encode(document, order="deterministic")
+        if hashlib.sha256(quick).hexdigest() == digest:
+            return True
+        return bool(canonical_digest(document) == digest)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(ProblemKind.INVALID, shortened(str(error)), "run the job again") from None
+
+
+def _checked(document: dict[str, Any]) -> Result:
+    try:
+        return cast("Result", msgspec.convert(document, struct_of(Result)))
+    except msgspec.ValidationError:
+        # The model decides what the compiled schema refuses, and words the reason.
+        pass
+    try:
+        return Result.model_validate(document)
+    except ValidationError as error:
+        raise Unusable(ProblemKind.INVALID, _first(error), "run the job again") from None
+
+
+def _text(path: str) -> bytes:
+    try:
+        # Plain system calls: a buffered file object would cost as much as checking the result.
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.fstat(file).st_size
+            text = os.read(file, min(size, MAX_BYTES) + 1)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise Unusable(
+            ProblemKind.UNREADABLE,
+            f"it cannot be read: {error.strerror}",
+            "give yourself the right to read it, or leave it out",
+        ) from error
+    if len(text) > MAX_BYTES:
+        raise Unusable(
+            ProblemKind.NOT_JSON, f"it is larger than {MAX_BYTES >> 20} MiB", "remove the file"
+        )
+    return text
+
+
+def _document(text: bytes) -> dict[str, Any]:
+    try:
+        document = _parsed(text)
+    except RecursionError:
+        raise Unusable(ProblemKind.NOT_JSON, "it nests too deeply", "remove the file") from None
+    except ValueError as error:
+        raise Unusable(
+            ProblemKind.NOT_JSON,
+            f"it is not whole JSON ({len(text)} bytes): {shortened(str(error))}",
+            "copy it again from where it was measured, or run the job again",
+        ) from None
+    if not isinstance(document, dict):
+        raise Unusable(
+            ProblemKind.NOT_JSON,
+            f"it holds a {type(document).__name__} where a result is an object",
+            "remove the file",
+        )
+    return document
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        # Slower, and it says where: NaN is told from half a file, and the line is named.
+        return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> float:
+    raise Unusable(
+        ProblemKind.INVALID, f"a figure is {name}, which is no number", "run the job again"
+    )
+
+
+def _check_version(document: dict[str, Any]) -> None:
+    schema = document.get("schema")
+    match = _SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    if match is None:
+        shown = shortened(repr(schema), 60)
+        raise Unusable(
+            ProblemKind.OTHER_SCHEMA, f"its schema is {shown}, not {SCHEMA}", "remove the file"
+        )
+    if schema == SCHEMA:
+        return
+    if int(match.group(1)) > 1:
+        raise Unusable(
+            ProblemKind.NEWER_SCHEMA,
+            f"it was written by a newer Assay ({schema}; this one reads {SCHEMA})",
+            "update this checkout (git pull), then report again",
+        )
+    raise Unusable(
+        ProblemKind.OLDER_SCHEMA,
+        f"it was written by an older Assay ({schema}; this one reads {SCHEMA})",
+        "run the job again with this checkout, or report with the checkout that wrote it",
+    )
+
+
+def _first(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False)
+    first = problems[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the document"
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return shortened(f"{where}: {first['msg']} (found {first.get('input')!r}){more}")
