@@ -117,7 +117,9 @@ class CappedLog:
         self._dropped = 0
 
     def write(self, chunk: bytes) -> None:
-        """Append a chunk; beyond the limit only the newest are remembered."""
+        """Append a chunk; beyond the limit only the newest are remembered. Too late is no error."""
+        if self._file.closed:
+            return
         head, rest = chunk[: self._room], chunk[self._room :]
         if head:
             self._file.write(head)

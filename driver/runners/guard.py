@@ -49,6 +49,7 @@ def main() -> int:
         select.select([ended], [], [], grace_s)
     _kill_descendants()
     select.select([ended], [], [])
+    _reap_adopted()
     return 128 - child.returncode if child.returncode < 0 else child.returncode
 
 
@@ -86,16 +87,14 @@ def _kill_descendants() -> None:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        _reap_adopted(alive)
         time.sleep(0.01)
 
 
-def _reap_adopted(pids: list[int]) -> None:
-    for pid in pids:
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            continue  # somebody else's child, or the command itself, which its thread waits for
+def _reap_adopted() -> None:
+    """Take the exit statuses of the orphans that came to us, so that not even zombies remain."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
 
 
 def descendants(root: int) -> list[int]:

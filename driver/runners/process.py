@@ -89,7 +89,9 @@ class Guest:
         )
         self.pid = self._guard.pid
         self._copier = threading.Thread(target=self._copy, daemon=True)
+        self._waiter = threading.Thread(target=self._guard.wait, daemon=True)
         self._copier.start()
+        self._waiter.start()
 
     @property
     def code(self) -> int:
@@ -99,8 +101,8 @@ class Guest:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end at most so long; say whether it has come."""
-        self._copier.join(timeout_s)
-        return not self._copier.is_alive()
+        self._waiter.join(timeout_s)
+        return not self._waiter.is_alive()
 
     def stop(self) -> None:
         """End the guest, kindly first, and all its descendants; return when they are gone."""
@@ -108,7 +110,8 @@ class Guest:
         self._guard.stdin.close()
         if not self.wait(self._grace_s + 15.0):
             self._guard.kill()
-        self._guard.wait()
+        self._waiter.join()
+        # Should the guard have been killed, an orphan may hold the pipe open: do not wait for it.
         self._copier.join(1.0)
         self._log.close()
 
