@@ -139,14 +139,36 @@ def core_loop(engine, batches, min_seconds, progress=None):
     return drive(engine, batches, engine.in_flight, more, progress)
 
 
+class SingleCalls:
+    """Calls timed one by one, with nothing else on the engine."""
+
+    def __init__(self):
+        self.wall_ns = 0
+        self.calls_ns = array.array("q")
+
+    @property
+    def calls(self):
+        """Calls that were timed."""
+        return len(self.calls_ns)
+
+    def samples_ns(self):
+        """Each call's time, from hand-over to outputs in host memory."""
+        return np.array(self.calls_ns, np.int64)
+
+
 def latency_loop(engine, batches, measure):
     """Single calls, one in flight, for latency_max_seconds and at least latency_min_calls of them."""
+    run = SingleCalls()
     limit_ns = int(measure.latency_max_seconds * clock.NS_PER_S)
-
-    def more(calls, elapsed_ns):
-        return calls < measure.latency_min_calls or elapsed_ns < limit_ns
-
-    return drive(engine, batches, 1, more)
+    started = clock.now_ns()
+    while run.calls < measure.latency_min_calls or run.wall_ns < limit_ns:
+        batch = batches[run.calls % len(batches)]
+        before = clock.now_ns()
+        engine.wait(engine.submit(batch))
+        after = clock.now_ns()
+        run.calls_ns.append(after - before)
+        run.wall_ns = after - started
+    return run
 
 
 def _window(calls, left_ns):

@@ -20,13 +20,15 @@ def decode_rgb(payload):
 
 
 def decoder():
-    """Name and version of what decodes JPEG here; the result says it."""
-    simplejpeg = _simplejpeg()
-    if simplejpeg is not None:
-        return "simplejpeg {}".format(_version(simplejpeg))
+    """Names and versions of what decodes pictures here; the result says them."""
     import PIL
 
-    return "Pillow {}".format(PIL.__version__)
+    pillow = "Pillow {}".format(PIL.__version__)
+    simplejpeg = _simplejpeg()
+    if simplejpeg is None:
+        return pillow
+    version = getattr(simplejpeg, "__version__", "of unknown version")
+    return "simplejpeg {} (JPEG), {} (others)".format(version, pillow)
 
 
 def _decode_jpeg(payload):
@@ -62,7 +64,3 @@ def _simplejpeg():
     except ImportError:
         return None
     return simplejpeg
-
-
-def _version(module):
-    return getattr(module, "__version__", "of unknown version")

@@ -14,7 +14,7 @@ def run_stage(job, report, progress):
     elif job.stage == "infer":
         Measuring(job, report, progress).run()
     else:
-        load_hook_stage(job, job.stage)(job, report)
+        load_hook_stage(job, job.stage)(job, report, progress)
 
 
 def compile_stage(job, report, progress):
