@@ -1,0 +1,98 @@
+"""Verb data: a synthetic data set in out/data and out/labels, in the layout that real ones are given.
+
+``case_options.synthetic`` says what to draw: ``count``, ``width``, ``height`` (pixels) and ``seed``.
+Labels and class names are chance: nobody may take an accuracy on them for one.
+"""
+
+import concurrent.futures
+import hashlib
+import io
+
+import numpy as np
+
+from harness import files
+from harness.errors import StageFailure
+from harness.pictures import picture
+
+JPEG_QUALITY = 90
+#: ImageNet's synsets begin with n0 and n1; these are none.
+CLASS_NAME = "n9{:07d}"
+
+
+def run(job, report, progress):
+    """Draw the items, write them one after the other, then labels and index."""
+    # The driver runs this verb in the export stage's place.
+    report.stage = job.document["stage"]
+    if job.document["task"] not in SOURCES:
+        message = "no synthetic data set is known for task {}".format(job.document["task"])
+        raise StageFailure("data", message, "DATA=<folder>")
+    spec = job.case_options["synthetic"]
+    items, labels = SOURCES[job.document["task"]](job, spec)
+    progress.phase("draw", spec["count"], "items")
+    index = _write_items(job.out_dir / "data", items, progress)
+    (job.out_dir / "labels").mkdir(parents=True, exist_ok=True)
+    files.write_json(job.out_dir / "labels" / "labels.json", labels)
+    files.write_json(job.out_dir / "data" / "index.json", index)
+    report.details["synthetic"] = spec
+
+
+def _classified_pictures(job, spec):
+    """JPEG files with a class each, drawn by chance from as many as the model has outputs."""
+    classes = job.outputs[0].shape[-1]
+    numbers = np.random.RandomState(spec["seed"]).randint(classes, size=spec["count"]).tolist()
+    names = [CLASS_NAME.format(number) for number in range(classes)]
+    labels = {
+        "schema": "assay/labels/1",
+        "labels": numbers,
+        "classes": names,
+        "names": [
+            "{}/synthetic_{:08d}.JPEG".format(names[number], item + 1)
+            for item, number in enumerate(numbers)
+        ],
+    }
+    return _jpegs(spec, job.threads), labels
+
+
+def _jpegs(spec, threads):
+    """Yield ``count`` JPEG files in order, drawn by ``threads`` threads a few ahead."""
+
+    def draw(number):
+        from PIL import Image
+
+        payload = io.BytesIO()
+        pixels = picture(spec["seed"], number, spec["width"], spec["height"])
+        Image.fromarray(pixels).save(payload, "JPEG", quality=JPEG_QUALITY)
+        return payload.getvalue()
+
+    window = 64
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for start in range(0, spec["count"], window):
+            for payload in pool.map(draw, range(start, min(start + window, spec["count"]))):
+                yield payload
+
+
+def _write_items(folder, items, progress):
+    """Write items.bin; gives the document of index.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digest, entries, offset = hashlib.sha256(), [], 0
+    with open(str(folder / "items.bin"), "wb") as stream:
+        for number, payload in enumerate(items, start=1):
+            stream.write(payload)
+            digest.update(payload)
+            entries.append({"id": "{:06d}".format(number), "offset": offset, "length": len(payload)})
+            offset += len(payload)
+            progress.done = number
+    return {
+        "schema": "assay/dataset/1",
+        "kind": "file",
+        "count": len(entries),
+        "file": "items.bin",
+        "bytes": offset,
+        "sha256": digest.hexdigest(),
+        "items": entries,
+        "tensors": [],
+    }
+
+
+#: What each task's data set is made of.
+SOURCES = {"image-classification": _classified_pictures}

@@ -1,0 +1,128 @@
+"""Stage export: the case's torch module → one ONNX folder for every vendor, and fp32 golden outputs.
+
+Leaves ``out/model`` (model.onnx, perhaps model.data, export.json, and torch/ where the weights did not
+come as a Hugging Face folder) and ``out/golden`` (golden.npz, golden.json). What the job folder holds
+already (model/export.json, golden/golden.json) is not made again.
+"""
+
+import gc
+import platform
+
+from harness import clock, files, log
+from harness.load import load_task
+from hook import agreement, golden, graph, macs, module, onnx_export
+
+
+def run(job, report, progress):
+    """Export, or whatever part of it is still missing."""
+    stage = Export(job, report, progress)
+    wants_model = not (job.model_dir / "export.json").is_file()
+    wants_golden = not (job.path("golden") / "golden.json").is_file()
+    network = stage.build()
+    recorded = stage.reference(network, wants_golden)
+    if wants_model:
+        described = stage.export(network)
+        # The graph's own copy of the weights is all that is needed from here on.
+        network = None
+        gc.collect()
+        stage.finish(described, recorded)
+
+
+class Export:
+    """One export stage; each step is timed in the report's details."""
+
+    def __init__(self, job, report, progress):
+        self._job = job
+        self._report = report
+        self._progress = progress
+        self._model = job.out_dir / "model"
+        self._exporter = onnx_export.exporter(job.document["export"]["opset"])
+        report.details["steps_ns"] = {}
+
+    def build(self):
+        """The torch module, fp32, in eval mode."""
+        with self._step("build"):
+            network = module.build(self._job, attention=self._exporter.attention)
+        self._report.versions.update(module.versions())
+        return network
+
+    def reference(self, network, write):
+        """Run the first items through torch; written as golden outputs when ``write``."""
+        with self._step("golden"):
+            task = load_task(self._job)
+            outputs, recorded = golden.run(self._job, task, network, self._progress)
+            if write:
+                golden.write(self._job.out_dir / "golden", outputs, self._job)
+        return recorded
+
+    def export(self, network):
+        """Write the raw graph and what belongs to it; the description for export.json so far."""
+        job = self._job
+        self._model.mkdir(parents=True, exist_ok=True)
+        with self._step("count"):
+            counted = macs.count(job)
+        if job.document["weights_format"] != "huggingface" or job.weights == "synthetic":
+            with self._step("save"):
+                module.case_model().save(network, self._model / "torch")
+        with self._step("export"):
+            self._exporter.write(network, job, job.out_dir / "raw")
+        return {
+            "exporter": self._exporter.name,
+            "attention": self._exporter.attention,
+            "macs": counted,
+            "macs_scope": macs.SCOPE,
+        }
+
+    def finish(self, described, recorded):
+        """Simplify, check, compare with torch, and write export.json last."""
+        job, needs = self._job, self._job.document["export"]
+        with self._step("simplify"):
+            simplified, reason = graph.finish(job, job.out_dir / "raw", self._model)
+        if reason:
+            log.say("not simplified: {}".format(reason))
+        if reason and needs["simplify"]:
+            self._report.warn("not_simplified", reason, "the unsimplified graph is used; compare with care")
+        with self._step("check"):
+            opset = graph.check(self._model / "model.onnx", needs["opset"])
+        with self._step("agree"):
+            described["agreement"] = agreement.require(self._model / "model.onnx", recorded, job.threads)
+        described.update(
+            opset=opset,
+            batch=job.batch_size if needs["batch"] == "static" else "dynamic",
+            simplified=simplified,
+            simplify_reason=reason,
+            inputs=job.document["inputs"],
+            outputs=job.document["outputs"],
+            versions=dict(self._report.versions, **graph.versions()),
+        )
+        self._describe(described)
+
+    def _describe(self, described):
+        self._report.versions = described["versions"]
+        written = [self._model / name for name in ("model.onnx", "model.data")]
+        artifacts = [files.artifact(path, self._job.folder) for path in written if path.exists()]
+        described["onnx_sha256"] = artifacts[0]["sha256"]
+        described["data_sha256"] = artifacts[1]["sha256"] if artifacts[1:] else None
+        described["machine"] = platform.machine()
+        self._report.artifacts += artifacts
+        self._report.details["export"] = described
+        files.write_json(self._model / "export.json", described)
+
+    def _step(self, name):
+        return _Step(name, self._report.details["steps_ns"], self._progress)
+
+
+class _Step:
+    """Times a step into a dict and names it as the stage's phase."""
+
+    def __init__(self, name, steps_ns, progress):
+        self._name = name
+        self._steps_ns = steps_ns
+        self._progress = progress
+
+    def __enter__(self):
+        self._progress.phase(self._name)
+        self._started_ns = clock.now_ns()
+
+    def __exit__(self, *_):
+        self._steps_ns[self._name] = clock.now_ns() - self._started_ns

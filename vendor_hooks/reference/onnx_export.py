@@ -1,0 +1,110 @@
+"""torch → ONNX: the dynamo exporter for opset 18 and later, the TorchScript one for older opsets.
+
+The dynamo exporter writes opset 18 whatever smaller one it is asked for. The TorchScript exporter knows
+scaled_dot_product_attention only from opset 14, so older opsets take the products apart ("eager").
+"""
+
+import shutil
+
+from hook import module
+
+DYNAMO_OPSET = 18
+RAW_NAME = "raw.onnx"
+
+
+def exporter(opset):
+    """The exporter that can write this opset."""
+    return Dynamo(opset) if opset >= DYNAMO_OPSET else TorchScript(opset)
+
+
+class Dynamo:
+    """torch.export, then onnxscript's translation; symbolic batch by torch.export.Dim."""
+
+    name = "dynamo"
+    attention = "sdpa"
+
+    def __init__(self, opset):
+        self._opset = opset
+
+    def write(self, network, job, folder):
+        """Write ``folder``/raw.onnx, weights as external data beside it."""
+        import torch
+
+        path = _empty(folder) / RAW_NAME
+        program = torch.onnx.export(
+            network,
+            module.example_inputs(job, _example_items(job)),
+            dynamo=True,
+            opset_version=self._opset,
+            input_names=[spec.name for spec in job.inputs],
+            output_names=[spec.name for spec in job.outputs],
+            dynamic_shapes=self._dynamic_shapes(job),
+            verbose=False,
+        )
+        program.save(str(path), external_data=True)
+
+    @staticmethod
+    def _dynamic_shapes(job):
+        import torch
+
+        if is_static(job):
+            return None
+        dims = {rows: torch.export.Dim(name) for rows, name in batch_names(job.inputs).items()}
+        shapes = tuple({0: dims[s.rows_per_item]} if s.batched else None for s in job.inputs)
+        # A module with *args takes them as one argument.
+        return shapes
+
+
+class TorchScript:
+    """The exporter by tracing; symbolic batch by dynamic axes."""
+
+    name = "torchscript"
+    attention = "eager"
+
+    def __init__(self, opset):
+        self._opset = opset
+
+    def write(self, network, job, folder):
+        """Write ``folder``/raw.onnx; beyond 2 GB it scatters one file a weight beside it."""
+        import torch
+
+        path = _empty(folder) / RAW_NAME
+        torch.onnx.export(
+            network,
+            module.example_inputs(job, _example_items(job)),
+            str(path),
+            dynamo=False,
+            opset_version=self._opset,
+            input_names=[spec.name for spec in job.inputs],
+            output_names=[spec.name for spec in job.outputs],
+            dynamic_axes=self._dynamic_axes(job),
+        )
+
+    @staticmethod
+    def _dynamic_axes(job):
+        if is_static(job):
+            return None
+        names = batch_names(job.inputs + job.outputs)
+        return {s.name: {0: names[s.rows_per_item]} for s in job.inputs + job.outputs if s.batched}
+
+
+def is_static(job):
+    """Whether the engine asks for a fixed batch."""
+    return job.document["export"]["batch"] == "static"
+
+
+def batch_names(specs):
+    """Rows per item → name of that batch axis: ``batch``, and ``batch_x2`` … for others beside it."""
+    rows = sorted({spec.rows_per_item for spec in specs if spec.batched})
+    return {r: "batch" if r == rows[0] else "batch_x{}".format(r) for r in rows}
+
+
+def _example_items(job):
+    # torch.export takes a size of 1 for a constant, so a dynamic batch is traced with two items.
+    return job.batch_size if is_static(job) else 2
+
+
+def _empty(folder):
+    shutil.rmtree(str(folder), ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

@@ -1,0 +1,105 @@
+"""Stage score: predictions against labels or against fp32; raw outputs against fp32.
+
+The only stage that sees labels. With real data and weights the predictions are scored against the
+labels. Where either is synthetic, labels mean nothing: agreement with the golden predictions counts.
+"""
+
+import json
+
+import numpy as np
+
+from harness import log
+from harness.errors import StageFailure
+from harness.load import load_task
+from hook import fidelity
+
+AGAIN = "remove the cached outputs (make clean), then run again"
+
+
+def run(job, report, progress):
+    """Fill accuracy (infer, and validate where it was run) and fidelity of the report."""
+    progress.phase("score")
+    task = load_task(job)
+    golden = _arrays(job.path("golden") / "golden.npz")
+    judge = _by_labels(job, task) if _has_labels(job) else _by_agreement(task, golden)
+    for which in ("infer", "validate"):
+        path = job.path(which) / "predictions.npz"
+        if path.is_file():
+            report.accuracy[which] = judge(_arrays(path))
+            log.say("{}: {}".format(which, report.accuracy[which]["values"]))
+    if "infer" not in report.accuracy:
+        raise StageFailure("contract", "infer left no predictions.npz", "make check VENDOR=" + job.vendor)
+    report.fidelity = _fidelity(job, golden)
+
+
+def _has_labels(job):
+    return job.document["data"] == "real" and job.weights != "synthetic"
+
+
+def _by_labels(job, task):
+    labels = _labels(job.path("labels") / "labels.json")
+
+    def judge(predictions):
+        count = _count(predictions)
+        if count > len(labels):
+            message = "there are {} predictions but only {} labels".format(count, len(labels))
+            raise StageFailure("data", message, "prepare the data set again: make data CASE=" + job.case)
+        return _accuracy("labels", count, task.score(predictions, labels[:count]))
+
+    return judge
+
+
+def _by_agreement(task, golden):
+    expected = task.decode(golden)
+
+    def judge(predictions):
+        count = min(_count(expected), _count(predictions))
+        ours, theirs = (
+            {name: rows[:count] for name, rows in arrays.items()} for arrays in (predictions, expected)
+        )
+        return _accuracy("agreement", count, task.agree(ours, theirs))
+
+    return judge
+
+
+def _accuracy(kind, items, values):
+    return {"kind": kind, "items": items, "values": {k: float(v) for k, v in values.items()}}
+
+
+def _fidelity(job, golden):
+    """Infer's raw outputs against the golden ones, over the items that both have."""
+    path = job.path("infer") / "raw.npz"
+    if not path.is_file():
+        return None
+    raw = _arrays(path)
+    missing = sorted(set(golden) - set(raw))
+    if missing:
+        raise StageFailure("contract", "raw.npz of infer lacks {}".format(missing), AGAIN)
+    count = min(_count(golden), _count(raw))
+    if not count:
+        return None
+    ours, theirs = (
+        {name: arrays[name][: len(arrays[name]) // _count(arrays) * count] for name in golden}
+        for arrays in (raw, golden)
+    )
+    cosine_min, max_abs = fidelity.compare(ours, theirs)
+    return {"items": count, "cosine_min": cosine_min, "max_abs": max_abs}
+
+
+def _labels(path):
+    try:
+        return np.asarray(json.loads(path.read_text(encoding="utf-8"))["labels"])
+    except (OSError, ValueError, KeyError) as error:
+        raise StageFailure("data", "labels.json cannot be read: {}".format(error), AGAIN) from error
+
+
+def _arrays(path):
+    try:
+        with np.load(str(path), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise StageFailure("contract", "{} cannot be read: {}".format(path.name, error), AGAIN) from error
+
+
+def _count(arrays):
+    return min(len(rows) for rows in arrays.values())
