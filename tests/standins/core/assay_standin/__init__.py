@@ -1,0 +1,3 @@
+"""What the stand-ins share: reading ONNX, lowering precision, running through ONNX Runtime, faults."""
+
+__assay_standin__ = True

@@ -1,0 +1,41 @@
+"""The chips that a stand-in can pretend to be, as the vendors' own tools print them."""
+
+from typing import NamedTuple
+
+from assay_standin import settings
+
+
+class Chip(NamedTuple):
+    """One chip: name printed, memory in MiB, watts in use, compute capability or soc name."""
+
+    name: str
+    memory_mib: int
+    power_w: float
+    kind: str
+
+
+NVIDIA = {
+    "A100-SXM4-40GB": Chip("NVIDIA A100-SXM4-40GB", 40960, 391.52, "8.0"),
+    "T4": Chip("Tesla T4", 15360, 68.31, "7.5"),
+    "H100": Chip("NVIDIA H100 80GB HBM3", 81559, 690.1, "9.0"),
+    "H200": Chip("NVIDIA H200", 143771, 688.4, "9.0"),
+}
+ASCEND = {
+    "310": Chip("310", 8192, 12.8, "Ascend310"),
+    "310P3": Chip("310P3", 21534, 65.8, "Ascend310P3"),
+}
+KUNLUNXIN = {"R200": Chip("R200", 32768, 112.0, "KUNLUN2")}
+METAX = {"C500": Chip("MetaX C500", 65536, 311.0, "C500")}
+VENDORS = {
+    "nvidia": (NVIDIA, "A100-SXM4-40GB"),
+    "ascend": (ASCEND, "310P3"),
+    "kunlunxin": (KUNLUNXIN, "R200"),
+    "metax": (METAX, "C500"),
+}
+
+
+def chip(vendor):
+    """Return the chip of this vendor that is pretended."""
+    known, default = VENDORS[vendor]
+    name = settings.value("chip", default)
+    return known.get(name, known[default])
