@@ -103,8 +103,8 @@ def resized(picture, size, interpolation):
 def centre_cropped(picture, size):
     """The centre ``size`` × ``size`` of ``picture`` (PIL), rounded as torchvision's CenterCrop."""
     width, height = picture.size
-    left = int(round((width - size) / 2.0))
-    top = int(round((height - size) / 2.0))
+    left = round((width - size) / 2)
+    top = round((height - size) / 2)
     return picture.crop((left, top, left + size, top + size))
 
 

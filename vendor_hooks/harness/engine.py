@@ -69,13 +69,13 @@ class Engine:
         """(h2d_ns, compute_ns, d2h_ns) of a finished ticket, each None where unknown."""
         raise NotImplementedError
 
-    def measure_core(self, batches, min_seconds):
+    def measure_core(self, batches, min_seconds):  # noqa: ARG002
         """Only where the vendor's own tool must time: a VendorTiming; None leaves it to the harness."""
-        return None
+        return
 
     def memory(self):
         """(peak bytes, total bytes, source) of the device, or None: the monitor's figure is used."""
-        return None
+        return
 
     def versions(self):
         """Name → version of what runs here (SDK, driver, compiler)."""

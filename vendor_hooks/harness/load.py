@@ -31,9 +31,9 @@ def load_engine(job):
     kind = getattr(module, "ENGINE", None)
     if not isinstance(kind, type) or not issubclass(kind, Engine):
         raise _bad_engine(where, "has no ENGINE = <class derived from harness.engine.Engine>", job)
-    if kind.infer is Engine.infer and (kind.submit is Engine.submit or kind.wait is Engine.wait):
-        if kind.measure_core is Engine.measure_core:
-            raise _bad_engine(where, "implements neither infer nor submit and wait", job)
+    paired = kind.submit is not Engine.submit and kind.wait is not Engine.wait
+    if kind.infer is Engine.infer and not paired:
+        raise _bad_engine(where, "implements neither infer nor submit and wait", job)
     engine = kind(job)
     if kind.in_flight != 1 and kind.submit is Engine.submit:
         raise _bad_engine(where, "asks for in_flight > 1 but only implements infer", job)

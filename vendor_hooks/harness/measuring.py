@@ -71,7 +71,7 @@ class Measuring:
     def _measure_held(self, engine, task, dataset, source):
         """Warm-up, core and latency over batches held in memory; the core loop's last outputs."""
         with self._timed("prepare", "prepare batches"):
-            held = held_batches(source, dataset, self._job, engine)
+            held = held_batches(source, dataset, self._job)
             inputs = [task.core_inputs(batch.inputs) for batch in held]
         self._report.details["core_batches_bytes"] = sum(
             array.nbytes for batch in held for array in batch.buffers.values()
@@ -209,7 +209,7 @@ class Measuring:
         self._report.details.setdefault("phases_ns", {})[name] = clock.now_ns() - started
 
 
-def held_batches(source, dataset, job, engine):
+def held_batches(source, dataset, job):
     """Distinct full batches in host memory for the core loop: real items, the first of the dataset.
 
     As many as core_batches and core_memory_bytes allow. A dataset smaller than one batch is repeated

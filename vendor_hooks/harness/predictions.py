@@ -27,8 +27,8 @@ class Predictions:
         """Check, decode and keep the outputs of items ``start`` … ``start + count``."""
         contract.require_finite(outputs, self.ids[start : start + count])
         self._keep_raw(start, count, outputs)
-        for name, rows in self._task.decode(outputs).items():
-            rows = np.asarray(rows)
+        for name, decoded in self._task.decode(outputs).items():
+            rows = np.asarray(decoded)
             if rows.shape[:1] != (count,) or rows.dtype.kind not in "biuf":
                 raise _bad_prediction(name, rows, count)
             _place(self.arrays, name, rows, start, len(self.ids))

@@ -1,7 +1,6 @@
 """out/progress.json: how far the stage is, for display only; replaced at most twice a second."""
 
 import json
-import os
 import threading
 
 from harness import clock
@@ -47,7 +46,7 @@ class Progress:
         temporary = self._path.with_name("progress.json.tmp")
         try:
             temporary.write_text(json.dumps(document), encoding="utf-8")
-            os.replace(str(temporary), str(self._path))
+            temporary.replace(self._path)
         except OSError:
             # A full disk must not end a measurement for the sake of its display.
             self._ended.set()

@@ -78,16 +78,12 @@ class Report:
 
 def plain(value):
     """``value`` in JSON's types: numpy scalars unwrapped, NaN and Inf null, anything else a string."""
-    if value is None or isinstance(value, (bool, str, int)):
-        return value
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.generic, np.ndarray)):
         return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, str, int, float)) else str(value)

@@ -17,7 +17,6 @@ class Eager(Engine):
     def load(self):
         """Build the module from the weights; the settings are read back from it and from torch."""
         import torch
-
         from case import model
 
         torch.set_num_threads(self.job.threads)
@@ -39,7 +38,7 @@ class Eager(Engine):
             "weights_format": weights_format,
             "synthetic": synthetic,
             "seed": self.job.seed,
-            "attention": self.job.engine_options.get("attention", "sdpa"),
+            "attention": self.job.engine_options.get("attention"),
         }
 
     def _effective(self, torch):

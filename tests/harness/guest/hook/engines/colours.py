@@ -1,7 +1,6 @@
 """Synchronous numpy: a logit for each channel's mean brightness, and three more that never win."""
 
 import numpy as np
-
 from harness.engine import Engine
 
 

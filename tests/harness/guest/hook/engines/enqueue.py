@@ -7,7 +7,6 @@ nothing but a logit from the first value of each item.
 import time
 
 import numpy as np
-
 from harness.engine import Engine
 
 
@@ -27,7 +26,7 @@ class Enqueue(Engine):
         first = items.reshape(len(items), -1)[:, :1]
         begin = max(time.perf_counter(), self._free_at)
         self._free_at = begin + self._item_s * len(items)
-        return self._free_at, first * np.ones((1,) + self.job.outputs[0].shape, np.float32)
+        return self._free_at, first * np.ones((1, *self.job.outputs[0].shape), np.float32)
 
     def wait(self, ticket):
         ready, logits = ticket

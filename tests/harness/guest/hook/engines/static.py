@@ -16,7 +16,7 @@ class Static(Colours):
     def infer(self, inputs):
         rows = len(inputs[self.job.inputs[0].name])
         if rows != self.job.batch_size:
-            raise ValueError("static batch {} got {} items".format(self.job.batch_size, rows))
+            raise ValueError(f"static batch {self.job.batch_size} got {rows} items")
         outputs = super().infer(inputs)
         name = self.job.outputs[0].name
         if self._buffer is None:
