@@ -72,7 +72,8 @@ def positive(variable: str, text: str, largest: int = 10**9) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if not 1 <= number <= largest or not text.strip().isdecimal():
+    plain = text.strip()
+    if not 1 <= number <= largest or not (plain.isascii() and plain.isdecimal()):
         raise UsageFault(
             f"{variable}={text} is not a whole number from 1 to {largest}",
             f"for example {variable}=8",

@@ -237,7 +237,7 @@ class VendorManifest(Frozen):
     title: str
     default_stack: Name
     default_engine: Name
-    default_chip: Name
+    default_chip: str
     engines: dict[Name, EngineSpec]
     chips: dict[str, ChipSpec]
     devices: DeviceSpec = DeviceSpec()

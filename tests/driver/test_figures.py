@@ -1,0 +1,153 @@
+"""Figures: items over wall time, MFU by the arithmetic that ran, nothing invented where nothing is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driver.catalog import load_catalog
+from driver.figures import compute_metrics, mfu
+from driver.gate import gate_accuracy, gate_fidelity, relative_drop
+from driver.models.manifest import GateSpec, MetricSpec
+from driver.models.report import Fidelity, StageReport
+from tests.driver.miniature import make_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from driver.models.result import Gate, Metrics
+
+RULE = GateSpec(relative_drop=0.01, fidelity_cosine_min=0.999, reason="the seeds' rule")
+TOP1 = MetricSpec(name="top1", unit="%")
+
+
+def report(stage: str, repeat: int = 0, **more: Any) -> StageReport:
+    return StageReport.model_validate(
+        {
+            "schema": "assay/stage-report/1",
+            "job_id": "0" * 16,
+            "stage": stage,
+            "repeat": repeat,
+            "status": "ok",
+            "wall_ns": 1,
+            **more,
+        }
+    )
+
+
+def loop(name: str, items: int, wall_s: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "items": items,
+        "calls": items,
+        "wall_ns": int(wall_s * 1e9),
+        "in_flight": 1,
+    }
+
+
+def compute(tmp_path: Path, *reports: StageReport, **more: Any) -> tuple[Metrics, Gate | None]:
+    catalog = load_catalog(make_tree(tmp_path))
+    return compute_metrics(
+        reports,
+        case=catalog.case("tiny").manifest,
+        chip=catalog.vendor("acme").manifest.chips["One"],
+        arithmetic="tf32",
+        precision="fp32",
+        **more,
+    )
+
+
+def test_throughput_is_items_over_wall_time_and_the_median_over_processes(tmp_path: Path) -> None:
+    infers = [
+        report("infer", r, measurements=[loop("core", 100, s), loop("whole", 50, 1.0)])
+        for r, s in enumerate((1.0, 0.5, 0.8))
+    ]
+    metrics, gate = compute(tmp_path, *infers)
+    assert metrics.p_infer_core == pytest.approx(125.0)
+    assert metrics.p_infer_whole == pytest.approx(50.0)
+    assert metrics.spread["p_infer_core"].values == pytest.approx((100.0, 200.0, 125.0))
+    assert gate is None
+
+
+def test_mfu_counts_two_operations_a_mac_against_the_peak_of_what_ran(tmp_path: Path) -> None:
+    metrics, _ = compute(tmp_path, report("infer", measurements=[loop("core", 100, 1.0)]))
+    assert metrics.mfu == pytest.approx(100 * 2 * 1000 * 100 / 1e6)
+    assert metrics.mfu_published_convention == pytest.approx(100 * 1100 * 100 / 1e6)
+
+
+def test_what_was_not_measured_is_none_and_never_zero(tmp_path: Path) -> None:
+    metrics, _ = compute(tmp_path)
+    figures = metrics.model_dump(exclude={"acc_metric", "latency_ms", "acc_also", "spread"})
+    assert set(figures.values()) == {None}
+
+
+def test_without_a_peak_there_is_no_mfu() -> None:
+    assert mfu(1000, 10.0, None, operations_per_mac=2) is None
+    assert mfu(1000, None, 1e9, operations_per_mac=2) is None
+
+
+def test_percentiles_need_samples(tmp_path: Path) -> None:
+    few, _ = compute(tmp_path, latency_samples_ns=np.full(63, 1_000_000))
+    many, _ = compute(tmp_path, latency_samples_ns=np.full(662, 1_000_000))
+    assert (few.latency_ms.p50, few.latency_ms.p90, few.latency_ms.p99) == (1.0, None, None)
+    assert (many.latency_ms.p90, many.latency_ms.p99) == (1.0, 1.0)
+
+
+def test_with_labels_the_gate_holds_inference_against_validation(tmp_path: Path) -> None:
+    def scored(infer: float) -> StageReport:
+        values = {"infer": infer, "validate": 79.3}
+        return report(
+            "score",
+            accuracy={
+                name: {"kind": "labels", "items": 4, "values": {"top1": value, "top5": 94.0}}
+                for name, value in values.items()
+            },
+        )
+
+    metrics, gate = compute(tmp_path, scored(79.0))
+    assert (metrics.acc_infer, metrics.acc_val, metrics.acc_also) == (79.0, 79.3, {"top5": 94.0})
+    assert gate is not None
+    assert gate.passed is True
+    assert compute(tmp_path, scored(78.4))[1].passed is False  # type: ignore[union-attr]
+
+
+def test_without_labels_the_gate_holds_outputs_against_fp32(tmp_path: Path) -> None:
+    def scored(cosine: float) -> StageReport:
+        return report(
+            "score",
+            accuracy={"infer": {"kind": "agreement", "items": 3, "values": {"top1": 66.7}}},
+            fidelity={"items": 3, "cosine_min": cosine, "max_abs": 0.1},
+        )
+
+    assert compute(tmp_path, scored(0.9999))[1].passed is True  # type: ignore[union-attr]
+    assert compute(tmp_path, scored(0.98))[1].passed is False  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("measured", "reference", "passes"),
+    [(79.0, 79.3, True), (17.1, 25.2, False), (0.89, 1.0, False)],
+)
+def test_the_gate_on_the_seeds_own_figures(measured: float, reference: float, passes: bool) -> None:
+    gate = gate_accuracy(RULE, TOP1, measured, reference)
+    assert gate.passed is passes
+    assert f"{measured:.2f}" in gate.reason
+
+
+def test_a_gate_without_anything_to_hold_against_says_so() -> None:
+    assert gate_accuracy(RULE, TOP1, 79.0, None).passed is None
+    assert gate_fidelity(RULE, None).passed is None
+
+
+def test_fidelity_just_at_its_bound_passes() -> None:
+    assert gate_fidelity(RULE, Fidelity(items=1, cosine_min=0.999, max_abs=0.0)).passed is True
+
+
+@given(st.floats(0.01, 100), st.floats(0.01, 100))
+def test_more_is_never_a_drop(measured: float, reference: float) -> None:
+    drop = relative_drop(measured, reference)
+    assert (drop <= 0) == (measured >= reference)
+    assert relative_drop(measured, reference, higher_is_better=False) == -drop

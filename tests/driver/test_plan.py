@@ -1,0 +1,187 @@
+"""The plan is pure: names are looked up, defaults filled in, and a job's id follows what it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.catalog import Catalog, load_catalog
+from driver.errors import UsageFault
+from driver.models.base import RunnerName, StageName, Tier
+from driver.plan import (
+    Choice,
+    HostFacts,
+    Material,
+    PlannedJob,
+    Skip,
+    choose,
+    combine,
+    expand,
+    plan_job,
+)
+from driver.request import Request
+from tests.driver.miniature import make_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOST = HostFacts(threads=2, memory_bytes=8 << 30)
+MATERIAL = Material(
+    weights_kind="published",
+    weights_format="huggingface",
+    weights_digest="w",
+    data_kind="real",
+    data_digest="d",
+    data_count=4,
+    code={
+        "case": "1",
+        "hook": "2",
+        "harness": "3",
+        "reference": "4",
+        "stack": "5",
+        "reference_stack": "6",
+    },
+)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return load_catalog(make_tree(tmp_path))
+
+
+def ask(**changes: object) -> Request:
+    return Request(case="tiny", vendor="acme").model_copy(update=changes)
+
+
+def planned(catalog: Catalog, material: Material = MATERIAL, **changes: object) -> PlannedJob:
+    return plan_job(choose(ask(**changes), catalog), material, HOST)
+
+
+def test_defaults_come_from_case_vendor_and_stack(catalog: Catalog) -> None:
+    choice = choose(ask(), catalog)
+    assert (choice.engine_name, choice.precision_name, choice.chip_name) == ("turbo", "fp32", "One")
+    assert (choice.batch_size, choice.tier, choice.runner) == (2, Tier.SMOKE, RunnerName.PROCESS)
+
+
+def test_a_short_name_is_the_case(catalog: Catalog) -> None:
+    assert choose(ask(case="t"), catalog).case.name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"case": "tinny"}, r"unknown case 'tinny' \(did you mean tiny\?\)"),
+        ({"vendor": "acmee"}, r"unknown vendor 'acmee' \(did you mean acme\?\)"),
+        ({"stack": "v2"}, r"unknown stack of vendor acme 'v2' \(did you mean v1\?\)"),
+        ({"engine": "turbot"}, r"unknown engine of vendor acme 'turbot' \(did you mean turbo\?\)"),
+        ({"precision": "fp61"}, r"unknown precision of acme turbo 'fp61' \(did you mean fp16\?\)"),
+        ({"chip": "Ones"}, r"unknown chip of vendor acme 'Ones' \(did you mean One\?\)"),
+        (
+            {"preprocess": "othr"},
+            r"unknown PREPROCESS of case tiny 'othr' \(did you mean other\?\)",
+        ),
+    ],
+)
+def test_an_unknown_name_offers_the_nearest(
+    catalog: Catalog, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageFault, match=said):
+        choose(ask(**changes), catalog)
+
+
+def test_a_stack_without_the_engine_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(UsageFault, match="has no engine 'turbo'"):
+        choose(ask(stack="image-only"), catalog)
+
+
+def test_a_stack_that_needs_its_image_runs_in_docker_only(catalog: Catalog) -> None:
+    asked = ask(engine="fixed", stack="image-only")
+    assert choose(asked, catalog).runner is RunnerName.DOCKER
+    with pytest.raises(UsageFault, match="in its image only"):
+        choose(asked.model_copy(update={"runner": RunnerName.PROCESS}), catalog)
+
+
+def test_limit_makes_a_run_a_look(catalog: Catalog) -> None:
+    choice = choose(ask(tier=Tier.STANDARD, limit=3), catalog)
+    assert choice.tier is Tier.SMOKE
+    assert choice.measure.limit == 3
+
+
+def test_an_official_run_takes_no_limit(catalog: Catalog) -> None:
+    with pytest.raises(UsageFault, match="takes no LIMIT"):
+        choose(ask(tier=Tier.OFFICIAL, limit=3), catalog)
+
+
+@pytest.mark.parametrize(
+    ("tier", "seconds", "repeats"), [(Tier.STANDARD, 60.0, 3), (Tier.OFFICIAL, 600.0, 5)]
+)
+def test_tiers_measure_as_long_as_documented(
+    catalog: Catalog, tier: Tier, seconds: float, repeats: int
+) -> None:
+    measure = choose(ask(tier=tier), catalog).measure
+    assert (measure.min_seconds, measure.repeats) == (seconds, repeats)
+
+
+def test_the_same_inputs_give_the_same_id(catalog: Catalog) -> None:
+    assert planned(catalog).key == planned(catalog).key
+
+
+@pytest.mark.parametrize(
+    "part", ["case", "hook", "harness", "reference", "stack", "reference_stack"]
+)
+def test_changed_code_gives_another_job(catalog: Catalog, part: str) -> None:
+    changed = replace(MATERIAL, code={**MATERIAL.code, part: "changed"})
+    assert planned(catalog, changed).key.id != planned(catalog).key.id
+
+
+@pytest.mark.parametrize("changes", [{"weights_digest": "x"}, {"data_digest": "x"}])
+def test_changed_weights_or_data_give_another_job(
+    catalog: Catalog, changes: dict[str, str]
+) -> None:
+    changed = replace(MATERIAL, **changes)  # type: ignore[arg-type]
+    assert planned(catalog, changed).key.id != planned(catalog).key.id
+
+
+def test_a_dynamic_export_is_shared_by_batch_sizes_and_a_static_one_is_not(
+    catalog: Catalog,
+) -> None:
+    assert planned(catalog).export_key == planned(catalog, batch_size=8).export_key
+    fixed = planned(catalog, engine="fixed")
+    assert fixed.export_key != planned(catalog, engine="fixed", batch_size=8).export_key
+
+
+def test_an_engine_is_compiled_anew_for_another_precision_or_batch(catalog: Catalog) -> None:
+    keys = {
+        planned(catalog).compile_key,
+        planned(catalog, precision="fp16").compile_key,
+        planned(catalog, batch_size=8).compile_key,
+    }
+    assert len(keys) == 3
+
+
+def test_data_changes_neither_the_model_nor_the_engine(catalog: Catalog) -> None:
+    other = planned(catalog, replace(MATERIAL, data_digest="x"))
+    assert other.export_key == planned(catalog).export_key
+    assert other.compile_key == planned(catalog).compile_key
+    assert other.golden_key != planned(catalog).golden_key
+
+
+def test_validate_is_a_stage_only_where_the_stack_has_a_framework(catalog: Catalog) -> None:
+    assert StageName.VALIDATE in planned(catalog).stages
+    assert StageName.VALIDATE not in planned(catalog, engine="fixed").stages
+
+
+def test_golden_items_never_exceed_the_dataset(catalog: Catalog) -> None:
+    assert planned(catalog).template.golden_count == 3
+    assert planned(catalog, replace(MATERIAL, data_count=2)).template.golden_count == 2
+
+
+def test_a_sweep_is_the_product_of_its_axes_and_skips_what_cannot_be(catalog: Catalog) -> None:
+    requests = combine(ask(), {"precision": ["fp32", "fp8"], "batch_size": [1, 4]})
+    found = expand(requests, catalog)
+    assert [type(one) for one in found] == [Choice, Choice, Skip, Skip]
+    skip = found[2]
+    assert isinstance(skip, Skip)
+    assert "fp8" in skip.reason
