@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from driver.containers import ContainerSpec
 
 OTHER_WAY = "or use RUNNER=process, which needs no container engine"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 LABEL_PREFIX = "assay.driver-"
 
 
@@ -46,22 +49,35 @@ def connect() -> Any:  # docker.DockerClient; the SDK has no types
             f"the Docker SDK for Python cannot be imported: {error}",
             f"remove .venv and run again, so that it is installed, {OTHER_WAY}",
         ) from error
+    _knock(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
     try:
         return docker.from_env()
     except docker.errors.DockerException as error:
         raise unreachable(str(error)) from error
 
 
+def _knock(host: str) -> None:
+    """Open and close the engine's socket: its errors are clearer than the SDK's about it."""
+    kind, _, path = host.partition("://")
+    if kind != "unix":
+        return
+    with socket.socket(socket.AF_UNIX) as door:
+        try:
+            door.connect(path)
+        except OSError as error:
+            raise unreachable(f"{path}: {error.strerror}") from error
+
+
 def unreachable(reason: str) -> EnvironmentFault:
     """Return the error for an engine that does not answer, with what usually helps."""
-    if "Permission denied" in reason or "PermissionError" in reason:
+    if "Permission denied" in reason:
         return EnvironmentFault(
-            "the Docker engine's socket may not be opened by this user (permission denied)",
+            f"this user may not open the Docker engine's socket ({reason})",
             f"type: sudo usermod -aG docker $USER, and log in again, {OTHER_WAY}",
         )
-    if any(word in reason for word in ("FileNotFoundError", "Connection refused", "No such file")):
+    if "Connection refused" in reason or "No such file" in reason:
         return EnvironmentFault(
-            "no Docker engine answers on this machine: there is no socket, or nobody listens",
+            f"no Docker engine answers on this machine ({reason})",
             f"type: sudo systemctl start docker (or set DOCKER_HOST), {OTHER_WAY}",
         )
     return EnvironmentFault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,9 @@ def make_spec(
         vendor=make_vendor(),
         case=make_case(),
         stacks=Stacks(reference=_here(home), vendor=_here(home)),
-        caller=make_caller(home, process=DriverProcess.current()),
+        caller=make_caller(
+            home, uid=os.geteuid(), gid=os.getegid(), process=DriverProcess.current()
+        ),
     )
     return replace(spec, limits=replace(spec.limits, **limits), **changes)
 

@@ -1,0 +1,309 @@
+"""A real container as the engine reports it, and as the guest inside finds it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from driver.containers import ContainerSpec, Devices, InstalledStack
+from driver.errors import ContractFault, EnvironmentFault, ImageFault
+from driver.models.base import StageName
+from driver.runners.docker import DockerRunner, reap_leftovers
+from tests.driver.runners.hooks import make_spec, nothing, read_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.container
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    # The guest of a caller who is root is somebody else: it must be able to read.
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
+def runner(engine: Any, home: Path) -> Iterator[DockerRunner]:
+    with DockerRunner(home=home, grace_s=1) as runner:
+        runner.availability()
+        yield runner
+    assert containers_of(engine, home) == []
+
+
+def containers_of(engine: Any, home: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = engine.api.containers(
+        all=True, filters={"label": f"assay.home={home}"}
+    )
+    return found
+
+
+def spec_for(home: Path, image: str, script: str, **changes: Any) -> ContainerSpec:
+    return replace(make_spec(home, script, **changes), stack=InstalledStack(image=image))
+
+
+def inspected(engine: Any, runner: DockerRunner, spec: ContainerSpec, log: Path) -> dict[str, Any]:
+    """Run a stage and return what `docker inspect` says of it meanwhile."""
+    seen: list[dict[str, Any]] = []
+
+    def look() -> None:
+        if not seen:
+            seen.append(engine.api.inspect_container(spec.name))
+
+    runner.run(spec, log=log, on_tick=look)
+    return seen[0]
+
+
+def test_inspect_shows_the_isolation_that_was_designed(
+    engine: Any, runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    spec = spec_for(home, shell_image, "sleep 0.5", masks=("case/images",))
+    (Path(str(spec.source("case"))) / "images").mkdir()
+    found = inspected(engine, runner, spec, home / "log")
+    host = found["HostConfig"]
+    assert host["NetworkMode"] == "none"
+    assert host["ReadonlyRootfs"]
+    assert not host["Privileged"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert "no-new-privileges" in host["SecurityOpt"]
+    assert host["Memory"] == host["MemorySwap"] == spec.limits.memory_bytes
+    assert host["PidsLimit"] == spec.limits.processes
+    assert host["Tmpfs"].keys() == {"/tmp", "/job/case/images"}
+    assert found["Config"]["User"] == f"{spec.uid}:{spec.gid}" != "0:0"
+    writable = {mount["Destination"]: mount["RW"] for mount in found["Mounts"]}
+    read_only = ("job.json", "harness", "case", "hook", "data")
+    expected = {f"/job/{name}": False for name in read_only} | {
+        "/job/out": True,
+        "/job/cache": True,
+    }
+    assert writable == expected
+
+
+@pytest.mark.parametrize("stage", list(StageName))
+def test_labels_are_in_the_scoring_container_only(
+    engine: Any, runner: DockerRunner, home: Path, shell_image: str, stage: StageName
+) -> None:
+    spec = spec_for(home, shell_image, 'ls "$2" > "$2/out/ls"; sleep 0.3', stage=stage)
+    found = inspected(engine, runner, spec, home / "log")
+    mounted = any("labels" in mount["Destination"] for mount in found["Mounts"])
+    listed = "labels" in read_out(spec, "ls").split()
+    assert mounted is listed is (stage is StageName.SCORE)
+
+
+PROBE = """
+exec > "$2/out/probe" 2>/dev/null
+echo user=$(id -u) group=$(id -g)
+for place in / /usr /job /job/case /job/data /job/hook /job/harness /job/case/images; do
+  touch "$place/x" && echo "wrote $place"
+done
+echo '{}' > /job/job.json && echo 'wrote job.json'
+for place in /tmp /job/out /job/cache; do touch "$place/x" || echo "could not write $place"; done
+echo images: $(ls /job/case/images)
+grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status
+echo network: $(ls /sys/class/net)
+true
+"""
+
+
+def test_the_guest_finds_itself_locked_in(
+    runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    spec = spec_for(home, shell_image, PROBE, masks=("case/images",))
+    (Path(str(spec.source("case"))) / "images" / "7").mkdir(parents=True)
+    assert runner.run(spec, log=home / "log", on_tick=nothing).code == 0
+    lines = [" ".join(line.split()) for line in read_out(spec, "probe").splitlines()]
+    assert lines == [
+        f"user={spec.uid} group={spec.gid}",
+        "images:",
+        "CapEff: 0000000000000000",
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+        "network: lo",
+    ]
+
+
+def test_what_is_in_out_belongs_to_the_caller(
+    runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    spec = spec_for(home, shell_image, 'mkdir "$2/out/d"; echo 1 > "$2/out/d/f"; exit 5')
+    done = runner.run(spec, log=home / "log", on_tick=nothing)
+    out = Path(str(spec.source("out")))
+    assert done.code == 5
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in (out, *out.rglob("*"))}
+    assert owners == {(os.geteuid(), os.getegid())}
+
+
+def test_the_log_has_both_streams_and_the_image_is_named_by_its_id(
+    engine: Any, runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    spec = spec_for(home, shell_image, 'echo "$1" "$2"; echo bad >&2')
+    done = runner.run(spec, log=home / "log", on_tick=nothing)
+    assert sorted((home / "log").read_text().splitlines()) == ["bad", "infer /job"]
+    assert done.executed_in == engine.images.get(shell_image).id
+
+
+def test_too_much_memory_is_recognised(runner: DockerRunner, home: Path, shell_image: str) -> None:
+    hog = "exec tail /dev/zero"
+    spec = spec_for(home, shell_image, hog, memory_bytes=32 << 20)
+    done = runner.run(spec, log=home / "log", on_tick=nothing)
+    assert done.oom_killed
+    assert (done.code, done.timed_out) == (137, False)
+
+
+def test_a_hang_ends_at_the_time_limit(runner: DockerRunner, home: Path, shell_image: str) -> None:
+    spec = spec_for(home, shell_image, "echo begun; trap '' TERM; sleep 600", timeout_s=0.5)
+    done = runner.run(spec, log=home / "log", on_tick=nothing)
+    assert (done.timed_out, done.oom_killed) == (True, False)
+    assert done.wall_s < 10
+    assert (home / "log").read_text() == "begun\n"
+
+
+def test_a_container_costs_little(runner: DockerRunner, home: Path, shell_image: str) -> None:
+    costs = [
+        runner.run(spec_for(home, shell_image, "exit 0"), log=home / "log", on_tick=nothing)
+        for _ in range(3)
+    ]
+    # The design allows 0.7 s on a machine of its own; the best of three forgives a busy one.
+    assert min(done.overhead_s for done in costs) < 1.4
+
+
+def test_whatever_a_tick_raises_removes_the_container(
+    runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    def tick() -> None:
+        raise RuntimeError("the session's own")
+
+    spec = spec_for(home, shell_image, "echo begun; sleep 600")
+    with pytest.raises(RuntimeError, match="the session's own"):
+        runner.run(spec, log=home / "log", on_tick=tick)
+    assert (home / "log").read_text() == "begun\n"
+
+
+def test_a_missing_image_is_an_image_fault(runner: DockerRunner, home: Path) -> None:
+    spec = spec_for(home, "assay/no-such-image:v0", "exit 0")
+    with pytest.raises(ImageFault, match="no-such-image"):
+        runner.run(spec, log=home / "log", on_tick=nothing)
+
+
+def test_a_missing_device_is_named_before_anything_starts(
+    runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    devices = Devices(nodes=("/dev/davinci0",))
+    spec = spec_for(home, shell_image, "exit 0", devices=devices)
+    with pytest.raises(EnvironmentFault, match="/dev/davinci0"):
+        runner.run(spec, log=home / "log", on_tick=nothing)
+
+
+def test_gpus_without_a_toolkit_are_the_hosts_fault(
+    engine: Any, runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    if "nvidia" in engine.info()["Runtimes"]:
+        pytest.skip("this engine can give GPUs")
+    devices = Devices(gpus="nvidia", gpu_ids=("0",))
+    spec = spec_for(home, shell_image, "exit 0", devices=devices)
+    with pytest.raises(EnvironmentFault, match="cannot give the container its devices"):
+        runner.run(spec, log=home / "log", on_tick=nothing)
+
+
+def test_a_hook_that_the_image_cannot_execute_is_the_hooks_fault(
+    runner: DockerRunner, home: Path, shell_image: str
+) -> None:
+    spec = spec_for(home, shell_image, "exit 0")
+    (Path(str(spec.source("hook"))) / "hook").write_text("#!/no/such/shell\n")
+    assert "no such file or directory" in refusal_or_log(runner, spec, home / "log")
+
+
+def refusal_or_log(runner: DockerRunner, spec: ContainerSpec, log: Path) -> str:
+    # Engines differ: some refuse to start the container, others start it and it ends at once.
+    try:
+        done = runner.run(spec, log=log, on_tick=nothing)
+    except ContractFault as error:
+        return error.message
+    return log.read_text() if done.code else "it ran"
+
+
+DRIVER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from driver.containers import InstalledStack
+from driver.runners.docker import DockerRunner
+from tests.driver.runners.hooks import make_spec
+home = Path(sys.argv[1])
+spec = make_spec(home, 'echo x > "$2/out/begun"; sleep 600')
+spec = replace(spec, stack=InstalledStack(image=sys.argv[2]))
+try:
+    with DockerRunner(home=home) as runner:
+        runner.run(spec, log=home / "log", on_tick=lambda: None)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def start_driver(home: Path, image: str) -> subprocess.Popen[bytes]:
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(home), image])
+    begun = home / "work/job-1-0/infer-0/places/out/begun"
+    deadline = time.monotonic() + 30
+    while not begun.exists():
+        assert driver.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return driver
+
+
+def test_ctrl_c_removes_the_container(engine: Any, home: Path, shell_image: str) -> None:
+    driver = start_driver(home, shell_image)
+    assert len(containers_of(engine, home)) == 1
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=20) == 130
+    assert containers_of(engine, home) == []
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6])
+def test_ctrl_c_at_any_moment_leaves_no_container(
+    engine: Any, home: Path, shell_image: str, delay_s: float
+) -> None:
+    code = "import sys; print('up', flush=True); " + f"exec({DRIVER!r})"
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, str(home), shell_image],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert driver.stdout is not None
+    driver.stdout.readline()
+    time.sleep(delay_s)
+    driver.send_signal(signal.SIGINT)
+    driver.wait(timeout=20)
+    driver.stdout.close()
+    assert containers_of(engine, home) == []
+
+
+def test_after_kill_9_the_next_driver_removes_the_container(
+    engine: Any, home: Path, shell_image: str
+) -> None:
+    driver = start_driver(home, shell_image)
+    assert reap_leftovers(engine, home) == []  # its driver lives
+    driver.kill()
+    driver.wait()
+    assert len(containers_of(engine, home)) == 1
+    with DockerRunner(home=home) as runner:
+        runner.availability()
+    assert containers_of(engine, home) == []
+
+
+def test_another_homes_leftovers_are_not_touched(engine: Any, home: Path, shell_image: str) -> None:
+    driver = start_driver(home, shell_image)
+    driver.kill()
+    driver.wait()
+    assert reap_leftovers(engine, home / "another") == []
+    assert len(reap_leftovers(engine, home)) == 1
