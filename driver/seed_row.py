@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.models.result import Metrics, Result
+    from driver.models.result import Result
 
 NONE = "/"
 
@@ -42,13 +42,40 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
 """The seeds' own column names, in their order."""
 
 
+class Figures(Protocol):
+    """What has the figures of the table: a result's metrics, an aggregated record."""
+
+    @property
+    def e2e_time_s(self) -> float | None: ...  # noqa: D102
+    @property
+    def p_val_whole(self) -> float | None: ...  # noqa: D102
+    @property
+    def p_val_core(self) -> float | None: ...  # noqa: D102
+    @property
+    def p_infer_whole(self) -> float | None: ...  # noqa: D102
+    @property
+    def p_infer_core(self) -> float | None: ...  # noqa: D102
+    @property
+    def mfu(self) -> float | None: ...  # noqa: D102
+    @property
+    def acc_infer(self) -> float | None: ...  # noqa: D102
+    @property
+    def acc_val(self) -> float | None: ...  # noqa: D102
+    @property
+    def mem_gib(self) -> float | None: ...  # noqa: D102
+    @property
+    def mem_total_gib(self) -> float | None: ...  # noqa: D102
+
+
 def seed_row(result: Result) -> tuple[str, ...]:
     """Return the cells of a result, in the order of HEADERS."""
-    metrics = result.metrics
+    job = result.job
+    return (job.engine, job.precision, str(job.batch_size), *seed_figures(result.metrics))
+
+
+def seed_figures(metrics: Figures) -> tuple[str, ...]:
+    """Return the cells behind tool, precision and bs."""
     return (
-        result.job.engine,
-        result.job.precision,
-        str(result.job.batch_size),
         figure(metrics.e2e_time_s),
         figure(metrics.p_val_whole),
         figure(metrics.p_val_core),
@@ -67,7 +94,7 @@ def figure(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
-def accuracy(metrics: Metrics) -> str:
+def accuracy(metrics: Figures) -> str:
     """Return inference's accuracy / validation's; "/" alone where neither exists."""
     if metrics.acc_infer is None and metrics.acc_val is None:
         return NONE
@@ -78,7 +105,7 @@ def _accuracy(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def memory(metrics: Metrics) -> str:
+def memory(metrics: Figures) -> str:
     """Return peak memory / the device's whole, GiB."""
     if metrics.mem_gib is None:
         return NONE

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 RESAMPLES = 4999
 """Bootstrap resamples; an odd count keeps the percentiles on drawn values."""
+MINIMUM_REPEATS = 3
+"""Fewer processes give no interval: two values resample to no more than three medians."""
 SEED = 20240229
 """Fixed, so that the same samples give the same interval on every machine."""
 
@@ -60,9 +62,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 def median_interval(values: Sequence[float]) -> Interval | None:
     """Return the bootstrap 95 % interval of the median, or None for fewer than three values."""
-    import numpy as np
-
-    return _bootstrap((np.asarray(values, dtype=np.float64),), _median_of)
+    return _interval(lambda rng: _resampled_medians(values, rng), median(values), (values,))
 
 
 def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval | None:
@@ -70,48 +70,41 @@ def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval |
 
     The two samples are independent. None when either has fewer than three values.
     """
-    import numpy as np
 
-    arrays = (np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64))
-    return _bootstrap(arrays, _median_ratio)
+    def resampled(rng: np.random.Generator) -> NDArray[np.float64]:
+        return _resampled_medians(above, rng) / _resampled_medians(below, rng)
 
-
-def _median_of(sample: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-    import numpy as np
-
-    return np.asarray(np.median(sample, axis=axis))
+    return _interval(resampled, median(above) / median(below), (above, below))
 
 
-def _median_ratio(
-    above: NDArray[np.float64], below: NDArray[np.float64], axis: int = -1
-) -> NDArray[np.float64]:
-    import numpy as np
-
-    return np.asarray(np.median(above, axis=axis) / np.median(below, axis=axis))
-
-
-def _bootstrap(
-    samples: tuple[NDArray[np.float64], ...], statistic: Callable[..., NDArray[np.float64]]
+def _interval(
+    resampled: Callable[[np.random.Generator], NDArray[np.float64]],
+    estimate: float,
+    samples: Sequence[Sequence[float]],
 ) -> Interval | None:
-    """Percentile bootstrap: BCa is undefined for the few, often equal values that repeats give."""
-    if any(sample.size < 3 for sample in samples):
-        return None
-    estimate = float(statistic(*samples))
-    if all(bool((sample == sample[0]).all()) for sample in samples):
-        return Interval(estimate, estimate)
-    from scipy.stats import bootstrap
+    """Return the percentile bootstrap interval around ``estimate``.
 
-    found = bootstrap(
-        samples,
-        statistic,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=SEED,
-        vectorized=True,
-    ).confidence_interval
+    The percentile method, since BCa is undefined for the few, often equal values that repeats give.
+    ``scipy.stats.bootstrap`` gives the same (a test holds the two together); importing scipy.stats
+    takes longer than a whole `make compare` may.
+    """
+    import numpy as np
+
+    if any(len(sample) < MINIMUM_REPEATS for sample in samples):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(resampled(np.random.default_rng(SEED)), (tail, 1 - tail))
     # Interpolation may leave the bounds a last digit inside an estimate that they coincide with.
-    return Interval(min(float(found.low), estimate), max(float(found.high), estimate))
+    return Interval(min(float(low), estimate), max(float(high), estimate))
+
+
+def _resampled_medians(values: Sequence[float], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the medians of RESAMPLES draws with replacement, shape [RESAMPLES]."""
+    import numpy as np
+
+    sample = np.asarray(values, dtype=np.float64)
+    drawn = sample[rng.integers(0, sample.size, size=(RESAMPLES, sample.size))]
+    return np.asarray(np.median(drawn, axis=1))
 
 
 def percentile(samples: NDArray[np.int64], percent: int) -> float | None:

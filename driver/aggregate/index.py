@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ def write_index(path: Path, table: pa.Table) -> None:
         pq.write_table(marked, draft, compression="zstd", compression_level=1)
         draft.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def split(
@@ -76,6 +78,8 @@ def split(
     """Return the index's rows that still hold, and the files that have to be read."""
     if table is None:
         return None, list(files)
+    import pyarrow as pa
+
     known = {
         (path, changed, size): row
         for row, (path, changed, size) in enumerate(
@@ -92,4 +96,4 @@ def split(
     kept = [row for row in rows if row >= 0]
     if kept == list(range(table.num_rows)):
         return table, fresh
-    return table.take(kept), fresh
+    return table.take(pa.array(kept, pa.int64())), fresh

@@ -126,7 +126,7 @@ def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[Problem])
     problems += [_edited(path) for path, is_edited in zip(paths, edited, strict=True) if is_edited]
     if copies:
         keep = [row for row, path in enumerate(paths) if path not in copies]
-        good = good.take(keep)
+        good = good.take(pa.array(keep, pa.int64()))
     return Loaded(
         folders=tuple(str(folder) for folder in folders),
         files=table.num_rows,

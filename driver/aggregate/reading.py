@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from typing import Any, cast
@@ -132,12 +133,19 @@ def _parsed(text: bytes) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         # Slower, and it says where: NaN is told from half a file, and the line is named.
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse_constant(text)
 
 
 def _refuse_constant(name: str) -> float:
     raise Unusable(
-        ProblemKind.INVALID, f"a figure is {name}, which is no number", "run the job again"
+        ProblemKind.INVALID,
+        f"a figure is {shortened(name, 40)}, which is no finite number",
+        "run the job again",
     )
 
 

@@ -92,6 +92,9 @@ def _take_result(folder: str, tree: Tree) -> bool:
         found = os.stat(path)  # noqa: PTH116 - a Path per file would double the walk's time
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except PermissionError as error:
+        tree.problems.append(_unreadable(folder, error))
+        return True
     except OSError as error:
         tree.problems.append(_unreadable(path, error))
         return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, bootstrap
 
 from driver import statistics
 
@@ -72,6 +74,33 @@ def test_an_interval_holds_the_median_and_stays_in_the_samples(values: list[floa
     assert found.low <= statistics.median(values) <= found.high
     assert found.low == pytest.approx(max(found.low, min(values)))
     assert found.high == pytest.approx(min(found.high, max(values)))
+
+
+def test_the_interval_is_scipys() -> None:
+    values = np.random.default_rng(3).normal(100.0, 5.0, size=9)
+    ours = statistics.median_interval(values.tolist())
+    theirs = bootstrap(
+        (values,), np.median, n_resamples=20000, method="percentile", rng=5
+    ).confidence_interval
+    assert ours is not None
+    assert ours.low == pytest.approx(theirs.low, rel=0.005)
+    assert ours.high == pytest.approx(theirs.high, rel=0.005)
+
+
+def test_a_ratios_interval_is_scipys() -> None:
+    rng = np.random.default_rng(4)
+    above, below = rng.normal(110.0, 3.0, size=7), rng.normal(100.0, 3.0, size=5)
+
+    def ratio(first: Any, second: Any, axis: int = -1) -> Any:
+        return np.median(first, axis=axis) / np.median(second, axis=axis)
+
+    ours = statistics.ratio_interval(above.tolist(), below.tolist())
+    theirs = bootstrap(
+        (above, below), ratio, n_resamples=20000, method="percentile", rng=5
+    ).confidence_interval
+    assert ours is not None
+    assert ours.low == pytest.approx(theirs.low, rel=0.005)
+    assert ours.high == pytest.approx(theirs.high, rel=0.005)
 
 
 def test_the_same_samples_give_the_same_interval() -> None:

@@ -1,0 +1,150 @@
+"""Tables: the seeds' headings and digits, struck rows, batch tables with ratios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from driver.aggregate.groups import grouped, struck
+from driver.aggregate.reading import read_record
+from driver.aggregate.record import Record
+from driver.aggregate.tables import batch_table, table
+from tests import documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Any:
+    def record(key: dict[str, Any] | None = None, **changes: Any) -> Record:
+        body = documents.document(job=documents.job(**(key or {})), **changes)
+        found = read_record(str(documents.write(tmp_path, body)))
+        assert isinstance(found, Record), found
+        return found
+
+    return record
+
+
+SEED_HEADINGS = (
+    "precision bs e2e_time p_val_whole p_val_core p_infer_whole *p_infer_core *MFU acc mem"
+)
+
+
+@pytest.mark.parametrize(("language", "tool"), [("en", "tool"), ("zh", "推理工具")])
+def test_headings_are_the_seeds(make: Any, language: Any, tool: str) -> None:
+    assert table([make()], language).headers[1:] == (tool, *SEED_HEADINGS.split())
+
+
+def test_document_002_calls_its_accuracy_clip_score(make: Any) -> None:
+    row = make(metrics=documents.metrics(60.6, acc_metric="clip_score"))
+    assert "CLIP Score" in table([row]).headers
+
+
+def test_a_row_has_the_seeds_digits(make: Any) -> None:
+    cells = table([make()]).rows[0].cells
+    assert cells[0] == "nvidia A100-SXM4-40GB"
+    assert cells[1:5] == ("tensorrt", "fp16", "64", "1009.7")
+    assert cells[8:10] == ("1329.2", "26.2%")
+
+
+def test_a_figure_that_does_not_exist_is_a_slash(make: Any) -> None:
+    row = make(metrics=documents.metrics(p_val_whole=None, mfu=None, mem_gib=None))
+    cells = table([row]).rows[0].cells
+    assert (cells[5], cells[9], cells[11]) == ("/", "/", "/")
+
+
+def test_failed_accuracy_is_struck_out_with_its_reason(make: Any) -> None:
+    gate = {"passed": False, "allowed_relative_drop": 0.01, "reason": "70.00 against 79.30"}
+    found = table([make(status="accuracy_failed", gate=gate)])
+    cells = found.as_text()[0]
+    assert cells[8] == "~~1329.2~~"
+    assert cells[:4] == ("nvidia A100-SXM4-40GB", "tensorrt", "fp16", "64")
+    assert "70.00 against 79.30" in cells[-1]
+
+
+def test_made_up_rows_are_marked(make: Any) -> None:
+    found = table([make(simulated=True, weights="synthetic", data="synthetic")])
+    assert found.rows[0].cells[-1] == "simulated; synthetic weights; synthetic data"
+
+
+def test_rows_without_notes_have_no_note_column(make: Any) -> None:
+    assert "note" not in table([make()]).headers
+
+
+def test_what_cannot_be_compared_stands_in_another_table(make: Any) -> None:
+    rows = [
+        make(),
+        make({"tier": "smoke"}),
+        make({"case": "sam"}),
+        make({"chip": "T4"}, weights="synthetic"),
+        make({"batch_size": 1}),
+    ]
+    groups = grouped(rows)
+    assert [len(group.records) for group in groups] == [1, 2, 1, 1]
+    assert len({group.title for group in groups}) == 4
+
+
+def test_groups_with_other_weights_of_one_kind_are_told_apart(make: Any) -> None:
+    other = documents.provenance(documents.job())
+    other["weights"] = {"digest": "f" * 64}
+    titles = [group.title for group in grouped([make(), make({"chip": "T4"}, provenance=other)])]
+    assert len(set(titles)) == 2
+    assert any("ffffffff" in title for title in titles)
+
+
+def test_a_failed_job_is_struck_with_its_kind(make: Any) -> None:
+    failure = {"kind": "out_of_memory", "stage": "infer", "message": "12 GiB", "remedy": "BS=1"}
+    nothing = {"acc_metric": "acc1"}
+    assert struck(make(status="failed", failure=failure, metrics=nothing)) == (
+        "failed (out_of_memory): 12 GiB"
+    )
+
+
+SEED_004 = {
+    "310": {1: 1132.564, 4: 2404.912, 16: 2917.84},
+    "310P": {1: 634.528, 4: 2228.9, 16: 3907.39},
+}
+
+
+def test_the_batch_table_is_the_seeds(make: Any) -> None:
+    rows = [
+        make(
+            {"vendor": "ascend", "chip": chip, "batch_size": size}, metrics=documents.metrics(core)
+        )
+        for chip, figures in SEED_004.items()
+        for size, core in figures.items()
+    ]
+    found = batch_table(rows, "zh")
+    assert found.headers == ("Throughput", "310", "310P", "310P/310")
+    assert [row.cells for row in found.rows] == [
+        ("bs1", "1132.6", "634.5", "0.56"),
+        ("bs4", "2404.9", "2228.9", "0.93"),
+        ("bs16", "2917.8", "3907.4", "1.34"),
+        ("最优batch", "2917.8", "3907.4", "1.34"),
+    ]
+
+
+def test_a_batch_size_that_one_chip_lacks_has_no_ratio(make: Any) -> None:
+    rows = [make({"batch_size": 1}), make({"chip": "T4", "batch_size": 2})]
+    assert [row.cells[-1] for row in batch_table(rows).rows] == ["/", "/", "1.00"]
+
+
+def test_edited_and_failed_rows_enter_no_ratio(make: Any) -> None:
+    gate = {"passed": False, "allowed_relative_drop": 0.01, "reason": "too low"}
+    rows = [make(), make({"chip": "T4"}, status="accuracy_failed", gate=gate)]
+    assert batch_table(rows).headers == ("Throughput", "A100-SXM4-40GB")
+
+
+def test_columns_of_one_chip_are_told_apart_by_engine_and_precision(make: Any) -> None:
+    rows = [make(), make({"precision": "fp32"}), make({"engine": "eager"})]
+    assert batch_table(rows).headers[1:4] == (
+        "A100-SXM4-40GB eager fp16",
+        "A100-SXM4-40GB tensorrt fp16",
+        "A100-SXM4-40GB tensorrt fp32",
+    )
+
+
+def test_no_results_give_an_empty_batch_table() -> None:
+    assert batch_table([]).rows == ()
