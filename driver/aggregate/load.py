@@ -109,6 +109,7 @@ def _joined(parts: Sequence[pa.Table]) -> pa.Table:
 
 
 def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[Problem]) -> Loaded:
+    import pyarrow as pa
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
     good = table.filter(pc.is_null(table.column("problem_kind")))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from driver.aggregate import index
 from driver.aggregate import load as load_module
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.problem import ProblemKind
@@ -315,10 +316,10 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     root, home = tmp_path / "r", tmp_path / "home"
     documents.write(root, documents.document())
     load(root, home=home)
-    (index,) = (home / "cache" / "results-index").iterdir()
-    index.write_bytes(damage)
+    (file,) = (home / "cache" / "results-index").iterdir()
+    file.write_bytes(damage)
     assert load(root, home=home).table.num_rows == 1
-    assert index.stat().st_size > len(damage)
+    assert file.stat().st_size > len(damage)
 
 
 def test_an_index_of_other_code_is_made_anew(
@@ -327,7 +328,7 @@ def test_an_index_of_other_code_is_made_anew(
     root, home = tmp_path / "r", tmp_path / "home"
     documents.write(root, documents.document())
     with monkeypatch.context() as older:
-        older.setattr(load_module.index, "reader_version", lambda: "older")
+        older.setattr(index, "reader_version", lambda: "older")
         load(root, home=home)
     monkeypatch.setattr(load_module, "read_record", _must_not_be_called)
     with pytest.raises(AssertionError):
