@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from driver import warnings as warn
 from driver.errors import EXIT_OF_KIND, EXIT_OK
 from driver.figures import compute_metrics, measured, throughput
-from driver.models.base import FailureKind, StageName, Tier
+from driver.models.base import FailureKind, RunnerName, StageName, Tier
 from driver.models.result import Result, StageRecord
 from driver.results import utc_now
 
@@ -115,6 +115,8 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
             warn.smoke(template.measure.limit) if template.job.tier is Tier.SMOKE else None,
             warn.synthetic(template.weights, template.data),
             warn.simulated(simulated),
+            warn.not_isolated(template.job.runner, template.job.tier),
+            warn.extra_privileges(template.job.vendor, _capabilities(books)),
             *(
                 warn.unstable(name, found.values, found.cv)
                 for name, found in metrics.spread.items()
@@ -125,6 +127,12 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
     )
     told = (found for report in books.reports for found in report.warnings)
     return _once((*own, *books.extra_warnings, *told))
+
+
+def _capabilities(books: Books) -> tuple[str, ...]:
+    if books.planned.key.runner is not RunnerName.DOCKER:
+        return ()
+    return books.planned.choice.vendor.manifest.devices.capabilities
 
 
 def _items_whole(books: Books, metrics: Metrics) -> float | None:

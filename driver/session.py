@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from driver import __version__
 from driver.booking import Books, make_result
 from driver.datasets import item_name
+from driver.errors import AssayError
 from driver.host import describe_host, tree_commit
 from driver.locking import locked
-from driver.models.base import Failure, FailureKind, RunnerName, StageName, Warn, WarningCode
+from driver.models.base import Failure, FailureKind, StageName
 from driver.models.result import StageRecord
 from driver.preparation import prepare
 from driver.results import keep_samples, read_samples, result_folder, write_atomically, write_result
@@ -63,6 +64,10 @@ def run_job(site: Site, choice: Choice) -> Booked:
         job = _Job(site, prepared, books, stopwatch, workspace, folder)
         try:
             job.run()
+        except AssayError as error:
+            books.failure = Failure(
+                kind=error.kind, stage=job.stage, message=error.message, remedy=error.remedy
+            )
         except KeyboardInterrupt:
             books.failure = Failure(
                 kind=FailureKind.INTERRUPTED,
@@ -290,25 +295,21 @@ def _provenance(site: Site, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _isolation(spec: ContainerSpec) -> dict[str, Any]:
-    """Return what a stage could reach: shown in every result."""
+def _isolation(spec: ContainerSpec) -> dict[str, object]:
+    """Return what a stage could reach: shown in every result. Without a container, everything."""
+    if spec.stack.image is None:
+        return {"container": False, "limits": {"memory_bytes": spec.limits.memory_bytes}}
     return {
-        "network": "none" if spec.stack.image else "host",
+        "container": True,
+        "network": "none",
+        "root_filesystem": "read-only",
         "mounts": {mount.target: "ro" if mount.read_only else "rw" for mount in spec.mounts},
-        "memory_bytes": spec.limits.memory_bytes,
-        "processes": spec.limits.processes,
+        "limits": {
+            "memory_bytes": spec.limits.memory_bytes,
+            "processes": spec.limits.processes,
+            "timeout_s": spec.limits.timeout_s,
+        },
         "devices": list(spec.devices.nodes),
         "capabilities": list(spec.devices.capabilities),
         "user": spec.uid,
     }
-
-
-def process_warning(runner: RunnerName) -> Warn | None:
-    """A run outside a container: nothing but a clean environment isolates it."""
-    if runner is RunnerName.DOCKER:
-        return None
-    return Warn(
-        code=WarningCode.NOT_ISOLATED,
-        message=f"the {runner} runner isolates nothing: network, files and memory were the host's",
-        remedy="RUNNER=docker for figures to publish",
-    )

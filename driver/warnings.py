@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.models.base import Warn, WarningCode
+from driver.models.base import RunnerName, Tier, Warn, WarningCode
 from driver.statistics import MINIMUM_SAMPLES
 
 if TYPE_CHECKING:
@@ -183,4 +183,37 @@ def simulated(is_simulated: bool) -> Warn | None:
         code=WarningCode.SIMULATED,
         message="a stand-in of the vendor's SDK ran, not its device: no figure here is a measurement",
         remedy="run on the vendor's device",
+    )
+
+
+def not_isolated(runner: RunnerName, tier: Tier) -> Warn | None:
+    """Outside a container nothing but a clean environment isolates a stage (a look needs no more)."""
+    if runner is RunnerName.DOCKER or tier is Tier.SMOKE:
+        return None
+    return Warn(
+        code=WarningCode.NOT_ISOLATED,
+        message=f"the {runner} runner isolates nothing: network, files and memory were the host's",
+        remedy="RUNNER=docker for figures to publish",
+    )
+
+
+def unpinned(stack: str, base: str | None, digest: str | None) -> Warn | None:
+    """An image whose base has no digest may be another one tomorrow; ``base`` None: no image."""
+    if base is None or digest:
+        return None
+    return Warn(
+        code=WarningCode.UNPINNED,
+        message=f"the base image {base} of {stack} is not pinned by a digest",
+        remedy="make pin VENDOR=… where a registry answers",
+    )
+
+
+def extra_privileges(vendor: str, capabilities: Sequence[str]) -> Warn | None:
+    """The vendor's container gets more than the others."""
+    if not capabilities:
+        return None
+    return Warn(
+        code=WarningCode.EXTRA_PRIVILEGES,
+        message=f"containers of {vendor} have the capabilities {', '.join(capabilities)}",
+        remedy="vendor.toml says why; drop them where a driver without them exists",
     )

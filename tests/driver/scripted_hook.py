@@ -1,0 +1,91 @@
+"""A hook for session tests, stdlib only: keeps the contract, or breaks it as `behaviour.json` says.
+
+It runs as ``hook <stage> <job folder>``; a test writes ``{"infer": "half-json"}`` beside it.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+stage, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+job = json.loads((folder / "job.json").read_text())
+here = pathlib.Path(__file__).resolve().parent
+notes = here / "behaviour.json"
+said = json.loads(notes.read_text()).get(stage, "good") if notes.is_file() else "good"
+out = folder / "out"
+ITEMS = json.loads((folder / "data" / "index.json").read_text())["count"]
+
+
+def loop(name):
+    return {"name": name, "items": ITEMS, "calls": 2, "wall_ns": 10**9, "in_flight": 1}
+
+
+def document(**more):
+    report = {
+        "schema": "assay/stage-report/1",
+        "job_id": job["job"]["id"],
+        "stage": stage,
+        "repeat": job["repeat"],
+        "status": "ok",
+        "wall_ns": 1000,
+    }
+    if stage in ("validate", "infer"):
+        report["measurements"] = [loop("core"), loop("whole")]
+    if stage == "score":
+        accuracy = {"kind": "labels", "items": ITEMS, "values": {"top1": 75.0}}
+        worse = {"kind": "labels", "items": ITEMS, "values": {"top1": 70.0}}
+        report["accuracy"] = {"infer": worse if said == "worse" else accuracy, "validate": accuracy}
+    report.update(more)
+    return report
+
+
+def leave(report):
+    (out / "report.json").write_text(json.dumps(report))
+
+
+def export():
+    for part, name in (("model", "export.json"), ("golden", "golden.json")):
+        (out / part).mkdir()
+        (out / part / name).write_text('{"opset": 18}')
+
+
+print("stage", stage, "says", said)
+failure = {"kind": stage if stage in ("export", "compile", "infer") else "infer"}
+failure.update(message="the SDK said no", remedy="ask the vendor")
+if stage == "export":
+    export()
+if said == "hang":
+    (out / "hanging").write_text("")
+    time.sleep(600)
+elif said == "exit-3":
+    sys.exit(3)
+elif said == "no-report":
+    sys.exit(0)
+elif said == "half-json":
+    (out / "report.json").write_text(json.dumps(document())[:40])
+elif said == "nan":
+    leave(document(wall_ns=float("nan")))
+elif said == "prints-success":
+    print("SUCCESS: everything went well")
+    sys.exit(1)
+elif said == "ok-but-exits-1":
+    leave(document())
+    sys.exit(1)
+elif said == "failed-but-exits-0":
+    leave(document(status="failed", failure=failure))
+elif said == "fails":
+    leave(document(status="failed", failure=failure))
+    sys.exit(1)
+elif said == "bad-item":
+    failure.update(kind="data", message="item 000001 is cut short")
+    leave(document(status="failed", failure=failure))
+    sys.exit(1)
+elif said == "other-job":
+    leave(document(job_id="f" * 16))
+elif said == "no-core":
+    leave(document(measurements=[loop("whole")]))
+elif said == "few-items":
+    leave(document(measurements=[loop("core"), dict(loop("whole"), items=1)]))
+else:
+    leave(document())

@@ -1,0 +1,297 @@
+"""A session books every stage as it ends, whatever a hook does; a broken hook is never booked on the chip."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.booking import exit_code
+from driver.catalog import load_catalog
+from driver.containers import Caller, InstalledStack
+from driver.digests import canonical_digest
+from driver.identity import DriverProcess
+from driver.models.base import FailureKind, StageName
+from driver.plan import HostFacts, choose
+from driver.request import Request
+from driver.runners.process import ProcessRunner
+from driver.session import Booked, run_job
+from driver.settings import Settings
+from driver.site import Installation, Site
+from tests.driver.miniature import make_pictures, make_tree, write_executable
+
+if TYPE_CHECKING:
+    from driver.catalog import Stack
+    from driver.events import Progress
+    from driver.models.result import StageRecord
+
+HOOK = (Path(__file__).parent / "scripted_hook.py").read_text(encoding="utf-8")
+
+
+class Recorder:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.interrupt_in: StageName | None = None
+
+    def note(self, text: str) -> None:
+        pass
+
+    def stage_started(self, stage: StageName, repeat: int, repeats: int) -> None:
+        self.started.append(str(stage))
+
+    def progress(self, progress: Progress) -> None:
+        pass
+
+    def stage_ended(self, record: StageRecord) -> None:
+        if record.name is self.interrupt_in:
+            raise KeyboardInterrupt
+
+
+class OwnPython:
+    """Installs nothing: a stack is this very interpreter."""
+
+    def __init__(self, venv: Path) -> None:
+        (venv / "bin").mkdir(parents=True)
+        (venv / "bin" / "python3").symlink_to(sys.executable)
+        self._venv = venv
+
+    def install(self, stack: Stack) -> Installation:
+        return Installation(stack=InstalledStack(venv=self._venv), provenance={"kind": "test"})
+
+
+class Lab:
+    """A miniature tree with scripted hooks, and a site to run it in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = make_tree(root / "tree")
+        for name in ("acme", "reference"):
+            write_executable(
+                self.root / "vendor_hooks" / name / "hook", f"#!{sys.executable}\n{HOOK}"
+            )
+        self.data = make_pictures(root / "pictures")
+        weights = root / "weights"
+        weights.mkdir()
+        (weights / "config.json").write_text("{}")
+        (weights / "model.safetensors").write_bytes(b"w")
+        self.request = Request(
+            case="tiny", vendor="acme", data=str(self.data), weights=str(weights)
+        )
+        self.settings = Settings(root=self.root, home=root / "home", results=root / "results")
+        self.listener = Recorder()
+        self.installer = OwnPython(root / "venv")
+
+    def behave(self, hook: str = "acme", **stages: str) -> None:
+        """Tell a hook how to behave in which stage; the note is no code, so keys stay as they are."""
+        path = self.root / "vendor_hooks" / hook / "behaviour.json"
+        path.write_text(json.dumps(stages))
+
+    def patience(self, seconds: float) -> None:
+        """Set every stage's time limit."""
+        path = self.root / "cases/tiny/case.toml"
+        limits = ", ".join(f"{stage} = {seconds}" for stage in StageName)
+        text = path.read_text().replace(
+            "golden_count = 3", f"golden_count = 3\ntimeout_s = {{ {limits} }}"
+        )
+        path.write_text(text)
+
+    def run(self, **changes: object) -> Booked:
+        catalog = load_catalog(self.root)
+        site = Site(
+            settings=self.settings,
+            catalog=catalog,
+            host=HostFacts(threads=1, memory_bytes=4 << 30),
+            caller=Caller(
+                uid=os.getuid(),
+                gid=os.getgid(),
+                memory_bytes=4 << 30,
+                home=self.settings.home,
+                process=DriverProcess.current(),
+            ),
+            runner=ProcessRunner(grace_s=0.2),
+            installer=self.installer,
+            listener=self.listener,
+        )
+        return run_job(site, choose(self.request.model_copy(update=changes), catalog))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def nothing_left(lab: Lab) -> bool:
+    return not list((lab.settings.home / "work").glob("*"))
+
+
+def test_a_good_job_is_booked_with_every_stage(lab: Lab) -> None:
+    booked = lab.run()
+    assert booked.result.status == "ok"
+    assert [record.name for record in booked.result.stages] == list(StageName)
+    assert booked.result.metrics.p_infer_core == 4.0
+    assert exit_code(booked.result) == 0
+    assert nothing_left(lab)
+
+
+def test_the_result_on_disk_carries_the_digest_of_its_content(lab: Lab) -> None:
+    document = json.loads((lab.run().folder / "result.json").read_text())
+    assert document["digest"] == canonical_digest(document)
+    document["metrics"]["p_infer_core"] *= 2
+    assert document["digest"] != canonical_digest(document)
+
+
+def test_time_shares_add_up_to_the_whole(lab: Lab) -> None:
+    result = lab.run().result
+    total = sum(share.wall_s for share in result.time_shares)
+    assert total == pytest.approx(result.metrics.e2e_time_s, abs=0.05)
+
+
+def test_a_second_run_takes_export_and_engine_from_the_cache(lab: Lab) -> None:
+    lab.run()
+    lab.listener.started.clear()
+    result = lab.run().result
+    assert lab.listener.started == ["validate", "infer", "score"]
+    assert [record.status for record in result.stages[:2]] == ["cached", "cached"]
+
+
+def test_repeats_are_fresh_processes(lab: Lab) -> None:
+    result = lab.run(repeat=3).result
+    assert [record.repeat for record in result.stages if record.name == "infer"] == [0, 1, 2]
+    assert len(result.metrics.spread["p_infer_core"].values) == 3
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("exit-3", "exited with 3 and left no report.json"),
+        ("no-report", "exited with 0 and left no report.json"),
+        ("half-json", "not JSON"),
+        ("nan", "not JSON"),
+        ("prints-success", "exited with 1 and left no report.json"),
+        ("ok-but-exits-1", "reported success and exited with 1"),
+        ("failed-but-exits-0", "reported a failure and exited with 0"),
+        ("other-job", "another stage or job"),
+        ("no-core", "reported no core loop"),
+        ("few-items", "reported 1 items, the dataset has 4"),
+    ],
+)
+def test_a_hook_that_breaks_the_contract_is_booked_as_that(
+    lab: Lab, behaviour: str, said: str
+) -> None:
+    lab.behave(infer=behaviour)
+    result = lab.run().result
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.CONTRACT
+    assert result.failure.stage is StageName.INFER
+    assert said in result.failure.message
+    assert exit_code(result) == 5
+    assert result.metrics.p_infer_core is None or behaviour in ("no-core", "few-items")
+
+
+@pytest.mark.parametrize("stage", list(StageName))
+def test_a_contract_broken_in_any_stage_ends_the_job_there(lab: Lab, stage: StageName) -> None:
+    hook = "reference" if stage in (StageName.EXPORT, StageName.SCORE) else "acme"
+    lab.behave(hook, **{stage: "half-json"})
+    result = lab.run().result
+    assert result.failure is not None
+    assert result.failure.stage is stage
+    reached = [record.name for record in result.stages if record.status != "not_run"]
+    assert reached == list(StageName)[: list(StageName).index(stage) + 1]
+    assert nothing_left(lab)
+
+
+def test_a_failed_export_or_compile_is_not_taken_from_the_cache(lab: Lab) -> None:
+    lab.behave("reference", export="fails")
+    assert lab.run().result.failure is not None
+    lab.behave("reference")
+    lab.behave("acme", compile="fails")
+    failed = lab.run().result
+    assert failed.failure is not None
+    assert failed.failure.kind is FailureKind.COMPILE
+    lab.behave("acme")
+    assert lab.run().result.status == "ok"
+
+
+def test_a_hook_that_hangs_meets_its_time_limit_and_leaves_no_process(lab: Lab) -> None:
+    lab.patience(1.5)
+    lab.behave(compile="hang")
+    result = lab.run().result
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.TIMEOUT
+    assert exit_code(result) == 6
+    assert nothing_left(lab)
+
+
+def test_a_reported_failure_keeps_its_kind_and_remedy(lab: Lab) -> None:
+    lab.behave(infer="fails")
+    result = lab.run().result
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.remedy) == ("infer", "ask the vendor")
+    assert exit_code(result) == 1
+
+
+def test_a_bad_picture_is_named_by_the_users_own_name(lab: Lab) -> None:
+    lab.behave(infer="bad-item")
+    result = lab.run().result
+    assert result.failure is not None
+    assert ".png" in result.failure.message
+    assert exit_code(result) == 3
+
+
+def test_a_failed_gate_is_shown_as_failed_with_its_figures(lab: Lab) -> None:
+    lab.behave("reference", score="worse")
+    result = lab.run().result
+    assert result.status == "accuracy_failed"
+    assert result.metrics.p_infer_core is not None
+    assert exit_code(result) == 4
+
+
+def test_the_log_of_a_failed_stage_is_kept(lab: Lab) -> None:
+    lab.behave(compile="exit-3")
+    booked = lab.run()
+    record = booked.result.stages[1]
+    assert record.log is not None
+    assert "stage compile says exit-3" in (booked.folder / record.log).read_text()
+
+
+@pytest.mark.parametrize("stage", list(StageName))
+def test_an_interruption_in_any_stage_keeps_what_was_measured(lab: Lab, stage: StageName) -> None:
+    lab.listener.interrupt_in = stage
+    result = lab.run().result
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.INTERRUPTED
+    assert exit_code(result) == 130
+    assert any(record.name is stage for record in result.stages)
+    assert nothing_left(lab)
+
+
+def test_what_a_killed_driver_left_is_removed_and_the_next_run_works(lab: Lab) -> None:
+    lab.run()
+    dead = DriverProcess.current().to_dict() | {"pid": "999999999", "start": "1"}
+    leftover = lab.settings.home / "work" / "0123456789abcdef-999999999-0"
+    leftover.mkdir()
+    (leftover / "owner.json").write_text(json.dumps(dead))
+    partial = lab.settings.home / "cache/models/whatever.999999999.part"
+    partial.mkdir()
+    assert lab.run().result.status == "ok"
+    assert not leftover.exists()
+
+
+def test_no_room_in_the_cache_is_the_hosts_failure(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.run()
+    shutil.rmtree(lab.settings.home / "cache/models")
+    full = shutil.disk_usage("/")._replace(free=1)
+    monkeypatch.setattr("driver.workspace.shutil.disk_usage", lambda _path: full)
+    result = lab.run().result
+    assert result.failure is not None
+    assert result.failure.kind is FailureKind.HOST
+    assert "GiB" in result.failure.message
+    assert exit_code(result) == 3
