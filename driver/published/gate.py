@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from driver.gate import relative_drop
 from driver.models.base import Frozen
 from driver.models.result import Gate
 from driver.published.figures import number, pair
@@ -34,7 +35,8 @@ def gate_verdicts(case: PublishedCase) -> list[Verdict]:
     """
     if case.gate is None:
         return []
-    return [*_flagperf(case, case.gate), *_accuracy_tables(case, case.gate)]
+    tables = (_flagperf, _accuracy_tables, _evaluations)
+    return [verdict for verdicts in tables for verdict in verdicts(case, case.gate)]
 
 
 def _flagperf(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
@@ -59,6 +61,22 @@ def _accuracy_tables(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
                 )
 
 
+def _evaluations(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
+    """Hold each evaluation's top-1 against the table of the open-source model."""
+    table = next((t for t in case.published.text if t.id == case.published.reference_table), None)
+    if table is None:
+        return
+    reference = table.rows[0][table.headers.index("top1")]
+    for index, evaluation in enumerate(case.published.evaluations):
+        yield Verdict(
+            table="evaluations",
+            row=index,
+            where=f"{case.published.chips[evaluation.chip].title}, bs {evaluation.batch_size}",
+            printed=f"{evaluation.top[0]} / {reference}",
+            gate=_apply(spec, number(evaluation.top[0]), number(reference)),
+        )
+
+
 def _apply(spec: GateSpec, value: Decimal | None, reference: Decimal | None) -> Gate:
     if value is None or not reference:
         return Gate(
@@ -67,7 +85,7 @@ def _apply(spec: GateSpec, value: Decimal | None, reference: Decimal | None) -> 
             allowed_relative_drop=spec.relative_drop,
             reason="one of the two accuracies is not printed",
         )
-    drop = float((reference - value) / reference)
+    drop = relative_drop(float(value), float(reference))
     return Gate(
         passed=drop <= spec.relative_drop,
         reference=float(reference),

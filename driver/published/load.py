@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from driver.catalog import read_manifest
@@ -31,6 +31,8 @@ class PublishedCase:
     macs: int
     macs_scope: str
     gate: GateSpec | None
+    asked_as: tuple[str, ...] = ()
+    """Other cases that were asked for and refer to these tables, each with its reason."""
 
     @property
     def name(self) -> str:
@@ -70,9 +72,13 @@ def load_cases(folders: Iterable[Path]) -> list[PublishedCase]:
         if not (folder / FILE_NAME).is_file():
             continue
         case = load_case(folder)
+        referred: tuple[str, ...] = ()
         if (elsewhere := case.published.elsewhere) is not None:
+            referred = (f"{case.name} → {elsewhere.case}: {elsewhere.reason}",)
             case = load_case(folder.parent / elsewhere.case)
-        cases[case.name] = case
+        if (known := cases.get(case.name)) is not None:
+            referred = known.asked_as + referred
+        cases[case.name] = replace(case, asked_as=referred)
     if not cases:
         names = ", ".join(folder.name for folder in asked) or "no case"
         raise UsageFault(

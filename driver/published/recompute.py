@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from driver.figures import OPERATIONS_PER_MAC
 from driver.published.figures import number
 
 if TYPE_CHECKING:
     from driver.models.published import FlagperfRow, TableChip, ThroughputTable
     from driver.published.load import PublishedCase
-
-OPERATIONS_PER_MAC = 2
-"""A multiplication and an addition: peaks count both."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ from driver.published.finding import Finding
 from driver.published.rules import (
     accuracy,
     batches,
+    counting,
+    drawn,
     environment,
     logs,
     memory,
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
 
 RULES: tuple[Rule, ...] = (
     *utilisation.RULES,
+    *counting.RULES,
     *times.RULES,
     *memory.RULES,
     *accuracy.RULES,
     *batches.RULES,
+    *drawn.RULES,
     *logs.RULES,
     *environment.RULES,
     *structure.RULES,

@@ -1,0 +1,257 @@
+"""Renders a document's tables: its own columns digit for digit, ours and the marks beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver.published import columns
+from driver.published.figures import number
+from driver.published.gate import gate_verdicts
+from driver.published.recompute import (
+    column_mfu,
+    loop_seconds,
+    own_mfu,
+    published_mfu,
+    ratio,
+)
+from driver.published.table import Table
+from driver.published.tool_logs import read_benchmark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from decimal import Decimal
+
+    from driver.models.published import (
+        FlagperfRow,
+        FlagperfTable,
+        TextFigure,
+        TextTable,
+        ThroughputTable,
+    )
+    from driver.published.columns import Language
+    from driver.published.finding import Finding
+    from driver.published.load import PublishedCase
+
+NONE = "/"
+
+
+def render(case: PublishedCase, findings: Sequence[Finding], language: Language) -> Iterator[Table]:
+    """Yield every table of the document, its findings last; ``findings`` are numbered from 1."""
+    marks = Marks(findings, language)
+    published = case.published
+    for text in published.text:
+        yield _text(case, text, language)
+    for flagperf in published.flagperf:
+        yield _flagperf(case, flagperf, marks, language)
+    for accuracy in published.accuracy:
+        yield _text(case, accuracy, language).model_copy(update={"notes": marks.notes(accuracy.id)})
+    if published.evaluations:
+        yield _evaluations(case, language)
+    if published.figures:
+        yield _drawn(case, marks, language)
+    for throughput in published.throughput:
+        yield _throughput(case, throughput, marks, language)
+    yield _findings(case, findings, language)
+
+
+class Marks:
+    """Which findings belong to which row: the number in a table is the finding's in its list."""
+
+    def __init__(self, findings: Sequence[Finding], language: Language) -> None:
+        self._numbered = list(enumerate(findings, start=1))
+        self._language = language
+
+    def of_row(self, table: str, row: int, column: str | None = None) -> str:
+        """Return the marks of one row, ``"[1] [4]"``, or of one column's cell in it."""
+        return " ".join(
+            f"[{index}]"
+            for index, finding in self._numbered
+            if finding.table == table and row in finding.rows and column in (None, finding.column)
+        )
+
+    def of_column(self, table: str, column: str) -> str:
+        """Return the marks of a column as a whole."""
+        return " ".join(
+            f"[{index}]"
+            for index, finding in self._numbered
+            if (finding.table, finding.column, finding.rows) == (table, column, ())
+        )
+
+    def notes(self, table: str) -> tuple[str, ...]:
+        """Return the lines below a table: mark, kind, both figures, reason."""
+        kinds = columns.KINDS[self._language]
+        return tuple(
+            f"[{index}] {kinds[finding.kind]}: {finding.printed} ⇄ {finding.against}: "
+            f"{finding.reason}"
+            for index, finding in self._numbered
+            if finding.table == table
+        )
+
+
+def _title(case: PublishedCase, table: str, language: Language) -> str:
+    return f"{case.name} ({case.document}): {columns.TITLES[table][language]}"
+
+
+def _text(case: PublishedCase, table: TextTable, language: Language) -> Table:
+    return Table(
+        case=case.name,
+        document=case.document,
+        id=table.id,
+        title=_title(case, table.id, language),
+        headers=table.headers if language == "zh" else table.headers_en,
+        rows=table.rows,
+        printed=tuple(range(len(table.headers))),
+    )
+
+
+def _flagperf(case: PublishedCase, table: FlagperfTable, marks: Marks, language: Language) -> Table:
+    verdicts = {v.row: v.gate.passed for v in gate_verdicts(case) if v.table == table.id}
+    passed = columns.PASSED[language]
+    rows = tuple(
+        (
+            *_printed_cells(row),
+            case.published.chips[row.chip].title,
+            _percent(mfu.percent if (mfu := published_mfu(case, row)) else None),
+            _percent(mfu.percent if (mfu := own_mfu(case, row)) else None),
+            NONE if (loops := loop_seconds(case, row)) is None else f"{loops:.1f}",
+            passed[verdicts.get(index)],
+            marks.of_row(table.id, index),
+        )
+        for index, row in enumerate(table.rows)
+    )
+    recomputed = (columns.MFU_THEIRS, columns.MFU_OURS, columns.LOOPS, columns.GATE)
+    added = (columns.CHIP, *recomputed, columns.MARKS)
+    seeds = (columns.TOOL[language], *columns.FLAGPERF, table.metric, columns.MEMORY)
+    return Table(
+        case=case.name,
+        document=case.document,
+        id=table.id,
+        title=_title(case, table.id, language),
+        headers=(*seeds, *(name[language] for name in added)),
+        rows=rows,
+        printed=tuple(range(len(seeds))),
+        notes=marks.notes(table.id),
+    )
+
+
+def _printed_cells(row: FlagperfRow) -> tuple[str, ...]:
+    times = (row.e2e_time, row.p_val_whole, row.p_val_core, row.p_infer_whole, row.p_infer_core)
+    return (row.tool, row.precision, row.bs, *times, row.mfu, row.acc, row.mem)
+
+
+def _percent(value: Decimal | None) -> str:
+    return NONE if value is None else f"{value:.2f}%"
+
+
+def _throughput(
+    case: PublishedCase, table: ThroughputTable, marks: Marks, language: Language
+) -> Table:
+    best = table.best.model_copy(update={"label": columns.BEST[language]})
+    rows = [
+        (
+            row.label,
+            *row.values,
+            *row.ratios,
+            *(_ratio(ratio(table, row.values, i)) for i in range(len(table.ratios))),
+            marks.of_row(table.id, index),
+        )
+        for index, row in enumerate((*table.rows, best))
+    ]
+    mfu = [
+        _percent(None if value is None else column_mfu(case, chip, value))
+        for chip, value in zip(table.chips, map(number, table.best.values), strict=True)
+    ]
+    blank = ("",) * (2 * len(table.ratios))
+    column_marks = " ".join(
+        filter(None, (marks.of_column(table.id, c.printed) for c in table.chips))
+    )
+    rows.append((columns.BEST_MFU[language], *mfu, *blank, column_marks))
+    ratios = tuple(spec.printed for spec in table.ratios)
+    again = columns.RECOMPUTED[language]
+    printed = (table.corner, *(chip.printed for chip in table.chips), *ratios)
+    return Table(
+        case=case.name,
+        document=case.document,
+        id=table.id,
+        title=_title(case, table.id, language),
+        headers=(*printed, *(again.format(name) for name in ratios), columns.MARKS[language]),
+        rows=tuple(rows),
+        printed=tuple(range(len(printed))),
+        notes=marks.notes(table.id),
+    )
+
+
+def _ratio(value: Decimal | None) -> str:
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _evaluations(case: PublishedCase, language: Language) -> Table:
+    evaluations = case.published.evaluations
+    top = max(len(item.top) for item in evaluations)
+    headers = (*columns.EVALUATION[language], *(columns.TOP.format(k + 1) for k in range(top)))
+    return Table(
+        case=case.name,
+        document=case.document,
+        id="evaluations",
+        title=_title(case, "evaluations", language),
+        headers=headers,
+        rows=tuple(
+            (case.published.chips[e.chip].title, str(e.batch_size), e.images, e.classes, *e.top)
+            for e in evaluations
+        ),
+        printed=tuple(range(2, len(headers))),
+    )
+
+
+def _drawn(case: PublishedCase, marks: Marks, language: Language) -> Table:
+    table = case.published.throughput[0]
+    names = {chip.chip: chip.printed for chip in table.chips}
+    positions = {row.batch_size: index for index, row in enumerate(table.rows)}
+    chips = [chip.chip for chip in table.chips]
+    rows = tuple(
+        (
+            case.published.chips[figure.chip].title,
+            str(figure.batch_size),
+            figure.measured,
+            figure.factor or NONE,
+            figure.total,
+            table.rows[positions[figure.batch_size]].values[chips.index(figure.chip)],
+            _end_to_end(case, figure),
+            marks.of_row(table.id, positions[figure.batch_size], names[figure.chip]),
+        )
+        for figure in case.published.figures
+    )
+    return Table(
+        case=case.name,
+        document=case.document,
+        id="drawn",
+        title=_title(case, "drawn", language),
+        headers=columns.DRAWN[language],
+        rows=rows,
+        printed=(2, 3, 4, 5, 6),
+    )
+
+
+def _end_to_end(case: PublishedCase, figure: TextFigure) -> str:
+    for log in case.published.logs:
+        if log.tool == "benchmark" and (log.chip, log.batch_size) == (
+            figure.chip,
+            figure.batch_size,
+        ):
+            return str(read_benchmark(log).end_to_end_rate)
+    return NONE
+
+
+def _findings(case: PublishedCase, findings: Sequence[Finding], language: Language) -> Table:
+    kinds = columns.KINDS[language]
+    return Table(
+        case=case.name,
+        document=case.document,
+        id="findings",
+        title=_title(case, "findings", language),
+        headers=columns.FINDINGS[language],
+        rows=tuple(
+            (str(i), kinds[f.kind], f.where, f.printed, f.against, f.reason, f.source)
+            for i, f in enumerate(findings, start=1)
+        ),
+    )

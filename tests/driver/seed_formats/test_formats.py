@@ -1,0 +1,194 @@
+"""Results in the formats of the seed documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from driver.errors import UsageFault
+from driver.models.result import Result
+from driver.seed_formats.flagperf import flagperf_table
+from driver.seed_formats.modelzoo import overall_evaluation
+from driver.seed_formats.throughput import throughput_table
+from tests import documents
+
+GATE = {
+    "passed": False,
+    "reference": 79.3,
+    "allowed_relative_drop": 0.01,
+    "drop": 0.5,
+    "reason": "acc1 39.60 against 79.30",
+}
+
+
+def _result(
+    *, core: float = 1329.2, metrics: dict[str, Any] | None = None, **changes: Any
+) -> Result:
+    key = {k: changes.pop(k) for k in list(changes) if k in documents.job()}
+    body = documents.document(
+        job=documents.job(**key), metrics=documents.metrics(core, **(metrics or {})), **changes
+    )
+    return Result.model_validate(body)
+
+
+def _cells(text: str) -> list[list[str]]:
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_flagperf_table_has_the_document_s_columns_in_its_words() -> None:
+    header, rule, row = _cells(flagperf_table([_result()]))
+    assert header == [
+        "推理工具",
+        "precision",
+        "bs",
+        "e2e_time",
+        "p_val_whole",
+        "p_val_core",
+        "p_infer_whole",
+        "\\*p_infer_core",
+        "\\*MFU",
+        "acc",
+        "mem",
+    ]
+    assert set(rule) == {"---"}
+    assert row[:4] == ["tensorrt", "fp16", "64", "1009.7"]
+    assert row[7:9] == ["1329.2", "26.2%"]
+    assert _cells(flagperf_table([_result()], "en"))[0][0] == "tool"
+
+
+def test_what_does_not_exist_is_a_slash_never_a_zero() -> None:
+    gone = dict.fromkeys(("e2e_time_s", "p_val_whole", "p_val_core", "mfu_published_convention"))
+    row = _cells(flagperf_table([_result(metrics={**gone, "mem_gib": None})]))[2]
+    assert [row[i] for i in (3, 4, 5, 8, 10)] == ["/"] * 5
+
+
+def test_the_convention_chooses_the_mfu() -> None:
+    result = _result(metrics={"mfu": 52.4, "mfu_published_convention": 26.2})
+    assert _cells(flagperf_table([result]))[2][8] == "26.2%"
+    assert _cells(flagperf_table([result], convention="assay"))[2][8] == "52.4%"
+
+
+def test_clip_score_is_named_in_the_header() -> None:
+    result = _result(metrics={"acc_metric": "clip_score", "acc_also": {}})
+    assert _cells(flagperf_table([result]))[0][9] == "CLIP Score"
+
+
+def test_failed_accuracy_stands_struck_out_with_its_reason() -> None:
+    text = flagperf_table([_result(status="accuracy_failed", gate=GATE)])
+    assert _cells(text)[2][7] == "~~1329.2~~"
+    assert text.splitlines()[-1] == "~~tensorrt fp16 bs 64~~: acc1 39.60 against 79.30"
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag", "mark"),
+    [
+        ({"simulated": True}, "simulated", "tensorrt (simulated)"),
+        ({"weights": "synthetic"}, "synthetic", "tensorrt (synthetic)"),
+        ({"data": "synthetic"}, "synthetic", "tensorrt (synthetic)"),
+    ],
+)
+def test_simulated_and_synthetic_stand_in_only_when_asked_for(
+    changes: dict[str, Any], flag: str, mark: str
+) -> None:
+    odd = _result(**changes)
+    with pytest.raises(UsageFault, match=r"none of the 1 result\(s\) may stand"):
+        flagperf_table([odd])
+    assert len(_cells(flagperf_table([odd, _result()]))) == 3
+    text = flagperf_table([odd], simulated=flag == "simulated", synthetic=flag == "synthetic")
+    assert _cells(text)[2][0] == mark
+
+
+def test_a_smoke_run_is_marked() -> None:
+    assert _cells(flagperf_table([_result(tier="smoke")]))[2][0] == "tensorrt (smoke)"
+
+
+def test_results_of_two_cases_do_not_share_a_table() -> None:
+    with pytest.raises(UsageFault, match="these results are of sam_h, vit_l_16"):
+        flagperf_table([_result(), _result(case="sam_h")])
+
+
+def _batches() -> list[Result]:
+    """Return document 003's first rows, measured here."""
+    printed = {
+        "310": {1: 321.2008, 4: 444.8147},
+        "310P": {1: 336.1748, 4: 492.1917, 8: 837.5699},
+        "T4": {1: 353.2507, 4: 603.9075, 8: 1021.6487},
+    }
+    return [
+        _result(core=value, chip=chip, batch_size=size)
+        for chip, values in printed.items()
+        for size, value in values.items()
+    ]
+
+
+def test_the_throughput_table_is_document_003_s() -> None:
+    pairs = [("310P", "310"), ("310P", "T4")]
+    assert _cells(throughput_table(_batches(), ratios=pairs)) == [
+        ["Throughput", "310", "310P", "T4", "310P/310", "310P/T4"],
+        ["---"] * 6,
+        ["bs1", "321.2008", "336.1748", "353.2507", "1.05", "0.95"],
+        ["bs4", "444.8147", "492.1917", "603.9075", "1.11", "0.82"],
+        ["bs8", "/", "837.5699", "1021.6487", "/", "0.82"],
+        ["最优batch", "444.8147", "837.5699", "1021.6487", "1.88", "0.82"],
+    ]
+
+
+def test_ratios_default_to_the_first_column_against_the_others() -> None:
+    header, _, *rows = _cells(throughput_table(_batches(), "en", ratio_digits=4))
+    assert header[4:] == ["310/310P", "310/T4"]
+    assert rows[0][4:] == ["0.9555", "0.9093"]
+    assert rows[-1][0] == "best batch"
+
+
+def test_one_chip_with_two_precisions_has_two_columns() -> None:
+    two = [_result(core=10.0), _result(core=20.0, precision="fp32")]
+    header = _cells(throughput_table(two))[0]
+    assert header[1:3] == ["A100-SXM4-40GB tensorrt fp16", "A100-SXM4-40GB tensorrt fp32"]
+
+
+def test_of_two_results_for_one_cell_the_later_one_counts() -> None:
+    first = _result(core=1.0, finished_utc="2024-03-01T09:00:00Z")
+    second = _result(core=2.0, finished_utc="2024-03-02T09:00:00Z")
+    assert _cells(throughput_table([second, first]))[2][1] == "2"
+
+
+def test_failed_accuracy_has_no_place_in_the_throughput_table() -> None:
+    failed = _result(status="accuracy_failed", gate=GATE, batch_size=128)
+    assert "bs128" not in throughput_table([failed, _result()])
+    with pytest.raises(UsageFault, match="accuracy of all 1 result"):
+        throughput_table([failed])
+
+
+def test_an_unknown_column_of_a_ratio_suggests_the_nearest() -> None:
+    with pytest.raises(UsageFault, match=r"'T40' \(did you mean T4\?\)"):
+        throughput_table(_batches(), ratios=[("310P", "T40")])
+
+
+TOP = {"top2": 87.504, "top3": 90.77, "top4": 92.58, "top5": 93.72}
+
+
+def test_the_evaluation_is_document_004_s() -> None:
+    metrics = {"acc_metric": "top1", "acc_infer": 77.852, "acc_also": TOP}
+    text = overall_evaluation(_result(metrics=metrics), classes=1000)
+    assert text == (
+        '{"title": "Overall statistical evaluation", "value": [{"key": "Number of images", '
+        '"value": "50000"}, {"key": "Number of classes", "value": "1000"}, {"key": "Top1 accuracy", '
+        '"value": "77.85%"}, {"key": "Top2 accuracy", "value": "87.5%"}, {"key": "Top3 accuracy", '
+        '"value": "90.77%"}, {"key": "Top4 accuracy", "value": "92.58%"}, {"key": "Top5 accuracy", '
+        '"value": "93.72%"}]}'
+    )
+    assert json.loads(text)["value"][2] == {"key": "Top1 accuracy", "value": "77.85%"}
+
+
+def test_agreement_with_the_reference_is_no_evaluation() -> None:
+    with pytest.raises(UsageFault, match=r"not scored against labels \(agreement\)"):
+        overall_evaluation(_result(metrics={"acc_kind": "agreement"}), classes=1000)
+
+
+def test_a_case_without_top_k_has_no_evaluation() -> None:
+    metrics = {"acc_metric": "clip_score", "acc_also": {}}
+    with pytest.raises(UsageFault, match="its metric is clip_score"):
+        overall_evaluation(_result(metrics=metrics), classes=1000)
