@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from driver.devices import Devices, renumbered, select_devices
 from driver.identity import DriverProcess
-from driver.models.base import RunnerName, StageName
+from driver.models.base import StageName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from driver.models.job import JobFile
-    from driver.models.manifest import CaseManifest, DeviceSpec, VendorManifest
+    from driver.models.manifest import CaseManifest, VendorManifest
 
 JOB_ROOT = "/job"
 """Where the job folder lies for the guest in a container; elsewhere a runner translates it."""
@@ -47,28 +48,6 @@ class Mount:
     source: Path
     target: str
     read_only: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostMount:
-    """A piece of a vendor's driver on the host that the container sees at an absolute path."""
-
-    source: str
-    target: str
-    read_only: bool = True
-    optional: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Devices:
-    """Device access with the selected indices filled in; empty in the reference image's stages."""
-
-    nodes: tuple[str, ...] = ()
-    gpus: Literal["none", "nvidia", "cdi"] = "none"
-    gpu_ids: tuple[str, ...] = ()
-    host_mounts: tuple[HostMount, ...] = ()
-    groups: tuple[str, ...] = ()
-    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +160,7 @@ def container_spec(
         mounts=stage_mounts(job, places, vendor),
         masks=_masks(case),
         env=_environment(job, vendor),
-        devices=_devices(vendor.devices, job.device) if by_vendor else Devices(),
+        devices=select_devices(vendor.devices, job.device) if by_vendor else Devices(),
         limits=_limits(job, case, caller.memory_bytes),
         threads=job.threads,
         uid=uid,
@@ -270,40 +249,11 @@ def _environment(job: JobFile, vendor: VendorManifest) -> dict[str, str]:
         return env
     devices = vendor.devices
     env |= devices.env
-    if devices.select is not None and not _renumbered(devices, job.job.runner):
+    if devices.select is not None and not renumbered(devices, job.job.runner):
         env[devices.select] = job.device
     engine = vendor.engines.get(job.job.engine)
     precision = engine.precisions.get(job.job.precision) if engine else None
     return env | (precision.env if precision else {})
-
-
-def _renumbered(devices: DeviceSpec, runner: RunnerName) -> bool:
-    # A container that gets only the selected devices counts them from 0 again.
-    per_device = any("{index}" in node for node in devices.nodes)
-    return runner is RunnerName.DOCKER and (devices.gpus != "none" or per_device)
-
-
-def _devices(devices: DeviceSpec, selected: str) -> Devices:
-    indices = tuple(part.strip() for part in selected.split(",") if part.strip())
-    nodes = [
-        name
-        for node in devices.nodes
-        for name in ([node.replace("{index}", i) for i in indices] if "{index}" in node else [node])
-    ]
-    cdi = tuple(name for name in nodes if not name.startswith("/"))
-    gpu_ids = {"none": (), "nvidia": indices, "cdi": cdi or _nvidia_cdi(indices)}[devices.gpus]
-    return Devices(
-        nodes=tuple(name for name in nodes if name.startswith("/")),
-        gpus=devices.gpus,
-        gpu_ids=gpu_ids,
-        host_mounts=tuple(HostMount(**mount.model_dump()) for mount in devices.mounts),
-        groups=devices.groups,
-        capabilities=devices.capabilities,
-    )
-
-
-def _nvidia_cdi(indices: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"nvidia.com/gpu={index}" for index in indices)
 
 
 def _limits(job: JobFile, case: CaseManifest, host_memory_bytes: int) -> Limits:

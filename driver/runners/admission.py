@@ -16,7 +16,8 @@ from driver.runners.host_config import Admitted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.containers import ContainerSpec, Devices, HostMount, Mount
+    from driver.containers import ContainerSpec, Mount
+    from driver.devices import Devices, HostMount
 
 
 def admit(spec: ContainerSpec) -> Admitted:

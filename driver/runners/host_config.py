@@ -11,7 +11,8 @@ from driver.runners.base import LOG_LIMIT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.containers import ContainerSpec, Devices, HostMount, Mount
+    from driver.containers import ContainerSpec, Mount
+    from driver.devices import Devices, HostMount
 
 
 @dataclass(frozen=True, kw_only=True)

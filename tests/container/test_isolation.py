@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.containers import ContainerSpec, Devices, InstalledStack
+from driver.containers import ContainerSpec, InstalledStack
+from driver.devices import Devices
 from driver.errors import ContractFault, EnvironmentFault, ImageFault
 from driver.models.base import StageName
 from driver.runners.docker import DockerRunner, reap_leftovers

@@ -15,13 +15,13 @@ from driver.containers import (
     VENDOR_STAGES,
     Caller,
     ContainerSpec,
-    Devices,
     InstalledStack,
     Mount,
     Places,
     Stacks,
     container_spec,
 )
+from driver.devices import Devices
 from driver.models.base import RunnerName, StageName
 from driver.models.job import JobFile
 from driver.models.manifest import CaseManifest, VendorManifest

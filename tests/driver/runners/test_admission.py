@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from driver.containers import ContainerSpec, Devices, HostMount, Mount
+from driver.containers import ContainerSpec, Mount
+from driver.devices import Devices, HostMount
 from driver.errors import EnvironmentFault
 from driver.models.base import FailureKind
 from driver.runners import admission

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from driver.containers import Devices, HostMount, InstalledStack, Mount
+from driver.containers import InstalledStack, Mount
+from driver.devices import Devices, HostMount
 from driver.runners.host_config import Admitted, EngineTraits, container_config
 from tests.driver.runners.hooks import make_spec
 
