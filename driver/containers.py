@@ -124,7 +124,7 @@ class ContainerSpec:
     mounts: tuple[Mount, ...]
     masks: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    devices: Devices = Devices()
+    devices: Devices = field(default_factory=Devices)
     limits: Limits
     threads: int
     uid: int
