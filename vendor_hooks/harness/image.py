@@ -4,6 +4,9 @@ import io
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 
+# Print's colour spaces: simplejpeg rounds them to other pixels than Pillow, which stacks without it use.
+_PRINT_SPACES = ("CMYK", "YCCK")
+
 
 class NotAnImage(ValueError):
     """The bytes are no picture, or one that is cut short; the message says what the decoder said."""
@@ -32,13 +35,15 @@ def decoder():
 
 
 def _decode_jpeg(payload):
-    """The picture, or None where this decoder is absent or will not have it (CMYK, damaged)."""
+    """The picture, or None where this decoder is absent or not to be used (CMYK, damaged)."""
     simplejpeg = _simplejpeg()
     if simplejpeg is None:
         return None
     from PIL import Image
 
     try:
+        if simplejpeg.decode_jpeg_header(payload)[2] in _PRINT_SPACES:
+            return None
         # Slow DCT and fancy upsampling: bit-identical to Pillow, so that stacks agree.
         pixels = simplejpeg.decode_jpeg(
             payload, colorspace="RGB", fastdct=False, fastupsample=False, strict=True
