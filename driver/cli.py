@@ -71,11 +71,45 @@ def run(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the int
     output_format: Annotated[str, typer.Option("--format")] = "table",
 ) -> int:
     """Measure one case on one vendor."""
-    given = {name: value for name, value in locals().items() if name != "output_format"}
+    own = {"output_format"}
+    given = {name: value for name, value in locals().items() if name not in own}
     given["input"] = given.pop("input_")
     from driver.verbs.run import run as verb
 
     return verb(given, console_for(output_format))
+
+
+@app.command()
+def sweep(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
+    case: Case = None,
+    vendor: Vendor = None,
+    stack: Stack = None,
+    engine: Engine = None,
+    precision: Precision = None,
+    bs: Bs = None,
+    chip: Chip = None,
+    device: Device = None,
+    runner: Runner = None,
+    tier: TierName = None,
+    data: Data = None,
+    weights: Weights = None,
+    limit: Limit = None,
+    repeat: Repeat = None,
+    input_: Annotated[Text, typer.Option("--input", help="file or tensor")] = None,
+    preprocess: Preprocess = None,
+    steps: Steps = None,
+    prompts: Prompts = None,
+    again: Annotated[bool, typer.Option(help="measure again what was measured before")] = False,
+    dry_run: Annotated[bool, typer.Option(help="only show the plan")] = False,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Measure every combination of lists such as --bs 1,4,8 --precision fp32,bf16."""
+    own = {"output_format", "again", "dry_run"}
+    given = {name: value for name, value in locals().items() if name not in own}
+    given["input"] = given.pop("input_")
+    from driver.verbs.sweep import sweep as verb
+
+    return verb(given, console_for(output_format), again=again, dry_run=dry_run)
 
 
 @app.command("list")
