@@ -14,7 +14,6 @@ from uv import find_uv_bin
 
 from driver.bytecode import compile_packages
 from driver.child import ChildFailed, run_child
-from driver.content import remembered_sha256
 from driver.errors import ImageFault
 from driver.locking import locked
 from driver.locks import lock_sha256, parse_lock, target_of
@@ -165,14 +164,14 @@ def uv_offline(home: Path) -> dict[str, str]:
 
 
 def _finish(venv: Path, digest: str, wheels: Mapping[str, Path], home: Path) -> Environment:
-    memory = home / "cache" / "sha256"
+    house = Wheelhouse(home)
     version = run_child([str(venv / "bin" / "python3"), "-IS", "-c", _PRINT_VERSION]).strip()
     environment = Environment(
         folder=venv,
         python_version=version,
         lock_sha256=digest,
         wheels={
-            wheel.name: remembered_sha256(wheel, memory)
+            wheel.name: house.sha256(wheel)
             for wheel in sorted(wheels.values(), key=lambda path: path.name)
         },
     )

@@ -119,9 +119,13 @@ class Wheelhouse:
             for wheel in Path(folder).glob("*.whl"):
                 wheel.replace(self.folder / wheel.name)
 
+    def sha256(self, wheel: Path) -> str:
+        """Return a wheel's sha256, computed once."""
+        return remembered_sha256(wheel, self._memory)
+
     def _by_hash(self) -> dict[str, Path]:
         wheels = self.folder.glob("*.whl")
-        return {remembered_sha256(wheel, self._memory): wheel for wheel in wheels}
+        return {self.sha256(wheel): wheel for wheel in wheels}
 
 
 def pip_download(target: Target) -> list[str]:

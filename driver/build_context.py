@@ -1,0 +1,94 @@
+"""The context of an image's build: the stack's folder, the wheels that its lock names, installers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from typing import TYPE_CHECKING, BinaryIO
+
+from driver.content import file_sha256
+from driver.errors import ImageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from driver.catalog import Stack
+
+LOCK = "requirements.lock"
+NOT_BUILT_FROM = frozenset({"stack.toml", "requirements.in", "README.md", "__pycache__"})
+"""What lies in a stack's folder and does not change the image."""
+
+
+def recipe_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files that a stack's image is built from: Dockerfile, lock, and what it copies."""
+    entries = sorted(path for path in folder.rglob("*") if path.is_file())
+    return tuple(
+        path for path in entries if NOT_BUILT_FROM.isdisjoint(path.relative_to(folder).parts)
+    )
+
+
+def recipe_sha256(folder: Path) -> str:
+    """Return the sha256 over names, modes' x bit and bytes of the recipe's files."""
+    digest = hashlib.sha256()
+    for path in recipe_files(folder):
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{_mode(path):o}\0{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def find_installers(stack: Stack, folder: Path | None) -> dict[str, Path]:
+    """Return the vendor's installers by file name, each checked against the manifest's sha256.
+
+    Raises ImageFault when one is missing or another file: it is never downloaded, and never guessed.
+    """
+    found = {}
+    for installer in stack.manifest.installers:
+        path = None if folder is None else folder / installer.file
+        if path is None or not path.is_file():
+            raise ImageFault(
+                f"the stack {stack.name} of {stack.vendor} needs the vendor's installer "
+                f"{installer.file}, which is not in {folder or 'any folder (INSTALLERS is not set)'}",
+                f"get it from its vendor ({installer.source}; licence: {installer.licence or 'see there'}) "
+                "and say where it lies: INSTALLERS=<folder>",
+            )
+        digest = file_sha256(path)
+        if installer.sha256 is not None and digest != installer.sha256:
+            raise ImageFault(
+                f"{path} has the sha256 {digest}, the stack needs {installer.sha256}",
+                f"get that release again ({installer.source}), or pin yours in {stack.folder / 'stack.toml'}",
+            )
+        found[installer.file] = path
+    return found
+
+
+def write_context(
+    stream: BinaryIO, folder: Path, wheels: Iterable[Path], installers: Mapping[str, Path]
+) -> None:
+    """Write the context as a tar file, without anything of this host (times, owners)."""
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as context:
+        for path in recipe_files(folder):
+            _add(context, path, path.relative_to(folder).as_posix())
+        # The folders are there even when they are empty: COPY of a missing one is an error.
+        for name, paths in (("wheels", {w.name: w for w in wheels}), ("installers", installers)):
+            context.addfile(_entry(name, kind=tarfile.DIRTYPE, mode=0o755), io.BytesIO())
+            for inside, path in sorted(paths.items()):
+                _add(context, path, f"{name}/{inside}")
+
+
+def _add(context: tarfile.TarFile, path: Path, name: str) -> None:
+    entry = _entry(name, kind=tarfile.REGTYPE, mode=_mode(path))
+    with path.open("rb") as stream:
+        entry.size = path.stat().st_size
+        context.addfile(entry, stream)
+
+
+def _entry(name: str, *, kind: bytes, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = kind, mode
+    return entry
+
+
+def _mode(path: Path) -> int:
+    return 0o755 if path.stat().st_mode & 0o100 else 0o644

@@ -1,0 +1,237 @@
+"""Images of stacks: found by what they are made of, built with the network off when there is none."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from driver.base_images import Base, ImageApi, Progress, inspect, resolve_base
+from driver.build_context import (
+    LOCK,
+    find_installers,
+    recipe_sha256,
+    write_context,
+)
+from driver.content import file_sha256, key_of
+from driver.errors import ImageFault
+from driver.locking import locked
+from driver.locks import lock_sha256, parse_lock, target_of
+from driver.runners.docker import engine_faults
+from driver.wheelhouse import Wheelhouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from driver.catalog import Stack
+
+KEY_DIGITS = 12
+LOG_LINES = 8
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+ENGINE_TALK = ("--->", "Removing intermediate container")
+LONG_COMMAND = re.compile(r"The command '(.{60}).*' returned", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackImage:
+    """An image of a stack on this engine, and what its labels say it was made of."""
+
+    image_id: str
+    tag: str
+    labels: Mapping[str, str]
+    built: bool = False
+
+    def provenance(self) -> dict[str, object]:
+        """Return what a result says about it."""
+        labels = self.labels
+        return {
+            "kind": "image",
+            "image": self.tag,
+            "image_id": self.image_id,
+            "recipe_sha256": labels.get("assay.recipe"),
+            "lock_sha256": labels.get("assay.lock") or None,
+            "base": labels.get("assay.base"),
+            "base_id": labels.get("assay.base-id"),
+            "base_digest": labels.get("assay.base-digest") or None,
+            "pinned": labels.get("assay.base-pinned") == "yes",
+            "wheels": json.loads(labels.get("assay.wheels") or "{}"),
+            "installers": json.loads(labels.get("assay.installers") or "{}"),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBuilder:
+    """Finds and builds images on one engine. ``base`` stands in for every stack's own base."""
+
+    api: ImageApi
+    home: Path
+    torch_index: str
+    on_progress: Progress
+    base: str | None = None
+    installers: Path | None = None
+
+    def find(self, stack: Stack) -> StackImage | None:
+        """Return the newest image of the stack as its folder is now, whatever its base.
+
+        An air-gapped lab has images that were loaded and no base to make them of.
+        """
+        wanted = [
+            f"assay.vendor={stack.vendor}",
+            f"assay.stack={stack.name}",
+            f"assay.recipe={recipe_sha256(stack.folder)}",
+        ]
+        with engine_faults():
+            listed = self.api.images(filters={"label": wanted})
+        found = [(image["Created"], image["Id"], tag) for image in listed if (tag := _tag(image))]
+        if not found:
+            return None
+        _, image_id, tag = max(found)
+        labels = next(image["Labels"] for image in listed if image["Id"] == image_id)
+        return StackImage(image_id=image_id, tag=tag, labels=labels)
+
+    def ensure(self, stack: Stack) -> StackImage:
+        """Return the stack's image, built when there is none.
+
+        Without ``base`` any image of this recipe will do, with it only one on that base. Raises
+        ImageFault when it cannot be built, EnvironmentFault when no engine answers.
+        """
+        found = self.find(stack) if self.base is None else None
+        if found is not None:
+            return found
+        base = resolve_base(
+            self.api, stack.manifest, self.base, home=self.home, on_progress=self.on_progress
+        )
+        installers = find_installers(stack, self.installers)
+        recipe = Recipe.of(stack, base, installers)
+        waiting = f"waiting for another run that builds {recipe.tag}"
+        lock = self.home / "locks" / f"image-{recipe.key[:KEY_DIGITS]}.lock"
+        with locked(lock, on_wait=lambda: self.on_progress(waiting)):
+            present = inspect(self.api, recipe.tag)
+            if present is not None:
+                return _image(present, recipe.tag, built=False)
+            self._build(stack, base, recipe, installers)
+            present = inspect(self.api, recipe.tag)
+        if present is None:
+            raise ImageFault(f"the engine did not keep {recipe.tag}", "see the engine's log")
+        return _image(present, recipe.tag, built=True)
+
+    def _build(
+        self, stack: Stack, base: Base, recipe: Recipe, installers: Mapping[str, Path]
+    ) -> None:
+        wheels = self._wheels(stack)
+        self.on_progress(f"building {recipe.tag} on {base.reference}, with the network off")
+        work = self.home / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work, prefix="context-") as context:
+            write_context(context, stack.folder, wheels.values(), installers)
+            context.seek(0)
+            digests = {wheel.name: self._house.sha256(wheel) for wheel in wheels.values()}
+            with engine_faults():
+                steps = self.api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=recipe.tag,
+                    buildargs={"BASE": base.reference, "KEY": recipe.key},
+                    labels=recipe.labels | {"assay.wheels": json.dumps(digests, sort_keys=True)},
+                    network_mode="none",
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                )
+                self._follow(steps, recipe.tag)
+        self._remove_builder(recipe.key)
+
+    @property
+    def _house(self) -> Wheelhouse:
+        return Wheelhouse(self.home)
+
+    def _wheels(self, stack: Stack) -> dict[str, Path]:
+        lock = stack.folder / LOCK
+        if not lock.is_file():
+            return {}
+        return self._house.fill(
+            parse_lock(lock),
+            target_of(stack.manifest.python),
+            torch_index=self.torch_index,
+            on_progress=self.on_progress,
+        )
+
+    def _follow(self, steps: Iterable[dict[str, Any]], tag: str) -> None:
+        """Read the build to its end; ImageFault with its last lines when it fails."""
+        said: deque[str] = deque(maxlen=LOG_LINES)
+        for step in steps:
+            line = COLOURS.sub("", str(step.get("stream", ""))).strip()
+            if line.startswith("Step ") and " LABEL " not in line:
+                self.on_progress(f"{tag.partition(':')[2]}: {line[:100]}")
+            elif line and not line.startswith(ENGINE_TALK):
+                said.append(line)
+            if "error" in step:
+                raise build_fault(tag, str(step["error"]), list(said))
+
+    def _remove_builder(self, key: str) -> None:
+        # The first stage holds wheels that the image does not need; a failure leaves disk used.
+        mine: dict[str, Any] = {"label": f"assay.builder={key}", "dangling": True}
+        with suppress(OSError):
+            for image in self.api.images(filters=mine):
+                with suppress(OSError):
+                    self.api.remove_image(image["Id"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What an image is made of: the key of its content, its tag, and the labels that tell it."""
+
+    key: str
+    tag: str
+    labels: dict[str, str]
+
+    @classmethod
+    def of(cls, stack: Stack, base: Base, installers: Mapping[str, Path]) -> Recipe:
+        """Return the recipe of a stack on a base."""
+        digests = {name: file_sha256(path) for name, path in installers.items()}
+        recipe = recipe_sha256(stack.folder)
+        lock = stack.folder / LOCK
+        key = key_of({"recipe": recipe, "base": base.identity, "installers": digests})
+        labels = {
+            "vendor": stack.vendor,
+            "stack": stack.name,
+            "recipe": recipe,
+            "lock": lock_sha256(lock) if lock.is_file() else "",
+            "base": base.reference,
+            "base-id": base.image_id,
+            "base-digest": base.digest or "",
+            "base-pinned": "yes" if base.pinned else "no",
+            "installers": json.dumps(digests, sort_keys=True),
+            "key": key,
+        }
+        return cls(
+            key=key,
+            tag=f"assay/{stack.vendor}:{stack.name}-{key[:KEY_DIGITS]}",
+            labels={f"assay.{name}": value for name, value in labels.items()},
+        )
+
+
+def build_fault(tag: str, error: str, said: list[str]) -> ImageFault:
+    """Return the error for a build that failed, with the last lines that it said."""
+    error = LONG_COMMAND.sub(r"The command '\1…' returned", error)
+    log = "\n".join(f"    {line}" for line in said)
+    if "no space left" in f"{error} {log}".lower():
+        remedy = "free some space on the engine's disk: docker system df, docker image prune"
+    else:
+        remedy = "mend the Dockerfile, or name a base that fits: BASE=<image>"
+    return ImageFault(f"the image {tag} could not be built: {error}\n{log}", remedy)
+
+
+def _tag(image: Mapping[str, Any]) -> str | None:
+    tags = [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
+    return min(tags, default=None)
+
+
+def _image(inspected: Mapping[str, Any], tag: str, *, built: bool) -> StackImage:
+    labels = inspected["Config"].get("Labels") or {}
+    return StackImage(image_id=inspected["Id"], tag=tag, labels=labels, built=built)
