@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 def edited(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     path = folder / "index.json"
@@ -48,7 +50,7 @@ def test_a_limit_keeps_the_first_items(tmp_path: Path) -> None:
 
 
 def test_tensors_are_scattered_into_rows_with_no_copy_besides(tmp_path: Path) -> None:
-    items = [
+    items: list[dict[str, NDArray[Any]]] = [
         {
             "picture": np.full((2, 3), n, np.float32),
             "step": np.array(n, np.int64),

@@ -1,7 +1,6 @@
 """Answers rightly only in the whole loop: in the core loop every class is one too far."""
 
 import numpy as np
-
 from hook.engines.colours import Colours
 
 

@@ -1,0 +1,66 @@
+"""Whom an exception is booked on: a broken machine or image is never booked on the chip."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from tests.harness.modules import errors
+
+
+def kind_of(error: BaseException, stage: str = "infer") -> str:
+    return str(errors.from_exception(error, stage, "acme").kind)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        RuntimeError("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer"),
+        RuntimeError("std::bad_alloc"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+    ],
+)
+def test_full_memory_is_told_apart(error: BaseException) -> None:
+    assert kind_of(error) == "out_of_memory"
+    assert "BS=" in errors.from_exception(error, "compile", "acme").remedy
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ModuleNotFoundError("No module named 'tensorrt'", name="tensorrt"), "image"),
+        (ImportError("libcudart.so.11.0: cannot open shared object file"), "image"),
+        (OSError(errno.ENOSPC, "No space left on device"), "host"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "host"),
+        (KeyboardInterrupt(), "interrupted"),
+        (errors.Interrupted("SIGTERM"), "interrupted"),
+        (RuntimeError("the model ran on no core"), "infer"),
+        (ZeroDivisionError(), "infer"),
+    ],
+)
+def test_every_other_exception_has_its_kind(error: BaseException, kind: str) -> None:
+    assert kind_of(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [("export", "export"), ("compile", "compile"), ("validate", "infer"), ("score", "infer")],
+)
+def test_an_engine_s_own_error_is_booked_on_its_stage(stage: str, kind: str) -> None:
+    assert kind_of(ValueError("no"), stage) == kind
+
+
+def test_a_message_is_one_line_with_its_type_and_not_endless() -> None:
+    failure = errors.from_exception(ValueError("a\nb  c" + "x" * 5000), "infer", "acme")
+    assert "ValueError: a b c" in failure.message
+    assert "\n" not in failure.message
+    assert len(failure.message) < 700
+
+
+def test_an_expected_failure_stays_as_it_is() -> None:
+    failure = errors.StageFailure("data", "what", "how")
+    assert errors.from_exception(failure, "infer", "acme") is failure
