@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 MISSING = frozenset({"", "/", "-"})
 """What the documents print for a figure that does not exist."""
@@ -45,6 +45,11 @@ def cuts_to(value: Decimal, printed: str) -> bool:
     if shown is None:
         return False
     return value.quantize(Decimal(1).scaleb(_exponent(shown)), rounding=ROUND_DOWN) == shown
+
+
+def rounded(value: Decimal, digits: int) -> str:
+    """Write a figure with so many decimals; a half goes up, as in the documents."""
+    return str(value.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP))
 
 
 def scientific(value: Decimal | float) -> str:

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 Kind = Literal["contradiction", "misleading", "rounding", "note"]
 
-COMPUTED = "computed from the printed figures"
+COMPUTED = "computed from the document"
 
 
 class Finding(Frozen):
     """What a rule found.
 
-    ``contradiction``: both cannot be true. ``misleading``: true, but not what its name says.
+    ``contradiction``: both cannot hold. ``misleading``: true, but not what its name says.
     ``rounding``: explained by the printed digits. ``note``: what a reader should know.
     ``table``, ``rows`` and ``column`` say where to put the mark, where there is a table.
     """

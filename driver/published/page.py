@@ -25,11 +25,11 @@ Five documents are the yardstick of this suite. Their figures stand as data, dig
 `cases/<case>/published.toml`; `make published CASE=<case>` prints them (`LANG=zh` with the documents'
 own column names, `FORMAT=json` for programs). This page is made from the same data by the same code.
 
-Every finding below is found by a rule of `driver/published/rules/`, which computes both figures; only
-findings whose source is not "computed from the printed figures" rest on facts from outside, and name
-them. Kinds:
+A finding is what a rule of `driver/published/rules/` computed from both figures, or, where nothing can
+be computed (a mistyped name), a note of `published.toml`. What rests on facts from outside the document
+names its source. Kinds:
 
-- **contradiction**: both cannot be true.
+- **contradiction**: both cannot hold; a broken output printed as a valid row is one.
 - **misleading**: true, but not what its name says.
 - **rounding**: the printed digits explain it.
 - **note**: what a reader should know before using the figure.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driver.published import columns
-from driver.published.figures import number
+from driver.published.figures import number, rounded
 from driver.published.gate import gate_verdicts
+from driver.published.log_tables import drawn_table, evaluations_table, title_of
+from driver.published.marks import Marks
 from driver.published.recompute import (
     column_mfu,
     loop_seconds,
@@ -15,7 +17,6 @@ from driver.published.recompute import (
     ratio,
 )
 from driver.published.table import Table
-from driver.published.tool_logs import read_benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from driver.models.published import (
         FlagperfRow,
         FlagperfTable,
-        TextFigure,
         TextTable,
         ThroughputTable,
     )
@@ -46,50 +46,12 @@ def render(case: PublishedCase, findings: Sequence[Finding], language: Language)
     for accuracy in published.accuracy:
         yield _text(case, accuracy, language).model_copy(update={"notes": marks.notes(accuracy.id)})
     if published.evaluations:
-        yield _evaluations(case, language)
+        yield evaluations_table(case, language)
     if published.figures:
-        yield _drawn(case, marks, language)
+        yield drawn_table(case, marks, language)
     for throughput in published.throughput:
         yield _throughput(case, throughput, marks, language)
     yield _findings(case, findings, language)
-
-
-class Marks:
-    """Which findings belong to which row: the number in a table is the finding's in its list."""
-
-    def __init__(self, findings: Sequence[Finding], language: Language) -> None:
-        self._numbered = list(enumerate(findings, start=1))
-        self._language = language
-
-    def of_row(self, table: str, row: int, column: str | None = None) -> str:
-        """Return the marks of one row, ``"[1] [4]"``, or of one column's cell in it."""
-        return " ".join(
-            f"[{index}]"
-            for index, finding in self._numbered
-            if finding.table == table and row in finding.rows and column in (None, finding.column)
-        )
-
-    def of_column(self, table: str, column: str) -> str:
-        """Return the marks of a column as a whole."""
-        return " ".join(
-            f"[{index}]"
-            for index, finding in self._numbered
-            if (finding.table, finding.column, finding.rows) == (table, column, ())
-        )
-
-    def notes(self, table: str) -> tuple[str, ...]:
-        """Return the lines below a table: mark, kind, both figures, reason."""
-        kinds = columns.KINDS[self._language]
-        return tuple(
-            f"[{index}] {kinds[finding.kind]}: {finding.printed} ⇄ {finding.against}: "
-            f"{finding.reason}"
-            for index, finding in self._numbered
-            if finding.table == table
-        )
-
-
-def _title(case: PublishedCase, table: str, language: Language) -> str:
-    return f"{case.name} ({case.document}): {columns.TITLES[table][language]}"
 
 
 def _text(case: PublishedCase, table: TextTable, language: Language) -> Table:
@@ -97,7 +59,7 @@ def _text(case: PublishedCase, table: TextTable, language: Language) -> Table:
         case=case.name,
         document=case.document,
         id=table.id,
-        title=_title(case, table.id, language),
+        title=title_of(case, table.id, language),
         headers=table.headers if language == "zh" else table.headers_en,
         rows=table.rows,
         printed=tuple(range(len(table.headers))),
@@ -126,7 +88,7 @@ def _flagperf(case: PublishedCase, table: FlagperfTable, marks: Marks, language:
         case=case.name,
         document=case.document,
         id=table.id,
-        title=_title(case, table.id, language),
+        title=title_of(case, table.id, language),
         headers=(*seeds, *(name[language] for name in added)),
         rows=rows,
         printed=tuple(range(len(seeds))),
@@ -140,7 +102,7 @@ def _printed_cells(row: FlagperfRow) -> tuple[str, ...]:
 
 
 def _percent(value: Decimal | None) -> str:
-    return NONE if value is None else f"{value:.2f}%"
+    return NONE if value is None else f"{rounded(value, 2)}%"
 
 
 def _throughput(
@@ -173,7 +135,7 @@ def _throughput(
         case=case.name,
         document=case.document,
         id=table.id,
-        title=_title(case, table.id, language),
+        title=title_of(case, table.id, language),
         headers=(*printed, *(again.format(name) for name in ratios), columns.MARKS[language]),
         rows=tuple(rows),
         printed=tuple(range(len(printed))),
@@ -182,64 +144,7 @@ def _throughput(
 
 
 def _ratio(value: Decimal | None) -> str:
-    return NONE if value is None else f"{value:.4f}"
-
-
-def _evaluations(case: PublishedCase, language: Language) -> Table:
-    evaluations = case.published.evaluations
-    top = max(len(item.top) for item in evaluations)
-    headers = (*columns.EVALUATION[language], *(columns.TOP.format(k + 1) for k in range(top)))
-    return Table(
-        case=case.name,
-        document=case.document,
-        id="evaluations",
-        title=_title(case, "evaluations", language),
-        headers=headers,
-        rows=tuple(
-            (case.published.chips[e.chip].title, str(e.batch_size), e.images, e.classes, *e.top)
-            for e in evaluations
-        ),
-        printed=tuple(range(2, len(headers))),
-    )
-
-
-def _drawn(case: PublishedCase, marks: Marks, language: Language) -> Table:
-    table = case.published.throughput[0]
-    names = {chip.chip: chip.printed for chip in table.chips}
-    positions = {row.batch_size: index for index, row in enumerate(table.rows)}
-    chips = [chip.chip for chip in table.chips]
-    rows = tuple(
-        (
-            case.published.chips[figure.chip].title,
-            str(figure.batch_size),
-            figure.measured,
-            figure.factor or NONE,
-            figure.total,
-            table.rows[positions[figure.batch_size]].values[chips.index(figure.chip)],
-            _end_to_end(case, figure),
-            marks.of_row(table.id, positions[figure.batch_size], names[figure.chip]),
-        )
-        for figure in case.published.figures
-    )
-    return Table(
-        case=case.name,
-        document=case.document,
-        id="drawn",
-        title=_title(case, "drawn", language),
-        headers=columns.DRAWN[language],
-        rows=rows,
-        printed=(2, 3, 4, 5, 6),
-    )
-
-
-def _end_to_end(case: PublishedCase, figure: TextFigure) -> str:
-    for log in case.published.logs:
-        if log.tool == "benchmark" and (log.chip, log.batch_size) == (
-            figure.chip,
-            figure.batch_size,
-        ):
-            return str(read_benchmark(log).end_to_end_rate)
-    return NONE
+    return NONE if value is None else rounded(value, 4)
 
 
 def _findings(case: PublishedCase, findings: Sequence[Finding], language: Language) -> Table:
@@ -248,7 +153,7 @@ def _findings(case: PublishedCase, findings: Sequence[Finding], language: Langua
         case=case.name,
         document=case.document,
         id="findings",
-        title=_title(case, "findings", language),
+        title=title_of(case, "findings", language),
         headers=columns.FINDINGS[language],
         rows=tuple(
             (str(i), kinds[f.kind], f.where, f.printed, f.against, f.reason, f.source)

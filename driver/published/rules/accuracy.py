@@ -29,7 +29,7 @@ def gate_failed(case: PublishedCase) -> Iterator[Finding]:
             printed=f"{verdict.printed}, printed as a valid row",
             against=f"{100 * verdict.gate.drop:.1f}% below, "
             f"{100 * verdict.gate.allowed_relative_drop:g}% allowed",
-            reason="the output is another model's, so the throughput is not this model's either "
+            reason="the accuracy fell beyond the gate, so the throughput is not a working model's "
             f"(the gate: {verdict.gate.reason})",
             table=verdict.table,
             rows=(verdict.row,),
@@ -45,12 +45,12 @@ def better_than_validation(case: PublishedCase) -> Iterator[Finding]:
             continue
         yield Finding(
             rule="better-than-validation",
-            kind="contradiction",
+            kind="misleading",
             where=verdict.where,
             printed=verdict.printed,
             against=f"{-100 * drop:.1f}% above validation",
-            reason="the same model on the same data cannot gain that much: "
-            "the two figures were not made with the same metric or data",
+            reason="an engine does not improve a model that much: the two figures were hardly made "
+            "with the same metric and data",
             table=verdict.table,
             rows=(verdict.row,),
             column="acc",

@@ -122,8 +122,8 @@ def growth_accelerates(case: PublishedCase) -> Iterator[Finding]:
                     where=f"{column.printed}, {row.label}",
                     printed=f"{column_values(table, column.printed)[index]}",
                     against=f"{before:.2f} times a doubling up to it, {after:.2f} times after it",
-                    reason="larger batches gain less and less: this row, or the one before it, "
-                    "is from another run",
+                    reason="larger batches gain less and less as a rule; this row, or one beside it, may "
+                    "be of another run",
                     table=table.id,
                     rows=(index,),
                     column=column.printed,

@@ -42,7 +42,7 @@ def operations_counted(case: PublishedCase) -> Iterator[Finding]:
     if abs(off) > SAME_CONSTANT:
         yield Finding(
             rule="constant-off",
-            kind="contradiction",
+            kind="misleading",
             where="MFU",
             printed=scientific(constant),
             against=f"{scientific(case.macs)} multiply-accumulates ({100 * off:+.1f}%)",

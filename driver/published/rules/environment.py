@@ -34,7 +34,7 @@ def rows_without_environment(case: PublishedCase) -> Iterator[Finding]:
             continue
         yield Finding(
             rule="no-environment",
-            kind="contradiction",
+            kind="note",
             where=case.published.chips[chip].title,
             printed=f"{len(rows)} row(s)" if rows else "a column",
             against="no environment",

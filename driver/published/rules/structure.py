@@ -63,7 +63,7 @@ def empty_sections(case: PublishedCase) -> Iterator[Finding]:
     for heading in case.published.document.empty_sections:
         yield Finding(
             rule="empty-section",
-            kind="contradiction",
+            kind="note",
             where=heading.lstrip("# "),
             printed=heading.lstrip("# "),
             against="nothing below the heading",

@@ -34,8 +34,8 @@ def one_time_for_two_rows(case: PublishedCase) -> Iterator[Finding]:
                 where=f"{label(one)} and {label(other)}",
                 printed=f"e2e_time {one.e2e_time} and {other.e2e_time}",
                 against=f"their loops sum to {first:.1f} s and {second:.1f} s",
-                reason="loops that take different times, beside compilation, cannot end in one time "
-                "to the tenth of a second: a figure was copied",
+                reason="different loops do not end in one time to the tenth of a second: one of the two "
+                "figures seems to be copied",
                 table=table.id,
                 rows=(i, j),
                 column="e2e_time",
@@ -102,7 +102,7 @@ def later_figures(case: PublishedCase) -> Iterator[Finding]:
                 continue
             yield Finding(
                 rule="later-figure",
-                kind="contradiction" if column == "mem" else "note",
+                kind="misleading" if column == "mem" else "note",
                 where=label(row),
                 printed=f"{column} {shown}",
                 against=f"{value} later ({after / before:.2f}×)",

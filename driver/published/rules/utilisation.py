@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from driver.published.figures import half_digit, number, rounds_to, scientific
+from driver.published.figures import half_digit, number, rounded, rounds_to, scientific
 from driver.published.finding import Finding, label
 from driver.published.recompute import own_mfu, published_mfu
 
@@ -41,7 +41,7 @@ def mfu_differs(case: PublishedCase) -> Iterator[Finding]:
             kind="rounding" if explained and close else "contradiction",
             where=label(row),
             printed=f"MFU {row.mfu}",
-            against=f"{again.percent:.2f}%",
+            against=f"{rounded(again.percent, 2)}%",
             reason=f"{scientific(again.operations_per_item)} × {again.throughput} ÷ "
             f"{scientific(again.peak)}; {tail}",
             table=table.id,
@@ -65,7 +65,7 @@ def mfu_without_its_throughput(case: PublishedCase) -> Iterator[Finding]:
             continue
         again = published_mfu(case, row)
         if again is not None:
-            against = f"{again.percent:.2f}% from {again.column} {again.throughput}"
+            against = f"{rounded(again.percent, 2)}% from {again.column} {again.throughput}"
             reason = "the figure belongs to validation; as an inference MFU it has no throughput"
         else:
             against = _implied(case, row, shown)
