@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 from typing import TYPE_CHECKING, BinaryIO
 
 from driver.content import file_sha256
 from driver.errors import ImageFault
+from driver.recipes import file_mode, recipe_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from driver.catalog import Stack
-
-LOCK = "requirements.lock"
-NOT_BUILT_FROM = frozenset({"stack.toml", "requirements.in", "README.md", "__pycache__"})
-"""What lies in a stack's folder and does not change the image."""
-
-
-def recipe_files(folder: Path) -> tuple[Path, ...]:
-    """Return the files that a stack's image is built from: Dockerfile, lock, and what it copies."""
-    entries = sorted(path for path in folder.rglob("*") if path.is_file())
-    return tuple(
-        path for path in entries if NOT_BUILT_FROM.isdisjoint(path.relative_to(folder).parts)
-    )
-
-
-def recipe_sha256(folder: Path) -> str:
-    """Return the sha256 over names, modes' x bit and bytes of the recipe's files."""
-    digest = hashlib.sha256()
-    for path in recipe_files(folder):
-        name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{_mode(path):o}\0{file_sha256(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def find_installers(stack: Stack, folder: Path | None) -> dict[str, Path]:
@@ -78,7 +57,7 @@ def write_context(
 
 
 def _add(context: tarfile.TarFile, path: Path, name: str) -> None:
-    entry = _entry(name, kind=tarfile.REGTYPE, mode=_mode(path))
+    entry = _entry(name, kind=tarfile.REGTYPE, mode=file_mode(path))
     with path.open("rb") as stream:
         entry.size = path.stat().st_size
         context.addfile(entry, stream)
@@ -88,7 +67,3 @@ def _entry(name: str, *, kind: bytes, mode: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode = kind, mode
     return entry
-
-
-def _mode(path: Path) -> int:
-    return 0o755 if path.stat().st_mode & 0o100 else 0o644

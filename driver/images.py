@@ -10,27 +10,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from driver.base_images import Base, ImageApi, Progress, inspect, resolve_base
-from driver.build_context import (
-    LOCK,
-    find_installers,
-    recipe_sha256,
-    write_context,
-)
-from driver.content import file_sha256, key_of
+from driver.base_images import inspect, resolve_base
+from driver.build_context import find_installers, write_context
 from driver.errors import ImageFault
 from driver.locking import locked
-from driver.locks import lock_sha256, parse_lock, target_of
-from driver.runners.docker import engine_faults
+from driver.locks import parse_lock, target_of
+from driver.recipes import LOCK, Recipe, recipe_sha256
+from driver.runners.docker import connect, engine_faults
 from driver.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from driver.base_images import Base, ImageApi, Progress
     from driver.catalog import Stack
+    from driver.settings import Settings
 
-KEY_DIGITS = 12
+SILENCE_SECONDS = 3600
 LOG_LINES = 8
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 ENGINE_TALK = ("--->", "Removing intermediate container")
@@ -41,7 +38,7 @@ LONG_COMMAND = re.compile(r"The command '(.{60}).*' returned", re.DOTALL)
 class StackImage:
     """An image of a stack on this engine, and what its labels say it was made of."""
 
-    image_id: str
+    id: str
     tag: str
     labels: Mapping[str, str]
     built: bool = False
@@ -52,7 +49,7 @@ class StackImage:
         return {
             "kind": "image",
             "image": self.tag,
-            "image_id": self.image_id,
+            "image_id": self.id,
             "recipe_sha256": labels.get("assay.recipe"),
             "lock_sha256": labels.get("assay.lock") or None,
             "base": labels.get("assay.base"),
@@ -62,6 +59,28 @@ class StackImage:
             "wheels": json.loads(labels.get("assay.wheels") or "{}"),
             "installers": json.loads(labels.get("assay.installers") or "{}"),
         }
+
+
+def prepare_image(stack: Stack, settings: Settings, *, on_progress: Progress) -> StackImage:
+    """Return the stack's image on this machine's engine, built when there is none.
+
+    Raises ImageFault when it cannot be built, EnvironmentFault when no engine answers.
+    """
+    client = connect()
+    try:
+        # A step that unpacks gigabytes is silent for longer than the SDK's minute.
+        client.api.timeout = SILENCE_SECONDS
+        builder = ImageBuilder(
+            api=client.api,
+            home=settings.home,
+            torch_index=settings.torch_index,
+            on_progress=on_progress,
+            base=settings.base,
+            installers=settings.installers,
+        )
+        return builder.ensure(stack)
+    finally:
+        client.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +111,7 @@ class ImageBuilder:
             return None
         _, image_id, tag = max(found)
         labels = next(image["Labels"] for image in listed if image["Id"] == image_id)
-        return StackImage(image_id=image_id, tag=tag, labels=labels)
+        return StackImage(id=image_id, tag=tag, labels=labels)
 
     def ensure(self, stack: Stack) -> StackImage:
         """Return the stack's image, built when there is none.
@@ -109,7 +128,7 @@ class ImageBuilder:
         installers = find_installers(stack, self.installers)
         recipe = Recipe.of(stack, base, installers)
         waiting = f"waiting for another run that builds {recipe.tag}"
-        lock = self.home / "locks" / f"image-{recipe.key[:KEY_DIGITS]}.lock"
+        lock = self.home / "locks" / f"image-{recipe.short_key}.lock"
         with locked(lock, on_wait=lambda: self.on_progress(waiting)):
             present = inspect(self.api, recipe.tag)
             if present is not None:
@@ -182,40 +201,6 @@ class ImageBuilder:
                     self.api.remove_image(image["Id"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What an image is made of: the key of its content, its tag, and the labels that tell it."""
-
-    key: str
-    tag: str
-    labels: dict[str, str]
-
-    @classmethod
-    def of(cls, stack: Stack, base: Base, installers: Mapping[str, Path]) -> Recipe:
-        """Return the recipe of a stack on a base."""
-        digests = {name: file_sha256(path) for name, path in installers.items()}
-        recipe = recipe_sha256(stack.folder)
-        lock = stack.folder / LOCK
-        key = key_of({"recipe": recipe, "base": base.identity, "installers": digests})
-        labels = {
-            "vendor": stack.vendor,
-            "stack": stack.name,
-            "recipe": recipe,
-            "lock": lock_sha256(lock) if lock.is_file() else "",
-            "base": base.reference,
-            "base-id": base.image_id,
-            "base-digest": base.digest or "",
-            "base-pinned": "yes" if base.pinned else "no",
-            "installers": json.dumps(digests, sort_keys=True),
-            "key": key,
-        }
-        return cls(
-            key=key,
-            tag=f"assay/{stack.vendor}:{stack.name}-{key[:KEY_DIGITS]}",
-            labels={f"assay.{name}": value for name, value in labels.items()},
-        )
-
-
 def build_fault(tag: str, error: str, said: list[str]) -> ImageFault:
     """Return the error for a build that failed, with the last lines that it said."""
     error = LONG_COMMAND.sub(r"The command '\1…' returned", error)
@@ -234,4 +219,4 @@ def _tag(image: Mapping[str, Any]) -> str | None:
 
 def _image(inspected: Mapping[str, Any], tag: str, *, built: bool) -> StackImage:
     labels = inspected["Config"].get("Labels") or {}
-    return StackImage(image_id=inspected["Id"], tag=tag, labels=labels, built=built)
+    return StackImage(id=inspected["Id"], tag=tag, labels=labels, built=built)
