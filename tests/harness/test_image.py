@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -76,4 +77,4 @@ def test_what_is_no_picture_is_refused(decoder: str, payload: bytes) -> None:
 
 def test_the_decoder_says_its_name_and_version(decoder: str) -> None:
     assert decoder in image.decoder()
-    assert f"Pillow {Image.__version__}" in image.decoder()
+    assert f"Pillow {PIL.__version__}" in image.decoder()

@@ -189,7 +189,7 @@ def test_an_error_anywhere_ends_the_loop_and_leaves_no_thread(
     elif broken == "decode":
         whole._task.decode = explode
     else:
-        vars(device)["infer"] = lambda inputs: {"logits": inputs["input"][:, :1]}
+        device.__dict__["infer"] = lambda inputs: {"logits": inputs["input"][:, :1]}
     expected = "has shape" if broken == "shape" else f"the {broken} broke"
     with pytest.raises(errors.StageFailure, match=expected):
         whole.run(None, progress())

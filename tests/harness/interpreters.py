@@ -1,0 +1,87 @@
+"""Where other Pythons than this one are: a real 3.7, and the environments of the stacks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from tests.harness.job_folder import ROOT
+
+PY37_PACKAGES = ("numpy==1.21.6", "Pillow==9.5.0", "simplejpeg==1.7.3", "pytest==7.4.4")
+"""The newest that still have wheels for Python 3.7."""
+
+
+@cache
+def python37() -> tuple[Path | None, str]:
+    """Return a Python 3.7 with what the guest needs, or None and why there is none.
+
+    ASSAY_PY37, ``python3.7`` on PATH and pyenv's folder are looked at; an environment is made from
+    the first that works and kept in .assay.
+    """
+    base = next((found for found in _candidates() if _version_of(found) == "3.7"), None)
+    if base is None:
+        return None, "no Python 3.7: `pyenv install 3.7`, or set ASSAY_PY37 to one"
+    if _has_packages(base):
+        return base, ""
+    return _environment(base, ROOT / ".assay" / "tests-py37")
+
+
+def _candidates() -> list[Path]:
+    named = [os.environ.get("ASSAY_PY37"), shutil.which("python3.7")]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    return [Path(name) for name in named if name] + sorted(pyenv.glob("3.7*/bin/python3"))
+
+
+def _version_of(python: Path) -> str:
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run(
+            [str(python), "-c", code], capture_output=True, text=True, timeout=30, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def _has_packages(python: Path) -> bool:
+    done = subprocess.run(
+        [str(python), "-c", "import numpy, PIL, pytest"], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+def _environment(base: Path, folder: Path) -> tuple[Path | None, str]:
+    python = folder / "bin" / "python3"
+    if python.exists() and _has_packages(python):
+        return python, ""
+    shutil.rmtree(folder, ignore_errors=True)
+    for command in (
+        [str(base), "-m", "venv", str(folder)],
+        [str(python), "-m", "pip", "install", "--quiet", *PY37_PACKAGES],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["?"])[-1]
+            return None, f"no environment for Python 3.7 could be made: {last}"
+    return python, ""
+
+
+@cache
+def cpu_stack() -> tuple[Path | None, str]:
+    """Return the Python of the cpu vendor's environment, or None and how to have one.
+
+    ASSAY_CPU_PYTHON, the environments in .assay and this very Python are looked at.
+    """
+    made = sorted((ROOT / ".assay" / "venvs").glob("ort*/bin/python3"))
+    named = os.environ.get("ASSAY_CPU_PYTHON")
+    for python in [Path(named)] if named else [*made, Path(sys.executable)]:
+        done = subprocess.run(
+            [str(python), "-c", "import onnxruntime, torch"], capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            return python, ""
+    return None, "the cpu stack is not installed: `make run` once, or set ASSAY_CPU_PYTHON"
