@@ -71,7 +71,9 @@ def _layer(ours, theirs, shape, width):
     return [(ours + ".weight", theirs + ".weight", shape), (ours + ".bias", theirs + ".bias", (width,))]
 
 
-CLASSIFIER = HuggingFaceClassifier("RegNet", CONFIG, {"pth": from_timm})
+CLASSIFIER = HuggingFaceClassifier(
+    "RegNet", CONFIG, {"pth": from_timm}, residual_ends=("layer.3.normalization",)
+)
 build = CLASSIFIER.build
 skeleton = CLASSIFIER.skeleton
 save = CLASSIFIER.save

@@ -10,14 +10,16 @@ class HuggingFaceClassifier:
     ``family`` is the class's name without its suffix (``ViT`` → ``ViTForImageClassification``);
     ``config`` are the arguments of its config class; ``checkpoints`` maps a weights format (``pth``,
     ``npz``) to a function ``(folder, config) -> state dict in Hugging Face's published names``.
-    ``may_differ`` names entries of ``config`` that a folder's own config.json decides.
+    ``may_differ`` names entries of ``config`` that a folder's own config.json decides;
+    ``residual_ends`` the batch norms that synthetic weights damp.
     """
 
-    def __init__(self, family, config, checkpoints=None, may_differ=()):
+    def __init__(self, family, config, checkpoints=None, may_differ=(), residual_ends=()):
         self._family = family
         self._config = config
         self._checkpoints = checkpoints or {}
         self._may_differ = may_differ
+        self._residual_ends = residual_ends
 
     def build(self, weights_dir, weights_format, synthetic, seed, attention=None):
         """The module in eval mode, fp32, on the CPU: ``module(input) -> (logits [B, classes],)``.
@@ -31,7 +33,9 @@ class HuggingFaceClassifier:
 
             module = self._module(self._initialised(seed, attention))
             image_size = self._config.get("image_size", 224)
-            synthetic_weights.calibrate(module, module.network.classifier, seed, image_size)
+            synthetic_weights.calibrate(
+                module, module.network.classifier, seed, image_size, self._residual_ends
+            )
         elif weights_format == "huggingface":
             module = self._module(self._pretrained(weights_dir, attention))
         else:
@@ -68,9 +72,6 @@ class HuggingFaceClassifier:
 
     def _pretrained(self, folder, attention):
         expected = {k: v for k, v in self._config.items() if k not in self._may_differ}
-        labels = expected.pop("num_labels", None)
-        if labels is not None:
-            expected["num_labels"] = labels
         return checkpoint.load_pretrained(self._classes()[0], folder, expected, attention)
 
     def _converted(self, folder, weights_format, attention):
