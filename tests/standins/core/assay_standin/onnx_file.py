@@ -143,7 +143,7 @@ class OnnxFile:
             array = _array(weight)
             if weight.data_type == FLOAT:
                 array = np.ascontiguousarray(change(array))
-            inline = array.nbytes <= INLINE_BYTES
+            inline = array.nbytes <= INLINE_BYTES or weight.data_type not in DTYPES
             graph.append(wire.bytes_field(5, _tensor(weight, array, None if inline else offset)))
             if not inline:
                 outside.append((weight.name, array))

@@ -25,7 +25,7 @@ class Program:
 
     def tobytes(self):
         """Return the whole file."""
-        index = [[name, list(array.shape), array.nbytes] for name, array in self.weights]
+        index = [[name, a.dtype.str, list(a.shape), a.nbytes] for name, a in self.weights]
         header = json.dumps(dict(self.header, weights=index), sort_keys=True).encode()
         size = sum(array.nbytes for _, array in self.weights)
         lead = MAGIC + _SIZES.pack(len(header), len(self.graph), size) + header + self.graph
@@ -70,14 +70,8 @@ def load(path):
 
 def _weights(view, index, offset):
     weights = []
-    for name, shape, size in index:
-        array = np.frombuffer(view[offset : offset + size], dtype=np.uint8)
-        weights.append((name, array.view(_dtype(shape, size)).reshape(shape)))
+    for name, dtype, shape, size in index:
+        raw = np.frombuffer(view[offset : offset + size], dtype=np.dtype(dtype))
+        weights.append((name, raw.reshape(shape)))
         offset += size
     return weights
-
-
-def _dtype(shape, size):
-    """Float32 as written by ``rewrite``; other types are told by their size."""
-    each = size // max(1, int(np.prod(shape, dtype=np.int64)))
-    return {4: np.float32, 8: np.int64, 2: np.float16, 1: np.uint8}[each]

@@ -1,0 +1,209 @@
+"""nvidia-smi, npu-smi, xpu_smi and mx-smi: what they print of one idle-looking, busy chip."""
+
+import sys
+import time
+
+from assay_standin import chips, faults, settings
+
+_GARBLED = "<<< the driver is being updated, come back later >>>"
+
+
+def _begin(vendor):
+    """Return the chip; hang, die or print what no version prints, where that is asked for."""
+    if "garble" in faults.strike("monitor"):
+        print(_GARBLED)
+        sys.exit(0)
+    return chips.chip(vendor)
+
+
+# --- NVIDIA -----------------------------------------------------------------------------------
+def _nvidia_fields(chip):
+    used = chip.memory_mib // 9
+    return {
+        "index": "0",
+        "uuid": "GPU-00000000-a55a-4000-8000-000000000001",
+        "gpu_uuid": "GPU-00000000-a55a-4000-8000-000000000001",
+        "name": chip.name,
+        "driver_version": settings.value("driver", "535.129.03"),
+        "memory.used": "{} MiB".format(used),
+        "memory.free": "{} MiB".format(chip.memory_mib - used),
+        "memory.total": "{} MiB".format(chip.memory_mib),
+        "power.draw": "{:.2f} W".format(chip.power_w),
+        "utilization.gpu": "97 %",
+        "temperature.gpu": "63",
+        "clocks.sm": "1410 MHz",
+        "clocks.current.sm": "1410 MHz",
+        "compute_cap": chip.kind,
+        "count": "1",
+        "mig.mode.current": "Disabled",
+        "pci.bus_id": "00000000:01:00.0",
+    }
+
+
+_NVIDIA_UNITS = {"memory.used": "MiB", "memory.free": "MiB", "memory.total": "MiB",
+                 "power.draw": "W", "utilization.gpu": "%", "clocks.sm": "MHz"}  # fmt: skip
+
+
+def nvidia_smi(argv):
+    """``nvidia-smi``: -L, --query-gpu, --query-compute-apps, or the table."""
+    chip = _begin("nvidia")
+    options = dict(word.partition("=")[::2] for word in argv)
+    known = {
+        "-L",
+        "--list-gpus",
+        "--query-gpu",
+        "--query-compute-apps",
+        "--format",
+        "-i",
+        "--id",
+        "0",
+    }
+    unknown = [word for word in options if word not in known]
+    if unknown:
+        print("Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.\n")
+        return 2
+    if "-L" in options or "--list-gpus" in options:
+        print("GPU 0: {} (UUID: {})".format(chip.name, _nvidia_fields(chip)["uuid"]))
+        return 0
+    if "--query-compute-apps" in options:
+        return 0
+    if "--query-gpu" in options:
+        return _nvidia_query(chip, options)
+    print("{}\n| NVIDIA-SMI {}  CUDA Version: {} |\n| 0  {} |".format(
+        time.ctime(), settings.value("driver", "535.129.03"), settings.value("cuda"), chip.name))  # fmt: skip
+    return 0
+
+
+def _nvidia_query(chip, options):
+    fields = _nvidia_fields(chip)
+    names = options["--query-gpu"].split(",")
+    wrong = [name for name in names if name not in fields]
+    if wrong:
+        print('Field "{}" is not a valid field to query.\n'.format(wrong[0]))
+        return 2
+    formats = options.get("--format", "").split(",")
+    if formats[0] != "csv":
+        print('"--format=" switch is missing or not csv.\n')
+        return 2
+    if "noheader" not in formats:
+        units = {name: " [{}]".format(unit) for name, unit in _NVIDIA_UNITS.items()}
+        print(", ".join(name + units.get(name, "") for name in names))
+    values = [fields[name] for name in names]
+    if "nounits" in formats:
+        values = [v.rsplit(" ", 1)[0] if n in _NVIDIA_UNITS else v for n, v in zip(names, values)]
+    print(", ".join(values))
+    return 0
+
+
+# --- Ascend -----------------------------------------------------------------------------------
+def npu_smi(argv):
+    """``npu-smi info``: the layout of the chip's own release."""
+    chip = _begin("ascend")
+    if argv[:1] != ["info"]:
+        print("Error parameter of {}\nUsage: npu-smi info".format(argv[0] if argv else ""))
+        return 1
+    if argv[1:] == ["-l"]:
+        print("\tTotal Count                    : 1\n\n\tNPU ID                         : 0\n"
+              "\tChip Count                     : {}".format(4 if chip.name == "310" else 1))  # fmt: skip
+        return 0
+    if argv[1:]:
+        print("Error parameter of {}".format(argv[1]))
+        return 1
+    if chip.name == "310":
+        _npu_table_310(settings.value("driver", "21.0.3.1"), chip)
+    else:
+        _npu_table(settings.value("driver", "22.0.2"), chip)
+    return 0
+
+
+def _npu_table_310(version, chip):
+    print("+------------------------------------------------------------------------------+")
+    print("| npu-smi {:<29}Version: {:<31}|".format(version, version))
+    print("+-------------------+-----------------+----------------------------------------+")
+    print("| NPU     Name      | Health          | Power(W)          Temp(C)              |")
+    print("| Chip    Device    | Bus-Id          | AICore(%)         Memory-Usage(MB)     |")
+    print("+===================+=================+========================================+")
+    for number in range(4):
+        print(
+            "| 1       {:<10}| OK              | {:<18}{:<21}|".format(chip.name, chip.power_w, 49)
+        )
+        memory = "{} / {}".format(2621, chip.memory_mib)
+        print("| {0:<8}{0:<10}| 0000:0{0}:00.0    | {1:<18}{2:<21}|".format(number, 87, memory))
+        print("+-------------------+-----------------+----------------------------------------+")
+
+
+def _npu_table(version, chip):
+    rule = "+-------------------------------+-----------------+------------------------------------------------------+"
+    print("+" + "-" * 104 + "+")
+    print("| npu-smi {:<41}Version: {:<45}|".format(version, version))
+    print(rule)
+    print(
+        "| NPU     Name                  | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |"
+    )
+    print(
+        "| Chip    Device                | Bus-Id          | AICore(%)    Memory-Usage(MB)                        |"
+    )
+    print(rule.replace("-", "="))
+    print(
+        "| 0       {:<22}| OK              | {:<13}{:<18}{:<22}|".format(
+            chip.name, chip.power_w, 62, "0    / 0"
+        )
+    )
+    memory = "{} / {}".format(1074, chip.memory_mib)
+    print("| 0       0                     | 0000:82:00.0    | {:<13}{:<40}|".format(88, memory))
+    print(rule.replace("-", "="))
+
+
+# --- Kunlunxin --------------------------------------------------------------------------------
+def xpu_smi(argv):
+    """``xpu_smi`` and ``xpu_smi -m``."""
+    chip = _begin("kunlunxin")
+    if argv not in ([], ["-m"]) and argv[:2] != ["-m", "-d"]:
+        print("xpu_smi: unrecognized option '{}'".format(argv[0]), file=sys.stderr)
+        return 1
+    used = chip.memory_mib // 5
+    if argv:
+        print("0000:53:00.0 0 0 02K05Y6226V0004A 61 0 0 0 {:.0f} 1300 1300 1300 1300 1300 1300 63 63 "
+              '{} {} 88 0.0:0.0 "{}" 0 0'.format(chip.power_w, used, chip.memory_mib, chip.name))  # fmt: skip
+        return 0
+    titles = ("DevID", "PCI Addr", "Model", "SN", "INODE", "State", "UseRate", "L3", "Memory",
+              "Power(W)", "Temp", "Freq(MHz)")  # fmt: skip
+    row = ("0", "0000:53:00.0", chip.name, "02K05Y6226V0004A", "/dev/xpu0", "N", "88 %", "63 / 63 MB",
+           "{} / {} MB".format(used, chip.memory_mib), "{:.0f}".format(chip.power_w), "61", "1300")  # fmt: skip
+    print("Driver Version: {}".format(settings.value("driver", "4.0.18")))
+    widths = [max(len(a), len(b)) for a, b in zip(titles, row)]
+    for cells in (titles, row):
+        print("| {} |".format(" | ".join(cell.ljust(width) for cell, width in zip(cells, widths))))
+    return 0
+
+
+# --- MetaX ------------------------------------------------------------------------------------
+def mx_smi(argv):
+    """``mx-smi`` and ``mx-smi -L``."""
+    chip = _begin("metax")
+    print("mx-smi  version: 2.2.4\n")
+    if argv == ["-L"]:
+        print(
+            "GPU#0    MXC500      0000:01:00.0   Available (UUID: GPU-00000000-a55a-4000-8000-0000000000c5)"
+        )
+        return 0
+    if argv:
+        print("unrecognised option {}".format(argv[0]), file=sys.stderr)
+        return 1
+    print("=================== MetaX System Management Interface Log ===================")
+    print("Timestamp                                         : {}\n".format(time.ctime()))
+    print("Attached GPUs                                     : 1")
+    print("+---------------------------------------------------------------------------------+")
+    print("| MX-SMI 2.2.4                        Kernel Mode Driver Version: {:<16}|".format(
+        settings.value("driver", "2.14.8")))  # fmt: skip
+    print("| MACA Version: 2.19.2.5              BIOS Version: 1.24.4.0                      |")
+    print("|------------------------------------+---------------------+----------------------+")
+    print("| GPU         NAME                   | Bus-id              | GPU-Util             |")
+    print("| Temp        Pwr:Usage/Cap          | Memory-Usage        | GPU-State            |")
+    print("|====================================+=====================+======================|")
+    print("| 0           {:<23}| 0000:01:00.0        | 97%                  |".format(chip.name))
+    power = "{:.0f}W / 350W".format(chip.power_w)
+    memory = "{}/{} MiB".format(chip.memory_mib // 8, chip.memory_mib)
+    print("| 64C         {:<23}| {:<20}| Available            |".format(power, memory))
+    print("+------------------------------------+---------------------+----------------------+")
+    return 0

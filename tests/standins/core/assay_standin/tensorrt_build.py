@@ -1,0 +1,112 @@
+"""What the TensorRT builder and trtexec share: parsing, profiles, engine files of a chip and version."""
+
+from assay_standin import chips, faults, onnx_file, program, settings
+
+# https://docs.nvidia.com/deeplearning/tensorrt/support-matrix/ : newest opset of the ONNX parser.
+NEWEST_OPSET = {7: 13, 8: 17, 9: 20, 10: 22}
+UNSUPPORTED_BEFORE = {"LayerNormalization": (8, 6), "GroupNormalization": (8, 6), "Gelu": (10, 0)}
+
+
+class BuildError(Exception):
+    """The builder logs this and gives nothing."""
+
+
+def version():
+    """Return the imitated version as numbers, (8, 6, 1)."""
+    return tuple(int(part) for part in settings.value("tensorrt").split(".")[:3])
+
+
+def parse(path):
+    """Return the OnnxFile that the parser took; ``BuildError`` names the operator it does not take."""
+    try:
+        model = onnx_file.read(path)
+    except onnx_file.OnnxError as error:
+        raise BuildError(
+            "Failed to parse ONNX model from file: {}: {}".format(path, error)
+        ) from None
+    major = version()[0]
+    newest = NEWEST_OPSET.get(major, max(NEWEST_OPSET.values()))
+    if model.opset > newest and major >= 10:
+        raise BuildError("opset {} is not supported (newest: {})".format(model.opset, newest))
+    for operator in model.operators:
+        if version()[:2] < UNSUPPORTED_BEFORE.get(operator, (0, 0)) or operator == "NotAnOperator":
+            raise BuildError("No importer registered for op: {}. Attempting to import as plugin. "
+                             "getPluginCreator could not find plugin: {}".format(operator, operator))  # fmt: skip
+    return model
+
+
+def engine(model, precision, profiles):
+    """Return the Program: ``profiles`` is a list of {input: (min, opt, max)}, [] for a static model."""
+    faults.strike("compile")
+    if "fail" in faults.asked("compile") or "oom" in faults.asked("compile"):
+        raise BuildError(
+            "10: Could not find any implementation for node {}.".format("MatMul_1")
+            if "fail" in faults.asked("compile")
+            else "2: [virtualMemoryBuffer.cpp::resizePhysical::140] Error Code 2: OutOfMemory (no "
+            "further information)"
+        )
+    dynamic = [port for port in model.inputs if port.dynamic]
+    if dynamic and not profiles:
+        raise BuildError(
+            "4: [network.cpp::validate::3062] Error Code 4: Internal Error (Network has dynamic or "
+            "shape inputs, but no optimization profile has been defined.)"
+        )
+    for profile in profiles:
+        for port in dynamic:
+            _check(port, profile.get(port.name))
+    header = {
+        "tool": "tensorrt",
+        "version": ".".join(str(part) for part in version()),
+        "capability": chips.chip("nvidia").kind,
+        "profiles": [
+            {name: [list(shape) for shape in shapes] for name, shapes in profile.items()}
+            for profile in profiles
+        ],
+    }
+    return program.compile_model(model, header, precision)
+
+
+def _check(port, shapes):
+    if shapes is None:
+        raise BuildError(
+            "4: [network.cpp::validate::3062] Error Code 4: Internal Error ({}: dynamic input is "
+            "missing dimensions in profile 0.)".format(port.name)
+        )
+    low, best, high = shapes
+    for shape in shapes:
+        fixed = [(want, dim) for want, dim in zip(shape, port.dims) if isinstance(dim, int)]
+        if len(shape) != len(port.dims) or any(want != dim for want, dim in fixed):
+            raise BuildError(
+                "4: [network.cpp::validate] for input {} profile shape {} does not fit {}".format(
+                    port.name, list(shape), list(port.dims)
+                )
+            )
+    if not all(a <= b <= c for a, b, c in zip(low, best, high)):
+        raise BuildError("3: [optimizationProfile] min <= opt <= max does not hold")
+
+
+def open_engine(data):
+    """Return the Program of engine bytes; ``BuildError`` as the runtime logs it."""
+    try:
+        found = program.loads(data)
+    except program.NotAProgram:
+        raise BuildError(
+            "1: [stdArchiveReader.cpp::StdArchiveReader::32] Error Code 1: Serialization "
+            "(Serialization assertion magicTagRead == kMAGIC_TAG failed.Magic tag does not match)"
+        ) from None
+    own = ".".join(str(part) for part in version())
+    if found.header.get("tool") != "tensorrt":
+        raise BuildError("1: Error Code 1: Serialization (this is no TensorRT engine)")
+    if found.header["version"] != own:
+        raise BuildError(
+            "6: The engine plan file is not compatible with this version of TensorRT, expecting "
+            "library version {} got {}, please rebuild.".format(own, found.header["version"])
+        )
+    if found.header["capability"] != chips.chip("nvidia").kind:
+        raise BuildError(
+            "6: The engine plan file is generated on an incompatible device, expecting compute {} "
+            "got compute {}, please rebuild.".format(
+                chips.chip("nvidia").kind, found.header["capability"]
+            )
+        )
+    return found

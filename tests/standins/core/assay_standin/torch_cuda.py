@@ -1,0 +1,203 @@
+"""``torch.cuda`` on a build of PyTorch without CUDA: the few calls that a hook needs, on the CPU.
+
+Device "cuda" becomes "cpu"; synchronisations are counted; memory is what tensors moved to the device
+take. It does nothing where PyTorch has CUDA.
+"""
+
+import contextlib
+import functools
+import time
+
+from assay_standin import chips, settings
+
+PATCHED_FACTORIES = ("empty", "zeros", "ones", "full", "tensor", "as_tensor", "arange", "empty_like",
+                     "zeros_like", "ones_like", "randn", "rand")  # fmt: skip
+
+
+def patch(torch, vendor):
+    """Patch a freshly imported torch."""
+    if torch.version.cuda is not None or getattr(torch.cuda, "__assay_standin__", False):
+        return
+    torch.version.cuda = settings.value("cuda")
+    if vendor == "metax":
+        torch.version.maca = "2.19.2.5"
+    _patch_queries(torch, chips.chip(vendor))
+    _patch_streams(torch)
+    _patch_moves(torch)
+    torch.cuda.__assay_standin__ = True
+
+
+def _patch_queries(torch, chip):
+    cuda, moved = torch.cuda, {"bytes": 0, "peak": 0}
+    cuda.standin_synchronizations = 0
+    cuda.standin_moved = moved
+
+    def synchronize(device=None):
+        cuda.standin_synchronizations += 1
+
+    capability = tuple(int(c) for c in chip.kind.split(".")) if "." in chip.kind else (8, 0)
+    properties = type("_CudaDeviceProperties", (), {
+        "name": chip.name, "total_memory": chip.memory_mib << 20, "major": capability[0],
+        "minor": capability[1], "multi_processor_count": 104})()  # fmt: skip
+    total = chip.memory_mib << 20
+    replacements = {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "init": lambda: None,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "set_device": lambda device: None,
+        "get_device_name": lambda device=None: chip.name,
+        "get_device_properties": lambda device=None: properties,
+        "get_device_capability": lambda device=None: capability,
+        "synchronize": synchronize,
+        "empty_cache": lambda: None,
+        "mem_get_info": lambda device=None: (total - moved["bytes"], total),
+        "memory_allocated": lambda device=None: moved["bytes"],
+        "max_memory_allocated": lambda device=None: moved["peak"],
+        "memory_reserved": lambda device=None: moved["bytes"],
+        "max_memory_reserved": lambda device=None: moved["peak"],
+        "reset_peak_memory_stats": lambda device=None: moved.update(peak=moved["bytes"]),
+        "is_bf16_supported": lambda *a, **k: True,
+    }
+    for name, function in replacements.items():
+        setattr(cuda, name, function)
+
+
+class Stream:
+    """A stream; the CPU is always done."""
+
+    cuda_stream = 0
+    cuda = None
+
+    def __init__(self, device=None, priority=0, **_):
+        self.priority = priority
+
+    def synchronize(self):
+        """Count it."""
+        self.cuda.standin_synchronizations += 1
+
+    def wait_stream(self, stream):
+        """There is nothing to wait for."""
+
+    def wait_event(self, event):
+        """There is nothing to wait for."""
+
+    def record_event(self, event=None):
+        """Return the event, recorded."""
+        event = event or Event()
+        event.record(self)
+        return event
+
+    def query(self):
+        """Whether it is done."""
+        return True
+
+
+class Event:
+    """A moment."""
+
+    cuda = None
+
+    def __init__(self, enable_timing=False, blocking=False, interprocess=False):
+        self._timing, self._at_s = enable_timing, None
+
+    def record(self, stream=None):
+        """Note the time."""
+        self._at_s = time.perf_counter()
+
+    def synchronize(self):
+        """Count it."""
+        self.cuda.standin_synchronizations += 1
+
+    def query(self):
+        """Whether it was reached."""
+        return True
+
+    def wait(self, stream=None):
+        """There is nothing to wait for."""
+
+    def elapsed_time(self, other):
+        """Return milliseconds."""
+        if not (self._timing and other._timing):
+            raise RuntimeError("Both events must be created with argument 'enable_timing=True'.")
+        return (other._at_s - self._at_s) * 1e3
+
+
+def _patch_streams(torch):
+    cuda = torch.cuda
+    Stream.cuda = Event.cuda = cuda
+    cuda.Stream, cuda.Event = Stream, Event
+    current = Stream()
+    cuda.current_stream = lambda device=None: current
+    cuda.default_stream = lambda device=None: current
+    cuda.stream = contextlib.nullcontext
+    cuda.device = contextlib.nullcontext
+
+
+def _is_cuda(device):
+    if isinstance(device, str):
+        return device.split(":")[0] == "cuda"
+    return getattr(device, "type", None) == "cuda"
+
+
+def _to_cpu(args, kwargs):
+    """Return (args, kwargs, whether a CUDA device was among them) with the CPU in its place."""
+    hit = any(_is_cuda(a) for a in args) or _is_cuda(kwargs.get("device"))
+    args = tuple("cpu" if _is_cuda(a) else a for a in args)
+    kwargs = {k: "cpu" if k == "device" and _is_cuda(v) else v for k, v in kwargs.items()}
+    return args, kwargs, hit
+
+
+def _patch_moves(torch):
+    moved = torch.cuda.standin_moved
+
+    def count(nbytes):
+        moved["bytes"] += nbytes
+        moved["peak"] = max(moved["peak"], moved["bytes"])
+
+    def to(original):
+        @functools.wraps(original)
+        def wrapper(self, *args, **kwargs):
+            args, kwargs, hit = _to_cpu(args, kwargs)
+            result = original(self, *args, **kwargs)
+            if hit and isinstance(self, torch.nn.Module):
+                count(sum(p.numel() * p.element_size() for p in self.parameters()))
+            # A device's tensor is never the host's: a real copy, so that aliasing cannot hide.
+            return result.clone() if hit and result is self and torch.is_tensor(self) else result
+
+        return wrapper
+
+    def factory(original):
+        @functools.wraps(original)
+        def wrapper(*args, **kwargs):
+            kwargs.pop("pin_memory", None)
+            args, kwargs, _ = _to_cpu(args, kwargs)
+            return original(*args, **kwargs)
+
+        return wrapper
+
+    torch.Tensor.to = to(torch.Tensor.to)
+    torch.nn.Module.to = to(torch.nn.Module.to)
+    torch.Tensor.cuda = lambda self, device=None, non_blocking=False: self.to("cuda")
+    torch.nn.Module.cuda = lambda self, device=None: self.to("cuda")
+    torch.Tensor.pin_memory = lambda self, device=None: self
+    torch.Tensor.is_pinned = lambda self, device=None: True
+    for name in PATCHED_FACTORIES:
+        setattr(torch, name, factory(getattr(torch, name)))
+    _patch_autocast(torch)
+
+
+def _patch_autocast(torch):
+    original = torch.autocast
+
+    class autocast(original):
+        """``torch.autocast("cuda")`` lowers on the CPU."""
+
+        def __init__(self, device_type, *args, **kwargs):
+            if _is_cuda(device_type):
+                device_type = "cpu"
+                kwargs["dtype"] = torch.bfloat16
+            super().__init__(device_type, *args, **kwargs)
+
+    torch.autocast = autocast
