@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 3600
 LOG_LINES = 8
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+SLOW_STEP = re.compile(r" : (RUN|COPY) ")
+STEP_CHARACTERS = 72
 ENGINE_TALK = ("--->", "Removing intermediate container")
 LONG_COMMAND = re.compile(r"The command '(.{60}).*' returned", re.DOTALL)
 
@@ -185,8 +187,10 @@ class ImageBuilder:
         said: deque[str] = deque(maxlen=LOG_LINES)
         for step in steps:
             line = COLOURS.sub("", str(step.get("stream", ""))).strip()
-            if line.startswith("Step ") and " LABEL " not in line:
-                self.on_progress(f"{tag.partition(':')[2]}: {line[:100]}")
+            if line.startswith("Step "):
+                said.clear()
+                if SLOW_STEP.search(line):
+                    self.on_progress(line[:STEP_CHARACTERS])
             elif line and not line.startswith(ENGINE_TALK):
                 said.append(line)
             if "error" in step:

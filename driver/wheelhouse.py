@@ -6,6 +6,7 @@ was filled elsewhere needs no network.
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 TORCH = "torch"
 """The one package that may also come from PyTorch's own CPU index."""
+
+LARGE_DOWNLOAD = re.compile(r"^\s*Downloading (\S+) \((\d{2,}(?:\.\d+)? [MG]B)\)")
 
 
 def wheel_tags(target: Target) -> tuple[Tag, ...]:
@@ -139,9 +142,10 @@ def pip_download(target: Target) -> list[str]:
 
 
 def _tell(line: str, on_progress: Callable[[str], None]) -> None:
-    word, _, rest = line.strip().partition(" ")
-    if word in {"Collecting", "Downloading"}:
-        on_progress(f"{word.lower()} {rest.rpartition('/')[2]}")
+    """Tell of what takes a while; four dozen small wheels are not worth a line each."""
+    found = LARGE_DOWNLOAD.search(line)
+    if found:
+        on_progress(f"downloading {found[1].rpartition('/')[2]} ({found[2]})")
 
 
 def _best(pin: Pin, present: Mapping[str, Path], rank: Mapping[Tag, int]) -> Path | None:
