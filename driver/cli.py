@@ -121,6 +121,38 @@ def list_(output_format: Annotated[str, typer.Option("--format")] = "table") -> 
 
 
 @app.command()
+def published(
+    case: Case = None,
+    lang: Annotated[Text, typer.Option(help="zh: the seeds' own words")] = None,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Show what the seed documents printed, recomputed, with their contradictions."""
+    from driver.verbs.published import show_published
+
+    return show_published(case, lang, console_for(output_format))
+
+
+@app.command()
+def images(
+    vendor: Vendor = None,
+    stack: Stack = None,
+    base: Annotated[Text, typer.Option(help="base image for all stacks, or `debootstrap`")] = None,
+) -> int:
+    """Build the images of a vendor and of the reference stack, with the network off."""
+    from driver.verbs.images import build_images
+
+    return build_images(vendor or "cpu", stack, base, Console())
+
+
+@app.command()
+def wheelhouse(vendor: Vendor = None, stack: Stack = None) -> int:
+    """Fetch every wheel that the stacks' locks name."""
+    from driver.verbs.images import fill_wheelhouse
+
+    return fill_wheelhouse(vendor or "cpu", stack, Console())
+
+
+@app.command()
 def schemas(
     check: Annotated[bool, typer.Option(help="only say whether they are up to date")] = False,
 ) -> int:

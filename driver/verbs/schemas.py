@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from driver.models.job import JobFile
 from driver.models.manifest import CaseManifest, StackManifest, VendorManifest
+from driver.models.published import Published
 from driver.models.report import StageReport
 from driver.models.result import Result
 from driver.settings import ROOT
@@ -25,6 +26,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "case": CaseManifest,
     "vendor": VendorManifest,
     "stack": StackManifest,
+    "published": Published,
 }
 FOLDER = ROOT / "driver" / "schemas"
 
