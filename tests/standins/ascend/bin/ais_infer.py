@@ -1,0 +1,6 @@
+#!/usr/bin/env python3
+import sys
+
+from assay_standin.ais_bench_tool import main
+
+sys.exit(main(sys.argv[1:], "0.0.1"))

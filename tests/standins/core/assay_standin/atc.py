@@ -1,0 +1,206 @@
+"""atc, CANN 5.1: ONNX in, .om out; its flags, its refusals, what it prints."""
+
+import json
+import os
+import sys
+
+from assay_standin import faults, onnx_file, program, settings
+
+FLAGS = {
+    "framework", "model", "output", "input_format", "input_shape", "dynamic_batch_size",
+    "dynamic_image_size", "dynamic_dims", "soc_version", "precision_mode", "modify_mixlist", "log",
+    "out_nodes", "input_fp16_nodes", "output_type", "insert_op_conf", "op_select_implmode",
+    "optypelist_for_implmode", "fusion_switch_file", "buffer_optimize", "mode", "weight", "help",
+    "enable_small_channel", "auto_tune_mode", "op_debug_level", "input_shape_range", "core_type",
+}  # fmt: skip
+# Ascend710 is 310P's older name, which RC1 still takes.
+SOCS = ("Ascend310", "Ascend310P1", "Ascend310P3", "Ascend710", "Ascend910A", "Ascend910B")
+PRECISION = {
+    "force_fp16": "fp16",
+    "force_fp32": "fp32",
+    "allow_mix_precision": "fp16",
+    "allow_fp32_to_fp16": "fp16",
+    "must_keep_origin_dtype": "fp32",
+}
+NEWEST_OPSET = 11
+
+
+class Refused(Exception):
+    """A code and its text, as atc prints them behind "ATC run failed"."""
+
+    def __init__(self, code, text):
+        super().__init__("{}: {}".format(code, text))
+
+
+def main(argv):
+    """Run as the program: 0, or 255."""
+    print("ATC start working now, please wait for a moment.", flush=True)
+    try:
+        flags = _flags(argv)
+        warning = _convert(flags)
+    except Refused as refusal:
+        print("ATC run failed, Please check the detail log, Try 'atc --help' for more information")
+        print(refusal)
+        print("        Solution: see the log in $HOME/ascend/log.")
+        return 255
+    print("ATC run success, welcome to the next use.")
+    if warning:
+        print(warning)
+    return 0
+
+
+def _flags(argv):
+    flags = {}
+    for word in argv:
+        name, _, value = word.lstrip("-").partition("=")
+        if not word.startswith("--") or name not in FLAGS:
+            print("ERROR: unknown command line flag '{}'".format(name), file=sys.stderr)
+            sys.exit(1)
+        flags[name] = value.strip("\"'")
+    return flags
+
+
+def _invalid(name, value, reason):
+    return Refused(
+        "E10001",
+        "Value [{}] for parameter [--{}] is invalid. Reason: {}".format(value, name, reason),
+    )
+
+
+def _convert(flags):
+    for name in ("model", "output", "soc_version"):
+        if not flags.get(name):
+            raise Refused("E10007", "[--{}] is required.".format(name))
+    if flags.get("framework") != "5":
+        raise Refused("E10007", "[--framework] is required. The value must be [0(Caffe) or 1(MindSpore) "
+                      "or 3(TensorFlow) or 5(Onnx)].")  # fmt: skip
+    _check_choices(flags)
+    model = _read(flags["model"])
+    shapes = _shapes(model, flags)
+    mode = flags.get("precision_mode") or "force_fp16"
+    if mode == "allow_mix_precision":
+        _check_mixlist(flags.get("modify_mixlist"))
+    elif flags.get("modify_mixlist"):
+        raise _invalid("modify_mixlist", flags["modify_mixlist"],
+                       "it takes effect only with --precision_mode=allow_mix_precision.")  # fmt: skip
+    faults_asked = faults.strike("compile")
+    if "fail" in faults_asked:
+        raise Refused("EZ3003", "No supported Ops kernel and engine are found for [MatMul_1], optype "
+                      "[MatMul].\n        Possible Cause: The operator is not supported by the system.")  # fmt: skip
+    if "oom" in faults_asked:
+        raise Refused("EL0004", "Failed to allocate memory of 1073741824 bytes.")
+    _write(model, flags, shapes, PRECISION[mode])
+    return (
+        "W11001: High-priority service of op[Add_2] is invalid." if "warn" in faults_asked else ""
+    )
+
+
+def _check_choices(flags):
+    soc = flags["soc_version"]
+    if soc not in SOCS:
+        raise _invalid(
+            "soc_version", soc, "the soc_version is not one of {}.".format(", ".join(SOCS))
+        )
+    mode = flags.get("precision_mode") or "force_fp16"
+    if mode not in PRECISION:
+        raise _invalid("precision_mode", mode, "it must be one of {}.".format(", ".join(PRECISION)))
+    if flags.get("log", "null") not in ("null", "debug", "info", "warning", "error"):
+        raise Refused("E10010", "Value [{}] for parameter [--log] is invalid. The value must be "
+                      "[debug, info, warning, error, null].".format(flags["log"]))  # fmt: skip
+    if flags.get("input_format", "NCHW") not in ("NCHW", "ND"):
+        raise _invalid("input_format", flags["input_format"], "ONNX takes NCHW or ND.")
+    given = [
+        n for n in ("dynamic_batch_size", "dynamic_image_size", "dynamic_dims") if flags.get(n)
+    ]
+    if len(given) > 1:
+        raise _invalid(given[1], flags[given[1]], "it cannot be given with --{}.".format(given[0]))
+    folder = os.path.dirname(os.path.abspath(flags["output"]))
+    if not os.path.isdir(folder):
+        raise _invalid("output", flags["output"], "the folder does not exist.")
+
+
+def _read(path):
+    if not os.path.isfile(path):
+        raise _invalid("model", path, "the file does not exist.")
+    try:
+        model = onnx_file.read(path)
+    except onnx_file.OnnxError as error:
+        raise Refused("E19999", "Inner Error! [Invoke][Parse] parse onnx model [{}] failed: {}".format(
+            path, error)) from None  # fmt: skip
+    if model.opset > NEWEST_OPSET:
+        operator = model.operators[0]
+        raise Refused("E19010", "No parser is registered for Op [{0}_0, optype [ai.onnx::{1}::{0}]]. "
+                      "Possible Cause: opset {1} is newer than {2}.".format(
+                          operator, model.opset, NEWEST_OPSET))  # fmt: skip
+    if "NotAnOperator" in model.operators:
+        raise Refused("E19010", "No parser is registered for Op [NotAnOperator_1, optype "
+                      "[ai.onnx::{}::NotAnOperator]].".format(model.opset))  # fmt: skip
+    return model
+
+
+def _shapes(model, flags):
+    """Return {input: shape}; every dimension must be known, but for the batch of --dynamic_batch_size."""
+    given = {}
+    for item in filter(None, flags.get("input_shape", "").split(";")):
+        name, _, dims = item.rpartition(":")
+        try:
+            given[name] = tuple(int(dim) for dim in dims.split(","))
+        except ValueError:
+            raise _invalid("input_shape", item, "it must be name:1,3,224,224.") from None
+    names = [port.name for port in model.inputs]
+    for name in given:
+        if name not in names:
+            raise _invalid("input_shape", name, "the model has no input of this name ({}).".format(
+                ", ".join(names)))  # fmt: skip
+    return {port.name: _shape(port, given.get(port.name), flags) for port in model.inputs}
+
+
+def _shape(port, given, flags):
+    if given is None:
+        if port.dynamic:
+            raise Refused("E10054", "[--input_shape] is required: the shape of input [{}] is not fixed "
+                          "in the model.".format(port.name))  # fmt: skip
+        return port.dims
+    fixed = [(a, b) for a, b in zip(given, port.dims) if isinstance(b, int)]
+    if len(given) != len(port.dims) or any(a != b for a, b in fixed):
+        raise _invalid("input_shape", given, "input [{}] of the model is {}.".format(
+            port.name, list(port.dims)))  # fmt: skip
+    if any(dim < 1 for dim in given) and not flags.get("dynamic_batch_size"):
+        raise _invalid("input_shape", given, "-1 needs --dynamic_batch_size.")
+    return given
+
+
+def _check_mixlist(path):
+    if not path:
+        return
+    try:
+        with open(path, encoding="utf-8") as file:
+            lists = json.load(file)
+        known = {"black-list", "white-list", "gray-list"}
+        right = isinstance(lists, dict) and set(lists) <= known and all(
+            set(entry) <= {"to-add", "to-remove"} for entry in lists.values())  # fmt: skip
+    except (OSError, ValueError, TypeError):
+        right = False
+    if not right:
+        raise _invalid("modify_mixlist", path,
+                       'it must be a JSON file such as {"black-list": {"to-add": []}}.')  # fmt: skip
+
+
+def _write(model, flags, shapes, precision):
+    symbols = {}
+    for port in model.inputs:
+        pairs = zip(port.dims, shapes[port.name])
+        symbols.update({d: size for d, size in pairs if not isinstance(d, int) and size > 0})
+    header = {
+        "tool": "atc",
+        "cann": settings.value("cann"),
+        "soc_version": flags["soc_version"],
+        "precision_mode": flags.get("precision_mode") or "force_fp16",
+        "inputs": [[p.name, p.dtype.name, list(shapes[p.name])] for p in model.inputs],
+        "free_dimensions": {name: size for name, size in symbols.items() if name},
+        "dynamic_batch": flags.get("dynamic_batch_size", ""),
+    }
+    data = program.compile_model(model, header, precision).tobytes()
+    path = flags["output"] if flags["output"].endswith(".om") else flags["output"] + ".om"
+    with open(path, "wb") as file:
+        file.write(data)

@@ -1,0 +1,5 @@
+"""tvm.contrib."""
+
+from tvm.contrib import graph_executor, xpu_config
+
+__all__ = ["graph_executor", "xpu_config"]

@@ -1,0 +1,5 @@
+"""tvm.relay.backend."""
+
+from tvm.relay.backend import vm
+
+__all__ = ["vm"]

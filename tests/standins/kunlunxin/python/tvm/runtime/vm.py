@@ -1,0 +1,5 @@
+"""tvm.runtime.vm."""
+
+from assay_standin.xtcl import Executable, VirtualMachine
+
+__all__ = ["Executable", "VirtualMachine"]
