@@ -155,15 +155,14 @@ def _monitor(rng: np.random.Generator, memory_gib: float) -> dict[str, Any]:
     samples = []
     for second in range(20):
         share = min(1.0, second / 5)
-        samples.append(
-            {
-                "t_s": float(second),
-                "memory_bytes": int(memory_gib * share * 0.7 * 2**30),
-                "power_w": 60.0 + 200.0 * share + float(rng.normal(0, 4)),
-                "temperature_c": 40.0 + share * 20,
-            }
-        )
-    return {"source": "generated", "interval_s": 1.0, "samples": samples}
+        reading = {
+            "device": "0",
+            "memory_used_bytes": int(memory_gib * share * 0.7 * 2**30),
+            "power_w": round(60.0 + 200.0 * share + float(rng.normal(0, 4)), 2),
+            "temperature_c": 40.0 + share * 20,
+        }
+        samples.append({"t_s": float(second), "devices": [reading]})
+    return {"parser": "generated", "interval_s": 1.0, "simulated": False, "samples": samples}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,137 @@
+"""What stands behind one row: provenance, stages, warnings, raw samples as quantiles, the monitor."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from driver.aggregate.reading import Unusable, read_result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from driver.models.result import Result
+
+CHUNK_ROWS = 50
+"""Rows unpacked together at a click: some 150 KB of JSON, a few milliseconds."""
+QUANTILES = (*range(0, 100, 5), 99, 99.9, 100)
+MONITOR_POINTS = 60
+"""Points of a time series that are kept: as many as a chart of a phone's width can show."""
+
+
+class Chunks(NamedTuple):
+    """Packed details (gzip, base64, each of CHUNK_ROWS rows), and how many rows they hold."""
+
+    packed: tuple[str, ...]
+    rows: int
+
+
+def pack_details(paths: Sequence[str], *, series_rows: int, limit_bytes: int) -> Chunks:
+    """Pack the details of the results at ``paths``, in order, until ``limit_bytes`` are full.
+
+    The first ``series_rows`` bring their latency quantiles and monitor series.
+    """
+    packed: list[str] = []
+    room = limit_bytes
+    rows = 0
+    for start in range(0, len(paths), CHUNK_ROWS):
+        part = paths[start : start + CHUNK_ROWS]
+        found = [
+            details(path, with_series=start + index < series_rows)
+            for index, path in enumerate(part)
+        ]
+        text = base64.b64encode(gzip.compress(msgspec.json.encode(found), 6, mtime=0)).decode()
+        if len(text) > room:
+            break
+        packed.append(text)
+        room -= len(text)
+        rows += len(part)
+    return Chunks(tuple(packed), rows)
+
+
+def details(path: str, *, with_series: bool) -> dict[str, Any]:
+    """Return the details of one result; what cannot be read (any more) says so."""
+    try:
+        result, _ = read_result(path)
+    except Unusable as reason:
+        return {"gone": str(reason)}
+    found: dict[str, Any] = {
+        "failure": msgspec.to_builtins(result.failure),
+        "warnings": [_warning(warning) for warning in result.warnings],
+        "stages": [
+            [f"{stage.name} {stage.repeat + 1}", stage.status, stage.wall_s]
+            for stage in result.stages
+        ],
+        "provenance": result.provenance,
+        "digest": result.digest,
+        "finished": result.finished_utc,
+        "acc_also": result.metrics.acc_also,
+        "energy_j": result.metrics.energy_j,
+        "published_mfu": result.metrics.mfu_published_convention,
+    }
+    if with_series:
+        found["latency"] = _latency_quantiles(result, Path(path).parent)
+        found["monitor"] = _monitor_series(result.monitor)
+    return found
+
+
+def _warning(warning: Any) -> list[str]:
+    return [warning.code.value, warning.message, warning.remedy]
+
+
+def _latency_quantiles(result: Result, folder: Path) -> list[float] | None:
+    """Return the latency samples' QUANTILES in ms, or None where there are none to read."""
+    import numpy as np
+
+    sample = next((file for file in result.samples if file.name.endswith("latency")), None)
+    if sample is None:
+        return None
+    path = folder / sample.file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return None
+    try:
+        values = np.load(path, allow_pickle=False)
+        quantiles = np.percentile(values, QUANTILES, method="inverted_cdf") / 1e6
+    except (OSError, ValueError, IndexError, TypeError, EOFError):
+        return None
+    return [float(f"{value:.5g}") for value in quantiles]
+
+
+def _monitor_series(monitor: dict[str, Any] | None) -> dict[str, list[float | None]] | None:
+    """Return seconds, memory (GiB) and power (W) summed over the devices, thinned evenly."""
+    samples = list(_monitor_samples(monitor))
+    if len(samples) < 2:
+        return None
+    step = max(1, math.ceil(len(samples) / MONITOR_POINTS))
+    kept = samples[::step]
+    return {
+        "t_s": [time for time, _, _ in kept],
+        "memory_gib": [memory for _, memory, _ in kept],
+        "power_w": [power for _, _, power in kept],
+    }
+
+
+def _monitor_samples(
+    monitor: dict[str, Any] | None,
+) -> Iterator[tuple[float, float | None, float | None]]:
+    samples = monitor.get("samples") if isinstance(monitor, dict) else None
+    for sample in samples if isinstance(samples, list) else ():
+        if not isinstance(sample, dict) or not isinstance(sample.get("t_s"), int | float):
+            continue
+        devices = [device for device in sample.get("devices") or () if isinstance(device, dict)]
+        memory = _total(devices, "memory_used_bytes")
+        yield (
+            round(float(sample["t_s"]), 2),
+            None if memory is None else round(memory / 2**30, 3),
+            _total(devices, "power_w"),
+        )
+
+
+def _total(devices: list[dict[str, Any]], name: str) -> float | None:
+    values = [device[name] for device in devices if isinstance(device.get(name), int | float)]
+    return round(sum(values), 2) if values else None

@@ -1,0 +1,80 @@
+"""The HTML file: data, styles, script and chart library in one, and a policy that forbids requests."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from driver.report.assets import chart_library
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from driver.report.details import Chunks
+
+FOLDER = Path(__file__).parent / "page"
+SCRIPTS = ("rows.js", "details.js", "tables.js", "charts.js", "main.js")
+PACKED_TYPE = "application/gzip;base64"
+
+
+def render_page(
+    data: Mapping[str, Any],
+    chunks: Chunks,
+    facts: Sequence[tuple[str, str]],
+    notices: Sequence[str],
+) -> str:
+    """Return the page. ``facts`` are its head's figures, ``notices`` what a reader must know first."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    library, script = chart_library(), page_script()
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("page.html.j2").render(
+        policy=_policy((library, script)),
+        style=Markup(_text("page.css")),  # our own file
+        library=Markup(library),  # pinned by sha256
+        script=Markup(script),  # our own files
+        data=Markup(_inert_json(data)),  # every "<" is spelled out
+        chunks=[Markup(chunk) for chunk in chunks.packed],  # base64
+        packed_type=PACKED_TYPE,
+        facts=facts,
+        notices=notices,
+        headers=data["headers"],
+    )
+
+
+def page_script() -> str:
+    """Return the page's own script: its files, in their order, in one closed scope."""
+    return '(() => {\n"use strict";\n' + "\n".join(map(_text, SCRIPTS)) + "\n})();\n"
+
+
+def _text(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Return a Content-Security-Policy that runs these scripts only and requests nothing.
+
+    Styles are inline (the chart library sets them on its elements); with every source closed they
+    cannot request anything either.
+    """
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _inert_json(data: Mapping[str, Any]) -> str:
+    """Return JSON that cannot end its script element, whatever names it holds."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

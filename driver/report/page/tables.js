@@ -1,0 +1,120 @@
+// The tables: one a group, sorted and filtered together, filled in steps so that the page stays quick.
+const FIRST_ROWS = 40;
+const STEP_ROWS = 250;
+const IDENTITY = [
+  (row) => `${row.vendor} ${row.chip}`, (row) => row.engine, (row) => row.precision, (row) => row.batch_size,
+];
+const FIGURES = ["e2e_time_s", "p_val_whole", "p_val_core", "p_infer_whole", "p_infer_core", "mfu", "acc_infer", "mem_gib"];
+const KEYS = [...IDENTITY, ...FIGURES.map((name) => (row) => row[name]), (row) => row.note];
+const WIDTHS = [15, 9, 6, 4, 7, 8, 7.5, 8, 8.5, 6, 8, 8, 15];
+const CORE = 8;
+
+const view = { column: null, descending: false, shown: rows, rendering: 0 };
+
+function compareBy(column, descending) {
+  const key = KEYS[column];
+  return (left, right) => {
+    const [a, b] = [key(left), key(right)];
+    const missing = (value) => value === null || value === "";
+    if (missing(a) || missing(b)) return missing(a) - missing(b);
+    const order = typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
+    return descending ? -order : order;
+  };
+}
+
+function renderTables() {
+  const holder = document.getElementById("tables");
+  const focused = document.activeElement?.dataset?.sort;
+  const waiting = [];
+  holder.replaceChildren();
+  data.groups.forEach((group, index) => {
+    const members = view.shown.filter((row) => row.group === index);
+    if (members.length) holder.append(groupSection(group, index, members, waiting));
+  });
+  if (!view.shown.length) {
+    holder.append(element("p", { class: "hint" }, rows.length ? "No row fits the filters." : "Nothing measured yet: make run"));
+  }
+  if (focused) holder.querySelector(`[data-sort="${focused}"]`)?.focus();
+  view.rendering += 1;
+  fillOn(waiting, view.rendering);
+}
+
+function groupSection(group, index, members, waiting) {
+  const sorted = view.column === null ? members : [...members].sort(compareBy(view.column, view.descending));
+  const body = element("tbody", {}, ...sorted.slice(0, FIRST_ROWS).map(tableRow));
+  for (let start = FIRST_ROWS; start < sorted.length; start += STEP_ROWS) {
+    waiting.push([body, sorted.slice(start, start + STEP_ROWS)]);
+  }
+  return element("section", { class: "group", "aria-label": group.title },
+    element("h3", {}, `${group.title} `, element("span", { class: "hint" }, `${members.length} rows`)),
+    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${group.title}` },
+      element("table", { class: "results" }, columnWidths(), tableHead(group, index), body)));
+}
+
+// Appends what did not fit the first look, between the user's own events.
+function fillOn(waiting, rendering) {
+  if (rendering !== view.rendering) return;
+  const next = waiting.shift();
+  document.documentElement.dataset.filled = String(next === undefined);
+  if (next === undefined) return;
+  next[0].append(...next[1].map(tableRow));
+  setTimeout(() => fillOn(waiting, rendering));
+}
+
+function columnWidths() {
+  return element("colgroup", {}, ...WIDTHS.map((width) => element("col", { style: `width:${width}%` })));
+}
+
+function tableHead(group, index) {
+  const cells = data.headers.map((header, column) => {
+    const sorted = view.column === column ? (view.descending ? "descending" : "ascending") : null;
+    const button = element("button", { type: "button", "data-sort": `${index}-${column}`, on: { click: () => sortBy(column) } },
+      header === "acc" ? group.accuracy : header);
+    return element("th", { scope: "col", "aria-sort": sorted, class: column < 3 || column > 11 ? "text" : null }, button);
+  });
+  return element("thead", {}, element("tr", {}, ...cells));
+}
+
+function sortBy(column) {
+  // Figures are read from the best downwards first, names and batch sizes upwards.
+  const first = column > 3 && column < 12;
+  view.descending = view.column === column ? !view.descending : first;
+  view.column = column;
+  renderTables();
+}
+
+function tableRow(row) {
+  const toggle = element("button", { type: "button", class: "open", "aria-expanded": "false", title: `${row.vendor} ${row.chip}: provenance` },
+    `${row.vendor} ${row.chip}`);
+  const line = element("tr", { class: row.struck ? "row struck" : "row", "data-row": row.index },
+    element("td", { class: "text" }, toggle),
+    element("td", { class: "text", title: row.stack }, row.engine),
+    element("td", { class: "text", title: row.arithmetic && `ran ${row.arithmetic}` }, row.precision),
+    element("td", {}, String(row.batch_size)),
+    ...row.figures.map((cell, place) => element("td", { class: place + 4 === CORE ? "figure core" : "figure" }, cell)),
+    element("td", { class: "text note" }, row.note));
+  toggle.addEventListener("click", () => toggleDetail(line, toggle, row));
+  return line;
+}
+
+async function toggleDetail(line, toggle, row) {
+  const isOpen = toggle.getAttribute("aria-expanded") === "true";
+  toggle.setAttribute("aria-expanded", String(!isOpen));
+  if (isOpen) {
+    line.nextElementSibling.remove();
+    return;
+  }
+  const cell = element("td", { colspan: String(data.headers.length) });
+  line.after(element("tr", { class: "detail" }, cell));
+  cell.append(await detailBody(row));
+}
+
+function applyFilters() {
+  const value = (id) => document.getElementById(id).value;
+  const [wantedCase, vendor, precision] = [value("filter-case"), value("filter-vendor"), value("filter-precision")];
+  const words = value("filter-text").toLowerCase().split(/\s+/).filter(Boolean);
+  view.shown = rows.filter((row) => (!wantedCase || row.case === wantedCase)
+    && (!vendor || row.vendor === vendor) && (!precision || row.precision === precision)
+    && words.every((word) => row.searched.includes(word)));
+  document.getElementById("shown").textContent = `${view.shown.length} of ${rows.length} rows`;
+}
