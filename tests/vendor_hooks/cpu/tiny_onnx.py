@@ -1,0 +1,85 @@
+"""A tiny ONNX graph written byte by byte: logits = mean over pixels of input × weights.
+
+The protobuf wire format is written here because no stack that runs the tests needs package onnx.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FLOAT = 1
+OPSET = 18
+IR_VERSION = 8
+
+
+def varint(value: int) -> bytes:
+    """Return protobuf's variable-length integer."""
+    out = bytearray()
+    while True:
+        low, value = value & 0x7F, value >> 7
+        out.append(low | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
+
+
+def number(field: int, value: int) -> bytes:
+    """Return an integer field."""
+    return varint(field << 3) + varint(value)
+
+
+def message(field: int, body: bytes | str) -> bytes:
+    """Return a length-delimited field: a nested message, a string or bytes."""
+    raw = body.encode() if isinstance(body, str) else body
+    return varint(field << 3 | 2) + varint(len(raw)) + raw
+
+
+def value_info(name: str, shape: tuple[int | str, ...]) -> bytes:
+    """Return a ValueInfoProto of a float tensor; a string is a named dimension."""
+    dims = b"".join(
+        message(1, message(2, size) if isinstance(size, str) else number(1, size))
+        for size in shape
+    )
+    tensor_type = number(1, FLOAT) + message(2, dims)
+    return message(1, name) + message(2, message(1, tensor_type))
+
+
+def node(operator: str, inputs: list[str], output: str, attributes: bytes = b"") -> bytes:
+    """Return a NodeProto."""
+    names = b"".join(message(1, name) for name in inputs)
+    return names + message(2, output) + message(4, operator) + attributes
+
+
+def initializer(name: str, array: NDArray[np.float32]) -> bytes:
+    """Return a TensorProto with raw data."""
+    dims = b"".join(number(1, size) for size in array.shape)
+    raw = array.astype("<f4").tobytes()
+    return dims + number(2, FLOAT) + message(8, name) + message(9, raw)
+
+
+def colour_graph(weights: NDArray[np.float32], side: int) -> bytes:
+    """Return a model: input [batch, 3, side, side] → logits [batch, classes]."""
+    graph = b"".join(
+        (
+            message(1, node("GlobalAveragePool", ["input"], "pooled")),
+            message(1, node("Flatten", ["pooled"], "flat")),
+            message(1, node("MatMul", ["flat", "weights"], "logits")),
+            message(2, "colours"),
+            message(5, initializer("weights", weights)),
+            message(11, value_info("input", ("batch", 3, side, side))),
+            message(12, value_info("logits", ("batch", weights.shape[1]))),
+        )
+    )
+    opset = message(1, "") + number(2, OPSET)
+    return number(1, IR_VERSION) + message(7, graph) + message(8, opset)
+
+
+def colour_weights(classes: int) -> NDArray[np.float32]:
+    """Return weights [3, classes] by which the brightest channel (above mid-grey) wins."""
+    weights = np.zeros((3, classes), np.float32)
+    weights[:, :3] = np.eye(3)
+    return weights
