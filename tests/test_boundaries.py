@@ -1,0 +1,115 @@
+"""The layers hold: who may import what, who may print, and what no file may be called."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.verbs.schemas import schema_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+DRIVER = sorted((ROOT / "driver").rglob("*.py"))
+GUEST = ("cases", "vendor_hooks", "harness", "hook", "case")
+DOCKER_MODULE = "driver/runners/docker.py"
+CONSOLE = "driver/console.py"
+PURE = (
+    "plan",
+    "figures",
+    "gate",
+    "outcome",
+    "containers",
+    "devices",
+    "statistics",
+    "warnings",
+    "booking",
+    "seed_row",
+    "compare",
+)
+IMPURE = {"os", "subprocess", "shutil", "socket", "tempfile", "docker", "time", "urllib"}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "factory"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports anywhere in it, outside TYPE_CHECKING blocks or in them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", DRIVER, ids=name)
+def test_the_driver_imports_neither_cases_nor_vendors(path: Path) -> None:
+    assert not [module for module in imports(path) if module.split(".")[0] in GUEST]
+
+
+def test_one_module_knows_docker() -> None:
+    users = {name(path) for path in DRIVER if "docker" in {m.split(".")[0] for m in imports(path)}}
+    assert users == {DOCKER_MODULE}
+
+
+def test_one_module_prints() -> None:
+    def prints(path: Path) -> bool:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return any(
+            (isinstance(node, ast.Name) and node.id == "print")
+            or (
+                isinstance(node, ast.Attribute)
+                and node.attr in ("stdout", "stderr")
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "sys"
+            )
+            for node in ast.walk(tree)
+        )
+
+    # The guard is a program of its own that is started without the driver's packages.
+    allowed = {CONSOLE, "driver/runners/guard.py"}
+    assert {name(path) for path in DRIVER if prints(path)} <= allowed
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_planning_and_aggregation_are_pure(module: str) -> None:
+    path = ROOT / "driver" / f"{module}.py"
+    assert not {found.split(".")[0] for found in imports(path)} & IMPURE
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True
+    )
+    return listed.stdout.splitlines()
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    parts = {part.split(".")[0] for path in tracked() for part in Path(path).parts}
+    assert not parts & FORBIDDEN_NAMES
+
+
+def test_importing_the_driver_pulls_nothing_heavy() -> None:
+    code = (
+        "import sys; import driver.cli, driver.verbs.listing, driver.plan; "
+        "print([m for m in ('docker', 'rich', 'scipy', 'torch', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", schema_texts(), ids=lambda path: path.name)
+def test_the_schemas_are_those_of_the_models(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == schema_texts()[path], "type: make schemas"
+    assert json.loads(path.read_text(encoding="utf-8"))["type"] == "object"
