@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from driver.aggregate.groups import comparable_rows, row_order
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.selection import newest, select
 from driver.aggregate.tree import find_results
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
     from driver.aggregate.groups import Group
     from driver.aggregate.published import PublishedFigure
+    from driver.aggregate.record import Record
     from driver.aggregate.selection import Selection
     from driver.aggregate.tables import Language
 
 SHOWN_ROWS = 5000
 """Rows of the page and of Markdown; CSV and Parquet hold all."""
-SERIES_ROWS = 400
-"""Rows that bring their latency and monitor series into the page."""
+SERIES_ROWS = 600
+"""Rows that bring their latency and monitor series into the page, shared out among the tables."""
 MAX_HTML_BYTES = 6_000_000
 STAMP = ".stamp.json"
 NAMES = ("report.html", "report.md", "results.csv", "results.parquet", "problems.csv")
@@ -131,12 +133,28 @@ def _html(
         problems=loaded.problems,
         published=options.published,
     )
-    empty = render_page(data, pack_details([], series_rows=0, limit_bytes=0), facts, notices)
+    empty = render_page(data, pack_details([], with_series=(), limit_bytes=0), facts, notices)
     # Some 70 bytes around each of the chunks: a hundredth of the file is room enough.
     room = int(0.99 * (MAX_HTML_BYTES - len(empty.encode())))
     paths = [record.path for group in groups for record in group.records]
-    chunks = pack_details(paths, series_rows=SERIES_ROWS, limit_bytes=room)
+    chunks = pack_details(paths, with_series=_with_series(groups), limit_bytes=room)
     return render_page(data, chunks, facts, notices).encode("utf-8", "replace")
+
+
+def _with_series(groups: Sequence[Group]) -> set[str]:
+    """Return the results whose series the charts can show: the fastest of each line, newest first."""
+    chosen: set[str] = set()
+    for group in groups:
+        # Rows of one line and batch size stand newest first: that one is drawn.
+        drawn = {
+            (*row_order(row), row.stack): row for row in reversed(comparable_rows(group.records))
+        }
+        lines: dict[tuple[object, ...], Record] = {}
+        for record in sorted(drawn.values(), key=lambda row: row.p_infer_core or 0):
+            lines[row_order(record)[:-1]] = record
+        fastest = list(lines.values())[::-1]
+        chosen |= {record.path for record in fastest[: max(8, SERIES_ROWS // len(groups))]}
+    return chosen
 
 
 def _notices(loaded: Loaded, selection: Selection, shown: int) -> list[str]:

@@ -13,9 +13,10 @@ import msgspec
 from driver.aggregate.reading import Unusable, read_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from driver.models.result import Result
+    from driver.models.base import Warn
+    from driver.models.result import Result, StageRecord
 
 CHUNK_ROWS = 50
 """Rows unpacked together at a click: some 150 KB of JSON, a few milliseconds."""
@@ -31,20 +32,17 @@ class Chunks(NamedTuple):
     rows: int
 
 
-def pack_details(paths: Sequence[str], *, series_rows: int, limit_bytes: int) -> Chunks:
+def pack_details(paths: Sequence[str], *, with_series: Collection[str], limit_bytes: int) -> Chunks:
     """Pack the details of the results at ``paths``, in order, until ``limit_bytes`` are full.
 
-    The first ``series_rows`` bring their latency quantiles and monitor series.
+    Those in ``with_series`` bring their latency quantiles and monitor series.
     """
     packed: list[str] = []
     room = limit_bytes
     rows = 0
     for start in range(0, len(paths), CHUNK_ROWS):
         part = paths[start : start + CHUNK_ROWS]
-        found = [
-            details(path, with_series=start + index < series_rows)
-            for index, path in enumerate(part)
-        ]
+        found = [details(path, with_series=path in with_series) for path in part]
         text = base64.b64encode(gzip.compress(msgspec.json.encode(found), 6, mtime=0)).decode()
         if len(text) > room:
             break
@@ -63,10 +61,7 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "failure": msgspec.to_builtins(result.failure),
         "warnings": [_warning(warning) for warning in result.warnings],
-        "stages": [
-            [f"{stage.name} {stage.repeat + 1}", stage.status, stage.wall_s]
-            for stage in result.stages
-        ],
+        "stages": [[_stage_name(stage), stage.status, stage.wall_s] for stage in result.stages],
         "provenance": result.provenance,
         "digest": result.digest,
         "finished": result.finished_utc,
@@ -80,7 +75,11 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
     return found
 
 
-def _warning(warning: Any) -> list[str]:
+def _stage_name(stage: StageRecord) -> str:
+    return f"{stage.name.value} {stage.repeat + 1}" if stage.repeat else stage.name.value
+
+
+def _warning(warning: Warn) -> list[str]:
     return [warning.code.value, warning.message, warning.remedy]
 
 

@@ -1,6 +1,7 @@
 // The charts: of one group, of the rows that the filters leave.
 const SERIES = 8;
 const BARS = 14;
+const FONT = "system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, Noto Sans CJK SC, sans-serif";
 const LIGHT = ["#0b5cad", "#c25400", "#00806a", "#9a3d8f", "#7a6a00", "#3b8fd1", "#a3192e", "#5b6570"];
 const DARK = ["#6cb2f5", "#f0954a", "#3fc3a5", "#d98ad0", "#cdb93f", "#9bd0ff", "#ff8f86", "#a9b3bd"];
 const drawn = new Map();
@@ -21,10 +22,13 @@ function draw(id, option, emptyText) {
   drawn.delete(id);
   holder.classList.toggle("empty", option === null);
   holder.replaceChildren();
+  holder.style.height = "";
   if (option === null) {
     holder.textContent = emptyText;
     return;
   }
+  const bars = option.yAxis.data?.length;
+  holder.style.height = bars ? `${Math.max(200, 29 * bars + 90)}px` : "";
   const { ink, soft, line, ground, series } = palette();
   const axis = (found) => ({
     nameTextStyle: { color: soft }, axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, nameLocation: "middle",
@@ -32,8 +36,8 @@ function draw(id, option, emptyText) {
   });
   const chart = echarts.init(holder, null, { renderer: "svg" });
   chart.setOption({
-    animation: false, color: series, aria: { enabled: true }, textStyle: { fontFamily: "inherit", color: ink },
-    legend: { type: "scroll", bottom: 0, textStyle: { color: soft, fontSize: 11 }, pageTextStyle: { color: soft }, pageIconColor: ink, icon: "roundRect", itemWidth: 14, itemHeight: 6 },
+    animation: false, color: series, aria: { enabled: true }, textStyle: { fontFamily: FONT, color: ink },
+    legend: { type: "scroll", bottom: 0, textStyle: { color: soft, fontSize: 11 }, pageTextStyle: { color: soft }, pageIconColor: ink, icon: "roundRect", itemWidth: 12, itemHeight: 12 },
     grid: { left: 12, right: 20, top: 16, bottom: 58, containLabel: true, ...option.grid },
     ...option, xAxis: axis(option.xAxis), yAxis: axis(option.yAxis),
     tooltip: { backgroundColor: ground, borderColor: line, textStyle: { color: ink, fontSize: 12 }, confine: true, renderMode: "richText", ...option.tooltip },
@@ -82,7 +86,7 @@ function batchChart(members, item) {
 }
 
 function barAxis(found) {
-  return { type: "category", inverse: true, data: found.map((row) => row.label), axisLabel: { width: 170, overflow: "truncate" }, splitLine: { show: false } };
+  return { type: "category", inverse: true, data: found.map((row) => `${row.chip}\n${row.engine} ${row.precision} bs${row.batch_size}`), axisLabel: { width: 150, overflow: "truncate", fontSize: 10, lineHeight: 12 }, splitLine: { show: false } };
 }
 
 function wholeChart(members, item) {
@@ -126,9 +130,22 @@ function accuracyChart(members) {
   };
 }
 
+function publishedChart(members, item) {
+  const found = publishedPairs(members).slice(0, BARS);
+  if (!found.length) return null;
+  return {
+    tooltip: { trigger: "axis", axisPointer: { type: "shadow" }, valueFormatter: short },
+    xAxis: { type: "value", name: `${item}s/s`, nameGap: 24 }, yAxis: barAxis(found.map(([row]) => row)),
+    series: [
+      { name: "measured here", type: "bar", data: found.map(([row]) => row.p_infer_core), barGap: "10%" },
+      { name: "published", type: "bar", data: found.map(([, figure]) => figure.p_infer_core) },
+    ],
+  };
+}
+
 async function seriesOf(members, name) {
   const found = [];
-  for (const row of best(members, 60)) {
+  for (const row of byLine(members).flatMap(([, line]) => best(line, 1))) {
     const details = await detailsOf(row);
     if (details?.[name]) found.push([row, details[name]]);
     if (found.length === SERIES) break;
@@ -141,9 +158,9 @@ async function latencyChart(members) {
   if (!found.length) return null;
   return {
     tooltip: { trigger: "item", formatter: ({ seriesName, value }) => `${seriesName}\n${value[1]} % of calls within ${short(value[0])} ms` },
-    xAxis: { type: "log", name: "ms, one call in flight", nameGap: 26, axisLabel: { formatter: short } },
+    xAxis: { type: "log", name: "ms, one call in flight", nameGap: 26, axisLabel: { formatter: String } },
     yAxis: { type: "value", name: "% of calls", nameGap: 36, max: 100 },
-    series: found.map(([row, values]) => ({ name: row.label, type: "line", symbolSize: 4, data: values.map((value, place) => [value, QUANTILES[place]]) })),
+    series: found.map(([row, values]) => ({ name: row.label, type: "line", showSymbol: false, data: values.map((value, place) => [value, QUANTILES[place]]) })),
   };
 }
 
@@ -175,6 +192,7 @@ async function renderCharts() {
   draw("chart-batch", batchChart(members, group.item), "No throughput to show.");
   draw("chart-whole", wholeChart(members, group.item), "No throughput to show.");
   draw("chart-time", timeChart(members), "No times to show.");
+  draw("chart-published", publishedChart(members, group.item), "No row of this table has a published counterpart.");
   draw("chart-accuracy", accuracyChart(inGroup), "No accuracy with a reference to hold it against.");
   renderBatchTable(group);
   const later = [

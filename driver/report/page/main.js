@@ -30,19 +30,20 @@ function chipsMatch(row, figure) {
   return ours.every((word) => theirs.includes(word)) || theirs.every((word) => ours.includes(word));
 }
 
+// Pairs of [row, published figure] of the same case, chip, precision and batch size.
+function publishedPairs(members) {
+  return data.published.filter((figure) => figure.p_infer_core !== null).flatMap((figure) => members
+    .filter((row) => row.case === figure.case && row.batch_size === figure.batch_size && row.precision === figure.precision
+      && row.p_infer_core !== null && chipsMatch(row, figure))
+    .map((row) => [row, figure]));
+}
+
 function renderPublished() {
   const holder = document.getElementById("published-body");
-  const lines = [];
-  for (const figure of data.published) {
-    const ours = newestRows(rows).filter((row) => row.case === figure.case && row.batch_size === figure.batch_size
-      && row.precision === figure.precision && chipsMatch(row, figure) && row.p_infer_core !== null);
-    for (const row of ours) {
-      if (figure.p_infer_core === null) continue;
-      lines.push([figure.case, row.label, short(row.p_infer_core), figure.name, short(figure.p_infer_core),
-        figure.chips && figure.chips > 1 ? `${figure.chips} chips` : (figure.chips ?? "not said").toString(),
-        (row.p_infer_core / figure.p_infer_core).toFixed(2)]);
-    }
-  }
+  const lines = publishedPairs(newestRows(rows)).map(([row, figure]) => [
+    row.case, row.label, short(row.p_infer_core), figure.name, short(figure.p_infer_core),
+    figure.chips === null ? "not said" : String(figure.chips), (row.p_infer_core / figure.p_infer_core).toFixed(2),
+  ]);
   if (!lines.length) {
     holder.append(element("p", { class: "hint" }, data.published.length
       ? "No row has the case, chip, precision and batch size of a published one. make published shows all published tables."
@@ -50,7 +51,7 @@ function renderPublished() {
     return;
   }
   holder.append(element("p", { class: "hint" }, "Published rows state neither clock nor model file: compare with caveats (make compare B=published)."),
-    simpleTable(["case", "ours", "*p_infer_core", "published", "printed", "counts", "ours ÷ published"], lines, 2, "published-table"));
+    simpleTable(["case", "ours", "*p_infer_core", "published", "printed", "chips", "ours ÷ published"], lines, 2, "published-table"));
   for (const cell of holder.querySelectorAll("tr > :nth-child(4)")) cell.classList.add("text");
 }
 

@@ -6,7 +6,7 @@ const IDENTITY = [
 ];
 const FIGURES = ["e2e_time_s", "p_val_whole", "p_val_core", "p_infer_whole", "p_infer_core", "mfu", "acc_infer", "mem_gib"];
 const KEYS = [...IDENTITY, ...FIGURES.map((name) => (row) => row[name]), (row) => row.note];
-const WIDTHS = [15, 9, 6, 4, 7, 8, 7.5, 8, 8.5, 6, 8, 8, 15];
+const WIDTHS = [14, 8, 6.5, 3.5, 6.5, 7.5, 7, 8.3, 8.7, 5.5, 7.7, 7.3, 9.5];
 const CORE = 8;
 
 const view = { column: null, descending: false, shown: rows, rendering: 0 };
