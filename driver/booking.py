@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from driver import warnings as warn
 from driver.errors import EXIT_OF_KIND, EXIT_OK
-from driver.figures import compute_metrics, measured, throughput
+from driver.figures import compute_metrics, gib, measured, throughput
 from driver.models.base import FailureKind, RunnerName, StageName, Tier
 from driver.models.result import Result, StageRecord
 from driver.results import utc_now
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from driver.models.result import Gate, Metrics, SampleFile
     from driver.plan import PlannedJob
     from driver.stopwatch import Stopwatch
+    from driver.telemetry import Telemetry
 
 
 @dataclass(kw_only=True)
@@ -30,16 +31,14 @@ class Books:
     """What is known of a job so far; an interruption leaves them readable."""
 
     planned: PlannedJob
-    dataset_count: int
+    telemetry: Telemetry
     started_utc: str = field(default_factory=utc_now)
     records: list[StageRecord] = field(default_factory=list)
     reports: list[StageReport] = field(default_factory=list)
     samples: list[SampleFile] = field(default_factory=list)
     latency_samples_ns: NDArray[np.int64] | None = None
     failure: Failure | None = None
-    monitor: dict[str, object] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
-    extra_warnings: list[Warn] = field(default_factory=list)
 
     def book(
         self, record: StageRecord, report: StageReport | None, failure: Failure | None
@@ -69,7 +68,8 @@ def make_result(books: Books, stopwatch: Stopwatch) -> Result:
         precision=choice.precision_name,
         latency_samples_ns=books.latency_samples_ns,
     )
-    simulated = any(report.simulated for report in books.reports)
+    metrics = with_telemetry(metrics, books)
+    simulated = books.telemetry.simulated or any(report.simulated for report in books.reports)
     failure = books.failure
     template = books.planned.template
     return Result(
@@ -87,10 +87,26 @@ def make_result(books: Books, stopwatch: Stopwatch) -> Result:
         stages=(*books.records, *books.missing_stages()),
         time_shares=stopwatch.shares(),
         samples=tuple(books.samples),
-        monitor=books.monitor,
+        monitor=books.telemetry.document(),
         warnings=_warnings(books, metrics, simulated=simulated),
         provenance=books.provenance,
     )
+
+
+def with_telemetry(metrics: Metrics, books: Books) -> Metrics:
+    """Fill in what only a monitor can tell: energy of the core loop, memory where no engine told it."""
+    seen: dict[str, float | None] = {}
+    infer = next((found for found in books.reports if found.stage is StageName.INFER), None)
+    core = measured(infer, "core")
+    window = books.telemetry.window(core) if core is not None else None
+    if window is not None:
+        seen["energy_j"] = window.energy_j
+    if metrics.mem_gib is None:
+        seen["mem_gib"] = gib(books.telemetry.stage_peak_bytes(StageName.INFER))
+        seen["mem_total_gib"] = gib(books.telemetry.total_bytes())
+    if metrics.mem_compile_gib is None:
+        seen["mem_compile_gib"] = gib(books.telemetry.stage_peak_bytes(StageName.COMPILE))
+    return metrics.model_copy(update=seen)
 
 
 def exit_code(result: Result) -> int:
@@ -126,7 +142,7 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
         )
     )
     told = (found for report in books.reports for found in report.warnings)
-    return _once((*own, *books.extra_warnings, *told))
+    return _once((*own, *books.telemetry.warnings(), *told))
 
 
 def _capabilities(books: Books) -> tuple[str, ...]:

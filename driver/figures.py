@@ -84,9 +84,9 @@ def compute_metrics(
             chip.published_peaks.get(precision),
             operations_per_mac=1,
         ),
-        mem_gib=_gib(memory.peak_bytes if memory else None),
-        mem_compile_gib=_gib(compile_memory.peak_bytes if compile_memory else None),
-        mem_total_gib=_gib(memory.total_bytes if memory else None),
+        mem_gib=gib(memory.peak_bytes if memory else None),
+        mem_compile_gib=gib(compile_memory.peak_bytes if compile_memory else None),
+        mem_total_gib=gib(memory.total_bytes if memory else None),
         latency_ms=Latency() if latency_samples_ns is None else latency(latency_samples_ns),
         fidelity=score.fidelity if score else None,
         spread=spreads,
@@ -134,5 +134,6 @@ def _largest(memories: Sequence[Memory | None]) -> Memory | None:
     return max(known, key=lambda memory: memory.peak_bytes or 0, default=None)
 
 
-def _gib(size_bytes: int | None) -> float | None:
+def gib(size_bytes: int | None) -> float | None:
+    """Return bytes as GiB; None stays None."""
     return None if size_bytes is None else size_bytes / GIB

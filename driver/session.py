@@ -21,6 +21,7 @@ from driver.results import keep_samples, read_samples, result_folder, write_atom
 from driver.stage_cache import adopt, read_stage_report, write_stage_report
 from driver.stage_run import StageInputs, StageRun, run_stage
 from driver.stopwatch import Stopwatch
+from driver.telemetry import Telemetry
 from driver.workspace import Workspace, reap_leftovers, require_free
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def run_job(site: Site, choice: Choice) -> Booked:
     reap_leftovers(site.settings.home)
     prepared = prepare(site, choice, stopwatch)
     folder = result_folder(site.settings.results, prepared.planned.key)
-    books = Books(planned=prepared.planned, dataset_count=prepared.dataset.count)
+    books = Books(planned=prepared.planned, telemetry=_telemetry(choice))
     books.provenance = _provenance(site, prepared)
     with Workspace(site.settings.home, prepared.planned.key.id) as workspace:
         job = _Job(site, prepared, books, stopwatch, workspace, folder)
@@ -188,7 +189,7 @@ class _Job:
         repeats = self.planned.template.measure.repeats if stage is StageName.INFER else 1
         self.site.listener.stage_started(stage, repeat, repeats)
         folder = self.workspace.stage(stage, repeat)
-        with self.stopwatch.timing(str(stage)):
+        with self.stopwatch.timing(str(stage)), self.books.telemetry.watching(stage, repeat):
             try:
                 run = StageRun(
                     choice=self.planned.choice,
@@ -275,6 +276,10 @@ class _Job:
 
     def _waiting(self) -> None:
         self.site.listener.note("another run is making the same thing; waiting for it")
+
+
+def _telemetry(choice: Choice) -> Telemetry:
+    return Telemetry(choice.vendor.manifest.monitor, choice.request.device)
 
 
 def _named_items(message: str, labels: Path) -> Iterator[tuple[str, str]]:

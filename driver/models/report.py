@@ -37,6 +37,9 @@ class Measurement(Frozen):
     items: int = Field(ge=0)
     calls: int = Field(ge=0)
     wall_ns: int = Field(gt=0)
+    started_ns: int | None = Field(
+        default=None, description="CLOCK_MONOTONIC, which a container shares with its host"
+    )
     in_flight: int = Field(ge=1)
     samples: str | None = None
     warmup: Warmup | None = None

@@ -164,6 +164,8 @@ class Measuring:
             "items": items,
             "calls": len(samples),
             "wall_ns": run.wall_ns,
+            # CLOCK_MONOTONIC, which the driver's monitor shares: energy is of exactly this window.
+            "started_ns": getattr(run, "started_ns", None),
             "in_flight": in_flight,
             "samples": name + ".npy",
             "clock": "harness",
