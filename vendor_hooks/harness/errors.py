@@ -66,7 +66,7 @@ def from_exception(error, stage, vendor):
             "interrupted", "the stage was interrupted", "run the same command again"
         )
     text = one_line(error)
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
+    if isinstance(error, MemoryError) or says_out_of_memory(text):
         return out_of_memory(text)
     if isinstance(error, ImportError):
         return StageFailure(
@@ -87,6 +87,11 @@ def from_exception(error, stage, vendor):
             vendor
         ),
     )
+
+
+def says_out_of_memory(text):
+    """True when a vendor's log or exception speaks of memory that ran out."""
+    return _OUT_OF_MEMORY.search(text) is not None
 
 
 def out_of_memory(text):

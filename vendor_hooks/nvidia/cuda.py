@@ -1,0 +1,112 @@
+"""CUDA's runtime through cuda-python: errors become exceptions, buffers and streams become objects.
+
+https://nvidia.github.io/cuda-python/ : every call returns a tuple whose first item is the error.
+"""
+
+import ctypes
+
+import numpy as np
+
+
+class CudaError(RuntimeError):
+    """A call of the runtime failed; the message has its name and CUDA's own text."""
+
+
+def runtime():
+    """The binding: cuda.bindings.runtime since 12.8, cuda.cudart before."""
+    try:
+        from cuda.bindings import runtime as cudart
+    except ImportError:
+        from cuda import cudart
+    return cudart
+
+
+class Cuda:
+    """The selected device. The selecting variable leaves one visible, so it is device 0."""
+
+    def __init__(self):
+        self.api = runtime()
+        self.simulated = bool(getattr(self.api, "__assay_standin__", False))
+        # A thread that waits sleeps: it would take a core from decoding otherwise.
+        self.check(self.api.cudaSetDeviceFlags(self.api.cudaDeviceScheduleBlockingSync))
+        self.check(self.api.cudaSetDevice(0))
+
+    def check(self, result):
+        """The values of a call, without the error; CudaError when it failed."""
+        error, values = result[0], result[1:]
+        if int(error) != 0:
+            text = self.api.cudaGetErrorString(error)[1]
+            text = text.decode() if isinstance(text, bytes) else text
+            raise CudaError("CUDA error {}: {}".format(getattr(error, "name", error), text))
+        return values[0] if len(values) == 1 else values
+
+    def device(self):
+        """(name, compute capability such as "8.0") of the device."""
+        properties = self.check(self.api.cudaGetDeviceProperties(0))
+        name = properties.name
+        name = name.decode() if isinstance(name, bytes) else name
+        return name.rstrip("\0"), "{}.{}".format(properties.major, properties.minor)
+
+    def memory(self):
+        """(bytes in use by all processes, total bytes) of the device."""
+        free, total = self.check(self.api.cudaMemGetInfo())
+        return total - free, total
+
+    def versions(self):
+        """Runtime and driver, as 12.1."""
+        runtime_version = self.check(self.api.cudaRuntimeGetVersion())
+        driver_version = self.check(self.api.cudaDriverGetVersion())
+        return {"cuda_runtime": _dotted(runtime_version), "cuda_driver": _dotted(driver_version)}
+
+    def stream(self):
+        """A stream that does not wait for the default one."""
+        return self.check(self.api.cudaStreamCreateWithFlags(self.api.cudaStreamNonBlocking))
+
+    def event(self):
+        """A timing event on whose synchronisation a thread sleeps."""
+        return self.check(self.api.cudaEventCreateWithFlags(self.api.cudaEventBlockingSync))
+
+    def record(self, event, stream):
+        """Put an event into a stream."""
+        self.check(self.api.cudaEventRecord(event, stream))
+
+    def after(self, stream, event):
+        """Have a stream wait for an event of another."""
+        self.check(self.api.cudaStreamWaitEvent(stream, event, 0))
+
+    def elapsed_ns(self, start, end):
+        """Device time between two events that were reached."""
+        return int(self.check(self.api.cudaEventElapsedTime(start, end)) * 1e6)
+
+    def copy_in(self, target, source, nbytes, stream):
+        """Enqueue host → device."""
+        kind = self.api.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self.check(self.api.cudaMemcpyAsync(target, source, nbytes, kind, stream))
+
+    def copy_out(self, target, source, nbytes, stream):
+        """Enqueue device → host."""
+        kind = self.api.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self.check(self.api.cudaMemcpyAsync(target, source, nbytes, kind, stream))
+
+
+class Buffer:
+    """One tensor in pinned host memory and in device memory: made once, reused for every batch."""
+
+    def __init__(self, cuda, shape, dtype):
+        self._cuda = cuda
+        dtype = np.dtype(dtype)
+        nbytes = max(1, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+        self.device = cuda.check(cuda.api.cudaMalloc(nbytes))
+        self.pinned = cuda.check(cuda.api.cudaMallocHost(nbytes))
+        raw = (ctypes.c_uint8 * nbytes).from_address(int(self.pinned))
+        self.array = np.frombuffer(raw, dtype=dtype, count=nbytes // dtype.itemsize).reshape(shape)
+
+    def free(self):
+        """Give both back; ``array`` must not be used afterwards."""
+        self.array = None
+        self._cuda.check(self._cuda.api.cudaFree(self.device))
+        self._cuda.check(self._cuda.api.cudaFreeHost(self.pinned))
+
+
+def _dotted(number):
+    return "{}.{}".format(number // 1000, number % 1000 // 10)

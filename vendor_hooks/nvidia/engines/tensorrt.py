@@ -1,0 +1,281 @@
+"""TensorRT through its v3 API (8.5 to 10): fp32, tf32 or fp16; built ahead, kept in the cache."""
+
+import collections
+
+import numpy as np
+from harness.engine import Engine
+from harness.engine_file import EngineFile, graph_digest
+from harness.errors import StageFailure, out_of_memory, says_out_of_memory
+from hook import cuda, trt_build
+
+
+class Slot:
+    """Buffers and events of one batch in flight."""
+
+    def __init__(self, device, tensors):
+        self.buffers = {name: cuda.Buffer(device, shape, dtype) for name, (shape, dtype) in tensors.items()}
+        # In, compute, out: start and end of each.
+        self.marks = [device.event() for _ in range(6)]
+        self.outputs = {}
+
+    def free(self):
+        """Give the memory back."""
+        for buffer in self.buffers.values():
+            buffer.free()
+
+
+class TensorRt(Engine):
+    """One context, three streams (copy in, compute, copy out), two batches in flight.
+
+    While a batch computes, the next is staged in pinned memory and copied. Outputs are handed out in
+    the pinned buffers of their slot.
+    """
+
+    in_flight = 2
+    reuses_outputs = True
+
+    def __init__(self, job):
+        super().__init__(job)
+        self._warnings = []
+        self._device = None
+        self._log = None
+        self._engine = None
+        self._context = None
+        self._streams = ()
+        self._slots = []
+        self._idle = collections.deque()
+
+    def compile(self):
+        """Build the engine file, unless it is there for this very graph, chip and version."""
+        self._open_device()
+        file = self.engine_file()
+        if file.usable:
+            self.cached = True
+            return file.settings
+        return self.make(file)
+
+    def load(self):
+        """Deserialise; an engine of another chip or version, or a damaged one, is built again."""
+        self._open_device()
+        file = self.engine_file()
+        if not file.usable:
+            self.make(file)
+        if not self._deserialise(file):
+            self._warnings.append(file.unreadable(self._last_error()))
+            self.make(file)
+            if not self._deserialise(file):
+                raise self._unloadable()
+        self._prepare()
+        return dict(file.settings, **self._effective())
+
+    # --- the engine file ----------------------------------------------------------------------
+    def engine_file(self):
+        """The file and what it is made from."""
+        import tensorrt
+
+        name, capability = self._device.device()
+        made_from = {
+            "graph": graph_digest(self.job),
+            "tensorrt": tensorrt.__version__,
+            "device": name,
+            "compute_capability": capability,
+            "precision": self.job.precision,
+            "batch_size": self.job.batch_size,
+        }
+        return EngineFile(self.job.cache_dir / "engine.plan", made_from)
+
+    def make(self, file):
+        """Build the engine; the settings are read back from the builder's configuration."""
+        import tensorrt
+
+        stale = file.stale()
+        if stale:
+            self._warnings.append(stale)
+        file.forget()
+        build = trt_build.Build(tensorrt, self._log, self.job)
+        built = build.engine(self.job.cache_dir / "timing.cache")
+        with file.path.open("wb") as target:
+            target.write(built)
+        settings = dict(build.effective, device=self._device.device()[0])
+        file.record(settings)
+        self._warnings.extend(builder_warnings(self._log.warnings))
+        return settings
+
+    def _open_device(self):
+        import tensorrt
+
+        if self._device is None:
+            self._device = cuda.Cuda()
+            self._log = trt_build.make_logger(tensorrt)
+            self.simulated = self._device.simulated or bool(getattr(tensorrt, "__assay_standin__", False))
+
+    def _deserialise(self, file):
+        import tensorrt
+
+        runtime = tensorrt.Runtime(self._log)
+        self._engine = runtime.deserialize_cuda_engine(file.path.read_bytes())
+        self._runtime = runtime  # must outlive its engines
+        if self._engine is None and says_out_of_memory(self._last_error()):
+            raise out_of_memory(self._last_error())
+        return self._engine is not None
+
+    def _last_error(self):
+        return self._log.errors[-1] if self._log.errors else "TensorRT's log says nothing"
+
+    def _unloadable(self):
+        return StageFailure(
+            "infer",
+            "TensorRT does not load the engine that it has just built: {}".format(self._last_error()),
+            "make check VENDOR=nvidia tries the hook alone; the stage's log has TensorRT's own",
+        )
+
+    # --- running ------------------------------------------------------------------------------
+    def _prepare(self):
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise out_of_memory("TensorRT has no memory for a context: {}".format(self._last_error()))
+        self._streams = tuple(self._device.stream() for _ in range(3))
+        tensors = self._tensors()
+        self._slots = [Slot(self._device, tensors) for _ in range(self.in_flight)]
+        self._idle.extend(self._slots)
+
+    def _tensors(self):
+        """Name → (shape of a full batch, dtype in the engine) of every input and output."""
+        import tensorrt
+
+        specs = {spec.name: spec for spec in self.job.inputs + self.job.outputs}
+        found = {}
+        for index in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(index)
+            if name in specs:
+                dtype = np.dtype(tensorrt.nptype(self._engine.get_tensor_dtype(name)))
+                found[name] = (_full_shape(specs[name], self.job.batch_size), dtype)
+        missing = sorted(set(specs) - set(found))
+        if missing:
+            raise StageFailure(
+                "contract",
+                "the engine has no tensor {}; it has {}".format(", ".join(missing), ", ".join(found) or "none"),
+                "make the names in cases/{}/case.toml and in the exported graph agree".format(self.job.case),
+            )
+        return found
+
+    def _effective(self):
+        return {
+            "in_flight": self.in_flight,
+            "layers": self._engine.num_layers,
+            "activation_bytes": self._engine.device_memory_size,
+            "io_dtypes": {n: str(d) for n, (_, d) in self._tensors().items()},
+        }
+
+    def submit(self, inputs):
+        """Stage in pinned memory, then enqueue copy in, inference and copy out; waits for nothing."""
+        device, slot = self._device, self._idle.popleft()
+        copy_in, compute, copy_out = self._streams
+        marks = slot.marks
+        staged = [self._stage(slot, spec, inputs[spec.name]) for spec in self.job.inputs]
+        device.record(marks[0], copy_in)
+        for buffer, nbytes in staged:
+            device.copy_in(buffer.device, buffer.pinned, nbytes, copy_in)
+        device.record(marks[1], copy_in)
+        device.after(compute, marks[1])
+        device.record(marks[2], compute)
+        self._enqueue(slot, compute)
+        device.record(marks[3], compute)
+        device.after(copy_out, marks[3])
+        device.record(marks[4], copy_out)
+        for name, view in slot.outputs.items():
+            buffer = slot.buffers[name]
+            device.copy_out(buffer.pinned, buffer.device, view.nbytes, copy_out)
+        device.record(marks[5], copy_out)
+        return slot
+
+    def _stage(self, slot, spec, array):
+        """Copy one input into its pinned buffer, set its shape; (buffer, bytes to copy)."""
+        buffer = slot.buffers[spec.name]
+        target = buffer.array[: array.shape[0]] if spec.batched else buffer.array
+        # int64 indices become TensorRT's int32 here.
+        np.copyto(target, array, casting="same_kind")
+        if not self._context.set_input_shape(spec.name, array.shape):
+            raise self._refused("shape {} of {}".format(list(array.shape), spec.name))
+        return buffer, target.nbytes
+
+    def _enqueue(self, slot, stream):
+        for name, buffer in slot.buffers.items():
+            self._context.set_tensor_address(name, int(buffer.device))
+        slot.outputs = {}
+        for spec in self.job.outputs:
+            rows = tuple(self._context.get_tensor_shape(spec.name))[:1]
+            array = slot.buffers[spec.name].array
+            slot.outputs[spec.name] = array[: rows[0]] if spec.batched else array
+        if not self._context.execute_async_v3(int(stream)):
+            raise self._refused("the batch")
+
+    def _refused(self, what):
+        return StageFailure(
+            "infer",
+            "TensorRT refuses {}: {}".format(what, self._last_error()),
+            "the engine is built for 1 to {} items; make check VENDOR=nvidia".format(self.job.batch_size),
+        )
+
+    def wait(self, ticket):
+        """Sleep until the copy out is done; arrays in the dtypes that the graph declares."""
+        self._device.check(self._device.api.cudaEventSynchronize(ticket.marks[5]))
+        self._idle.append(ticket)
+        return {
+            spec.name: _as_declared(ticket.outputs[spec.name], spec.dtype) for spec in self.job.outputs
+        }
+
+    def phases(self, ticket):
+        """Device time of copy in, compute, copy out, by events on their streams."""
+        marks = ticket.marks
+        return tuple(self._device.elapsed_ns(a, b) for a, b in zip(marks[0::2], marks[1::2]))
+
+    def memory(self):
+        """Device memory in use at the end of infer: nothing is allocated after load."""
+        if self._context is None:
+            return None
+        used, total = self._device.memory()
+        return used, total, "cudaMemGetInfo at the end of the stage, all processes"
+
+    def versions(self):
+        """TensorRT's and CUDA's."""
+        import tensorrt
+
+        found = {"tensorrt": tensorrt.__version__}
+        if self._device is not None:
+            found.update(self._device.versions())
+        return found
+
+    def warnings(self):
+        """What was built again, and what the builder warned of."""
+        return self._warnings
+
+    def close(self):
+        """Free context, engine and buffers, in this order."""
+        self._context = self._engine = None
+        self._idle.clear()
+        for slot in self._slots:
+            slot.free()
+        self._slots = []
+
+
+def _full_shape(spec, batch_size):
+    return ((batch_size * spec.rows_per_item,) if spec.batched else ()) + tuple(spec.shape)
+
+
+def _as_declared(array, dtype):
+    return array.astype("float32" if dtype == "bfloat16" else dtype, copy=False)
+
+
+def builder_warnings(lines):
+    """One warning for the result, whatever the builder repeats; the log has all."""
+    lines = list(dict.fromkeys(lines))
+    if not lines:
+        return []
+    message = "TensorRT warned while it built: {}".format("; ".join(lines[:2]))
+    if len(lines) > 2:
+        message += " (and {} more)".format(len(lines) - 2)
+    return [("compiler_warning", message, "read the compile stage's log beside the result")]
+
+
+ENGINE = TensorRt

@@ -1,0 +1,105 @@
+"""Torch-TensorRT: the traced module with its subgraphs as TensorRT engines; fp32, tf32, fp16."""
+
+from harness.engine_file import EngineFile, graph_digest
+from harness.torch_cuda import TorchCuda
+
+
+class TorchTensorRt(TorchCuda):
+    """The module stays fp32 outside; TensorRT lowers it inside, as ``enabled_precisions`` allows.
+
+    What was compiled is saved as TorchScript, with TensorRT's engines in it, and loaded by infer.
+    """
+
+    def __init__(self, job):
+        super().__init__(job)
+        self._warnings = []
+
+    def compile(self):
+        """Compile and save."""
+        settings = self.load()
+        self.cached = settings["loaded_from_cache"]
+        return settings
+
+    def load(self):
+        """Load what compile saved; made for another device or version, or damaged, it is made again."""
+        self._from_cache = False
+        settings = super().load()
+        settings["loaded_from_cache"] = self._from_cache
+        settings["arithmetic"] = self.job.arithmetic
+        settings["enabled_precisions"] = "float16" if self.job.precision == "fp16" else "float32"
+        return settings
+
+    def dtype_name(self):
+        """fp32 outside, whatever runs inside."""
+        return "float32"
+
+    def accelerate(self, module, examples):
+        """The saved engine, or a new one."""
+        import torch
+        import torch_tensorrt
+
+        self.simulated = self.simulated or bool(getattr(torch_tensorrt, "__assay_standin__", False))
+        file = EngineFile(self.job.cache_dir / "engine.ts", self._made_from(torch, torch_tensorrt))
+        if file.usable:
+            try:
+                loaded = torch.jit.load(str(file.path))
+                self._from_cache = True
+                return loaded
+            except RuntimeError as error:
+                self._warnings.append(file.unreadable(" ".join(str(error).split())[:200]))
+        stale = file.stale()
+        if stale:
+            self._warnings.append(stale)
+        file.forget()
+        compiled = self._compiled(torch, torch_tensorrt, module, examples)
+        if isinstance(compiled, torch.jit.ScriptModule):
+            torch.jit.save(compiled, str(file.path))
+            file.record({})
+        return compiled
+
+    def _compiled(self, torch, torch_tensorrt, module, examples):
+        traced = torch.jit.trace(module, examples, strict=False)
+        precision = torch.float16 if self.job.precision == "fp16" else torch.float32
+        return torch_tensorrt.compile(
+            traced,
+            ir="ts",
+            inputs=[self._input(torch_tensorrt, spec) for spec in self.job.inputs],
+            enabled_precisions={torch.float32, precision},
+            disable_tf32=self.job.precision == "fp32",
+            truncate_long_and_double=True,
+        )
+
+    def _input(self, torch_tensorrt, spec):
+        import torch
+
+        dtype = getattr(torch, spec.dtype)
+        if not spec.batched:
+            return torch_tensorrt.Input(shape=spec.shape, dtype=dtype)
+        one = (spec.rows_per_item,) + spec.shape
+        full = (self.job.batch_size * spec.rows_per_item,) + spec.shape
+        if one == full:
+            return torch_tensorrt.Input(shape=full, dtype=dtype)
+        return torch_tensorrt.Input(min_shape=one, opt_shape=full, max_shape=full, dtype=dtype)
+
+    def _made_from(self, torch, torch_tensorrt):
+        return {
+            "graph": graph_digest(self.job),
+            "torch": torch.__version__,
+            "torch_tensorrt": torch_tensorrt.__version__,
+            "device": torch.cuda.get_device_name(),
+            "precision": self.job.precision,
+            "batch_size": self.job.batch_size,
+        }
+
+    def versions(self):
+        """Those of torch, and Torch-TensorRT's."""
+        import torch_tensorrt
+
+        return dict(super().versions(), torch_tensorrt=torch_tensorrt.__version__)
+
+    def warnings(self):
+        """What was compiled again."""
+        return self._warnings
+
+
+ENGINE = TorchTensorRt

@@ -1,0 +1,148 @@
+"""NVIDIA's own trtexec: it builds the engine and its clock times the core loop.
+
+Predictions come from the same engine file: through TensorRT's v3 API where the stack has it (8.5 on),
+else from trtexec itself, one run a batch. trtexec reads one batch and repeats it: it cannot rotate.
+"""
+
+from harness.engine import Engine, VendorTiming
+from harness.engine_file import EngineFile, graph_digest
+from harness.program import run
+from hook import trtexec
+from hook.engines.tensorrt import TensorRt, builder_warnings
+
+#: The oldest release with execute_async_v3.
+V3_SINCE = (8, 5)
+INCLUDES = ("host_to_device", "compute", "device_to_host", "synchronise")
+
+
+class Runtime(TensorRt):
+    """The v3 runtime on an engine file that trtexec made."""
+
+    def __init__(self, job, tool):
+        super().__init__(job)
+        self._tool = tool
+
+    def make(self, file):
+        """Have trtexec build it, instead of the API."""
+        return make_engine(self.job, self._tool, file, self._warnings)
+
+
+class Trtexec(Engine):
+    """The tool, and what infers with its engine."""
+
+    reuses_outputs = True
+
+    def __init__(self, job):
+        super().__init__(job)
+        self._tool = None
+        self._runtime = None
+        self._warnings = []
+        self._settings = {}
+
+    def compile(self):
+        """Build with trtexec, unless the engine is there."""
+        self._open()
+        if self._runtime is not None:
+            settings = self._runtime.compile()
+            self.cached = self._runtime.cached
+            return settings
+        file = self._engine_file()
+        if file.usable:
+            self.cached = True
+            return file.settings
+        return make_engine(self.job, self._tool, file, self._warnings)
+
+    def load(self):
+        """Load the engine where the API can; the tool loads it by itself."""
+        self._open()
+        if self._runtime is not None:
+            self._settings = self._runtime.load()
+            self.in_flight = self._runtime.in_flight
+            return self._settings
+        file = self._engine_file()
+        if not file.usable:
+            make_engine(self.job, self._tool, file, self._warnings)
+        self._settings = dict(file.settings, in_flight=1)
+        return self._settings
+
+    def _open(self):
+        if self._tool is None:
+            self.simulated = trtexec.is_stand_in()
+            self._tool = trtexec.Trtexec(self.job)
+            if (self._tool.version or (7,)) >= V3_SINCE:
+                self._runtime = Runtime(self.job, self._tool)
+
+    def _engine_file(self):
+        query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader", "--id=0"]
+        made_from = {
+            "graph": graph_digest(self.job),
+            "trtexec": self._tool.version_text,
+            "device": run(query, self.job.vendor).text.strip(),
+            "precision": self.job.precision,
+            "batch_size": self.job.batch_size,
+        }
+        return EngineFile(self.job.cache_dir / "engine.plan", made_from)
+
+    def measure_core(self, batches, min_seconds):
+        """The own loop of trtexec over the first batch, one stream, copies included."""
+        path = self.job.cache_dir / "engine.plan"
+        summary, queries = self._tool.measure(path, batches[0], min_seconds)
+        calls = summary.queries or len(queries)
+        return VendorTiming(
+            items=calls * self.job.batch_size,
+            calls=calls,
+            wall_ns=int(calls / summary.throughput_qps * 1e9),
+            samples_ns=[query["latency_ns"] for query in queries],
+            h2d_ns=sum(query["h2d_ns"] for query in queries),
+            compute_ns=sum(query["compute_ns"] for query in queries),
+            d2h_ns=sum(query["d2h_ns"] for query in queries),
+            includes=INCLUDES,
+        )
+
+    def submit(self, inputs):
+        """By the v3 API, or a run of trtexec for this batch."""
+        if self._runtime is not None:
+            return self._runtime.submit(inputs)
+        return self._tool.outputs(self.job.cache_dir / "engine.plan", inputs)
+
+    def wait(self, ticket):
+        """The outputs in host memory."""
+        return self._runtime.wait(ticket) if self._runtime is not None else ticket
+
+    def memory(self):
+        """The runtime's, where there is one."""
+        return self._runtime.memory() if self._runtime is not None else None
+
+    def versions(self):
+        """trtexec's, and those of the runtime."""
+        found = {"trtexec": self._tool.version_text} if self._tool else {}
+        return dict(self._runtime.versions(), **found) if self._runtime is not None else found
+
+    def warnings(self):
+        """What was built again, and what the builder warned of."""
+        return list(self._warnings) + list(self._runtime.warnings() if self._runtime else ())
+
+    def close(self):
+        """Free the runtime's memory."""
+        if self._runtime is not None:
+            self._runtime.close()
+
+
+def make_engine(job, tool, file, warnings):
+    """Build ``file`` with trtexec; the settings are its command, for it reads nothing back."""
+    stale = file.stale()
+    if stale:
+        warnings.append(stale)
+    file.forget()
+    command, said = tool.build(file.path)
+    settings = {
+        "precision": job.precision,
+        "arithmetic": job.arithmetic,
+        "build_command": " ".join(command),
+    }
+    file.record(settings)
+    warnings.extend(builder_warnings(said))
+    return settings
+
+
+ENGINE = Trtexec

@@ -1,0 +1,134 @@
+"""Building a TensorRT engine from ONNX: the v3-era Python API, 8.5 to 10."""
+
+import sys
+
+from harness.errors import StageFailure, out_of_memory, says_out_of_memory
+
+#: A failure names so many lines; the stage's log has them all.
+LINES = 4
+
+
+def make_logger(tensorrt):
+    """A logger that keeps errors and warnings, and copies everything to the stage's log."""
+
+    class Log(tensorrt.ILogger):
+        def __init__(self):
+            tensorrt.ILogger.__init__(self)
+            self.errors = []
+            self.warnings = []
+
+        def log(self, severity, message):
+            if severity in (self.INTERNAL_ERROR, self.ERROR):
+                self.errors.append(message)
+            elif severity == self.WARNING:
+                self.warnings.append(message)
+            if severity != self.VERBOSE:
+                sys.stderr.write("[TensorRT] {}\n".format(message))
+
+    kinds = tensorrt.ILogger.Severity
+    for name in ("INTERNAL_ERROR", "ERROR", "WARNING", "VERBOSE"):
+        setattr(Log, name, getattr(kinds, name))
+    return Log()
+
+
+class Build:
+    """One build: parse, configure, build. ``log`` is make_logger's."""
+
+    def __init__(self, tensorrt, log, job):
+        self._trt = tensorrt
+        self._log = log
+        self._job = job
+        self._builder = tensorrt.Builder(log)
+        self.effective = {}
+
+    def engine(self, timing_cache):
+        """The serialised engine; ``timing_cache`` is a Path that is read and rewritten.
+
+        Raises StageFailure (compile, out_of_memory) with the log's telling lines.
+        """
+        explicit = 1 << int(self._trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+        network = self._builder.create_network(explicit)
+        parser = self._trt.OnnxParser(network, self._log)
+        # By file, not by bytes: external data is found beside it.
+        if not parser.parse_from_file(str(self._job.onnx_path)):
+            errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
+            raise self.failed("TensorRT's ONNX parser refuses the graph", errors)
+        config = self._configure(network)
+        cache = self._timing_cache(config, timing_cache)
+        built = self._builder.build_serialized_network(network, config)
+        if built is None:
+            raise self.failed("TensorRT built no engine", self._log.errors)
+        if cache is not None:
+            timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
+        return built
+
+    def failed(self, what, lines):
+        """The StageFailure of a step, with the telling ``lines``."""
+        said = "; ".join(dict.fromkeys(line.strip() for line in lines[-LINES:])) or "its log says nothing"
+        if says_out_of_memory(said):
+            return out_of_memory("{}: {}".format(what, said))
+        return StageFailure(
+            "compile",
+            "{}: {}".format(what, said),
+            "the whole log of TensorRT {} is in the stage's log beside the result; an operator that it "
+            "does not know may be known to STACK=cuda12.1-trt8.6".format(self._trt.__version__),
+        )
+
+    def _configure(self, network):
+        trt, job = self._trt, self._job
+        config = self._builder.create_builder_config()
+        flags = trt.BuilderFlag
+        # TF32 is on by default: fp32 means fp32 here, and tf32 is a precision of its own.
+        if job.precision == "fp32":
+            config.clear_flag(flags.TF32)
+        else:
+            config.set_flag(flags.TF32)
+        if job.precision == "fp16":
+            config.set_flag(flags.FP16)
+        limit = job.engine_options.get("workspace_gib")
+        if limit:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(limit * 2**30))
+        profile = self._profile(network)
+        if profile is not None:
+            config.add_optimization_profile(profile)
+        self.effective = {
+            "precision": job.precision,
+            "arithmetic": _arithmetic(config, flags),
+            "flags": [f for f in ("FP16", "TF32", "INT8") if config.get_flag(getattr(flags, f))],
+            "workspace_bytes": config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE),
+        }
+        return config
+
+    def _profile(self, network):
+        """One profile from 1 to batch_size items, best at batch_size; None for a static graph."""
+        inputs = [network.get_input(i) for i in range(network.num_inputs)]
+        if not any(-1 in tuple(tensor.shape) for tensor in inputs):
+            return None
+        specs = {spec.name: spec for spec in self._job.inputs}
+        profile = self._builder.create_optimization_profile()
+        for tensor in inputs:
+            if -1 not in tuple(tensor.shape):
+                continue
+            spec = specs[tensor.name]
+            one = (spec.rows_per_item,) + spec.shape
+            full = (self._job.batch_size * spec.rows_per_item,) + spec.shape
+            profile.set_shape(tensor.name, one, full, full)
+        return profile
+
+    def _timing_cache(self, config, path):
+        known = path.read_bytes() if path.exists() else b""
+        cache = config.create_timing_cache(known)
+        if cache is None:
+            # Cut short, or of another version: an empty one instead.
+            cache = config.create_timing_cache(b"")
+        # A cache of another device or version is refused here, and must not end the build.
+        if not config.set_timing_cache(cache, False):
+            cache = config.create_timing_cache(b"")
+            config.set_timing_cache(cache, False)
+        return cache
+
+
+def _arithmetic(config, flags):
+    if config.get_flag(flags.FP16):
+        return "fp16"
+    return "tf32" if config.get_flag(flags.TF32) else "fp32"
