@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -118,6 +119,39 @@ def list_(output_format: Annotated[str, typer.Option("--format")] = "table") -> 
     from driver.verbs.listing import list_catalog
 
     return list_catalog(console_for(output_format))
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path] | None, typer.Argument(help="folders of results")] = None,
+    lang: Annotated[Text, typer.Option(help="zh: the seeds' own words")] = None,
+    simulated: Annotated[bool, typer.Option(help="results of stand-ins too, marked")] = False,
+    synthetic: Annotated[bool, typer.Option(help="synthetic weights or data too, marked")] = False,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Write all results as tables and one HTML page."""
+    from driver.verbs.report import language_asked, make_report
+
+    return make_report(
+        folders or [],
+        console_for(output_format),
+        language=language_asked(lang),
+        simulated=simulated,
+        synthetic=synthetic,
+    )
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Option("--a", help="a result, or a folder of results")],
+    b: Annotated[str, typer.Option("--b", help="another, or `published`")],
+    fail_below: Annotated[Text, typer.Option(help="exit 1 unless B reaches this × A")] = None,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Say whether two results may be compared, and which is faster."""
+    from driver.verbs.compare import compare_results
+
+    return compare_results(a, b, fail_below, console_for(output_format))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from driver import __version__
 from driver.booking import Books, make_result
 from driver.datasets import item_name
 from driver.errors import AssayError
+from driver.figures import measured
 from driver.host import describe_host, tree_commit
 from driver.locking import locked
 from driver.models.base import Failure, FailureKind, StageName
@@ -236,6 +237,13 @@ class _Job:
         effective[str(stage)] = report.effective
         versions = self.books.provenance.setdefault("versions", {})
         versions[str(stage)] = report.versions
+        core = measured(report, "core")
+        if core is not None:
+            self.books.provenance["core"] = {
+                "clock": core.clock,
+                "in_flight": core.in_flight,
+                "includes": list(core.includes),
+            }
 
     def _keep_log(self, folder: StageFolder, stage: StageName, repeat: int) -> str | None:
         if not folder.log.is_file():
@@ -290,11 +298,16 @@ def _named_items(message: str, labels: Path) -> Iterator[tuple[str, str]]:
 
 
 def _provenance(site: Site, prepared: Prepared) -> dict[str, Any]:
+    choice = prepared.planned.choice
     return {
         "assay": __version__,
         "commit": tree_commit(site.settings.root),
         "host": describe_host(),
-        "preprocess": dict(prepared.planned.choice.preprocess),
+        "preprocess": dict(choice.preprocess),
+        "input": choice.request.input_kind,
+        "arithmetic": choice.precision.arithmetic,
+        "chips_per_card": choice.chip.chips_per_card,
+        "chip": choice.chip.model_dump(include={"title", "peaks", "peaks_source"}),
         "measure": prepared.planned.template.measure.model_dump(),
         **prepared.provenance,
     }

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from driver.catalog import load_catalog
-from driver.published.columns import language_of
 from driver.published.report import published_document, published_tables
 from driver.settings import load_settings
+from driver.verbs.report import language_asked
 
 if TYPE_CHECKING:
     from driver.console import Console
-    from driver.published.columns import Language
-
-
-def _language(asked: str | None) -> Language:
-    """Return what was asked for; the locale's own language counts where we have it."""
-    if asked:
-        return language_of(asked)
-    return "zh" if os.environ.get("LANG", "").lower().startswith("zh") else "en"
 
 
 def show_published(case: str | None, language: str | None, console: Console) -> int:
@@ -31,7 +22,7 @@ def show_published(case: str | None, language: str | None, console: Console) -> 
     if console.as_json:
         console.document(published_document(folders))
         return 0
-    for table in published_tables(folders, _language(language)):
+    for table in published_tables(folders, language_asked(language)):
         console.table(table.headers, table.rows, title=table.title)
         for note in table.notes:
             console.text(f"  {note}")
