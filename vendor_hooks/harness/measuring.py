@@ -102,7 +102,7 @@ class Measuring:
     def _core(self, engine, inputs, warm):
         rotating = core.rotation(inputs, warm, self._job.measure)
         self._report.details["core_batches"] = len(rotating)
-        with self._timed("core", "core"):
+        with self._timed("core", "core", unit="calls"):
             run = core.core_loop(engine, rotating, self._job.measure.min_seconds, self._progress)
         entry = self._timing("core", run.calls * self._job.batch_size, run, engine.in_flight)
         entry["warmup"] = warm.document()
