@@ -187,6 +187,41 @@ def wheelhouse(vendor: Vendor = None, stack: Stack = None) -> int:
 
 
 @app.command()
+def lock(
+    everything: Annotated[bool, typer.Option("--all", help="also those that are current")] = False,
+) -> int:
+    """Make the lock files whose requirements.in changed."""
+    from driver.verbs.upkeep import make_locks
+
+    return make_locks(Console(), everything=everything)
+
+
+@app.command()
+def clean(
+    everything: Annotated[
+        bool, typer.Option("--all", help="also environments, wheels and image contexts")
+    ] = False,
+) -> int:
+    """Remove caches and left-over work folders; results stay."""
+    from driver.verbs.upkeep import clean_home
+
+    return clean_home(Console(), everything=everything)
+
+
+@app.command()
+def doctor(
+    vendor: Vendor = None,
+    stack: Stack = None,
+    device: Device = None,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Say what this machine has and lacks for a vendor, and how to get it."""
+    from driver.verbs.doctor import doctor as verb
+
+    return verb(vendor or "cpu", stack, device or "0", console_for(output_format))
+
+
+@app.command()
 def schemas(
     check: Annotated[bool, typer.Option(help="only say whether they are up to date")] = False,
 ) -> int:
