@@ -89,6 +89,11 @@ class PassContext:
         return getattr(cls._current, "value", None) or cls()
 
 
+def _known_option(key):
+    known = ("XPUOutDtypeConfig", "XPUFuzzyMatch", "FuseWithoutPattern")
+    return key in known or key.startswith(("relay.", "tir."))
+
+
 class XPUOutDtypeConfig:
     """The type of each operator's output; ``value()`` is what the PassContext takes."""
 
@@ -106,6 +111,24 @@ class XPUOutDtypeConfig:
     def value(self):
         """Return the setting."""
         return self._value
+
+
+class XPUGraphMatchConfig:
+    """Which subgraph is replaced by a kernel; ``value()`` goes under "XPUFuzzyMatch"."""
+
+    def __init__(self, pattern_match=None, **_):
+        self._value = {"pattern_match": pattern_match}
+
+    def value(self):
+        """Return the setting."""
+        return self._value
+
+
+def get_info(info_proto):
+    """Return (name, shape, dtype, dimension names) of a ValueInfoProto, as Relay's importer does."""
+    dims = info_proto.type.tensor_type.shape.dim
+    shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in dims]
+    return info_proto.name, shape, "float32", [dim.dim_param for dim in dims]
 
 
 def from_onnx(model, shape=None, dtype="float32", opset=None, freeze_params=True, **_):

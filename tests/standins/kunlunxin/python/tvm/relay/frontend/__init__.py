@@ -1,5 +1,6 @@
 """tvm.relay.frontend."""
 
-from assay_standin.xtcl import from_onnx
+from tvm.relay.frontend import onnx
+from tvm.relay.frontend.onnx import from_onnx
 
-__all__ = ["from_onnx"]
+__all__ = ["from_onnx", "onnx"]

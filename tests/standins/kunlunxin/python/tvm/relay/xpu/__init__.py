@@ -1,0 +1,5 @@
+"""tvm.relay.xpu: Kunlunxin's passes."""
+
+from tvm.relay.xpu import patterns
+
+__all__ = ["patterns"]
