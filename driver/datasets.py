@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 """First bytes of JPEG and PNG files."""
 
+FORMS = {
+    "imagefolder": "folder with val/<synset>/*.JPEG",
+    "picture": "a JPEG or PNG file",
+    "prompts": "a text file with a prompt a line, or VizWiz's val.json",
+}
+"""What the user names for each layout."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSource:
@@ -75,9 +82,9 @@ def locate_dataset(
         return DatasetSource(kind="real", folder=_existing(folder, f"datasets.{spec.dataset}"))
     raise DataFault(
         f"case {case.name} needs the dataset {spec.dataset}, and this host has no setting for it",
-        f"DATA=<folder with val/<synset>/*.JPEG> ({spec.source or 'see the case README'}), "
-        f'or [datasets] "{spec.dataset}" = "<folder>" in assay.local.toml, or DATA=synthetic '
-        "(generated pictures; the result says so)",
+        f"DATA=<{FORMS[spec.layout]}> ({spec.source or 'see the case README'}), "
+        f'or [datasets] "{spec.dataset}" = "<the same>" in assay.local.toml, or DATA=synthetic '
+        "(generated; the result says so)",
     )
 
 

@@ -13,7 +13,9 @@ from driver.datasets import index_image_folder, locate_dataset, read_indexed
 from driver.errors import DataFault
 from driver.locking import locked
 from driver.models.base import StageName
+from driver.pictures import index_picture
 from driver.plan import Material, plan_job
+from driver.prompts import index_prompts
 from driver.stage_run import StageInputs, StageRun, run_stage
 from driver.weights import locate_weights
 from driver.workspace import Workspace
@@ -100,13 +102,19 @@ def _dataset(
 ) -> IndexedDataset:
     if source.folder is None:
         return _synthetic_dataset(site, choice, weights, stacks)
-    return index_image_folder(
-        source.folder,
-        case=choice.case,
-        cache=site.settings.cache,
-        limit=choice.measure.limit,
-        on_progress=None,
-    )
+    case, cache, limit = choice.case, site.settings.cache, choice.measure.limit
+    match case.manifest.data.layout:
+        case "picture":
+            return index_picture(source.folder, case=case, cache=cache, limit=limit)
+        case "prompts":
+            wanted = _prompts(choice)
+            return index_prompts(source.folder, case=case, cache=cache, wanted=wanted, limit=limit)
+        case "imagefolder":
+            return index_image_folder(source.folder, case=case, cache=cache, limit=limit)
+
+
+def _prompts(choice: Choice) -> int | None:
+    return dict(choice.request.options).get("prompts")
 
 
 def _synthetic_dataset(
@@ -114,7 +122,10 @@ def _synthetic_dataset(
 ) -> IndexedDataset:
     """Have the reference image draw the pictures, once for each count and seed."""
     spec = choice.case.manifest.data
-    count = choice.measure.limit or spec.synthetic.count
+    limit, prompts = choice.measure.limit, _prompts(choice)
+    count = limit or spec.synthetic.count
+    if prompts is not None:
+        count = min(prompts, limit or prompts)
     key = key_of(
         {
             "spec": spec.model_dump(),
