@@ -47,6 +47,16 @@ class Task:
         """Predictions against the fp32 reference's predictions of the same items → name → value."""
         raise NotImplementedError("a task must implement agree()")
 
+    def scorer(self):
+        """What scored the predictions (models, files, settings), for the result. Default: nothing."""
+        return {}
+
+    def illustrate(self, predictions, folder):
+        """Write pictures (PNG) of the first predictions into ``folder``, for people. Default: none.
+
+        Runs in the reference image after scoring; the driver keeps them beside the result.
+        """
+
     def same(self, predictions, others):
         """Bool array [items]: which items' predictions are the same answer (floats: within 1 %)."""
         verdicts = []

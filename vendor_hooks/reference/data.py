@@ -1,7 +1,7 @@
 """Verb data: a synthetic data set in out/data and out/labels, in the layout that real ones are given.
 
 ``case_options.synthetic`` says what to draw: ``count``, ``width``, ``height`` (pixels) and ``seed``.
-Labels and class names are chance: nobody may take an accuracy on them for one.
+Labels, class names and prompts are chance: nobody may take an accuracy on them for one.
 """
 
 import concurrent.futures
@@ -18,6 +18,15 @@ JPEG_QUALITY = 90
 #: ImageNet's synsets begin with n0 and n1; these are none.
 CLASS_NAME = "n9{:07d}"
 
+PROMPT = "a {} {} on a {} {} in the {}"
+PROMPT_WORDS = (
+    ("red", "small", "wooden", "yellow", "broken", "shiny", "plain", "green"),
+    ("bicycle", "teapot", "camera", "chair", "violin", "boat", "kettle", "clock", "lamp"),
+    ("stone", "glass", "round", "dusty", "white", "narrow"),
+    ("table", "bridge", "shelf", "beach", "roof", "street", "lawn"),
+    ("morning", "rain", "snow", "evening", "fog", "sun"),
+)
+
 
 def run(job, report, progress):
     """Draw the items, write them one after the other, then labels and index."""
@@ -30,6 +39,8 @@ def run(job, report, progress):
     items, labels = SOURCES[job.document["task"]](job, spec)
     progress.phase("draw", spec["count"], "items")
     index = _write_items(job.out_dir / "data", items, progress)
+    if len(index["items"]) == 1:
+        index.update(items=_repeated(index["items"][0], spec["count"]), count=spec["count"])
     (job.out_dir / "labels").mkdir(parents=True, exist_ok=True)
     files.write_json(job.out_dir / "labels" / "labels.json", labels)
     files.write_json(job.out_dir / "data" / "index.json", index)
@@ -51,6 +62,38 @@ def _classified_pictures(job, spec):
         ],
     }
     return _jpegs(spec, job.threads), labels
+
+
+def _one_picture(job, spec):
+    """One JPEG file; the case is one picture, ``count`` times."""
+    labels = {
+        "schema": "assay/labels/1",
+        "labels": [0] * spec["count"],
+        "classes": [],
+        "names": ["synthetic.jpg"] * spec["count"],
+    }
+    return _jpegs(dict(spec, count=1), job.threads), labels
+
+
+def _repeated(item, count):
+    """``count`` items of an index that are the same bytes."""
+    return [dict(item, id="{:06d}".format(number)) for number in range(1, count + 1)]
+
+
+def _prompts(_, spec):
+    """Sentences in UTF-8, about as long as captions of photographs."""
+    random = np.random.RandomState(spec["seed"])
+    texts = [
+        PROMPT.format(*(words[random.randint(len(words))] for words in PROMPT_WORDS))
+        for _ in range(spec["count"])
+    ]
+    labels = {
+        "schema": "assay/labels/1",
+        "labels": texts,
+        "classes": [],
+        "names": ["synthetic.txt:{}".format(number) for number in range(1, len(texts) + 1)],
+    }
+    return (text.encode("utf-8") for text in texts), labels
 
 
 def _jpegs(spec, threads):
@@ -95,4 +138,8 @@ def _write_items(folder, items, progress):
 
 
 #: What each task's data set is made of.
-SOURCES = {"image-classification": _classified_pictures}
+SOURCES = {
+    "image-classification": _classified_pictures,
+    "mask-generation": _one_picture,
+    "text-to-image": _prompts,
+}

@@ -17,6 +17,9 @@ def run(job, report, progress):
     """Export, or whatever part of it is still missing."""
     stage = Export(job, report, progress)
     wants_model = not (job.model_dir / "export.json").is_file()
+    if wants_model:
+        # Before the model proper, so that the two never lie in memory together.
+        stage.companions()
     wants_golden = not (job.path("golden") / "golden.json").is_file()
     network = stage.build()
     recorded = stage.reference(network, wants_golden)
@@ -38,6 +41,15 @@ class Export:
         self._model = job.out_dir / "model"
         self._exporter = onnx_export.exporter(job.document["export"]["opset"])
         report.details["steps_ns"] = {}
+
+    def companions(self):
+        """What the case's task needs around the model (a text encoder), where the case has such."""
+        write = getattr(module.case_model(), "write_companions", None)
+        if write is not None:
+            with self._step("companions"):
+                self._model.mkdir(parents=True, exist_ok=True)
+                self._report.details["companions"] = write(self._job, self._model)
+                gc.collect()
 
     def build(self):
         """The torch module, fp32, in eval mode."""

@@ -5,6 +5,7 @@ labels. Where either is synthetic, labels mean nothing: agreement with the golde
 """
 
 import json
+import zipfile
 
 import numpy as np
 
@@ -25,11 +26,15 @@ def run(job, report, progress):
     for which in ("infer", "validate"):
         path = job.path(which) / "predictions.npz"
         if path.is_file():
-            report.accuracy[which] = judge(_arrays(path))
+            predictions = _arrays(path)
+            report.accuracy[which] = judge(predictions)
+            if which == "infer":
+                task.illustrate(predictions, job.out_dir / "pictures")
             log.say("{}: {}".format(which, report.accuracy[which]["values"]))
     if "infer" not in report.accuracy:
         raise StageFailure("contract", "infer left no predictions.npz", "make check VENDOR=" + job.vendor)
     report.fidelity = _fidelity(job, golden)
+    report.effective = task.scorer()
 
 
 def _has_labels(job):
@@ -97,7 +102,7 @@ def _arrays(path):
     try:
         with np.load(str(path), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StageFailure("contract", "{} cannot be read: {}".format(path.name, error), AGAIN) from error
 
 
