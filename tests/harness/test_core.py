@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -66,6 +67,19 @@ def test_every_batch_handed_over_is_waited_for_and_counted(
     assert run.wall_ns == sum(run.samples_ns()) >= min_ms * MS
     assert run.wall_ns == sum(call_ms[n % len(call_ms)] * MS for n in range(calls))
     assert run.last == ((calls - 1) % batches, {"logits": (calls - 1) % batches})
+
+
+def test_waiting_for_the_device_costs_no_processor_time() -> None:
+    class Sleeping(VirtualDevice):
+        def wait(self, ticket: Any) -> Any:
+            time.sleep(0.05)
+            return super().wait(ticket)
+
+    device = Sleeping(VirtualClock(), call_ns=MS, in_flight=2)
+    before = time.process_time()
+    run = core.core_loop(device, [0, 1], 0.5)
+    assert run.wall_ns >= 500 * MS
+    assert time.process_time() - before < 0.1
 
 
 def test_phases_are_summed_where_the_engine_knows_them(clock: VirtualClock) -> None:

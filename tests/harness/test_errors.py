@@ -48,7 +48,7 @@ def test_every_other_exception_has_its_kind(error: BaseException, kind: str) -> 
 
 @pytest.mark.parametrize(
     ("stage", "kind"),
-    [("export", "export"), ("compile", "compile"), ("validate", "infer"), ("score", "infer")],
+    [("export", "export"), ("compile", "compile"), ("validate", "infer"), ("score", "host")],
 )
 def test_an_engine_s_own_error_is_booked_on_its_stage(stage: str, kind: str) -> None:
     assert kind_of(ValueError("no"), stage) == kind

@@ -180,3 +180,26 @@ def test_a_graph_that_wants_another_input_is_told_apart_at_once(make_job: MakeJo
 def test_core_that_computes_something_else_than_whole_is_seen(make_job: MakeJob) -> None:
     report = make_job(engine="fickle").with_pictures(8).run().ok
     assert report.core_agreement == 0.0
+
+
+@pytest.mark.parametrize("samples", [[], [4, 5]])
+def test_a_vendor_s_own_clock_is_named_as_such(make_job: MakeJob, samples: list[int]) -> None:
+    options = {"wall_ns": 9, "samples_ns": samples}
+    outcome = make_job(engine="tool", engine_options=options, batch_size=4).with_pictures(8).run()
+    core = loop(outcome.ok, "core")
+    assert (core.clock, core.items, core.wall_ns, core.includes) == (
+        "vendor-tool",
+        8,
+        9,
+        ("compute",),
+    )
+    assert (core.h2d_ns, core.compute_ns) == (None, 7)
+    assert core.samples == ("core.npy" if samples else None)
+    assert not samples or outcome.npy("core.npy").tolist() == samples
+    assert outcome.ok.core_agreement is None
+    assert loop(outcome.ok, "whole").clock == "harness"
+
+
+def test_the_engine_s_settings_are_those_it_read_back(make_job: MakeJob) -> None:
+    report = make_job(engine="enqueue", engine_options={"item_ms": 1.0}).with_pictures(8).run().ok
+    assert report.effective == {"precision": "fp32", "item_ms": 1.0, "in_flight": 2}

@@ -42,7 +42,7 @@ def _run(job, report):
 
 
 def _failure(error, stage, job):
-    if not isinstance(error, StageFailure):
+    if isinstance(error, Exception) and not isinstance(error, StageFailure):
         # For who mends the hook: the log has the traceback, the report has what the user needs.
         traceback.print_exc()
     failure = from_exception(error, stage, job.vendor if job else "…")
@@ -51,7 +51,8 @@ def _failure(error, stage, job):
 
 
 def _finish(report, out_dir):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     try:
         report.write(out_dir)
     except (OSError, ValueError) as error:

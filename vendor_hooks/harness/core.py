@@ -143,6 +143,7 @@ class SingleCalls:
     """Calls timed one by one, with nothing else on the engine."""
 
     def __init__(self):
+        self.started_ns = 0
         self.wall_ns = 0
         self.calls_ns = array.array("q")
 
@@ -160,14 +161,14 @@ def latency_loop(engine, batches, measure):
     """Single calls, one in flight, for latency_max_seconds and at least latency_min_calls of them."""
     run = SingleCalls()
     limit_ns = int(measure.latency_max_seconds * clock.NS_PER_S)
-    started = clock.now_ns()
+    run.started_ns = clock.now_ns()
     while run.calls < measure.latency_min_calls or run.wall_ns < limit_ns:
         batch = batches[run.calls % len(batches)]
         before = clock.now_ns()
         engine.wait(engine.submit(batch))
         after = clock.now_ns()
         run.calls_ns.append(after - before)
-        run.wall_ns = after - started
+        run.wall_ns = after - run.started_ns
     return run
 
 

@@ -17,6 +17,9 @@ KINDS = (
     "interrupted",
 )
 
+# On whom an exception of no other kind is booked; scoring and data never touch the chip.
+_KIND_OF_STAGE = {"export": "export", "compile": "compile", "score": "host", "data": "data"}
+
 # What the allocators of CUDA, TensorRT, ACL, XRE, ONNX Runtime, torch and glibc say when they are full.
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|outofmemory|bad_alloc|cannot allocate memory|can't allocate memory"
@@ -81,7 +84,7 @@ def from_exception(error, stage, vendor):
             "free some space (make clean removes the caches), then run again",
         )
     return StageFailure(
-        stage if stage in ("export", "compile") else "infer",
+        _KIND_OF_STAGE.get(stage, "infer"),
         "the {} stage failed: {}".format(stage, text),
         "read the stage's log beside the result; make check VENDOR={} tries the hook alone".format(
             vendor

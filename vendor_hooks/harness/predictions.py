@@ -43,7 +43,8 @@ class Predictions:
         if wanted <= 0:
             return
         for name, array in outputs.items():
-            if array.ndim:
+            # Only what has a batch axis can be compared item by item.
+            if array.ndim and array.shape[0] and array.shape[0] % count == 0:
                 per_item = array.shape[0] // count
                 _place(
                     self.raw, name, array[: wanted * per_item], start * per_item, self._raw_total * per_item

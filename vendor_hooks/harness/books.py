@@ -1,0 +1,63 @@
+"""The books of a measuring stage: phases, loops with their raw samples, and what each loop includes."""
+
+import contextlib
+
+from harness import clock, files, log
+
+CORE_INCLUDES = ("host_to_device", "compute", "device_to_host", "synchronise")
+_WHOLE_END = CORE_INCLUDES + ("predict", "write_predictions")
+#: What the whole loop includes, by the dataset's kind.
+WHOLE_INCLUDES = {
+    "file": ("read", "decode", "preprocess") + _WHOLE_END,
+    "tensor": ("read",) + _WHOLE_END,
+}
+
+
+class Books:
+    """Writes samples to the out folder and measurements to the report."""
+
+    def __init__(self, job, report, progress):
+        self._out = job.out_dir
+        self._report = report
+        self._progress = progress
+
+    @contextlib.contextmanager
+    def phase(self, name, title, total=None, unit=""):
+        """Show a phase while it lasts and book its time in the report's details."""
+        self._progress.phase(title, total, unit)
+        started = clock.now_ns()
+        yield
+        self._report.details.setdefault("phases_ns", {})[name] = clock.now_ns() - started
+
+    def loop(self, name, items, run, in_flight, includes=CORE_INCLUDES):
+        """Book a loop that the harness timed; gives its entry back."""
+        samples = run.samples_ns()
+        files.write_samples(self._out / (name + ".npy"), samples)
+        entry = {
+            "name": name,
+            "items": items,
+            "calls": len(samples),
+            "wall_ns": run.wall_ns,
+            # CLOCK_MONOTONIC, which the driver's monitor shares: energy is of exactly this window.
+            "started_ns": run.started_ns,
+            "in_flight": in_flight,
+            "samples": name + ".npy",
+            "clock": "harness",
+            "includes": list(includes),
+        }
+        self._report.measurements.append(entry)
+        seconds = run.wall_ns / clock.NS_PER_S
+        log.say("{}: {} items, {} calls in {:.3f} s".format(name, items, len(samples), seconds))
+        return entry
+
+    def vendor_core(self, timing):
+        """Book the core figure of a vendor's own tool (engine.VendorTiming)."""
+        samples = None
+        if len(timing.samples_ns):
+            samples = "core.npy"
+            files.write_samples(self._out / samples, timing.samples_ns)
+        entry = {"name": "core", "samples": samples, "clock": "vendor-tool", "warmup": None}
+        for field in ("items", "calls", "wall_ns", "in_flight", "h2d_ns", "compute_ns", "d2h_ns"):
+            entry[field] = getattr(timing, field)
+        entry["includes"] = list(timing.includes)
+        self._report.measurements.append(entry)
