@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ def core(standin: Import) -> Any:
 
 
 def run(core: Any, path: Path, precision: str, batch: Any) -> Any:
-    import assay_standin  # type: ignore[import-not-found]
+    assay_standin = importlib.import_module("assay_standin")
 
     compiled = assay_standin.program.compile_model(core.read(str(path)), {"tool": "t"}, precision)
     loaded = assay_standin.program.loads(compiled.tobytes())
@@ -31,7 +32,7 @@ def run(core: Any, path: Path, precision: str, batch: Any) -> Any:
 
 @pytest.mark.parametrize("external", [False, True])
 def test_arithmetic_is_onnx_runtimes(core: Any, tmp_path: Path, external: bool) -> None:
-    import onnxruntime  # type: ignore[import-not-found]
+    onnxruntime = importlib.import_module("onnxruntime")
 
     path = tiny_model.write(tmp_path, external=external)
     batch = tiny_model.images(5)
@@ -92,7 +93,7 @@ def test_compiled_file_cut_short_is_refused(standin: Import, core: Any, tmp_path
 def test_weights_go_back_into_the_graph_for_an_old_onnx_runtime(
     standin: Import, core: Any, tmp_path: Path
 ) -> None:
-    import onnxruntime
+    onnxruntime = importlib.import_module("onnxruntime")
 
     program = standin("nvidia", "assay_standin.program")
     execution = standin("nvidia", "assay_standin.execution")

@@ -38,6 +38,77 @@ print(json.dumps(said))
 """
 
 
+COMPILED = """
+import json
+import assay_standin_torch_cuda, torch, torch_tensorrt
+said = {"mark": torch_tensorrt.__assay_standin__}
+module = torch.nn.Linear(64, 4).eval()
+batch = torch.randn(4, 64)
+exact = module(batch)
+specs = [torch_tensorrt.Input(min_shape=(1, 64), opt_shape=(4, 64), max_shape=(8, 64))]
+for name, asked in (("tf32", {}), ("fp32", {"disable_tf32": True}),
+                    ("fp16", {"enabled_precisions": {torch.float16}})):
+    copy = torch.nn.Linear(64, 4).eval()
+    copy.load_state_dict(module.state_dict())
+    engine = torch_tensorrt.compile(copy, inputs=specs, **asked)
+    said[name] = float((engine(batch) - exact).abs().max())
+said["refused"] = []
+for call in (lambda: engine(torch.randn(9, 64)),
+             lambda: torch_tensorrt.compile(module, inputs=specs, frobnicate=1),
+             lambda: torch_tensorrt.Input(dtype=torch.float32)):
+    try:
+        call()
+    except Exception as error:
+        said["refused"].append(type(error).__name__)
+print(json.dumps(said))
+"""
+FAULTY = """
+import assay_standin_torch_cuda, torch
+module = torch.nn.Linear(8, 4).eval().to("cuda")
+with torch.inference_mode():
+    out = module(torch.ones(2, 8))
+torch.cuda.synchronize()
+print(bool(torch.isnan(out).any()))
+"""
+
+
+def run(code: str, vendor: str = "nvidia", fault: str = "") -> subprocess.CompletedProcess[str]:
+    python, reason = cpu_stack()
+    if python is None:
+        pytest.skip(reason)
+    path = f"{STANDINS / 'core'}:{STANDINS / vendor / 'python'}"
+    return subprocess.run(
+        [str(python), "-B", "-c", code],
+        env={"PYTHONPATH": path, "ASSAY_STANDIN_FAULT": fault},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.stack
+def test_torch_tensorrt_compiles_lowers_and_refuses() -> None:
+    done = run(COMPILED)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["mark"] is True
+    assert said["fp32"] < 1e-6 < said["tf32"] < 1e-2
+    assert 1e-6 < said["fp16"] < 1e-2
+    assert said["refused"] == ["RuntimeError", "TypeError", "ValueError"]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("fault", "returncode", "told"),
+    [("", 0, "False"), ("nan", 0, "True"), ("oom", 1, "OutOfMemoryError"), ("crash", -6, "")],
+)
+def test_told_to_fail_it_fails(fault: str, returncode: int, told: str) -> None:
+    done = run(FAULTY, fault=fault)
+    assert done.returncode == returncode
+    assert told in done.stdout + done.stderr
+
+
 @pytest.mark.stack
 @pytest.mark.parametrize(
     ("vendor", "patch", "name", "maca"),
@@ -49,18 +120,7 @@ print(json.dumps(said))
 def test_calls_of_a_hook_run_on_the_cpu(
     vendor: str, patch: str, name: str, maca: str | None
 ) -> None:
-    python, reason = cpu_stack()
-    if python is None:
-        pytest.skip(reason)
-    path = f"{STANDINS / 'core'}:{STANDINS / vendor / 'python'}"
-    done = subprocess.run(
-        [str(python), "-B", "-c", CODE.format(patch=patch)],
-        env={"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run(CODE.format(patch=patch), vendor)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     assert said == {

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import time
 
-from assay_standin import chips, settings
+from assay_standin import chips, faults, settings
 
 PATCHED_FACTORIES = ("empty", "zeros", "ones", "full", "tensor", "as_tensor", "arange", "empty_like",
                      "zeros_like", "ones_like", "randn", "rand")  # fmt: skip
@@ -33,6 +33,7 @@ def _patch_queries(torch, chip):
     cuda.standin_moved = moved
 
     def synchronize(device=None):
+        faults.strike("infer")
         cuda.standin_synchronizations += 1
 
     capability = tuple(int(c) for c in chip.kind.split(".")) if "." in chip.kind else (8, 0)
@@ -74,7 +75,8 @@ class Stream:
         self.priority = priority
 
     def synchronize(self):
-        """Count it."""
+        """Count it; a device that hangs or dies does so here."""
+        faults.strike("infer")
         self.cuda.standin_synchronizations += 1
 
     def wait_stream(self, stream):
@@ -107,7 +109,8 @@ class Event:
         self._at_s = time.perf_counter()
 
     def synchronize(self):
-        """Count it."""
+        """Count it; a device that hangs or dies does so here."""
+        faults.strike("infer")
         self.cuda.standin_synchronizations += 1
 
     def query(self):
@@ -162,6 +165,7 @@ def _patch_moves(torch):
             args, kwargs, hit = _to_cpu(args, kwargs)
             result = original(self, *args, **kwargs)
             if hit and isinstance(self, torch.nn.Module):
+                _load(torch, self)
                 count(sum(p.numel() * p.element_size() for p in self.parameters()))
             # A device's tensor is never the host's: a real copy, so that aliasing cannot hide.
             return result.clone() if hit and result is self and torch.is_tensor(self) else result
@@ -186,6 +190,24 @@ def _patch_moves(torch):
     for name in PATCHED_FACTORIES:
         setattr(torch, name, factory(getattr(torch, name)))
     _patch_autocast(torch)
+
+
+def _load(torch, module):
+    """The faults of a module that goes to the device: no memory, outputs that are wrong."""
+    if "oom" in faults.strike("load"):
+        raise torch.cuda.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 1024.00 MiB (GPU 0)"
+        )
+    if faults.asked("infer") & {"nan", "drift"}:
+        module.register_forward_hook(lambda _, inputs, outputs: _spoil(torch, outputs))
+
+
+def _spoil(torch, outputs):
+    many = isinstance(outputs, (tuple, list))
+    tensors = list(outputs) if many else [outputs]
+    arrays = faults.spoil([tensor.detach().float().numpy() for tensor in tensors])
+    spoiled = [torch.from_numpy(a.copy()).to(t.dtype) for a, t in zip(arrays, tensors)]
+    return tuple(spoiled) if many else spoiled[0]
 
 
 def _patch_autocast(torch):
