@@ -157,7 +157,7 @@ def container_spec(
         stack=stacks.vendor if by_vendor else stacks.reference,
         folder=places.folder,
         argv=(f"{JOB_ROOT}/hook/hook", job.stage.value, JOB_ROOT),
-        mounts=stage_mounts(job, places, vendor),
+        mounts=stage_mounts(job, places, vendor, scoring_weights=case.weights.scoring),
         masks=_masks(case),
         env=_environment(job, vendor),
         devices=select_devices(vendor.devices, job.device) if by_vendor else Devices(),
@@ -182,8 +182,13 @@ def owner_labels(caller: Caller) -> dict[str, str]:
     return {"assay.home": str(caller.home), **process}
 
 
-def stage_mounts(job: JobFile, places: Places, vendor: VendorManifest) -> tuple[Mount, ...]:
-    """Return what the stage sees; labels and the vendor's own predictions only in score."""
+def stage_mounts(
+    job: JobFile, places: Places, vendor: VendorManifest, *, scoring_weights: bool = False
+) -> tuple[Mount, ...]:
+    """Return what the stage sees; labels and the vendor's own predictions only in score.
+
+    ``scoring_weights``: score sees the weights too, for a case whose metric is a model's judgement.
+    """
     stage = job.stage
     hook = places.hook if stage in VENDOR_STAGES else places.reference_hook
     read_only: dict[str, Path | None] = {
@@ -204,7 +209,7 @@ def stage_mounts(job: JobFile, places: Places, vendor: VendorManifest) -> tuple[
         read_only["model"] = places.model
     if stage is StageName.EXPORT:
         read_only["golden"] = places.golden
-    if _needs_weights(job, vendor):
+    if _needs_weights(job, vendor) or (stage is StageName.SCORE and scoring_weights):
         read_only["weights"] = places.weights
     writable: dict[str, Path | None] = {"out": places.out}
     if stage in VENDOR_STAGES:

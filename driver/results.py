@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from driver.models.job import JobKey
 
+PICTURES = 16
+PICTURE_BYTES = 16 << 20
+
 
 def utc_now() -> str:
     """Return the time in UTC, ISO 8601 with milliseconds."""
@@ -94,6 +97,26 @@ def keep_samples(out: Path, folder: Path, stage: str, names: Iterable[str]) -> l
                 count=int(np.load(target, mmap_mode="r", allow_pickle=False).size),
             )
         )
+    return kept
+
+
+def keep_pictures(out: Path, folder: Path) -> list[Path]:
+    """Copy what a stage left in out/pictures (PNG, for people) beside the result; return the copies.
+
+    Links, other files, and more than PICTURES of PICTURE_BYTES are left behind.
+    """
+    # A guest's link could name any file of the host.
+    made = [] if (out / "pictures").is_symlink() else sorted((out / "pictures").glob("*.png"))
+    found = [
+        path
+        for path in made
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= PICTURE_BYTES
+    ]
+    kept = []
+    for source in found[:PICTURES]:
+        target = folder / "pictures" / source.name
+        target.parent.mkdir(exist_ok=True)
+        kept.append(shutil.copyfile(source, target))
     return kept
 
 

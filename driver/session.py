@@ -18,7 +18,14 @@ from driver.locking import locked
 from driver.models.base import Failure, FailureKind, StageName
 from driver.models.result import StageRecord
 from driver.preparation import prepare
-from driver.results import keep_samples, read_samples, result_folder, write_atomically, write_result
+from driver.results import (
+    keep_pictures,
+    keep_samples,
+    read_samples,
+    result_folder,
+    write_atomically,
+    write_result,
+)
 from driver.stage_cache import adopt, read_stage_report, write_stage_report
 from driver.stage_run import StageInputs, StageRun, run_stage
 from driver.stopwatch import Stopwatch
@@ -174,6 +181,7 @@ class _Job:
             golden=self.golden / "golden",
             infer=self.outs[StageName.INFER],
             validate=self.outs.get(StageName.VALIDATE),
+            weights=self.prepared.weights.folder,
         )
         self._run(StageName.SCORE, inputs)
 
@@ -230,6 +238,7 @@ class _Job:
             found = next((file for file in kept if file.name.endswith("-latency")), None)
             if found is not None:
                 self.books.latency_samples_ns = read_samples(self.result / found.file)
+        keep_pictures(ended.folder.out, self.result)
         name = f"reports/{stage}-{repeat}.json"
         (self.result / "reports").mkdir(exist_ok=True)
         write_atomically(self.result / name, report.model_dump_json(by_alias=True, indent=1))

@@ -66,6 +66,9 @@ class WeightsSpec(Frozen):
 
     formats: tuple[WeightsFormat, ...]
     bundled: str | None = None
+    scoring: bool = Field(
+        default=False, description="scoring gets them too: among them is a model that judges"
+    )
 
 
 class SyntheticData(Frozen):
