@@ -39,8 +39,8 @@ published: ## the figures that others printed, with what contradicts itself: CAS
 check: ## check a vendor's or a case's folder and list what is missing: VENDOR or CASE
 	@driver/assay check $(call options,VENDOR CASE RUNNER FORMAT)
 
-doctor: ## say what this machine has and lacks, and how to get it: VENDOR
-	@driver/assay doctor $(call options,VENDOR FORMAT)
+doctor: ## say what this machine has and lacks, and how to get it: VENDOR STACK DEVICE
+	@driver/assay doctor $(call options,VENDOR STACK DEVICE FORMAT)
 
 images: ## build the reference image and a vendor's, network off: VENDOR STACK BASE=<image>|debootstrap
 	@driver/assay images $(call options,VENDOR STACK BASE)

@@ -1,0 +1,23 @@
+"""The diagnosis: every check over the facts, in the order in which a run would meet them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver.doctor.devices import check_devices
+from driver.doctor.machine import check_machine, check_material
+from driver.doctor.stacks import check_stacks
+
+if TYPE_CHECKING:
+    from driver.doctor.facts import Facts
+    from driver.findings import Finding
+
+
+def diagnose(facts: Facts) -> list[Finding]:
+    """Return everything that was found of this machine."""
+    return [
+        *check_machine(facts),
+        *check_devices(facts),
+        *check_stacks(facts),
+        *check_material(facts),
+    ]

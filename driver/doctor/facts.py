@@ -1,0 +1,131 @@
+"""What `doctor` knows of this machine: gathered by the probes, judged by the checks. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from driver.catalog import Stack, Vendor
+    from driver.models.manifest import DriverRequirement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Why something is not there, and what to type."""
+
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Who calls: effective user and every group, by number."""
+
+    uid: int
+    gids: frozenset[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A device node. ``mode`` are its permission bits; None of it where there is no such file."""
+
+    path: str
+    exists: bool
+    is_device: bool = False
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    group: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostMountFact:
+    """A part of the vendor's driver that containers get, and whether it is on this host."""
+
+    source: str
+    optional: bool
+    exists: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerEngine:
+    """The container engine: who answered, or why nobody did."""
+
+    problem: Problem | None = None
+    version: str = ""
+    runtimes: frozenset[str] = frozenset()
+    cdi_kinds: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriverFact:
+    """The vendor's host driver: what its command said. ``version`` is None where it said none."""
+
+    requirement: DriverRequirement
+    version: str | None
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackFact:
+    """A stack on this host: its image, what one would be built of, and its virtual environment."""
+
+    stack: Stack
+    wanted: bool
+    image: str | None = None
+    base_here: bool = False
+    installers: Problem | None = None
+    environment: bool = False
+    python: bool = True
+    lock: Problem | None = None
+    wheels: int = 0
+    wheels_missing: int = 0
+    driver: DriverFact | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorFact:
+    """What the monitor's command says: a line a device, or why it says nothing."""
+
+    devices: tuple[str, ...] = ()
+    problem: str = ""
+    simulated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFact:
+    """A case's weights and dataset on this host: what was found, or why nothing."""
+
+    name: str
+    weights: str | Problem
+    dataset_name: str
+    dataset: str | Problem
+    memory_gib: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Processor, memory, disk. ``home_problem`` says why nothing can be written there."""
+
+    threads: int
+    memory_bytes: int
+    home: str
+    free_bytes: int
+    home_problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Everything that the checks look at."""
+
+    vendor: Vendor
+    user: User
+    machine: Machine
+    engine: ContainerEngine
+    nodes: tuple[Node, ...] = ()
+    host_mounts: tuple[HostMountFact, ...] = ()
+    group_ids: dict[str, int] = field(default_factory=dict)
+    stacks: tuple[StackFact, ...] = ()
+    monitor: MonitorFact = MonitorFact()
+    cases: tuple[CaseFact, ...] = ()

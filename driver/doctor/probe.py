@@ -1,0 +1,189 @@
+"""Gather the facts of this machine that `doctor` judges. Nothing is fetched, built or changed."""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+import stat
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driver.datasets import locate_dataset
+from driver.devices import select_devices
+from driver.doctor.devices import version_in
+from driver.doctor.facts import (
+    CaseFact,
+    DriverFact,
+    Facts,
+    HostMountFact,
+    Machine,
+    MonitorFact,
+    Node,
+    Problem,
+    User,
+)
+from driver.doctor.probe_stacks import engine_facts
+from driver.errors import AssayError
+from driver.host import host_facts
+from driver.monitors.sources import (
+    COMMANDS,
+    MonitorError,
+    MonitorFormatError,
+    is_stand_in,
+    make_source,
+)
+from driver.weights import locate_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from driver.catalog import Case, Catalog, Vendor
+    from driver.doctor.facts import StackFact
+    from driver.models.manifest import DriverRequirement, MonitorSpec
+    from driver.settings import Settings
+
+COMMAND_TIMEOUT_S = 15.0
+
+
+def gather(
+    settings: Settings, catalog: Catalog, vendor: Vendor, *, wanted: str, device: str = "0"
+) -> Facts:
+    """Return everything about this machine that matters to a vendor; ``wanted`` is a stack's name."""
+    engine, stacks = engine_facts(settings, catalog, vendor, wanted=wanted)
+    devices = select_devices(vendor.manifest.devices, device)
+    return Facts(
+        vendor=vendor,
+        user=User(uid=os.geteuid(), gids=frozenset({os.getegid(), *os.getgroups()})),
+        machine=_machine(settings),
+        engine=engine,
+        nodes=tuple(node_facts(path) for path in devices.nodes),
+        host_mounts=tuple(
+            HostMountFact(
+                source=mount.source, optional=mount.optional, exists=Path(mount.source).exists()
+            )
+            for mount in devices.host_mounts
+        ),
+        group_ids={group.gr_name: group.gr_gid for group in grp.getgrall()},
+        stacks=tuple(_with_driver(stacks, vendor)),
+        monitor=monitor_facts(vendor.manifest.monitor),
+        cases=tuple(_case(case, settings) for case in catalog.cases.values()),
+    )
+
+
+def node_facts(path: str) -> Node:
+    """Return what the file system says of a device node."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return Node(path=path, exists=False)
+    try:
+        group = grp.getgrgid(found.st_gid).gr_name
+    except KeyError:
+        group = ""
+    return Node(
+        path=path,
+        exists=True,
+        is_device=stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode),
+        mode=stat.S_IMODE(found.st_mode),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        group=group,
+    )
+
+
+def driver_facts(requirement: DriverRequirement) -> DriverFact:
+    """Ask the vendor's command for the version of its host driver."""
+    if not requirement.command:
+        said = "vendor.toml names no command that tells the driver's version"
+        return DriverFact(requirement=requirement, version=None, said=said)
+    name = requirement.command[0]
+    try:
+        done = subprocess.run(
+            requirement.command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except FileNotFoundError:
+        return DriverFact(requirement=requirement, version=None, said=f"{name} is not there")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return DriverFact(requirement=requirement, version=None, said=f"{name}: {error}")
+    version = version_in(done.stdout) if done.returncode == 0 else None
+    said = (done.stdout.strip() or done.stderr.strip() or "nothing")[:200]
+    said = f"{name} exited with {done.returncode} and said: {said}"
+    return DriverFact(requirement=requirement, version=version, said=said)
+
+
+def monitor_facts(spec: MonitorSpec) -> MonitorFact:
+    """Ask the monitor once."""
+    source = make_source(spec)
+    if source is None:
+        return MonitorFact()
+    try:
+        readings = source.read()
+    except (MonitorError, MonitorFormatError) as error:
+        return MonitorFact(problem=str(error))
+    command = spec.command or COMMANDS.get(spec.parser, ())
+    return MonitorFact(
+        devices=tuple(
+            " ".join(filter(None, (reading.device, reading.name, reading.driver_version)))
+            for reading in readings
+        ),
+        simulated=is_stand_in(command),
+    )
+
+
+def _with_driver(stacks: Iterable[StackFact], vendor: Vendor) -> Iterable[StackFact]:
+    for stack in stacks:
+        requirement = vendor.manifest.drivers.get(stack.stack.name)
+        yield stack if requirement is None else replace(stack, driver=driver_facts(requirement))
+
+
+def _machine(settings: Settings) -> Machine:
+    host = host_facts()
+    home = settings.home
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    return Machine(
+        threads=host.threads,
+        memory_bytes=host.memory_bytes,
+        home=str(home),
+        free_bytes=shutil.disk_usage(existing).free,
+        home_problem="" if writable else f"{existing} cannot be written to by this user",
+    )
+
+
+def _case(case: Case, settings: Settings) -> CaseFact:
+    return CaseFact(
+        name=case.name,
+        weights=_weights(case, settings),
+        dataset_name=case.manifest.data.dataset,
+        dataset=_dataset(case, settings),
+        memory_gib=max(case.manifest.run.memory_gib.values(), default=0.0),
+    )
+
+
+def _weights(case: Case, settings: Settings) -> str | Problem:
+    try:
+        found = locate_weights(case, None, settings)
+    except AssayError as error:
+        return Problem(message=error.message, remedy=error.remedy)
+    except OSError as error:
+        return Problem(
+            message=f"cannot be looked at: {error}", remedy="mend permissions, or the disk"
+        )
+    return f"{found.kind}, {found.format}: {', '.join(found.files)}"
+
+
+def _dataset(case: Case, settings: Settings) -> str | Problem:
+    try:
+        source = locate_dataset(case, None, settings.datasets)
+    except AssayError as error:
+        return Problem(message=error.message, remedy=error.remedy)
+    return str(source.folder)

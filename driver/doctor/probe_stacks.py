@@ -1,0 +1,128 @@
+"""Gather what a vendor's stages would run in: the engine, images, environments. Nothing is made."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from driver.base_images import inspect
+from driver.build_context import find_installers
+from driver.doctor.facts import ContainerEngine, Problem, StackFact
+from driver.environments import LOCK_DIGITS, find_python, read_environment
+from driver.errors import AssayError
+from driver.images import ImageBuilder
+from driver.locks import lock_sha256, parse_lock, target_of
+from driver.recipes import LOCK
+from driver.runners.docker import connect, engine_faults
+from driver.wheelhouse import Wheelhouse
+
+if TYPE_CHECKING:
+    from driver.catalog import Catalog, Stack, Vendor
+    from driver.settings import Settings
+
+
+def engine_facts(
+    settings: Settings, catalog: Catalog, vendor: Vendor, *, wanted: str
+) -> tuple[ContainerEngine, tuple[StackFact, ...]]:
+    """Return the container engine, and the reference stack and every stack of the vendor."""
+    try:
+        client: Any = connect()
+    except AssayError as error:
+        client = None
+        engine = ContainerEngine(problem=Problem(message=error.message, remedy=error.remedy))
+    else:
+        engine = _engine(client)
+    stacks = [catalog.reference, *vendor.stacks.values()]
+    try:
+        api = None if engine.problem or client is None else client.api
+        facts = tuple(
+            _stack(stack, settings, api, wanted=stack.name in (wanted, catalog.reference.name))
+            for stack in stacks
+        )
+    finally:
+        if client is not None:
+            client.close()
+    return engine, facts
+
+
+def _engine(client: Any) -> ContainerEngine:
+    try:
+        with engine_faults():
+            info = client.info()
+    except AssayError as error:
+        return ContainerEngine(problem=Problem(message=error.message, remedy=error.remedy))
+    devices = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or []]
+    return ContainerEngine(
+        version=f"{info.get('Name', 'engine')} {info.get('ServerVersion', '')}".strip(),
+        runtimes=frozenset(info.get("Runtimes") or {}),
+        cdi_kinds=frozenset(device.partition("=")[0] for device in devices if device),
+    )
+
+
+def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> StackFact:
+    lock, wheels, missing = _wheels(stack, settings)
+    installers = _installers(stack, settings)
+    return StackFact(
+        stack=stack,
+        wanted=wanted,
+        image=None if api is None else _image(stack, settings, api),
+        base_here=api is not None and _has_base(stack, settings, api),
+        installers=installers,
+        environment=_has_environment(stack, settings),
+        python=_has_python(stack.manifest.python),
+        lock=lock,
+        wheels=wheels,
+        wheels_missing=missing,
+    )
+
+
+def _image(stack: Stack, settings: Settings, api: Any) -> str | None:
+    builder = ImageBuilder(
+        api=api,
+        home=settings.home,
+        torch_index=settings.torch_index,
+        on_progress=lambda _text: None,
+    )
+    found = builder.find(stack)
+    return None if found is None else found.tag
+
+
+def _has_base(stack: Stack, settings: Settings, api: Any) -> bool:
+    base = stack.manifest.base
+    reference = settings.base or base.image
+    if settings.base is None and base.digest:
+        reference = f"{reference.partition('@')[0]}@{base.digest}"
+    return inspect(api, reference) is not None
+
+
+def _installers(stack: Stack, settings: Settings) -> Problem | None:
+    try:
+        find_installers(stack, settings.installers)
+    except AssayError as error:
+        return Problem(message=error.message, remedy=error.remedy)
+    return None
+
+
+def _wheels(stack: Stack, settings: Settings) -> tuple[Problem | None, int, int]:
+    lock = stack.folder / LOCK
+    if not lock.is_file() and not stack.manifest.process_runner:
+        return None, 0, 0
+    try:
+        pins = parse_lock(lock)
+    except AssayError as error:
+        return Problem(message=error.message, remedy=error.remedy), 0, 0
+    found = Wheelhouse(settings.home).find(pins, target_of(stack.manifest.python))
+    return None, len(found), sum(wheel is None for wheel in found.values())
+
+
+def _has_environment(stack: Stack, settings: Settings) -> bool:
+    lock = stack.folder / LOCK
+    if not lock.is_file():
+        return False
+    name = f"{stack.folder.name}-{lock_sha256(lock)[:LOCK_DIGITS]}"
+    return read_environment(settings.home / "venvs" / name) is not None
+
+
+def _has_python(version: str) -> bool:
+    wanted = ".".join(version.split(".")[:2])
+    return find_python(wanted) != wanted or shutil.which(f"python{wanted}") is not None

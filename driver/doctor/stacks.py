@@ -1,0 +1,115 @@
+"""Checks of what a vendor's stages run in: container engine, images, virtual environments. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver.findings import Finding, failed, note, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from driver.doctor.facts import Facts, StackFact
+
+
+def check_stacks(facts: Facts) -> Iterator[Finding]:
+    """Yield what is found of the engine and of every stack."""
+    yield _engine(facts)
+    if facts.vendor.manifest.devices.gpus != "none" and facts.engine.problem is None:
+        yield _gpu_runtime(facts)
+    for stack in facts.stacks:
+        yield _image(stack, facts)
+        if stack.stack.manifest.process_runner:
+            yield _environment(stack, facts)
+
+
+def needs_containers(facts: Facts) -> bool:
+    """Say whether a stack that is wanted runs in its image only."""
+    return any(s.wanted and not s.stack.manifest.process_runner for s in facts.stacks)
+
+
+def _engine(facts: Facts) -> Finding:
+    problem = facts.engine.problem
+    if problem is None:
+        return ok("container engine", facts.engine.version)
+    if needs_containers(facts):
+        return failed("container engine", problem.message, problem.remedy)
+    return note(
+        "container engine",
+        f"{problem.message}; RUNNER=process works without one, not isolated",
+        problem.remedy,
+    )
+
+
+def _gpu_runtime(facts: Facts) -> Finding:
+    gpus = facts.vendor.manifest.devices.gpus
+    engine = facts.engine
+    wrong = failed if needs_containers(facts) else note
+    if gpus == "nvidia":
+        if "nvidia" in engine.runtimes or "nvidia.com/gpu" in engine.cdi_kinds:
+            return ok("GPU runtime", "the engine hands NVIDIA GPUs to containers")
+        return wrong(
+            "GPU runtime",
+            "the engine does not know how to hand a GPU to a container",
+            "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure && "
+            "sudo systemctl restart docker",
+        )
+    wanted = sorted(_cdi_kinds(facts))
+    missing = [kind for kind in wanted if kind not in engine.cdi_kinds]
+    if not missing:
+        return ok("CDI", ", ".join(wanted))
+    return wrong(
+        "CDI",
+        f"the engine knows no CDI device of {', '.join(missing)} "
+        f"(it knows: {', '.join(sorted(engine.cdi_kinds)) or 'none'})",
+        "generate the vendor's CDI specification below /etc/cdi, and enable CDI in the engine",
+    )
+
+
+def _cdi_kinds(facts: Facts) -> set[str]:
+    names = [node for node in facts.vendor.manifest.devices.nodes if not node.startswith("/")]
+    return {name.partition("=")[0] for name in names} or {"nvidia.com/gpu"}
+
+
+def _image(stack: StackFact, facts: Facts) -> Finding:
+    what = f"image of {stack.stack.vendor}/{stack.stack.name}"
+    build = f"make images VENDOR={stack.stack.vendor} STACK={stack.stack.name}"
+    if stack.image is not None:
+        return ok(what, stack.image)
+    needed = stack.wanted and not stack.stack.manifest.process_runner
+    if facts.engine.problem is not None:
+        return note(what, "cannot be looked for: no engine answers", facts.engine.problem.remedy)
+    if stack.installers is not None:
+        wrong = failed if needed else note
+        return wrong(what, stack.installers.message, stack.installers.remedy)
+    base = stack.stack.manifest.base.image
+    if not stack.base_here:
+        return note(
+            what,
+            f"not built yet; its base image {base} is not on this host and would be fetched",
+            f"{build} (BASE=<image> where no registry is reached)",
+        )
+    return note(what, f"not built yet; its base image {base} is on this host", build)
+
+
+def _environment(stack: StackFact, facts: Facts) -> Finding:
+    manifest = stack.stack.manifest
+    what = f"environment of {manifest.vendor}/{manifest.name}"
+    wrong = failed if stack.wanted and facts.engine.problem is not None else note
+    if stack.environment:
+        return ok(what, "made")
+    if stack.lock is not None:
+        return wrong(what, stack.lock.message, stack.lock.remedy)
+    if not stack.python:
+        return wrong(
+            what,
+            f"needs Python {manifest.python}, which is not on this host",
+            f"install Python {manifest.python} with venv, or use RUNNER=docker",
+        )
+    if stack.wheels_missing:
+        return note(
+            what,
+            f"not made yet; {stack.wheels_missing} of {stack.wheels} wheels would be fetched",
+            f"make wheelhouse VENDOR={manifest.vendor}",
+        )
+    return ok(what, f"not made yet; all {stack.wheels} wheels are on this host")

@@ -1,0 +1,245 @@
+"""Every check of `doctor`, on facts: what is missing is said with its value and the line that mends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driver.doctor.devices import is_at_least, version_in
+from driver.doctor.diagnosis import diagnose
+from driver.doctor.facts import (
+    CaseFact,
+    ContainerEngine,
+    DriverFact,
+    HostMountFact,
+    Machine,
+    MonitorFact,
+    Node,
+    Problem,
+    StackFact,
+    User,
+)
+from driver.findings import failures
+from driver.models.manifest import DriverRequirement
+from tests.driver.doctor.machines import GIB, make_facts, make_node, make_stack
+
+if TYPE_CHECKING:
+    from driver.doctor.facts import Facts
+    from driver.findings import Finding
+
+NO_ENGINE = ContainerEngine(problem=Problem(message="no engine answers", remedy="start it"))
+
+
+def find(facts: Facts, what: str) -> Finding:
+    found = [one for one in diagnose(facts) if one.what == what]
+    assert len(found) == 1, [one.what for one in diagnose(facts)]
+    return found[0]
+
+
+def test_a_machine_that_has_everything_lacks_nothing() -> None:
+    assert failures(diagnose(make_facts())) == []
+
+
+def test_whatever_is_not_well_says_what_to_type() -> None:
+    facts = make_facts(
+        {"gpus": "nvidia"},
+        nodes=(Node(path="/dev/acme0", exists=False),),
+        engine=NO_ENGINE,
+        machine=Machine(threads=1, memory_bytes=GIB, home="/h", free_bytes=GIB),
+    )
+    found = diagnose(facts)
+    assert len(failures(found)) >= 4
+    assert all(one.remedy for one in found if one.status != "ok")
+
+
+@pytest.mark.parametrize(
+    ("node", "user", "groups", "status"),
+    [
+        (make_node(), User(uid=1000, gids=frozenset({1000})), (), "failed"),
+        (make_node(), User(uid=1000, gids=frozenset({1000, 44})), (), "ok"),
+        (make_node(), User(uid=1000, gids=frozenset({1000})), ("acme",), "ok"),
+        (make_node(), User(uid=0, gids=frozenset({0})), (), "ok"),
+        (make_node(uid=1000, mode=0o600), User(uid=1000, gids=frozenset()), (), "ok"),
+        (make_node(mode=0o666), User(uid=1000, gids=frozenset()), (), "ok"),
+        (make_node(mode=0o640), User(uid=1000, gids=frozenset({44})), (), "failed"),
+        (make_node(is_device=False), User(uid=0, gids=frozenset()), (), "failed"),
+        (Node(path="/dev/acme0", exists=False), User(uid=0, gids=frozenset()), (), "failed"),
+    ],
+)
+def test_a_device_node_must_be_there_and_permitted(
+    node: Node, user: User, groups: tuple[str, ...], status: str
+) -> None:
+    facts = make_facts(
+        {"nodes": ["/dev/acme{index}"], "groups": groups},
+        nodes=(node,),
+        user=user,
+        group_ids={"acme": 44},
+    )
+    assert find(facts, "device /dev/acme0").status == status
+
+
+def test_a_forbidden_node_names_the_group_to_join() -> None:
+    facts = make_facts({"nodes": ["/dev/acme0"]}, nodes=(make_node(),))
+    assert "usermod -aG acme" in find(facts, "device /dev/acme0").remedy
+
+
+@pytest.mark.parametrize(("optional", "status"), [(True, "note"), (False, "failed")])
+def test_a_missing_part_of_the_driver_counts_unless_it_is_optional(
+    optional: bool, status: str
+) -> None:
+    mount = HostMountFact(source="/usr/local/acme", optional=optional, exists=False)
+    assert find(make_facts(host_mounts=(mount,)), "mount /usr/local/acme").status == status
+
+
+def with_driver(version: str | None, minimum: str = "530.30.02", *, wanted: bool = True) -> Facts:
+    requirement = DriverRequirement(minimum=minimum, command=("smi",), source="release notes")
+    driver = DriverFact(requirement=requirement, version=version, said="smi is not there")
+    stack = StackFact(stack=make_stack(), wanted=wanted, image="i", driver=driver)
+    return make_facts(stacks=(stack,))
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("530.30.02", "ok"),
+        ("535.104.05", "ok"),
+        ("530.30.01", "failed"),
+        ("99.1", "failed"),
+        (None, "failed"),
+        ("abc", "not_checked"),
+    ],
+)
+def test_the_host_driver_must_be_new_enough(version: str | None, status: str) -> None:
+    assert find(with_driver(version), "host driver for v1").status == status
+
+
+def test_an_old_driver_is_named_with_both_versions_and_where_the_bound_comes_from() -> None:
+    found = find(with_driver("470.1"), "host driver for v1")
+    assert "470.1 is older than 530.30.02" in found.found
+    assert "release notes" in found.remedy
+
+
+def test_another_stacks_driver_is_only_told() -> None:
+    assert find(with_driver("470.1", wanted=False), "host driver for v1").status == "note"
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("535.104.05\n535.104.05\n", "535.104.05"),
+        ("| npu-smi 22.0.2                   Version: 22.0.2 |", "22.0.2"),
+        ("CANN 5.1.RC1", "5.1.RC1"),
+        ("no driver", None),
+        ("error 7", None),
+    ],
+)
+def test_the_version_is_found_in_what_the_tool_prints(said: str, version: str | None) -> None:
+    assert version_in(said) == version
+
+
+@given(st.lists(st.integers(0, 999), min_size=2, max_size=4), st.integers(0, 2))
+def test_a_newer_number_anywhere_is_newer(parts: list[int], place: int) -> None:
+    place %= len(parts)
+    newer = [*parts[:place], parts[place] + 1, *parts[place + 1 :]]
+    text, newer_text = (".".join(map(str, numbers)) for numbers in (parts, newer))
+    assert is_at_least(newer_text, text) is True
+    assert is_at_least(text, newer_text) is False
+    assert is_at_least(text, text) is True
+
+
+def test_a_release_candidate_is_older_than_its_release() -> None:
+    assert is_at_least("5.1.RC1", "5.1.RC2") is False
+    assert is_at_least("5.1", "5.1.RC2") is True
+
+
+def test_a_stack_that_needs_its_image_needs_an_engine() -> None:
+    assert find(make_facts(engine=NO_ENGINE), "container engine").status == "failed"
+
+
+def test_a_stack_that_runs_without_an_image_needs_none() -> None:
+    stack = StackFact(stack=make_stack(alone=True), wanted=True, environment=True)
+    found = diagnose(make_facts(engine=NO_ENGINE, stacks=(stack,)))
+    assert failures(found) == []
+    assert any("RUNNER=process" in one.found for one in found)
+
+
+@pytest.mark.parametrize(
+    ("engine", "status"),
+    [
+        (ContainerEngine(), "failed"),
+        (ContainerEngine(runtimes=frozenset({"runc", "nvidia"})), "ok"),
+        (ContainerEngine(cdi_kinds=frozenset({"nvidia.com/gpu"})), "ok"),
+    ],
+)
+def test_an_engine_must_be_able_to_hand_a_gpu_over(engine: ContainerEngine, status: str) -> None:
+    assert find(make_facts({"gpus": "nvidia"}, engine=engine), "GPU runtime").status == status
+
+
+def test_a_cdi_kind_must_be_known_to_the_engine() -> None:
+    devices = {"gpus": "cdi", "nodes": ["acme.com/npu={index}"]}
+    assert find(make_facts(devices), "CDI").status == "failed"
+    engine = ContainerEngine(cdi_kinds=frozenset({"acme.com/npu"}))
+    assert find(make_facts(devices, engine=engine), "CDI").status == "ok"
+
+
+def image(**changes: Any) -> Finding:
+    stack = StackFact(stack=make_stack(), wanted=changes.pop("wanted", True), **changes)
+    return find(make_facts(stacks=(stack,)), "image of acme/v1")
+
+
+def test_an_image_may_be_built_where_everything_for_it_is_there() -> None:
+    found = image(base_here=True)
+    assert (found.status, found.remedy) == ("note", "make images VENDOR=acme STACK=v1")
+
+
+def test_a_missing_installer_is_missing_only_where_no_image_was_built() -> None:
+    problem = Problem(message="needs acme.run", remedy="INSTALLERS=<folder>")
+    assert image(installers=problem).status == "failed"
+    assert image(installers=problem, wanted=False).status == "note"
+    assert image(installers=problem, image="assay/acme:v1-0").status == "ok"
+
+
+@pytest.mark.parametrize(("free_gib", "status"), [(1, "failed"), (10, "note"), (99, "ok")])
+def test_disk_space_is_told_with_the_figure(free_gib: int, status: str) -> None:
+    machine = Machine(threads=8, memory_bytes=64 * GIB, home="/h", free_bytes=free_gib * GIB)
+    found = find(make_facts(machine=machine), "disk")
+    assert found.status == status
+    assert f"{free_gib}.0 GiB" in found.found
+
+
+def test_cases_that_want_more_memory_than_there_is_are_named() -> None:
+    case = CaseFact(name="sam_h", weights="x", dataset_name="d", dataset="x", memory_gib=100.0)
+    found = find(make_facts(cases=(case,)), "memory")
+    assert (found.status, "sam_h (100 GiB)" in found.found) == ("note", True)
+
+
+def test_a_dataset_of_several_cases_is_told_once_and_stops_nothing() -> None:
+    nothing = Problem(message="none here", remedy="DATA=synthetic")
+    cases = tuple(
+        CaseFact(name=name, weights="x", dataset_name="imagenet", dataset=nothing, memory_gib=1.0)
+        for name in ("a", "b")
+    )
+    assert find(make_facts(cases=cases), "dataset imagenet (a, b)").status == "note"
+
+
+@pytest.mark.parametrize(
+    ("spec", "fact", "status"),
+    [
+        ({}, MonitorFact(), "note"),
+        ({"parser": "proc"}, MonitorFact(devices=("0 CPU",)), "ok"),
+        ({"parser": "npu-smi"}, MonitorFact(problem="npu-smi is not there"), "note"),
+    ],
+)
+def test_a_monitor_that_is_not_there_stops_nothing(
+    spec: dict[str, Any], fact: MonitorFact, status: str
+) -> None:
+    assert find(make_facts(monitor_spec=spec, monitor=fact), "monitor").status == status
+
+
+def test_a_monitor_of_a_stand_in_is_called_simulated() -> None:
+    fact = MonitorFact(devices=("0 A100",), simulated=True)
+    facts = make_facts(monitor_spec={"parser": "nvidia-smi"}, monitor=fact)
+    assert "simulated" in find(facts, "monitor").found

@@ -1,0 +1,121 @@
+"""The probes tell what is on this machine, and `doctor` as a person meets it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.doctor.probe import driver_facts, monitor_facts, node_facts
+from driver.models.manifest import DriverRequirement, MonitorSpec
+from tests.driver.miniature import STACK, VENDOR, write_executable
+from tests.driver.test_cli import assay
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def requirement(*command: str) -> DriverRequirement:
+    return DriverRequirement(minimum="1.0", command=command)
+
+
+def test_a_device_node_is_told_from_a_file_and_from_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    null = node_facts("/dev/null")
+    assert (null.exists, null.is_device, null.mode) == (True, True, 0o666)
+    assert not node_facts(str(tmp_path / "file")).is_device
+    assert not node_facts(str(tmp_path / "none")).exists
+
+
+def test_the_drivers_version_is_what_its_command_prints() -> None:
+    assert driver_facts(requirement("echo", "driver 12.3.4 (r1)")).version == "12.3.4"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ((), "names no command"),
+        (("acme-smi-that-is-not-here",), "is not there"),
+        (("sh", "-c", "echo cannot talk to 1.2 >&2; exit 9"), "exited with 9"),
+    ],
+)
+def test_a_driver_that_does_not_answer_has_no_version(command: tuple[str, ...], said: str) -> None:
+    fact = driver_facts(requirement(*command))
+    assert fact.version is None
+    assert said in fact.said
+
+
+def test_a_monitor_that_is_not_there_or_talks_nonsense_is_a_problem_not_an_error() -> None:
+    absent = MonitorSpec(parser="npu-smi", command=("npu-smi-that-is-not-here",))
+    assert "is not there" in monitor_facts(absent).problem
+    assert monitor_facts(MonitorSpec(parser="nvidia-smi", command=("echo", "hello"))).problem
+
+
+def test_the_kernel_is_a_monitor_everywhere() -> None:
+    assert len(monitor_facts(MonitorSpec(parser="proc")).devices) == 1
+
+
+def private_vendor(folder: Path, devices: str = "") -> Path:
+    """Write a vendor outside the tree."""
+    folder.mkdir()
+    (folder / "vendor.toml").write_text(VENDOR + devices)
+    write_executable(folder / "hook", "#!/bin/sh\n")
+    for name, alone in (("v1", "true"), ("image-only", "false")):
+        stack = folder / "images" / name / "stack.toml"
+        stack.parent.mkdir(parents=True)
+        stack.write_text(STACK.format(vendor="acme", name=name, alone=alone))
+        (stack.parent / "requirements.lock").touch()
+    return folder
+
+
+def environment(tmp_path: Path, vendor: Path) -> dict[str, str]:
+    return {
+        "VENDOR_PATH": str(vendor),
+        "DOCKER_HOST": f"unix://{tmp_path}/none.sock",
+        "HF_HOME": str(tmp_path),
+    }
+
+
+def test_a_missing_device_node_ends_doctor_with_3_and_says_what_to_do(tmp_path: Path) -> None:
+    vendor = private_vendor(tmp_path / "acme", '[devices]\nnodes = ["/dev/assay-none{index}"]\n')
+    done = assay(
+        "doctor", "--vendor", "acme", home=tmp_path / "home", **environment(tmp_path, vendor)
+    )
+    assert done.returncode == 3
+    assert "✗ device /dev/assay-none0: there is no such device node" in done.stderr
+    assert "load the vendor's kernel driver" in done.stderr
+    made = {path.name for path in (tmp_path / "home").iterdir()}
+    assert made <= {"cache"}, "doctor remembers digests of weights and makes nothing else"
+
+
+def test_json_names_every_check(tmp_path: Path) -> None:
+    vendor = private_vendor(tmp_path / "acme")
+    done = assay(
+        *("doctor", "--vendor", "acme", "--format", "json"),
+        home=tmp_path / "home",
+        **environment(tmp_path, vendor),
+    )
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["ok"], document["schema"]) == (0, True, "assay/doctor/1")
+    assert {"processor", "memory", "disk", "monitor", "container engine"} <= {
+        check["what"] for check in document["checks"]
+    }
+
+
+def test_no_engine_is_missing_for_a_stack_that_runs_in_its_image_only(tmp_path: Path) -> None:
+    vendor = private_vendor(tmp_path / "acme")
+    done = assay(
+        *("doctor", "--vendor", "acme", "--stack", "image-only"),
+        home=tmp_path / "home",
+        **environment(tmp_path, vendor),
+    )
+    assert done.returncode == 3
+    assert "no Docker engine answers" in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = assay("doctor", home=tmp_path / "file" / "home")
+    assert done.returncode == 3
+    assert "cannot be written to" in done.stderr
