@@ -27,9 +27,14 @@ class Ran(NamedTuple):
     text: str
 
 
+def find(name):
+    """The program's path, or None."""
+    return shutil.which(name)
+
+
 def is_stand_in(name):
     """True for a test's imitation of the program."""
-    found = shutil.which(name)
+    found = find(name)
     return found is not None and (pathlib.Path(found).resolve().parent / STAND_IN_MARK).exists()
 
 

@@ -52,12 +52,14 @@ class TorchCuda(Engine):
         """The torch dtype of parameters and of what goes between layers."""
         return DTYPES[self.job.precision]
 
+    def compile(self):
+        """There is nothing to compile, but that the device is there is found out now."""
+        self._open()
+        return {}
+
     def load(self):
         """Build the module from the weights on the device; settings are read back from torch."""
-        import torch
-
-        self.simulated = self.simulated or bool(getattr(torch.cuda, "__assay_standin__", False))
-        self._require_device(torch)
+        torch = self._open()
         self.switch(torch)
         module = self._build(torch)
         settings = self.effective(torch, module)
@@ -90,9 +92,13 @@ class TorchCuda(Engine):
             "device": torch.cuda.get_device_name(),
         }
 
-    def _require_device(self, torch):
+    def _open(self):
+        """Torch, with a device."""
+        import torch
+
+        self.simulated = self.simulated or bool(getattr(torch.cuda, "__assay_standin__", False))
         if torch.cuda.is_available() and torch.cuda.device_count():
-            return
+            return torch
         raise StageFailure(
             "host",
             "PyTorch {} sees no device (torch.cuda.is_available() is {})".format(
@@ -230,7 +236,7 @@ class TorchCuda(Engine):
         """Device memory in use at the end of the stage: torch's pool never shrinks."""
         import torch
 
-        if not torch.cuda.is_available():
+        if self._call is None:
             return None
         free, total = torch.cuda.mem_get_info()
         return total - free, total, "torch.cuda.mem_get_info at the end of the stage, all processes"

@@ -1,5 +1,6 @@
 """trtexec's command line in its generations, and the tensors that it reads and writes as files."""
 
+import contextlib
 import json
 import math
 import shutil
@@ -36,14 +37,15 @@ class Trtexec:
 
     def measure(self, engine_path, inputs, seconds):
         """Time full batches of ``inputs``; (TrtexecSummary, list of queries with times in ns)."""
-        folder = self._scratch()
-        times = folder / "times.json"
-        command = self._inference(engine_path, inputs, folder)
-        command += ["--duration={}".format(max(1, math.ceil(seconds))), "--exportTimes={}".format(times)]
-        ran = self._run(command, "infer")
+        with self._scratch() as folder:
+            times = folder / "times.json"
+            command = self._inference(engine_path, inputs, folder)
+            command += ["--duration={}".format(max(1, math.ceil(seconds)))]
+            ran = self._run(command + ["--exportTimes={}".format(times)], "infer")
+            exported = times.read_text(encoding="utf-8")
         try:
             summary = trtexec_output.parse(ran.text)
-            queries = trtexec_output.parse_times(times.read_text(encoding="utf-8"))
+            queries = trtexec_output.parse_times(exported)
         except trtexec_output.TrtexecFormatError as error:
             raise StageFailure(
                 "infer", str(error), "the whole output of trtexec is in the stage's log beside the result"
@@ -52,13 +54,12 @@ class Trtexec:
 
     def outputs(self, engine_path, inputs):
         """Name → array of one batch, computed by a run of its own: what 7.x has no v3 API for."""
-        folder = self._scratch()
-        exported = folder / "outputs.json"
-        command = self._inference(engine_path, inputs, folder)
-        command += ["--iterations=1", "--duration=0", "--warmUp=0", "--avgRuns=1"]
-        command += ["--exportOutput={}".format(exported)]
-        self._run(command, "infer")
-        rows = json.loads(exported.read_text(encoding="utf-8"))
+        with self._scratch() as folder:
+            exported = folder / "outputs.json"
+            command = self._inference(engine_path, inputs, folder)
+            command += ["--iterations=1", "--duration=0", "--warmUp=0", "--avgRuns=1"]
+            self._run(command + ["--exportOutput={}".format(exported)], "infer")
+            rows = json.loads(exported.read_text(encoding="utf-8"))
         found = {row["name"]: row for row in rows}
         return {spec.name: _array(found[spec.name], spec) for spec in self._job.outputs}
 
@@ -86,11 +87,15 @@ class Trtexec:
             raise program.failure(kind, ran, trtexec_output.errors(ran.text)[: program.LINES])
         return ran
 
+    @contextlib.contextmanager
     def _scratch(self):
         folder = self._job.cache_dir / "trtexec"
         shutil.rmtree(str(folder), ignore_errors=True)
         folder.mkdir(parents=True)
-        return folder
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(str(folder), ignore_errors=True)
 
 
 def is_stand_in():

@@ -1,0 +1,96 @@
+"""A job folder for a vendor of the tree, with everything that its vendor.toml says, and a tiny graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from driver.catalog import read_manifest
+from driver.models.manifest import VendorManifest
+from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder
+from tests.vendor_hooks.cpu import tiny_onnx as wire
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CASE = Path(__file__).parent / "case"
+
+
+def manifest(vendor: str) -> VendorManifest:
+    """Return the vendor.toml of a vendor."""
+    return read_manifest(ROOT / "vendor_hooks" / vendor / "vendor.toml", VendorManifest)
+
+
+def vendor_job(
+    folder: Path,
+    vendor: str,
+    engine: str,
+    *,
+    precision: str | None = None,
+    chip: str | None = None,
+    stack: str | None = None,
+    batch_size: int = 4,
+    runner: str = "process",
+    **changes: Any,
+) -> JobFolder:
+    """Return a job of ``engine`` with its manifest's options and a graph of the opset that it asks for."""
+    vendor_toml = manifest(vendor)
+    spec = vendor_toml.engines[engine]
+    precision = precision or spec.default_precision
+    chip = chip or vendor_toml.default_chip
+    settings: dict[str, Any] = {
+        "engine_options": spec.options,
+        "precision_options": spec.precisions[precision].options,
+        "chip_options": vendor_toml.chips[chip].options,
+        "arithmetic": spec.precisions[precision].arithmetic,
+        "export": spec.export.model_dump(),
+        "engine_needs": spec.needs,
+    }
+    job = JobFolder(
+        folder,
+        hook=ROOT / "vendor_hooks" / vendor,
+        case=CASE,
+        engine=engine,
+        batch_size=batch_size,
+        **{**settings, **changes},
+    )
+    job.document["job"] |= {
+        "vendor": vendor,
+        "stack": stack or spec.stacks[0],
+        "precision": precision,
+        "chip": chip,
+        "runner": runner,
+    }
+    batch: int | str = batch_size if spec.export.batch == "static" else "batch"
+    write_graph(folder / "model" / "model.onnx", batch=batch, opset=spec.export.opset)
+    return job.with_pictures(10)
+
+
+def write_graph(path: Path, *, batch: int | str, opset: int) -> None:
+    """Write logits = mean over pixels of input × weights, where the brightest channel wins."""
+    path.write_bytes(graph(wire.colour_weights(CLASSES), batch=batch, opset=opset))
+
+
+def graph(weights: NDArray[np.float32], *, batch: int | str, opset: int) -> bytes:
+    """Return the model: input [batch, 3, SIDE, SIDE] → logits [batch, classes]."""
+    body = b"".join(
+        (
+            wire.message(1, wire.node("GlobalAveragePool", ["input"], "pooled")),
+            wire.message(1, wire.node("Flatten", ["pooled"], "flat")),
+            wire.message(1, wire.node("MatMul", ["flat", "weights"], "logits")),
+            wire.message(2, "colours"),
+            wire.message(5, wire.initializer("weights", weights)),
+            wire.message(11, wire.value_info("input", (batch, 3, SIDE, SIDE))),
+            wire.message(12, wire.value_info("logits", (batch, weights.shape[1]))),
+        )
+    )
+    return (
+        wire.number(1, wire.IR_VERSION)
+        + wire.message(7, body)
+        + wire.message(8, wire.message(1, "") + wire.number(2, opset))
+    )
+
+
+
+

@@ -1,0 +1,85 @@
+"""ais_bench: the vendor's tool on atc's .om, timed by its own clock; predictions come through pyACL.
+
+Its times are the device's: copy in, compute, copy out of each batch, one after the other. The figure is
+items ÷ their sum; the tool's own "throughput" leaves the copies out.
+"""
+
+import importlib.util
+import math
+
+from harness import program
+from harness.engine import VendorTiming
+from harness.errors import StageFailure
+from hook import ais_bench_output, samples
+from hook.engines.cann import Cann
+
+#: The tool's older generation is a script, not a module.
+OLD_SCRIPT = "ais_infer.py"
+INCLUDES = ("host_to_device", "compute", "device_to_host")
+NS_PER_MS = 1e6
+#: Loops over the input are chosen so that the measured run lasts as long as asked, at most this many.
+MOST_LOOPS = 1000000
+
+
+class AisBench(Cann):
+    """The compiled model is Cann's; only the core loop is the tool's."""
+
+    def measure_core(self, batches, min_seconds):
+        """Run the tool over all held batches, as often as ``min_seconds`` need."""
+        with samples.folder(self.job) as folder, self.lent():
+            inputs, _ = samples.write(self.job, batches, folder)
+            once = self._run(inputs, folder / "once", 1)
+            pass_s = _batch_ms(once) * len(batches) / 1e3
+            loops = min(MOST_LOOPS, max(1, math.ceil(min_seconds / pass_s)))
+            summary = once if loops == 1 else self._run(inputs, folder / "measured", loops)
+        return self._timing(summary)
+
+    def _run(self, inputs, output, loops):
+        output.mkdir()
+        command = _command() + ["--model={}".format(self.om_path)]
+        command += ["--input={}".format(",".join(str(path) for path in inputs))]
+        command += ["--output={}".format(output), "--outfmt=BIN", "--loop={}".format(loops)]
+        command += ["--batchsize={}".format(self.job.batch_size), "--device={}".format(self.number())]
+        ran = program.run(command, self.job.vendor, cwd=output)
+        if ran.returncode:
+            raise program.failure("infer", ran)
+        try:
+            return ais_bench_output.read(str(output), self.job.batch_size)
+        except ais_bench_output.AisBenchFormatError as error:
+            raise StageFailure(
+                "infer",
+                str(error),
+                "the whole output of ais_bench is in the stage's log beside the result",
+            ) from error
+
+    def _timing(self, summary):
+        calls = summary.compute.calls or len(summary.compute_ms)
+        parts = (summary.h2d, summary.compute, summary.d2h)
+        totals = [None if part is None else int(part.mean_ms * calls * NS_PER_MS) for part in parts]
+        return VendorTiming(
+            items=calls * self.job.batch_size,
+            calls=calls,
+            wall_ns=int(_batch_ms(summary) * calls * NS_PER_MS),
+            samples_ns=[int(ms * NS_PER_MS) for ms in summary.compute_ms],
+            h2d_ns=totals[0],
+            compute_ns=totals[1],
+            d2h_ns=totals[2],
+            includes=INCLUDES if None not in totals else ("compute",),
+        )
+
+
+def _batch_ms(summary):
+    """Device time of one batch: with its copies where the tool tells them."""
+    parts = (summary.h2d, summary.compute, summary.d2h)
+    return sum(part.mean_ms for part in parts if part is not None)
+
+
+def _command():
+    """The tool of this image: the module of 2022-11 and later, else the script before it."""
+    script = program.find(OLD_SCRIPT)
+    if script and importlib.util.find_spec("ais_bench") is None:
+        return ["python3", script]
+    return ["python3", "-m", "ais_bench"]
+
+
+ENGINE = AisBench

@@ -1,0 +1,74 @@
+"""benchmark.x86_64: the tool before ais_bench, timed by its own clock; predictions come through pyACL.
+
+Its "Interface throughputRate" is what seed 004 prints: device time of the model's execution alone,
+without the copies, of one chip.
+"""
+
+from harness import program
+from harness.engine import VendorTiming
+from harness.errors import StageFailure
+from hook import benchmark_output, samples
+from hook.engines.cann import Cann
+
+PROGRAM = "benchmark.x86_64"
+#: A first run over the held items tells the rate; the list is then repeated to last long enough.
+MOST_ITEMS = 1000000
+
+
+class Benchmark(Cann):
+    """The compiled model is Cann's; only the core loop is the tool's."""
+
+    def measure_core(self, batches, min_seconds):
+        """Run the tool over the held items, listed as often as ``min_seconds`` need."""
+        self._require_one_input()
+        with samples.folder(self.job) as folder, self.lent():
+            inputs, count = samples.write(self.job, batches, folder)
+            paths = [inputs[0] / "{:06d}.bin".format(number) for number in range(count)]
+            once = self._run(paths, folder, 1)
+            passes = min(MOST_ITEMS // count, int(min_seconds / (count / once.e2e_rate)) + 1)
+            summary = once if passes <= 1 else self._run(paths, folder, passes)
+        items = count * max(1, passes)
+        return VendorTiming(
+            items=items,
+            calls=items // self.job.batch_size,
+            wall_ns=int(items / summary.interface_rate * 1e9),
+            compute_ns=int(items / summary.interface_rate * 1e9),
+            includes=("compute",),
+        )
+
+    def _require_one_input(self):
+        if len(self.job.inputs) == 1 and len(self.job.inputs[0].shape) == 3:
+            return
+        raise StageFailure(
+            "infer",
+            "{} only knows models with one picture as input, this one has {}".format(
+                PROGRAM, ", ".join(spec.name for spec in self.job.inputs)
+            ),
+            "use ENGINE=cann or ENGINE=ais_bench",
+        )
+
+    def _run(self, paths, folder, passes):
+        height, width = self.job.inputs[0].shape[1:]
+        lines = ["{} {} {} {}".format(n, path, width, height) for n, path in enumerate(paths * passes)]
+        listed = folder / "items.info"
+        listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        device, size = self.number(), self.job.batch_size
+        command = [PROGRAM, "-model_type=vision", "-device_id={}".format(device)]
+        command += ["-batch_size={}".format(size), "-om_path={}".format(self.om_path)]
+        command += ["-input_text_path={}".format(listed), "-input_width={}".format(width)]
+        command += ["-input_height={}".format(height), "-output_binary=True", "-useDvpp=False"]
+        ran = program.run(command, self.job.vendor, cwd=folder)
+        report = folder / "result" / "perf_vision_batchsize_{}_device_{}.txt".format(size, device)
+        if ran.returncode or not report.is_file():
+            raise program.failure("infer", ran)
+        try:
+            return benchmark_output.parse(report.read_text(encoding="utf-8"))
+        except benchmark_output.BenchmarkFormatError as error:
+            raise StageFailure(
+                "infer",
+                str(error),
+                "the whole output of {} is in the stage's log beside the result".format(PROGRAM),
+            ) from error
+
+
+ENGINE = Benchmark

@@ -1,0 +1,164 @@
+"""CANN: atc ahead of time, then pyACL; static batch, two copies of the model in flight."""
+
+import collections
+import contextlib
+
+import numpy as np
+from harness import program
+from harness.engine import Engine
+from harness.errors import StageFailure, out_of_memory, says_out_of_memory
+from hook import atc, device, soc
+
+DOCKER = "docker"
+
+
+class Cann(Engine):
+    """While one copy of the model computes, the batch of the other is staged and copied."""
+
+    in_flight = 2
+    static_batch = True
+    reuses_outputs = True
+
+    def __init__(self, job):
+        super().__init__(job)
+        self._warnings = []
+        self._device = None
+        self._models = []
+        self._idle = collections.deque()
+
+    def compile(self):
+        """Run atc, unless its .om for this graph, chip, version and mode is there."""
+        self.simulated = program.is_stand_in("atc")
+        compiler = self._compiler()
+        if compiler.file.usable:
+            self.cached = True
+            return compiler.file.settings
+        return self._make(compiler)
+
+    def load(self):
+        """Load the .om; one for another chip or version, or a damaged one, is compiled again."""
+        compiler = self._compiler()
+        settings = compiler.file.settings if compiler.file.usable else self._make(compiler)
+        self._open()
+        try:
+            self._load(compiler.file.path)
+        except device.AclError as error:
+            self._refused(error)
+            self._warnings.append(compiler.file.unreadable(str(error)))
+            settings = self._make(compiler)
+            self._load(compiler.file.path)
+        return dict(settings, in_flight=self.in_flight, model_copies=len(self._models), device=self.number())
+
+    def _compiler(self):
+        version, warnings = soc.choose(self.job)
+        self._warnings.extend(warnings)
+        return atc.Atc(self.job, version)
+
+    def _make(self, compiler):
+        stale = compiler.file.stale()
+        if stale:
+            self._warnings.append(stale)
+        settings, warnings = compiler.run()
+        self._warnings.extend(warnings)
+        return settings
+
+    def number(self):
+        """The device as this process counts it."""
+        # A container that gets one device counts it as 0.
+        in_container = self.job.document["job"]["runner"] == DOCKER
+        return 0 if in_container else int(self.job.device.split(",")[0])
+
+    @contextlib.contextmanager
+    def lent(self):
+        """The device's memory is free inside: a tool of the vendor loads the .om for itself.
+
+        The device stays open, since acl.init may be called once in a process.
+        """
+        self._unload()
+        yield
+        self._load(self.om_path)
+
+    @property
+    def om_path(self):
+        """What atc made."""
+        return self.job.cache_dir / atc.FILE_NAME
+
+    def _open(self):
+        try:
+            self._device = device.Device(self.number())
+        except device.AclError as error:
+            raise StageFailure(
+                "host",
+                "device {} cannot be opened: {}".format(self.number(), error),
+                "make doctor VENDOR=ascend checks driver, device nodes and permissions",
+            ) from error
+        self.simulated = self._device.simulated
+
+    def _load(self, path):
+        batch = self.job.batch_size
+        inputs = [(spec.name, _shape(spec, batch)) for spec in self.job.inputs]
+        outputs = [(spec.name, _shape(spec, batch)) for spec in self.job.outputs]
+        while len(self._models) < self.in_flight:
+            self._models.append(device.Model(self._device, path, inputs, outputs))
+        self._idle.extend(self._models)
+
+    def _refused(self, error):
+        """What is no fault of the file is raised; the rest may be mended by another compilation."""
+        if says_out_of_memory(str(error)):
+            raise out_of_memory("{} with {} copies of the model on the device".format(error, len(self._models)))
+
+    def submit(self, inputs):
+        """Stage the batch in the memory that the device copies from, and start; waits for nothing."""
+        model = self._idle.popleft()
+        for name, tensor in model.inputs.items():
+            np.copyto(tensor.array, inputs[name], casting="same_kind")
+        model.start()
+        return model
+
+    def wait(self, ticket):
+        """Sleep until the copy out is done; arrays in the dtypes that the graph declares."""
+        ticket.finish()
+        self._idle.append(ticket)
+        return {
+            spec.name: _as_declared(ticket.outputs[spec.name].array, spec.dtype)
+            for spec in self.job.outputs
+        }
+
+    def memory(self):
+        """Device memory in use at the end of infer: nothing is allocated after load."""
+        if not self._models:
+            return None
+        used, total = self._device.memory()
+        return used, total, "acl.rt.get_mem_info at the end of the stage, all processes"
+
+    def versions(self):
+        """CANN's, as its files say."""
+        return {"cann": atc.cann_version(self.job)}
+
+    def warnings(self):
+        """What was compiled again, what atc warned of, a chip that is not the one named."""
+        return self._warnings
+
+    def close(self):
+        """Free the copies, then the device."""
+        self._unload()
+        if self._device is not None:
+            self._device.close()
+            self._device = None
+
+    def _unload(self):
+        self._idle.clear()
+        for model in self._models:
+            model.close()
+        self._models = []
+
+
+def _shape(spec, batch_size):
+    return ((batch_size * spec.rows_per_item,) if spec.batched else ()) + tuple(spec.shape)
+
+
+def _as_declared(array, dtype):
+    return array.astype("float32" if dtype == "bfloat16" else dtype, copy=False)
+
+
+ENGINE = Cann
