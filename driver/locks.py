@@ -198,12 +198,12 @@ def _compile(requirements: Path, arguments: list[str], env: dict[str, str]) -> s
 
 
 def lock_all(
-    root: Path, *, torch_index: str, on_progress: Callable[[str], None], force: bool = False
+    root: Path, *, torch_index: str, on_progress: Callable[[str], None], everything: bool = False
 ) -> tuple[Path, ...]:
-    """Make every lock whose requirements.in has changed (all with ``force``); return those made."""
+    """Make every lock whose requirements.in has changed (all with ``everything``); return those made."""
     made = []
     for requirements in sources(root):
-        if force or not is_current(requirements):
+        if everything or not is_current(requirements):
             on_progress(f"resolving {requirements.relative_to(root)}")
             made.append(make_lock(requirements, torch_index=torch_index))
     return tuple(made)

@@ -1,0 +1,127 @@
+"""The Makefile: what stands behind a variable reaches the driver unchanged, and help lists all."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from driver.settings import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORDER = f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"
+PROMISED = re.findall(
+    r"\S+",
+    "run sweep list report compare published check doctor images wheelhouse data bundle load "
+    "verify rerun test lint bench clean",
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a folder with the Makefile and a driver/assay that prints its arguments."""
+    (tmp_path / "driver").mkdir()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    recorder = tmp_path / "driver" / "assay"
+    recorder.write_text(RECORDER, encoding="utf-8")
+    recorder.chmod(0o755)
+    return tmp_path
+
+
+def make(tree: Path, *words: str, **env: str) -> list[str]:
+    done = subprocess.run(
+        ["make", *words],
+        cwd=tree,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return found
+
+
+def test_help_lists_every_target_quickly(tree: Path) -> None:
+    started = time.monotonic()
+    done = subprocess.run(["make", "help"], cwd=tree, capture_output=True, text=True, check=True)
+    assert time.monotonic() - started < 0.5
+    listed = re.findall(r"^  make ([a-z-]+) +\S", done.stdout, re.MULTILINE)
+    assert set(listed) >= set(PROMISED)
+    phony = re.search(r"^\.PHONY: (.*)", (tree / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert phony is not None
+    assert sorted(listed) == sorted(phony[1].split())
+
+
+def test_make_alone_shows_the_help(tree: Path) -> None:
+    said = subprocess.run(["make"], cwd=tree, capture_output=True, text=True, check=True).stdout
+    assert "make run" in said
+
+
+def test_every_target_is_one_line() -> None:
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    recipes = [index for index, line in enumerate(lines) if line.startswith("\t")]
+    assert recipes
+    assert not [index for index in recipes if index + 1 in recipes]
+
+
+def test_run_with_nothing_is_run_with_nothing(tree: Path) -> None:
+    assert make(tree, "run") == ["run"]
+
+
+def test_a_variable_is_the_option_of_the_same_name(tree: Path) -> None:
+    words = ["CASE=sam", "VENDOR=nvidia", "BS=8", "TIER=smoke"]
+    assert make(tree, "run", *words) == (
+        ["run", "--case", "sam", "--vendor", "nvidia", "--bs", "8", "--tier", "smoke"]
+    )
+
+
+def test_flags_carry_no_value(tree: Path) -> None:
+    assert make(tree, "sweep", "BS=1,4", "DRY_RUN=1", "AGAIN=1") == (
+        ["sweep", "--bs", "1,4", "--again", "--dry-run"]
+    )
+
+
+def test_a_variable_may_come_from_the_environment(tree: Path) -> None:
+    assert make(tree, "run", CASE="my case") == ["run", "--case", "my case"]
+
+
+@settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(value=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30))
+def test_no_character_of_a_value_is_code(tree: Path, value: str) -> None:
+    if value.strip():
+        assert make(tree, "run", f"DATA={value}") == ["run", "--data", value.lstrip(" ")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "$(shell touch {0})",
+        "`touch {0}`",
+        "'; touch {0}; '",
+        '"; touch {0}; "',
+        "$$(touch {0})",
+        "${{HOME}}",
+        "a\\b",
+        "#no comment",
+        "${{shell touch {0}}}",
+    ],
+)
+def test_a_hostile_value_runs_nothing(tree: Path, value: str) -> None:
+    trace = tree / "trace"
+    hostile = value.format(trace)
+    assert make(tree, "run", f"CASE={hostile}") == ["run", "--case", hostile]
+    assert make(tree, "run", CASE=hostile) == ["run", "--case", hostile]
+    assert not trace.exists()
