@@ -4,7 +4,6 @@ import time
 from enum import Enum
 
 import numpy as np
-
 from assay_standin import om
 
 __assay_standin__ = True

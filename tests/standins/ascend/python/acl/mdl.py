@@ -3,7 +3,6 @@
 import ctypes
 
 import numpy as np
-
 from assay_standin import om
 from assay_standin.acl_state import (
     CONTEXT_NULL,

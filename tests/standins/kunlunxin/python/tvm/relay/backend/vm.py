@@ -1,5 +1,5 @@
 """tvm.relay.backend.vm: the compiler of the virtual machine."""
 
-from assay_standin.xtcl import vm_compile as compile  # noqa: A004 - TVM's own name
+from assay_standin.xtcl import vm_compile as compile
 
 __all__ = ["compile"]
