@@ -16,12 +16,14 @@ SQUEEZE = 4
 
 
 def from_timm(folder, config):
-    """timm's RegNet .pth → state dict of RegNetForImageClassification."""
+    """A .pth of timm's RegNet → state dict of RegNetForImageClassification."""
     import torch
 
     origin, state = checkpoint.read_pth(folder)
     # Only training reads the counters of seen batches; checkpoints of older torch lack them.
-    state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    state = {
+        name: value for name, value in state.items() if not name.endswith("num_batches_tracked")
+    }
     names = timm_names(config)
     checkpoint.require_state(origin, state, {theirs: shape for _, theirs, shape in names})
     mapped = {ours: state[theirs] for ours, theirs, _ in names}
@@ -48,7 +50,7 @@ def timm_names(config):
 
 
 def _block(ours, theirs, before, width, group):
-    squeezed = int(round(before / SQUEEZE))
+    squeezed = round(before / SQUEEZE)
     excitation = ours + "layer.2.attention."
     return (
         _conv(ours + "layer.0", theirs + "conv1", (width, before, 1, 1))
@@ -68,7 +70,10 @@ def _conv(ours, theirs, shape):
 
 
 def _layer(ours, theirs, shape, width):
-    return [(ours + ".weight", theirs + ".weight", shape), (ours + ".bias", theirs + ".bias", (width,))]
+    return [
+        (ours + ".weight", theirs + ".weight", shape),
+        (ours + ".bias", theirs + ".bias", (width,)),
+    ]
 
 
 CLASSIFIER = HuggingFaceClassifier(

@@ -98,9 +98,7 @@ def train(inputs, labels, epochs):
         order = torch.randperm(len(inputs), generator=generator)
         for chosen in order.split(BATCH_SIZE):
             logits = network(pixel_values=augment(inputs[chosen], generator)).logits
-            loss = functional.cross_entropy(
-                logits, labels[chosen], label_smoothing=LABEL_SMOOTHING
-            )
+            loss = functional.cross_entropy(logits, labels[chosen], label_smoothing=LABEL_SMOOTHING)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -78,7 +78,9 @@ def refuse_differences(origin, missing, extra, misshapen):
         if keys
     ]
     if parts:
-        message = "{} holds the weights of another architecture: {}".format(origin, "; ".join(parts))
+        message = "{} holds the weights of another architecture: {}".format(
+            origin, "; ".join(parts)
+        )
         raise StageFailure("data", message, REMEDY)
 
 
@@ -98,11 +100,13 @@ def load_pretrained(model_class, folder, expected, attention=None):
             output_loading_info=True,
             # Wrong shapes are then told in the info, in our words, with all the others.
             ignore_mismatched_sizes=True,
-            **options
+            **options,
         )
     except Exception as error:
         raise _unreadable(pathlib.Path(folder), error) from error
-    misshapen = ["{} {} instead of {}".format(n, list(a), list(b)) for n, a, b in info["mismatched_keys"]]
+    misshapen = [
+        "{} {} instead of {}".format(n, list(a), list(b)) for n, a, b in info["mismatched_keys"]
+    ]
     refuse_differences(
         str(folder), sorted(info["missing_keys"]), sorted(info["unexpected_keys"]), misshapen
     )

@@ -78,7 +78,9 @@ class HuggingFaceClassifier:
         convert = self._checkpoints.get(weights_format)
         if convert is None:
             known = ", ".join(["huggingface"] + sorted(self._checkpoints))
-            message = "weights of format {!r} are not known here, only {}".format(weights_format, known)
+            message = "weights of format {!r} are not known here, only {}".format(
+                weights_format, known
+            )
             raise StageFailure("data", message, checkpoint.REMEDY)
         model_class = self._classes()[0]
         # from_pretrained also translates between the published names and those of its own version.

@@ -20,7 +20,6 @@ from harness.pictures import picture
 PICTURES = 12
 DIRECTIONS = 8
 MIXED_GAIN = 0.5
-BATCH = 4
 DAMPING = 0.2
 
 
@@ -75,16 +74,14 @@ def _set_batch_norm(module, pixels):
 
 def _inputs_of(linear, module, pixels):
     """What ``linear`` is given for each picture: float64 [PICTURES, features]."""
-    import torch
-
     seen = []
     hook = linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
-        for start in range(0, len(pixels), BATCH):
-            module(pixels[start : start + BATCH])
+        # All at once: a CPU library compiles its kernels anew for every batch size.
+        module(pixels)
     finally:
         hook.remove()
-    return torch.cat([rows.reshape(-1, linear.in_features) for rows in seen]).double()
+    return seen[0].reshape(-1, linear.in_features).double()
 
 
 def _head(features, classes, seed):

@@ -155,7 +155,10 @@ def _augreg_names(depth):
         ("classifier", "head", "kernel"),
     ]
     for layer in range(depth):
-        ours, theirs = "vit.encoder.layer.{}.".format(layer), "Transformer/encoderblock_{}/".format(layer)
+        ours, theirs = (
+            "vit.encoder.layer.{}.".format(layer),
+            "Transformer/encoderblock_{}/".format(layer),
+        )
         attention = theirs + "MultiHeadDotProductAttention_1/"
         modules += [
             (ours + "layernorm_before", theirs + "LayerNorm_0", "scale"),

@@ -1,6 +1,6 @@
 """ONNX Runtime on the exported file against torch: the export is not believed, it is tried."""
 
-from harness.errors import StageFailure
+from harness.errors import StageFailure, one_line
 from hook import fidelity
 
 COSINE_MIN = 0.99999
@@ -11,24 +11,42 @@ def require(path, calls, threads):
 
     Raises StageFailure (export) below COSINE_MIN.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = _session(path, threads)
     pairs = [(_run(session, inputs), outputs) for inputs, outputs in calls]
     found = [fidelity.compare(ours, reference) for ours, reference in pairs]
     cosine = min(pair[0] for pair in found)
     if not cosine >= COSINE_MIN:
-        message = "the exported graph disagrees with torch: cosine {:.7f}, at least {} is asked".format(
-            cosine, COSINE_MIN
+        message = (
+            "the exported graph disagrees with torch: cosine {:.7f}, at least {} is asked".format(
+                cosine, COSINE_MIN
+            )
         )
-        raise StageFailure("export", message, "this is a fault of the case or the exporter; report it")
+        raise StageFailure(
+            "export", message, "this is a fault of the case or the exporter; report it"
+        )
     return {
         "items": sum(len(next(iter(outputs.values()))) for _, outputs in calls),
         "cosine_min": cosine,
         "max_abs": max(pair[1] for pair in found),
     }
+
+
+def _session(path, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base class
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            raise
+        message = "ONNX Runtime cannot load the exported graph: {}".format(
+            one_line(error, limit=400)
+        )
+        raise StageFailure(
+            "export", message, "remove the cached model (make clean), run again"
+        ) from error
 
 
 def _run(session, inputs):

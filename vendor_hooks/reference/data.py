@@ -9,7 +9,6 @@ import hashlib
 import io
 
 import numpy as np
-
 from harness import files
 from harness.errors import StageFailure
 from harness.pictures import picture
@@ -118,11 +117,13 @@ def _write_items(folder, items, progress):
     """Write items.bin; gives the document of index.json."""
     folder.mkdir(parents=True, exist_ok=True)
     digest, entries, offset = hashlib.sha256(), [], 0
-    with open(str(folder / "items.bin"), "wb") as stream:
+    with (folder / "items.bin").open("wb") as stream:
         for number, payload in enumerate(items, start=1):
             stream.write(payload)
             digest.update(payload)
-            entries.append({"id": "{:06d}".format(number), "offset": offset, "length": len(payload)})
+            entries.append(
+                {"id": "{:06d}".format(number), "offset": offset, "length": len(payload)}
+            )
             offset += len(payload)
             progress.done = number
     return {

@@ -93,11 +93,15 @@ class Export:
         if reason:
             log.say("not simplified: {}".format(reason))
         if reason and needs["simplify"]:
-            self._report.warn("not_simplified", reason, "the unsimplified graph is used; compare with care")
+            self._report.warn(
+                "not_simplified", reason, "the unsimplified graph is used; compare with care"
+            )
         with self._step("check"):
             opset = graph.check(self._model / "model.onnx", needs["opset"])
         with self._step("agree"):
-            described["agreement"] = agreement.require(self._model / "model.onnx", recorded, job.threads)
+            described["agreement"] = agreement.require(
+                self._model / "model.onnx", recorded, job.threads
+            )
         described.update(
             opset=opset,
             batch=job.batch_size if needs["batch"] == "static" else "dynamic",

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def compare(outputs, reference):
-    """name → array [items, …] against the same; (cosine_min, max_abs) over items and outputs.
+    """Name → array [items, …] against the same; (cosine_min, max_abs) over items and outputs.
 
     Two rows of zeros agree (cosine 1), one against something does not (0). Computed in float64.
     """

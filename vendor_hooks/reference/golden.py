@@ -1,7 +1,6 @@
 """Golden outputs: what torch gives in fp32 for the first items of the data set."""
 
 import numpy as np
-
 from harness import files
 from harness.dataset import Dataset
 from harness.loader import Loader, make_source
@@ -24,6 +23,7 @@ class Recorder:
         self.calls = []
 
     def __call__(self, inputs):
+        """One call: name → array, as an engine takes and gives them."""
         outputs = module.call(self._network, self._job, inputs)
         if self._keep is None or len(self.calls) < self._keep:
             kept = {spec.name: np.array(inputs[spec.name]) for spec in self._job.inputs}
@@ -52,7 +52,9 @@ def run(job, task, network, progress):
                 progress.done += batch.count
     finally:
         dataset.close()
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, recorder.calls
+    return {
+        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }, recorder.calls
 
 
 def write(folder, outputs, job):

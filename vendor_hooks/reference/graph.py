@@ -3,7 +3,6 @@
 ByteSize() is never called: it fails beyond 2 GB. Sizes are sums of the tensors' own bytes.
 """
 
-import os
 import shutil
 
 from harness.errors import StageFailure, one_line
@@ -51,12 +50,16 @@ def check(path, opset):
         onnx.checker.check_model(str(path))
     except (onnx.checker.ValidationError, ValueError) as error:
         message = "onnx.checker refuses the exported graph: {}".format(one_line(error))
-        raise StageFailure("export", message, "this is a fault of the case or the exporter") from error
+        raise StageFailure(
+            "export", message, "this is a fault of the case or the exporter"
+        ) from error
     model = onnx.load(str(path), load_external_data=False)
     found = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     if found != {"ai.onnx": opset}:
         message = "the graph uses opsets {}, the engine asks for {}".format(found, opset)
-        raise StageFailure("export", message, "ask for an opset that the exporter can write") from None
+        raise StageFailure(
+            "export", message, "ask for an opset that the exporter can write"
+        ) from None
     return opset
 
 
@@ -86,7 +89,9 @@ def _simplified(path):
         model, same = onnxsim.simplify(str(path))
     except MemoryError:
         raise
-    except Exception as error:  # onnxsim raises whatever its passes raise; the raw graph still serves
+    except (
+        Exception
+    ) as error:  # onnxsim raises whatever its passes raise; the raw graph still serves
         return None, "onnxsim failed: {}".format(one_line(error))
     if not same:
         return None, "onnxsim's result gave other outputs"
@@ -111,7 +116,9 @@ def _declare_shapes(model, job):
     for values, specs in ((model.graph.input, job.inputs), (model.graph.output, job.outputs)):
         found = [value.name for value in values]
         if found != [spec.name for spec in specs]:
-            message = "the graph has {}, case.toml declares {}".format(found, [s.name for s in specs])
+            message = "the graph has {}, case.toml declares {}".format(
+                found, [s.name for s in specs]
+            )
             raise StageFailure("export", message, "mend model.py or case.toml of the case")
         for value, spec in zip(values, specs):
             shape = value.type.tensor_type.shape
@@ -141,5 +148,9 @@ def _write(model, folder):
     # onnx appends to a data file that is there already.
     for name in (MODEL, DATA):
         if (folder / name).exists():
-            os.remove(str(folder / name))
+            (folder / name).unlink()
     onnx.save_model(model, str(folder / MODEL), **options)
+    for name in (MODEL, DATA):
+        if (folder / name).exists():
+            # onnx leaves the data file to its owner alone; other stages may run as somebody else.
+            (folder / name).chmod(0o644)

@@ -4,8 +4,6 @@ import importlib
 
 import numpy as np
 
-_NUMPY_NAMES = {"bfloat16": "float32"}
-
 
 def case_model():
     """The case's model.py: build, skeleton, save."""
@@ -56,6 +54,8 @@ def call(network, job, inputs):
         outputs = network(*tensors)
     if len(outputs) != len(job.outputs):
         raise RuntimeError(
-            "case.model gives {} outputs, case.toml declares {}".format(len(outputs), len(job.outputs))
+            "case.model gives {} outputs, case.toml declares {}".format(
+                len(outputs), len(job.outputs)
+            )
         )
     return {spec.name: out.numpy() for spec, out in zip(job.outputs, outputs)}

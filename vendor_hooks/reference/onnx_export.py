@@ -50,9 +50,7 @@ class Dynamo:
         if is_static(job):
             return None
         dims = {rows: torch.export.Dim(name) for rows, name in batch_names(job.inputs).items()}
-        shapes = tuple({0: dims[s.rows_per_item]} if s.batched else None for s in job.inputs)
-        # A module with *args takes them as one argument.
-        return shapes
+        return tuple({0: dims[s.rows_per_item]} if s.batched else None for s in job.inputs)
 
 
 class TorchScript:

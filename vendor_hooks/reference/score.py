@@ -8,7 +8,6 @@ import json
 import zipfile
 
 import numpy as np
-
 from harness import log
 from harness.errors import StageFailure
 from harness.load import load_task
@@ -32,7 +31,9 @@ def run(job, report, progress):
                 task.illustrate(predictions, job.out_dir / "pictures")
             log.say("{}: {}".format(which, report.accuracy[which]["values"]))
     if "infer" not in report.accuracy:
-        raise StageFailure("contract", "infer left no predictions.npz", "make check VENDOR=" + job.vendor)
+        raise StageFailure(
+            "contract", "infer left no predictions.npz", "make check VENDOR=" + job.vendor
+        )
     report.fidelity = _fidelity(job, golden)
     report.effective = task.scorer()
 
@@ -48,7 +49,9 @@ def _by_labels(job, task):
         count = _count(predictions)
         if count > len(labels):
             message = "there are {} predictions but only {} labels".format(count, len(labels))
-            raise StageFailure("data", message, "prepare the data set again: make data CASE=" + job.case)
+            raise StageFailure(
+                "data", message, "prepare the data set again: make data CASE=" + job.case
+            )
         return _accuracy("labels", count, task.score(predictions, labels[:count]))
 
     return judge
@@ -60,7 +63,8 @@ def _by_agreement(task, golden):
     def judge(predictions):
         count = min(_count(expected), _count(predictions))
         ours, theirs = (
-            {name: rows[:count] for name, rows in arrays.items()} for arrays in (predictions, expected)
+            {name: rows[:count] for name, rows in arrays.items()}
+            for arrays in (predictions, expected)
         )
         return _accuracy("agreement", count, task.agree(ours, theirs))
 
@@ -103,7 +107,9 @@ def _arrays(path):
         with np.load(str(path), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise StageFailure("contract", "{} cannot be read: {}".format(path.name, error), AGAIN) from error
+        raise StageFailure(
+            "contract", "{} cannot be read: {}".format(path.name, error), AGAIN
+        ) from error
 
 
 def _count(arrays):

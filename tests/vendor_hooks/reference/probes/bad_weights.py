@@ -1,0 +1,111 @@
+"""Weights that are not the architecture's: print the failure that each of them ends in."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+import torch
+from harness import vit
+from harness.classifier import HuggingFaceClassifier
+from harness.errors import StageFailure
+from safetensors.torch import load_file, save_file
+
+CONFIG = {
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "image_size": 8,
+    "patch_size": 4,
+    "num_labels": 3,
+}
+CLASSIFIER = HuggingFaceClassifier("ViT", CONFIG, {"pth": vit.from_timm, "npz": vit.from_augreg})
+ROOT = pathlib.Path(tempfile.mkdtemp())
+TOLD = {}
+
+
+def told(name, folder, weights_format):
+    """Build from a folder and keep what it ends in."""
+    try:
+        CLASSIFIER.build(folder, weights_format, False, 0)
+        TOLD[name] = None
+    except StageFailure as error:
+        TOLD[name] = {"kind": error.kind, "message": error.message, "remedy": error.remedy}
+
+
+def good_folder(name):
+    """Make a Hugging Face folder of this architecture."""
+    folder = ROOT / name
+    CLASSIFIER.save(CLASSIFIER.skeleton(), folder)
+    return folder
+
+
+def with_tensors(name, change):
+    """Make a Hugging Face folder whose tensors were changed by ``change(state)``."""
+    folder = good_folder(name)
+    state = load_file(str(folder / "model.safetensors"))
+    change(state)
+    save_file(state, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    told(name, folder, "huggingface")
+
+
+def with_pth(name, state):
+    """Try a state dict as a .pth; ``state`` may be bytes."""
+    folder = ROOT / name
+    folder.mkdir()
+    if isinstance(state, bytes):
+        (folder / "weights.pth").write_bytes(state)
+    else:
+        torch.save(state, str(folder / "weights.pth"))
+    told(name, folder, "pth")
+
+
+def timm_state():
+    """Give a state of the right names and shapes."""
+    return {name: torch.zeros(shape) for name, shape in vit.timm_shapes(CONFIG).items()}
+
+
+told("good folder", good_folder("good"), "huggingface")
+with_tensors("missing key", lambda state: state.pop("classifier.bias"))
+with_tensors("extra key", lambda state: state.update({"vit.pooler.dense.bias": torch.zeros(8)}))
+with_tensors("misshapen", lambda state: state.update({"classifier.bias": torch.zeros(4)}))
+
+other = dict(CONFIG, hidden_size=4, num_hidden_layers=3)
+HuggingFaceClassifier("ViT", other).save(
+    HuggingFaceClassifier("ViT", other).skeleton(), ROOT / "other"
+)
+told("another architecture", ROOT / "other", "huggingface")
+cut = good_folder("cut")
+(cut / "model.safetensors").write_bytes((cut / "model.safetensors").read_bytes()[:500])
+told("cut safetensors", cut, "huggingface")
+bare = good_folder("bare")
+(bare / "model.safetensors").unlink()
+told("no safetensors", bare, "huggingface")
+told("unknown format", ROOT, "ckpt")
+
+with_pth("good pth", {"model": timm_state()})
+six_missing = timm_state()
+for key in list(six_missing)[:6]:
+    del six_missing[key]
+with_pth("six missing in pth", six_missing)
+with_pth("not a pth", b"<html>404</html>")
+with_pth("no tensors in pth", {"epoch": 3})
+(ROOT / "empty").mkdir()
+told("no pth", ROOT / "empty", "pth")
+shutil.copy(str(ROOT / "good pth" / "weights.pth"), str(ROOT / "good pth" / "second.pth"))
+told("two pth", ROOT / "good pth", "pth")
+
+npz = ROOT / "npz"
+npz.mkdir()
+arrays = {name: np.zeros(shape, np.float32) for name, shape in vit.augreg_shapes(CONFIG).items()}
+np.savez(str(npz / "weights.npz"), **arrays)
+told("good npz", npz, "npz")
+arrays["head/kernel"] = np.zeros((8, 4), np.float32)
+arrays["pre_logits/bias"] = np.zeros(8, np.float32)
+np.savez(str(npz / "weights.npz"), **arrays)
+told("another npz", npz, "npz")
+np.savez(str(npz / "weights.npz"), pickled=np.array([{}], dtype=object))
+told("pickled npz", npz, "npz")
+print(json.dumps(TOLD))  # noqa: T201

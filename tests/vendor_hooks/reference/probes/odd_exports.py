@@ -1,0 +1,109 @@
+"""Exports of one job folder with something put wrong or small; print what became of each."""
+
+import hashlib
+import json
+import pathlib
+import shutil
+import sys
+
+FOLDER = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(FOLDER))
+
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+import onnxsim  # noqa: E402
+from harness.__main__ import main  # noqa: E402
+from harness.errors import StageFailure  # noqa: E402
+from hook import agreement, graph  # noqa: E402
+
+OUT = FOLDER / "out"
+MODEL = OUT / "model"
+
+
+def export(**changes):
+    """Run the stage with changes to job.json, from an empty out folder; gives the exit status."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir()
+    document = json.loads((FOLDER / "job.json").read_text())
+    kept = dict(document)
+    (FOLDER / "job.json").write_text(json.dumps(dict(document, **changes)))
+    try:
+        return main(["export", str(FOLDER)])
+    finally:
+        (FOLDER / "job.json").write_text(json.dumps(kept))
+
+
+def described():
+    """Give export.json."""
+    return json.loads((MODEL / "export.json").read_text())
+
+
+def failure(call, *arguments):
+    """Give the failure that a call raises."""
+    try:
+        call(*arguments)
+    except StageFailure as error:
+        return {"kind": error.kind, "message": error.message}
+    return None
+
+
+def external():
+    """Export with every weight large enough for model.data; then lose and cut that file."""
+    limit, graph.EXTERNAL_DATA_BYTES = graph.EXTERNAL_DATA_BYTES, 0
+    export()
+    graph.EXTERNAL_DATA_BYTES = limit
+    model = onnx.load(str(MODEL / "model.onnx"), load_external_data=False)
+    data = (MODEL / "model.data").read_bytes()
+    found = described()
+    found["files"] = sorted(path.name for path in MODEL.iterdir())
+    found["locations"] = sorted(
+        {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
+    )
+    found["sha256_of_data"] = hashlib.sha256(data).hexdigest()
+    found["data_bytes"] = len(data)
+    (MODEL / "model.data").write_bytes(data[:1000])
+    cut = failure(agreement.require, MODEL / "model.onnx", [], 1)
+    (MODEL / "model.data").unlink()
+    return found, cut, failure(graph.check, MODEL / "model.onnx", 17)
+
+
+def not_simplified():
+    """Export while onnxsim fails."""
+    simplify = onnxsim.simplify
+
+    def refuse(*_, **__):
+        raise RuntimeError("no pass for this")
+
+    onnxsim.simplify = refuse
+    status = export()
+    onnxsim.simplify = simplify
+    report = json.loads((OUT / "report.json").read_text())
+    return {"status": status, "export": described(), "warnings": report["warnings"]}
+
+
+def synthetic():
+    """Export synthetic weights, load the folder that was kept, and compare."""
+    export(weights="synthetic", weights_format=None)
+    import torch
+    from case.model import build
+
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        first = build(None, None, True, 0, "eager")(pixels)[0]
+        again = build(MODEL / "torch", "huggingface", False, 0, "eager")(pixels)[0]
+    return {
+        "torch": sorted(path.name for path in (MODEL / "torch").iterdir()),
+        "largest_difference": float((first - again).abs().max()),
+    }
+
+
+export()
+TOLD = {"again": {"sha256": described()["onnx_sha256"]}}
+TOLD["other_opset"] = failure(graph.check, MODEL / "model.onnx", 18)
+PIXELS = {"input": np.zeros((1, 3, 32, 32), np.float32)}
+WRONG = {"output": np.eye(1, 10, dtype=np.float32)}
+TOLD["disagrees"] = failure(agreement.require, MODEL / "model.onnx", [(PIXELS, WRONG)], 1)
+TOLD["external"], TOLD["data_cut"], TOLD["data_missing"] = external()
+TOLD["not_simplified"] = not_simplified()
+TOLD["synthetic"] = synthetic()
+print(json.dumps(TOLD))  # noqa: T201

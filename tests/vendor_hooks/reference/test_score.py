@@ -1,0 +1,130 @@
+"""Stage score: labels with real data, agreement with synthetic, fidelity of raw outputs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.harness.job_folder import JobFolder
+from tests.vendor_hooks.reference.stack import CASES, HOOK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    MakeScore = Callable[..., JobFolder]
+
+LABELS = [3, 1, 2, 0, 1, 2]
+
+
+def logits(winners: list[int], runners_up: list[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return logits [N, 10] whose best and second-best classes are given."""
+    array = np.zeros((len(winners), 10), np.float32)
+    array[np.arange(len(winners)), runners_up] = 1
+    array[np.arange(len(winners)), winners] = 2
+    return array
+
+
+def classes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the five best classes, as the task decodes them."""
+    return np.argsort(-array, axis=1, kind="stable")[:, :5].astype(np.int32)
+
+
+@pytest.fixture
+def make_score(tmp_path: Path) -> MakeScore:
+    """Return what lays out a score stage from logits of infer, validate and golden."""
+
+    def make(
+        *, infer: Any, validate: Any = None, golden: Any = None, labels: Any = LABELS, **job: Any
+    ) -> JobFolder:
+        settings = {"data": "real", "outputs": [{"name": "output", "shape": [10]}]} | job
+        folder = JobFolder(tmp_path / "job", hook=HOOK, case=CASES / "vit_digits", **settings)
+        for stage, array in (("infer", infer), ("validate", validate)):
+            if array is not None:
+                (folder.folder / stage).mkdir()
+                np.savez(folder.folder / stage / "predictions.npz", classes=classes(array))
+                np.savez(folder.folder / stage / "raw.npz", output=array)
+        for name in ("labels", "golden"):
+            (folder.folder / name).mkdir()
+        (folder.folder / "labels" / "labels.json").write_text(json.dumps({"labels": labels}))
+        np.savez(
+            folder.folder / "golden" / "golden.npz", output=infer if golden is None else golden
+        )
+        return folder
+
+    return make
+
+
+def test_real_data_is_scored_against_labels(make_score: MakeScore) -> None:
+    infer = logits([3, 1, 2, 0, 9, 9], [0, 0, 0, 1, 1, 8])
+    validate = logits(LABELS, [0, 0, 0, 1, 0, 0])
+    report = make_score(infer=infer, validate=validate).run("score").ok
+    assert report.accuracy["infer"].kind == "labels"
+    assert report.accuracy["infer"].items == 6
+    assert report.accuracy["infer"].values["top1"] == pytest.approx(400 / 6)
+    assert report.accuracy["infer"].values["top2"] == pytest.approx(500 / 6)
+    assert report.accuracy["validate"].values["top1"] == 100.0
+
+
+def test_no_validate_stage_leaves_its_accuracy_out(make_score: MakeScore) -> None:
+    report = make_score(infer=logits(LABELS, [9] * 6)).run("score").ok
+    assert set(report.accuracy) == {"infer"}
+
+
+def test_fewer_predictions_than_labels_are_scored_as_far_as_they_go(make_score: MakeScore) -> None:
+    report = make_score(infer=logits(LABELS[:4], [9] * 4)).run("score").ok
+    assert report.accuracy["infer"].items == 4
+    assert report.accuracy["infer"].values["top1"] == 100.0
+
+
+@pytest.mark.parametrize("synthetic", [{"data": "synthetic"}, {"weights": "synthetic"}])
+def test_anything_synthetic_is_scored_by_agreement(
+    make_score: MakeScore, synthetic: dict[str, str]
+) -> None:
+    golden = logits([5, 6, 7], [0, 0, 0])
+    infer = logits([5, 6, 8, 1, 1, 1], [0, 0, 7, 0, 0, 0])
+    report = make_score(infer=infer, golden=golden, **synthetic).run("score").ok
+    assert report.accuracy["infer"].kind == "agreement"
+    assert report.accuracy["infer"].items == 3
+    assert report.accuracy["infer"].values["top1"] == pytest.approx(200 / 3)
+    assert report.accuracy["infer"].values["top2"] == 100.0
+
+
+def test_fidelity_is_the_worst_item_against_fp32(make_score: MakeScore) -> None:
+    golden = np.eye(3, 10, dtype=np.float32) * 2
+    infer = golden.copy()
+    infer[1, 0] = 2  # 45 degrees off
+    report = make_score(infer=infer, golden=golden).run("score").ok
+    assert report.fidelity is not None
+    assert report.fidelity.items == 3
+    assert report.fidelity.cosine_min == pytest.approx(0.5**0.5)
+    assert report.fidelity.max_abs == 2.0
+
+
+def test_more_predictions_than_labels_is_a_fault_of_the_data(make_score: MakeScore) -> None:
+    outcome = make_score(infer=logits(LABELS, [9] * 6), labels=[1, 2]).run("score")
+    assert "6 predictions but only 2 labels" in outcome.failed("data")
+
+
+def test_no_predictions_break_the_contract(make_score: MakeScore) -> None:
+    golden = logits(LABELS, [9] * 6)
+    outcome = make_score(infer=None, validate=golden, golden=golden).run("score")
+    assert "infer left no predictions.npz" in outcome.failed("contract")
+
+
+def test_cut_predictions_are_no_traceback(make_score: MakeScore) -> None:
+    job = make_score(infer=logits(LABELS, [9] * 6))
+    path = job.folder / "infer" / "predictions.npz"
+    path.write_bytes(path.read_bytes()[:40])
+    outcome = job.run("score")
+    assert "predictions.npz cannot be read" in outcome.failed("contract")
+    assert "Traceback" not in outcome.log
+
+
+def test_labels_that_cannot_be_read_are_a_fault_of_the_data(make_score: MakeScore) -> None:
+    job = make_score(infer=logits(LABELS, [9] * 6))
+    (job.folder / "labels" / "labels.json").write_text("{}")
+    assert "labels.json cannot be read" in job.run("score").failed("data")
