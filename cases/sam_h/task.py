@@ -90,8 +90,10 @@ class PointPrompt(Task):
             message = "the point {} lies outside the picture, which is {} x {} pixels".format(
                 list(self._point), width, height
             )
-            remedy = "DATA=<a larger picture>, or another options.point in cases/{}/case.toml".format(
-                self.job.case
+            remedy = (
+                "DATA=<a larger picture>, or another options.point in cases/{}/case.toml".format(
+                    self.job.case
+                )
             )
             raise StageFailure("data", message, remedy)
         new_width, new_height = resized_size(size, self._side)

@@ -1,0 +1,66 @@
+"""Text encoder and VAE decoder → ONNX, each held against torch on one item. Reference image only."""
+
+import shutil
+
+import numpy as np
+from case.companions import NAMES, OnnxCompanion
+from case.task import LATENT
+from case.tokens import LENGTH
+from harness.errors import StageFailure
+from hook import fidelity
+
+OPSET = 18
+COSINE_MIN = 0.99999
+
+
+def export(name, module, folder, threads):
+    """Write ``folder``/<name>/<file>.onnx with a free batch; {"cosine_min", "max_abs"} to torch.
+
+    Raises StageFailure (export) when ONNX Runtime and torch disagree.
+    """
+    import torch
+
+    path = folder / name / NAMES[name]
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        module,
+        # A size of 1 would be taken for a constant.
+        (torch.from_numpy(_example(name, 2)),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["token_ids" if name == "text_encoder" else "latents"],
+        output_names=["states" if name == "text_encoder" else "pictures"],
+        dynamic_shapes=({0: batch},),
+        verbose=False,
+    )
+    program.save(str(path), external_data=False)
+    del program
+    return _agreement(name, module, path, threads)
+
+
+def _agreement(name, module, path, threads):
+    import torch
+
+    example = _example(name, 1)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(example))[0].numpy()
+    found = OnnxCompanion(path, threads)(example)
+    cosine, difference = fidelity.compare({name: found}, {name: expected})
+    if not cosine >= COSINE_MIN:
+        shutil.rmtree(str(path.parent))
+        message = (
+            "the exported {} disagrees with torch: cosine {:.7f}, at least {} is asked".format(
+                name, cosine, COSINE_MIN
+            )
+        )
+        raise StageFailure(
+            "export", message, "this is a fault of the case or the exporter; report it"
+        )
+    return {"cosine_min": cosine, "max_abs": difference}
+
+
+def _example(name, count):
+    random = np.random.RandomState(0)
+    if name == "text_encoder":
+        return random.randint(0, 49000, (count, LENGTH)).astype(np.int64)
+    return random.standard_normal((count,) + LATENT).astype(np.float32)

@@ -1,0 +1,85 @@
+"""Text encoder and VAE decoder around the UNet: fp32 on the CPU, by ONNX Runtime, else by torch.
+
+The export leaves both beside the UNet's graph, as ONNX and as Hugging Face folders:
+``text_encoder/model.onnx``, ``vae/decoder.onnx``. They run on the host's processor in every vendor's
+stack, as in the published runs, so that the UNet is the only thing that differs.
+"""
+
+import numpy as np
+from harness.errors import StageFailure
+
+NAMES = {"text_encoder": "model.onnx", "vae": "decoder.onnx"}
+
+
+def load(folder, name, threads):
+    """A callable array → array for ``name`` (``text_encoder`` or ``vae``) below ``folder``.
+
+    text_encoder: token ids int64 [B, 77] → float32 [B, 77, 768]. vae: latents float32 [B, 4, 64, 64],
+    divided by the VAE's scale → pictures float32 [B, 3, 512, 512], -1 to 1. Raises StageFailure (image).
+    """
+    if _imports("onnxruntime"):
+        return OnnxCompanion(folder / name / NAMES[name], threads)
+    if _imports("torch"):
+        return TorchCompanion(folder / name, name)
+    raise StageFailure(
+        "image",
+        "text encoder and VAE run on the CPU beside the UNet, and this stack has neither onnxruntime "
+        "nor torch",
+        "add onnxruntime (1.14 or later) to the stack's requirements.in; then make lock, make images",
+    )
+
+
+class OnnxCompanion:
+    """ONNX Runtime on the CPU; call it with the graph's one input for its one output."""
+
+    def __init__(self, path, threads):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that spin between two calls would take the cores from whatever feeds the UNet.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+        self._input = self._session.get_inputs()[0].name
+        self.description = "onnxruntime {} on the CPU, fp32".format(onnxruntime.__version__)
+
+    def __call__(self, array):  # noqa: D102
+        return self._session.run(None, {self._input: array})[0]
+
+
+class TorchCompanion:
+    """torch on the CPU, called alike; needs transformers (text encoder) or diffusers (VAE) beside it."""
+
+    def __init__(self, folder, name):
+        import torch
+        from case import model
+
+        build = {"text_encoder": model.text_encoder, "vae": model.vae_decoder}[name]
+        try:
+            self._module = build(folder)
+        except ImportError as error:
+            raise StageFailure(
+                "image",
+                "the stack has torch, but the {} also needs {}".format(name, error.name),
+                "add onnxruntime (1.14 or later), or {}, to the stack's requirements.in".format(
+                    error.name
+                ),
+            ) from error
+        self.description = "torch {} on the CPU, fp32".format(torch.__version__)
+
+    def __call__(self, array):  # noqa: D102
+        import torch
+
+        with torch.inference_mode():
+            return self._module(torch.from_numpy(np.ascontiguousarray(array)))[0].numpy()
+
+
+def _imports(name):
+    try:
+        __import__(name)
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,254 @@
+"""Stable Diffusion v1.4: the UNet is the model; text encoder and VAE decoder are its companions."""
+
+import pathlib
+import shutil
+
+from harness import checkpoint
+from harness.errors import StageFailure, one_line
+
+UNET = {
+    "sample_size": 64,
+    "in_channels": 4,
+    "out_channels": 4,
+    "layers_per_block": 2,
+    "block_out_channels": [320, 640, 1280, 1280],
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
+VAE = {
+    "sample_size": 512,
+    "latent_channels": 4,
+    "layers_per_block": 2,
+    "block_out_channels": [128, 256, 512, 512],
+}
+TEXT = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 77,
+    "vocab_size": 49408,
+    "hidden_act": "quick_gelu",
+}
+TOKENIZER_FILES = ("vocab.json", "merges.txt")
+#: Rows and columns of the latents that synthetic weights are scaled on: a sixteenth of the true ones.
+CALIBRATION_SIDE = 16
+
+
+def build(weights_dir, weights_format, synthetic, seed, attention=None):  # noqa: ARG001
+    """The UNet in eval mode, fp32, on the CPU.
+
+    ``module(sample [2B, 4, 64, 64], timestep [], encoder_hidden_states [2B, 77, 768]) -> (out_sample
+    [2B, 4, 64, 64],)``. ``weights_dir`` holds ``unet/`` (diffusers' layout) or is such a folder itself;
+    with ``synthetic`` ``seed`` decides instead. ``attention``: ``eager``, ``sdpa`` or None (the
+    library's choice). Raises StageFailure (data).
+    """
+    if synthetic:
+        network = _synthetic_unet(seed)
+    else:
+        folder = pathlib.Path(weights_dir)
+        inner = folder / "unet"
+        network = _pretrained(_unet_class(), inner if inner.is_dir() else folder, UNET)
+    return _unet_module(network, attention)
+
+
+def skeleton(attention=None):
+    """The UNet without meaningful weights, on torch's default device (``meta`` to count)."""
+    return _unet_module(_new_unet(), attention)
+
+
+def save(module, folder):
+    """Write the UNet as a folder of diffusers: config.json and diffusion_pytorch_model.safetensors."""
+    module.network.save_pretrained(str(folder))
+
+
+def write_companions(job, folder):
+    """Write text_encoder/, vae/ and tokenizer/ below ``folder``; what is said of them in the report.
+
+    Each as ONNX (opset 18, batch free, held against torch) and as a Hugging Face folder.
+    """
+    from case import companion_export
+
+    folder = pathlib.Path(str(folder))
+    agreement = {}
+    for name, make in (("text_encoder", _new_text_encoder), ("vae", _new_vae)):
+        network = _companion(job, name, make)
+        network.save_pretrained(str(folder / name))
+        agreement[name] = companion_export.export(
+            name, _module_of(name, network), folder, job.threads
+        )
+        del network
+    if job.weights != "synthetic":
+        _copy_tokenizer(job.weights_dir / "tokenizer", folder / "tokenizer")
+    return agreement
+
+
+def text_encoder(folder):
+    """Module token ids int64 [B, 77] → (states float32 [B, 77, 768],), from a Hugging Face folder."""
+    import transformers
+
+    network = checkpoint.load_pretrained(transformers.CLIPTextModel, folder, TEXT)
+    return _module_of("text_encoder", network)
+
+
+def vae_decoder(folder):
+    """Module latents float32 [B, 4, 64, 64] → (pictures float32 [B, 3, 512, 512],), from a folder."""
+    from diffusers import AutoencoderKL
+
+    return _module_of("vae", _pretrained(AutoencoderKL, pathlib.Path(folder), VAE))
+
+
+def _companion(job, name, make):
+    import torch
+
+    if job.weights == "synthetic":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(job.seed)
+            return make()
+    folder = job.weights_dir / name
+    return {"text_encoder": text_encoder, "vae": vae_decoder}[name](folder).network
+
+
+def _unet_class():
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel
+
+
+def _new_unet():
+    return _unet_class()(**UNET).eval()
+
+
+def _synthetic_unet(seed):
+    """Random weights whose prediction has unit variance, like the noise that a trained UNet predicts.
+
+    Undone, the steps would leave the first latents as they are, whatever the UNet says.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        network = _new_unet()
+        side = CALIBRATION_SIDE
+        sample = torch.randn(1, UNET["in_channels"], side, side)
+        states = torch.randn(1, TEXT["max_position_embeddings"], UNET["cross_attention_dim"])
+        _scale_last(network.conv_out, network(sample, 500, states).sample)
+    return network
+
+
+def _new_text_encoder():
+    import transformers
+
+    return transformers.CLIPTextModel(transformers.CLIPTextConfig(**TEXT)).eval()
+
+
+def _new_vae():
+    import torch
+    from diffusers import AutoencoderKL
+
+    stages = len(VAE["block_out_channels"])
+    network = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * stages,
+        up_block_types=("UpDecoderBlock2D",) * stages,
+        **VAE,
+    ).eval()
+    with torch.no_grad():
+        latents = torch.randn(1, VAE["latent_channels"], CALIBRATION_SIDE, CALIBRATION_SIDE)
+        # Twice the deviation fills the range of a picture, -1 to 1.
+        _scale_last(network.decoder.conv_out, 2 * network.decode(latents).sample)
+    return network
+
+
+def _scale_last(convolution, output):
+    scale = 1 / float(output.std())
+    convolution.weight.mul_(scale)
+    convolution.bias.mul_(scale)
+
+
+def _pretrained(model_class, folder, expected):
+    """A diffusers model from ``folder``, fp32, strict; StageFailure (data) for anything else."""
+    try:
+        config = model_class.load_config(str(folder), local_files_only=True)
+        _require_same(folder, config, expected)
+        network, info = model_class.from_pretrained(
+            str(folder), local_files_only=True, output_loading_info=True, low_cpu_mem_usage=True
+        )
+    except (StageFailure, MemoryError, ImportError):
+        raise
+    except Exception as error:  # diffusers raises whatever its readers raise
+        message = "{} cannot be read: {}".format(folder, one_line(error, limit=300))
+        raise StageFailure("data", message, checkpoint.REMEDY) from error
+    misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
+    checkpoint.refuse_differences(
+        str(folder), sorted(info["missing_keys"]), sorted(info["unexpected_keys"]), misshapen
+    )
+    return network.float().eval()
+
+
+def _require_same(folder, found, expected):
+    wrong = [
+        "{} {!r} instead of {!r}".format(name, found.get(name), value)
+        for name, value in expected.items()
+        if _plain(found.get(name)) != value
+    ]
+    if wrong:
+        message = "{} describes another architecture: {}".format(folder, "; ".join(wrong))
+        raise StageFailure("data", message, checkpoint.REMEDY)
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _copy_tokenizer(source, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(str(source / name), str(folder / name))
+
+
+def _unet_module(network, attention):
+    import torch
+
+    if attention == "eager":
+        from diffusers.models.attention_processor import AttnProcessor
+
+        network.set_attn_processor(AttnProcessor())
+
+    class Unet(torch.nn.Module):
+        """Positional inputs, a tuple of outputs in declared order: what exporters want."""
+
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, sample, timestep, encoder_hidden_states):
+            return (self.network(sample, timestep, encoder_hidden_states, return_dict=False)[0],)
+
+    return Unet().eval().requires_grad_(False)
+
+
+def _module_of(name, network):
+    import torch
+
+    class TextEncoder(torch.nn.Module):
+        """Token ids → the last layer's states."""
+
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, token_ids):
+            return (self.network(input_ids=token_ids).last_hidden_state,)
+
+    class VaeDecoder(torch.nn.Module):
+        """Latents → picture."""
+
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, latents):
+            return (self.network.decode(latents, return_dict=False)[0],)
+
+    kind = {"text_encoder": TextEncoder, "vae": VaeDecoder}[name]
+    return kind().eval().requires_grad_(False)
