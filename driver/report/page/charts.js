@@ -131,7 +131,7 @@ function accuracyChart(members) {
 }
 
 function publishedChart(members, item) {
-  const found = publishedPairs(members).slice(0, BARS);
+  const found = publishedPairs(members).filter(([, figure]) => figure.chips === 1).slice(0, BARS);
   if (!found.length) return null;
   return {
     tooltip: { trigger: "axis", axisPointer: { type: "shadow" }, valueFormatter: short },
@@ -182,6 +182,8 @@ async function renderCharts() {
   const mine = drawing;
   const index = Number(document.getElementById("chart-group").value);
   const group = data.groups[index];
+  document.getElementById("charts").hidden = !group;
+  document.documentElement.dataset.drawn = String(!group);
   if (!group) return;
   const inGroup = view.shown.filter((row) => row.group === index);
   const members = newestRows(inGroup);
@@ -200,7 +202,9 @@ async function renderCharts() {
     ["chart-memory", await monitorChart(members, "memory_gib", "GiB"), "No monitor told memory."],
     ["chart-power", await monitorChart(members, "power_w", "W"), "No monitor told power."],
   ];
-  if (mine === drawing) later.forEach(([id, option, emptyText]) => draw(id, option, emptyText));
+  if (mine !== drawing) return;
+  later.forEach(([id, option, emptyText]) => draw(id, option, emptyText));
+  document.documentElement.dataset.drawn = "true";
 }
 
 function renderBatchTable(group) {

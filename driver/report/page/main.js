@@ -42,7 +42,7 @@ function renderPublished() {
   const holder = document.getElementById("published-body");
   const lines = publishedPairs(newestRows(rows)).map(([row, figure]) => [
     row.case, row.label, short(row.p_infer_core), figure.name, short(figure.p_infer_core),
-    figure.chips === null ? "not said" : String(figure.chips), (row.p_infer_core / figure.p_infer_core).toFixed(2),
+    figure.chips === null ? "not said" : String(figure.chips), figure.chips === 1 ? (row.p_infer_core / figure.p_infer_core).toFixed(2) : "/",
   ]);
   if (!lines.length) {
     holder.append(element("p", { class: "hint" }, data.published.length
@@ -50,7 +50,7 @@ function renderPublished() {
       : "No case here has published figures."));
     return;
   }
-  holder.append(element("p", { class: "hint" }, "Published rows state neither clock nor model file: compare with caveats (make compare B=published)."),
+  holder.append(element("p", { class: "hint" }, "Published rows state neither clock nor model file: compare with caveats (make compare B=published). No ratio where a published figure counts several chips."),
     simpleTable(["case", "ours", "*p_infer_core", "published", "printed", "chips", "ours ÷ published"], lines, 2, "published-table"));
   for (const cell of holder.querySelectorAll("tr > :nth-child(4)")) cell.classList.add("text");
 }
@@ -65,6 +65,12 @@ function renderProblems() {
     holder.append(element("p", { class: "notice" }, `${data.problem_count} problems; the first ${data.problems.length} stand here, all in problems.csv.`));
   }
   holder.append(simpleTable(["kind", "file", "what", "what to do"], data.problems, 4, "plain problems-table"));
+}
+
+// The table with the most rows: the one whose charts say most.
+function largestGroup() {
+  const sizes = data.groups.map((_, index) => rows.filter((row) => row.group === index).length);
+  return sizes.indexOf(Math.max(...sizes));
 }
 
 function setTheme(theme) {
@@ -95,6 +101,7 @@ function start() {
   fillSelect("filter-precision", different("precision"), "all");
   const groups = document.getElementById("chart-group");
   groups.append(...data.groups.map((group, index) => element("option", { value: String(index) }, group.title)));
+  groups.value = String(largestGroup());
   groups.addEventListener("change", renderCharts);
 
   const filtered = () => {

@@ -1,0 +1,77 @@
+"""A real headless Chromium with the network off, and the report opened in it from disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from driver.report.build import ReportFiles, ReportOptions, report
+from tests.driver.report.conftest import PUBLISHED, make_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+READY = "html[data-filled=true][data-drawn=true]"
+"""All rows are in the tables, all charts are drawn."""
+
+
+@dataclass
+class Opened:
+    """The report in a page, with everything that it asked for and complained about."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium here: apt install chromium")
+    # A sandbox of its own needs a normal user; in a container tests often run as root.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    folder = tmp_path_factory.mktemp("browser")
+    options = ReportOptions(out=folder / "out", published=(PUBLISHED,))
+    return report([make_tree(folder / "results")], options)
+
+
+@pytest.fixture
+def show(chromium: Browser) -> Iterator[Callable[..., Opened]]:
+    """Open a file as a person would: from disk, offline, in a window of some width and scheme."""
+    contexts = []
+
+    def opened(path: Path, *, width: int = 1440, dark: bool = False) -> Opened:
+        context = chromium.new_context(
+            offline=True,
+            color_scheme="dark" if dark else "light",
+            viewport={"width": width, "height": 900},
+        )
+        contexts.append(context)
+        seen = Opened(page=context.new_page())
+        seen.page.on("request", lambda request: seen.requests.append(request.url))
+        seen.page.on("console", lambda message: seen.complaints.append(message.text))
+        seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        seen.page.on("dialog", lambda dialog: seen.complaints.append(f"dialog {dialog.message}"))
+        seen.page.goto(path.as_uri())
+        seen.page.set_default_timeout(8000)
+        seen.page.wait_for_selector(READY)
+        return seen
+
+    yield opened
+    for context in contexts:
+        context.close()

@@ -1,0 +1,78 @@
+"""A tree with one of everything a report must show, and the report on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from driver.aggregate.published import PublishedFigure
+from driver.report.build import ReportFiles, ReportOptions, report
+from tests import documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PUBLISHED = PublishedFigure(
+    case="vit_l_16",
+    document="000",
+    project="FlagPerf",
+    vendor="nvidia",
+    chip="NVIDIA A100-SXM4-40GB",
+    engine="tensorrt",
+    tool="tensorrt",
+    precision="fp16",
+    arithmetic="fp16",
+    batch_size=64,
+    chips=1,
+    p_infer_core=1329.2,
+)
+HOSTILE = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>\x1b[31m\u202e=1+1|`*'
+
+
+def make_tree(root: Path) -> Path:
+    """Write rows of two cases and every kind of mark below ``root``."""
+    for place, size in enumerate((1, 4, 16, 64)):
+        for chip, speed in (("A100-SXM4-40GB", 1.0), ("T4", 0.3)):
+            core = 1400.0 * speed * size / (size + 6)
+            documents.with_samples(
+                root,
+                {"infer-0-latency": np.arange(1000, 2000, dtype=np.int64) * 1000 * size},
+                job=documents.job(chip=chip, batch_size=size),
+                metrics=documents.metrics(core, mfu=2.0 + place),
+                monitor=_monitor(),
+            )
+    gate = {"passed": False, "reference": 79.3, "allowed_relative_drop": 0.01, "reason": "too low"}
+    fp32 = documents.job(precision="fp32")
+    documents.write(root, documents.document(job=fp32, status="accuracy_failed", gate=gate))
+    sam = documents.job(case="sam", vendor="kunlunxin", chip=HOSTILE, batch_size=2)
+    documents.write(root, documents.document(job=sam, metrics=documents.metrics(7.0, acc_val=None)))
+    toy = documents.job(case="sam", chip="stand-in")
+    documents.write(root, documents.document(job=toy, simulated=True))
+    made_up = documents.job(case="sam", chip="made-up")
+    documents.write(root, documents.document(job=made_up, weights="synthetic"))
+    edited = documents.document(job=documents.job(batch_size=8))
+    edited["metrics"]["p_infer_core"] = 99999.0
+    documents.write(root, edited)
+    (root / "broken").mkdir()
+    (root / "broken" / "result.json").write_text('{"schema": "assay/result/1", ', encoding="utf-8")
+    return root
+
+
+def _monitor() -> dict[str, object]:
+    samples = [
+        {
+            "t_s": float(t),
+            "devices": [{"device": "0", "memory_used_bytes": t << 30, "power_w": 50.0}],
+        }
+        for t in range(8)
+    ]
+    return {"parser": "nvidia-smi", "interval_s": 1.0, "samples": samples}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    folder = tmp_path_factory.mktemp("report")
+    options = ReportOptions(out=folder / "out", published=(PUBLISHED,))
+    return report([make_tree(folder / "results")], options)
