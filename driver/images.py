@@ -185,6 +185,8 @@ class ImageBuilder:
     def _follow(self, steps: Iterable[dict[str, Any]], tag: str) -> None:
         """Read the build to its end; ImageFault with its last lines when it fails."""
         said: deque[str] = deque(maxlen=LOG_LINES)
+        errors = []
+        # Read to the end even then: a stream that is left half read keeps its socket.
         for step in steps:
             line = COLOURS.sub("", str(step.get("stream", ""))).strip()
             if line.startswith("Step "):
@@ -194,7 +196,9 @@ class ImageBuilder:
             elif line and not line.startswith(ENGINE_TALK):
                 said.append(line)
             if "error" in step:
-                raise build_fault(tag, str(step["error"]), list(said))
+                errors.append(str(step["error"]))
+        if errors:
+            raise build_fault(tag, errors[0], list(said))
 
     def _remove_builder(self, key: str) -> None:
         # The first stage holds wheels that the image does not need; a failure leaves disk used.
