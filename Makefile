@@ -7,13 +7,13 @@ MAKEFLAGS += --no-print-directory
 # A variable is the option of the same name in lower case: CASE=sam is --case sam. Its value travels
 # in the environment and is quoted, so that no character of it is code, make's ($) or the shell's.
 PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT INPUT PREPROCESS STEPS PROMPTS FORMAT
-KNOWN := $(PLAN) A B AGAIN ALL ARGS ASSAY_HOME BASE BUNDLE DRY_RUN INSTALLERS NAME OUT RESULT SRC TORCH_INDEX VENDOR_PATH
+KNOWN := $(PLAN) A B AGAIN ALL ARGS ASSAY_HOME BASE DRY_RUN FAIL_BELOW INSTALLERS NAME OUT SIMULATED SRC SYNTHETIC TORCH_INDEX VENDOR_PATH
 $(foreach v,$(KNOWN),$(if $(value $v),$(eval override $v := $$(value $v))$(eval export $v)))
 lower = $(subst A,a,$(subst B,b,$(subst C,c,$(subst D,d,$(subst E,e,$(subst F,f,$(subst G,g,$(subst H,h,$(subst I,i,$(subst J,j,$(subst K,k,$(subst L,l,$(subst M,m,$(subst N,n,$(subst O,o,$(subst P,p,$(subst Q,q,$(subst R,r,$(subst S,s,$(subst T,t,$(subst U,u,$(subst V,v,$(subst W,w,$(subst X,x,$(subst Y,y,$(subst Z,z,$(subst _,-,$1)))))))))))))))))))))))))))
 options = $(foreach v,$1,$(if $(value $v),--$(call lower,$v) "$$$v"))
 flags = $(foreach v,$1,$(if $(value $v),--$(call lower,$v)))
 
-.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun new-vendor new-case test test-slow lint bench clean lock pin schemas
+.PHONY: help run sweep list report compare published check doctor images wheelhouse data new-vendor new-case test test-slow lint bench clean lock pin schemas
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,11 +27,11 @@ sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; goes on wh
 list: ## show cases, vendors, stacks, engines, precisions and chips
 	@driver/assay list $(call options,FORMAT)
 
-report: ## tables, plots and one HTML page of all results: CASE VENDOR OUT FORMAT=table|json
-	@driver/assay report $(call options,CASE VENDOR FORMAT)
+report: ## tables and one HTML page of all results: OUT LANG=zh SIMULATED=1 SYNTHETIC=1 FORMAT=table|json
+	@driver/assay report $(call options,FORMAT) $(call flags,SIMULATED SYNTHETIC)
 
-compare: ## may two results be compared, and which is faster: A=<result> B=<result|published>
-	@driver/assay compare $(call options,A B FORMAT)
+compare: ## may two results be compared, and which is faster: A=<result> B=<result|published> FAIL_BELOW=0.97
+	@driver/assay compare $(call options,A B FAIL_BELOW FORMAT)
 
 published: ## the figures that others printed, with what contradicts itself: CASE
 	@driver/assay published $(call options,CASE FORMAT)
@@ -51,18 +51,6 @@ wheelhouse: ## fetch the wheels that images and environments are made of: VENDOR
 data: ## prepare a dataset: CASE=vit_l_16 SRC=<folder or tar>
 	@driver/assay data $(call options,CASE SRC)
 
-bundle: ## pack everything that an air-gapped lab needs into one file: CASE VENDOR … BUNDLE=<file>
-	@driver/assay bundle $(call options,$(PLAN) BUNDLE)
-
-load: ## unpack a bundle on the air-gapped side: BUNDLE=<file>
-	@driver/assay load $(call options,BUNDLE)
-
-verify: ## check that a result or a bundle is what it was when it was written: RESULT or BUNDLE
-	@driver/assay verify $(call options,RESULT BUNDLE FORMAT)
-
-rerun: ## run a result again: reproduced, not reproduced or inconclusive: RESULT=<file or folder>
-	@driver/assay rerun $(call options,RESULT FORMAT)
-
 new-vendor: ## lay out a vendor's folder that passes its check: NAME=acme
 	@driver/assay new-vendor $(call options,NAME)
 
@@ -78,8 +66,8 @@ test-slow: ## run the long tests only
 lint: ## ruff, mypy strict, vermin, shellcheck, hadolint
 	@tests/lint
 
-bench: ## the harness against bare loops and the vendors' own tools: CASE VENDOR
-	@driver/assay bench $(call options,CASE VENDOR FORMAT)
+bench: ## ours against a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel, CASE=report|overlap, ARGS
+	@tests/bench/run $$ARGS
 
 clean: ## remove caches and left-over work folders; ALL=1 also environments and wheels
 	@driver/assay clean $(call flags,ALL)
