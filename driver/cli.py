@@ -197,6 +197,14 @@ def lock(
 
 
 @app.command()
+def pin(vendor: Vendor = None, stack: Stack = None) -> int:
+    """Write the digests of the stacks' base images into stack.toml, where a registry answers."""
+    from driver.verbs.pin import pin_bases
+
+    return pin_bases(vendor, stack, Console())
+
+
+@app.command()
 def clean(
     everything: Annotated[
         bool, typer.Option("--all", help="also environments, wheels and image contexts")
@@ -219,6 +227,19 @@ def doctor(
     from driver.verbs.doctor import doctor as verb
 
     return verb(vendor or "cpu", stack, device or "0", console_for(output_format))
+
+
+@app.command()
+def check(
+    vendor: Vendor = None,
+    case: Case = None,
+    runner: Annotated[Text, typer.Option(help="process, docker, or none: run nothing")] = None,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Check a vendor's or a case's folder and list what is missing."""
+    from driver.verbs.check import check as verb
+
+    return verb(vendor, case, runner, console_for(output_format))
 
 
 @app.command()
