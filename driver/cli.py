@@ -179,6 +179,14 @@ def images(
 
 
 @app.command()
+def environments(vendor: Vendor = None, stack: Stack = None) -> int:
+    """Make the virtual environments in which the process runner runs stages."""
+    from driver.verbs.images import make_environments
+
+    return make_environments(vendor or "cpu", stack, Console())
+
+
+@app.command()
 def wheelhouse(vendor: Vendor = None, stack: Stack = None) -> int:
     """Fetch every wheel that the stacks' locks name."""
     from driver.verbs.images import fill_wheelhouse

@@ -29,7 +29,9 @@ def doctor(vendor_name: str, stack: str | None, device: str, console: Console) -
     wanted = stack or vendor.manifest.default_stack
     if wanted not in vendor.stacks:
         raise unknown(f"stack of vendor {vendor.name}", wanted, vendor.stacks)
-    findings = diagnose(gather(settings, catalog, vendor, wanted=wanted, device=device))
+    cases = catalog.cases.values()
+    facts = gather(settings, catalog, vendor, wanted=wanted, device=device, cases=cases)
+    findings = diagnose(facts)
     subject = {"vendor": vendor.name, "stack": wanted}
     if console.as_json:
         console.document(document(SCHEMA, subject, findings))

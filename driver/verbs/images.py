@@ -1,4 +1,4 @@
-"""`images` and `wheelhouse`: what a stack is built from, fetched once, and the images themselves."""
+"""`images`, `environments` and `wheelhouse`: what a stack is built from, fetched once, and the images themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from driver.catalog import load_catalog
 from driver.errors import UsageFault, unknown
-from driver.installation import ImageInstaller
+from driver.installation import EnvironmentInstaller, ImageInstaller
 from driver.locks import parse_lock, target_of
 from driver.settings import load_settings
 from driver.wheelhouse import Wheelhouse
@@ -29,6 +29,22 @@ def build_images(vendor: str, stack: str | None, base: str | None, console: Cons
         pinned = "yes" if found["pinned"] else "no"
         rows.append((one.vendor, one.name, str(found["image"]), str(found["base"]), pinned))
     console.table(("vendor", "stack", "image", "base", "base pinned"), rows)
+    return 0
+
+
+def make_environments(vendor: str, stack: str | None, console: Console) -> int:
+    """Make the virtual environments of the process runner: the reference stack's and the vendor's."""
+    settings = load_settings()
+    catalog = load_catalog(settings.root, settings.vendor_path)
+    installer = EnvironmentInstaller(settings, console)
+    rows = []
+    for one in wanted_stacks(catalog, vendor, stack):
+        if not one.manifest.process_runner:
+            console.say(f"  - {one.name} of {one.vendor} runs in its image only")
+            continue
+        found = installer.install(one)
+        rows.append((one.vendor, one.name, str(found.stack.venv)))
+    console.table(("vendor", "stack", "environment"), rows)
     return 0
 
 

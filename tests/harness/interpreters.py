@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.harness.job_folder import ROOT
 
+HOME = Path(os.environ.get("ASSAY_HOME") or ROOT / ".assay")
+
 PY37_PACKAGES = ("numpy==1.21.6", "Pillow==9.5.0", "simplejpeg==1.7.3", "pytest==7.4.4")
 """The newest that still have wheels for Python 3.7."""
 
@@ -27,7 +29,7 @@ def python37() -> tuple[Path | None, str]:
         return None, "no Python 3.7: `pyenv install 3.7`, or set ASSAY_PY37 to one"
     if _has_packages(base):
         return base, ""
-    return _environment(base, ROOT / ".assay" / "tests-py37")
+    return _environment(base, HOME / "tests-py37")
 
 
 def _candidates() -> list[Path]:
@@ -76,7 +78,7 @@ def cpu_stack() -> tuple[Path | None, str]:
 
     ASSAY_CPU_PYTHON, the environments in .assay and this very Python are looked at.
     """
-    made = sorted((ROOT / ".assay" / "venvs").glob("ort*/bin/python3"))
+    made = sorted((HOME / "venvs").glob("ort*/bin/python3"))
     named = os.environ.get("ASSAY_CPU_PYTHON")
     for python in [Path(named)] if named else [*made, Path(sys.executable)]:
         done = subprocess.run(

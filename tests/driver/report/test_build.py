@@ -173,6 +173,15 @@ def test_markdown_has_the_seeds_table_struck_and_escaped(made: ReportFiles) -> N
     assert "1 simulated results are left out" in text
 
 
+def test_a_terminal_gets_the_newest_rows_as_tables(made: ReportFiles) -> None:
+    assert {found.title for found in made.tables} == {
+        "sam · published weights · real data",
+        "vit_l_16 · published weights · real data",
+    }
+    assert sum(len(found.rows) for found in made.tables) == 11
+    assert [problem.kind.value for problem in made.first_problems] == ["not_json", "edited"]
+
+
 def test_problems_stand_in_all_three_with_their_reason(
     made: ReportFiles, data: dict[str, Any]
 ) -> None:
@@ -261,7 +270,8 @@ def test_nothing_is_written_again_while_nothing_changed(tmp_path: Path) -> None:
     second = report([root], options)
     assert (first.up_to_date, second.up_to_date) == (False, True)
     assert [path.stat().st_mtime_ns for path in second.files] == times
-    assert second.notices == first.notices
+    assert (second.notices, second.tables) == (first.notices, first.tables)
+    assert second.first_problems == first.first_problems
 
 
 @pytest.mark.parametrize("change", ["result", "option", "output", "stamp"])

@@ -1,0 +1,105 @@
+"""`driver/assay run` as a person types it, on the real stacks: real pictures, a true accuracy, bad pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.interpreters import cpu_stack
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "cases" / "vit_digits" / "data" / "val"
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(autouse=True)
+def stacks() -> None:
+    python, why = cpu_stack()
+    if python is None:
+        pytest.skip(why)
+
+
+def assay_run(results: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(ROOT / "driver" / "assay"), "run", "--format", "json", *arguments],
+        env={**os.environ, "OUT": str(results)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def pictures(folder: Path, per_class: int = 1) -> Path:
+    """Copy a few of the case's own test pictures; every class folder is there."""
+    for source in sorted(DIGITS.iterdir()):
+        target = folder / "val" / source.name
+        target.mkdir(parents=True)
+        for picture in sorted(source.iterdir())[:per_class]:
+            shutil.copy(picture, target)
+    return folder
+
+
+def jpeg(mode: str) -> bytes:
+    from PIL import Image
+
+    image = Image.effect_noise((64, 64), 40).convert(mode)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def test_the_default_run_gives_a_true_accuracy_and_takes_caches_the_second_time(
+    tmp_path: Path,
+) -> None:
+    first = assay_run(tmp_path / "results")
+    assert first.returncode == 0, first.stderr
+    again: dict[str, Any] = json.loads(assay_run(tmp_path / "results").stdout)
+    result = json.loads(first.stdout)
+    assert result["status"] == "ok"
+    assert result["weights"] == "trained-here"
+    assert result["data"] == "real"
+    assert result["metrics"]["acc_infer"] > 95
+    assert result["metrics"]["acc_items"] == 364
+    assert result["metrics"]["p_infer_core"] > 0
+    assert result["metrics"]["fidelity"]["cosine_min"] > 0.99999
+    cached = [stage["name"] for stage in again["stages"] if stage["cached"]]
+    assert cached == ["export", "compile"]
+
+
+def test_cmyk_and_greyscale_jpegs_are_valid_pictures(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "data")
+    (data / "val" / "0" / "cmyk.JPEG").write_bytes(jpeg("CMYK"))
+    (data / "val" / "1" / "grey.JPEG").write_bytes(jpeg("L"))
+    done = assay_run(tmp_path / "results", "--data", str(data))
+    assert done.returncode in (0, 4), done.stderr
+    assert json.loads(done.stdout)["metrics"]["acc_items"] == 12
+
+
+def test_a_truncated_jpeg_is_named_and_exits_with_3(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "data")
+    whole = jpeg("RGB")
+    (data / "val" / "3" / "cut.JPEG").write_bytes(whole[: len(whole) // 2])
+    done = assay_run(tmp_path / "results", "--data", str(data))
+    assert done.returncode == 3
+    assert "3/cut.JPEG" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_of_another_architecture_are_the_datas_fault(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(ROOT / "cases" / "vit_digits" / "weights", weights)
+    config = json.loads((weights / "config.json").read_text())
+    config["hidden_size"] *= 2
+    (weights / "config.json").write_text(json.dumps(config))
+    done = assay_run(tmp_path / "results", "--weights", str(weights))
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "[data]" in done.stderr
