@@ -23,6 +23,7 @@ PIXELS = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
 
 def random_timm(name):
     """Give timm's model with every parameter and statistic random, none at its neutral value."""
+    torch.manual_seed(0)
     model = timm.create_model(name, pretrained=False).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
