@@ -2,78 +2,51 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from driver.aggregate.groups import comparable_rows, row_order
+from driver.aggregate.groups import comparable_rows, grouped, row_order
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.selection import newest, select
-from driver.aggregate.tree import find_results
+from driver.aggregate.tables import table
 from driver.errors import EnvironmentFault
 from driver.report.details import pack_details
-from driver.report.files import csv_bytes, parquet_bytes, problems_csv
+from driver.report.files import write_csv, write_parquet, write_problems
 from driver.report.markdown import render_markdown
 from driver.report.page import render_page
 from driver.report.payload import ordered, payload
+from driver.report.stamp import (
+    NAMES,
+    STAMP,
+    FirstTable,
+    ReportFiles,
+    ReportOptions,
+    fingerprint_of,
+    kept_files,
+    stamp_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from driver.aggregate.groups import Group
-    from driver.aggregate.published import PublishedFigure
     from driver.aggregate.record import Record
     from driver.aggregate.selection import Selection
-    from driver.aggregate.tables import Language
+
+__all__ = ["FirstTable", "ReportFiles", "ReportOptions", "report"]
 
 SHOWN_ROWS = 5000
 """Rows of the page and of Markdown; CSV and Parquet hold all."""
 SERIES_ROWS = 600
 """Rows that bring their latency and monitor series into the page, shared out among the tables."""
+FIRST_ROWS = 60
+FIRST_PROBLEMS = 20
 MAX_HTML_BYTES = 6_000_000
-STAMP = ".stamp.json"
-NAMES = ("report.html", "report.md", "results.csv", "results.parquet", "problems.csv")
 NOTHING = "nothing measured yet"
 NOTHING_REMEDY = "make run measures the small case on this machine; then: make report"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions:
-    """What is asked for. ``out`` is a folder; ``fresh`` writes even where nothing changed."""
-
-    out: Path
-    home: Path | None = None
-    language: Language = "en"
-    simulated: bool = False
-    synthetic: bool = False
-    published: Sequence[PublishedFigure] = ()
-    fresh: bool = False
-    on_progress: Callable[[int, int], None] = field(default=lambda _done, _all: None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportFiles:
-    """What was written, and the figures that the report's first lines say.
-
-    ``up_to_date``: nothing had changed since these files were written, so they were left as they are.
-    """
-
-    files: tuple[Path, ...]
-    results: int
-    shown: int
-    problems: int
-    simulated_left_out: int
-    synthetic_left_out: int
-    notices: tuple[str, ...]
-    up_to_date: bool = False
-
-    @property
-    def html(self) -> Path:
-        """Return the page."""
-        return self.files[0]
 
 
 def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
@@ -82,8 +55,8 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
     Raises UsageFault for a folder that is not there, EnvironmentFault where ``out`` cannot be written.
     An empty tree gives a report that says "nothing measured yet".
     """
-    stamp = _fingerprint(folders, options)
-    if not options.fresh and (kept := _kept(options.out, stamp)) is not None:
+    stamp = fingerprint_of(folders, options)
+    if not options.fresh and (kept := kept_files(options.out, stamp)) is not None:
         return kept
     loaded = load_results(folders, home=options.home, on_progress=options.on_progress)
     selection = select(loaded.table, simulated=options.simulated, synthetic=options.synthetic)
@@ -91,20 +64,25 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
     groups, rows = ordered(records)
     notices = _notices(loaded, selection, len(rows))
     facts = _facts(loaded, selection, groups)
-    contents = {
-        "report.html": _html(groups, loaded, options, facts, notices),
-        "report.md": render_markdown(
-            groups,
-            language=options.language,
-            same_id=loaded.same_id,
-            facts=facts,
-            notices=notices,
-            problems=loaded.problems,
-        ).encode("utf-8", "replace"),
-        "results.csv": csv_bytes(selection.table),
-        "results.parquet": parquet_bytes(selection.table),
-        "problems.csv": problems_csv(loaded.problems),
-    }
+    markdown = render_markdown(
+        groups,
+        language=options.language,
+        same_id=loaded.same_id,
+        facts=facts,
+        notices=notices,
+        problems=loaded.problems,
+    )
+    page = _html(groups, loaded, options, facts, notices)
+    _write(
+        options.out,
+        {
+            "report.html": _writing(page),
+            "report.md": _writing(markdown),
+            "results.csv": partial(write_csv, selection.table),
+            "results.parquet": partial(write_parquet, selection.table),
+            "problems.csv": partial(write_problems, loaded.problems),
+        },
+    )
     made = ReportFiles(
         files=tuple(options.out / name for name in NAMES),
         results=loaded.table.num_rows,
@@ -113,10 +91,23 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
         simulated_left_out=selection.simulated_left_out,
         synthetic_left_out=selection.synthetic_left_out,
         notices=tuple(notices),
+        tables=_first_tables(selection, loaded, options),
+        first_problems=loaded.problems[:FIRST_PROBLEMS],
     )
-    _write(options.out, contents)
-    _write(options.out, {STAMP: json.dumps(_stamp(made, stamp)).encode()})
+    _write(options.out, {STAMP: _writing(json.dumps(stamp_of(made, stamp)))})
     return made
+
+
+def _first_tables(
+    selection: Selection, loaded: Loaded, options: ReportOptions
+) -> tuple[FirstTable, ...]:
+    """Return the newest rows as tables for a terminal."""
+    groups = grouped(newest(selection.table, FIRST_ROWS))
+    tables = [table(group.records, options.language, loaded.same_id) for group in groups]
+    return tuple(
+        FirstTable(group.title, found.headers, tuple(found.as_text()))
+        for group, found in zip(groups, tables, strict=True)
+    )
 
 
 def _html(
@@ -125,7 +116,7 @@ def _html(
     options: ReportOptions,
     facts: Sequence[tuple[str, str]],
     notices: Sequence[str],
-) -> bytes:
+) -> str:
     data = payload(
         groups,
         language=options.language,
@@ -138,7 +129,7 @@ def _html(
     room = int(0.99 * (MAX_HTML_BYTES - len(empty.encode())))
     paths = [record.path for group in groups for record in group.records]
     chunks = pack_details(paths, with_series=_with_series(groups), limit_bytes=room)
-    return render_page(data, chunks, facts, notices).encode("utf-8", "replace")
+    return render_page(data, chunks, facts, notices)
 
 
 def _with_series(groups: Sequence[Group]) -> set[str]:
@@ -183,82 +174,32 @@ def _notices(loaded: Loaded, selection: Selection, shown: int) -> list[str]:
 def _facts(loaded: Loaded, selection: Selection, groups: Sequence[Group]) -> list[tuple[str, str]]:
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    table = selection.table
-    failed = pc.sum(pc.equal(table.column("status"), "accuracy_failed")).as_py() or 0
-    dates = pc.min_max(table.column("started_utc")).as_py()
+    rows = selection.table
+    failed = pc.sum(pc.equal(rows.column("status"), "accuracy_failed")).as_py() or 0
+    dates = pc.min_max(rows.column("started_utc")).as_py()
     spans = sorted({(dates[bound] or "/")[:10] for bound in ("min", "max")})
     return [
-        ("results", f"{table.num_rows:,}"),
+        ("results", f"{rows.num_rows:,}"),
         ("tables", f"{len(groups):,}"),
-        ("cases", str(len(pc.unique(table.column("case"))))),
-        ("chips", str(len(pc.unique(table.column("chip"))))),
+        ("cases", str(len(pc.unique(rows.column("case"))))),
+        ("chips", str(len(pc.unique(rows.column("chip"))))),
         ("accuracy failed", f"{failed:,}"),
         ("problems", f"{len(loaded.problems):,}"),
         ("measured", " – ".join(spans)),
     ]
 
 
-# --- up to date --------------------------------------------------------------------------------
+def _writing(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(text.encode("utf-8", "replace"))
 
 
-def _fingerprint(folders: Sequence[Path], options: ReportOptions) -> str:
-    """Return the hash of everything the report follows from: files, options, this code."""
-    tree = find_results(folders)
-    asked = [options.language, options.simulated, options.synthetic, list(options.published)]
-    whole = hashlib.sha256(json.dumps([asked, _code_version(), tree.problems]).encode())
-    for file in tree.files:
-        whole.update(f"{file.path}\0{file.ctime_ns}\0{file.size}\n".encode("utf-8", "replace"))
-    return whole.hexdigest()
-
-
-def _code_version() -> str:
-    whole = hashlib.sha256()
-    driver = Path(__file__).parent.parent
-    parts = ("report", "aggregate", "models")
-    for path in sorted(path for part in parts for path in (driver / part).rglob("*.*")):
-        if path.suffix in (".py", ".js", ".css", ".j2") and path.is_file():
-            whole.update(path.read_bytes())
-    return whole.hexdigest()
-
-
-def _states(folder: Path) -> list[list[int]]:
-    found = [(folder / name).stat() for name in NAMES]
-    return [[state.st_size, state.st_mtime_ns] for state in found]
-
-
-def _stamp(made: ReportFiles, fingerprint: str) -> dict[str, Any]:
-    return {
-        "fingerprint": fingerprint,
-        "states": _states(made.files[0].parent),
-        "results": made.results,
-        "shown": made.shown,
-        "problems": made.problems,
-        "simulated_left_out": made.simulated_left_out,
-        "synthetic_left_out": made.synthetic_left_out,
-        "notices": list(made.notices),
-    }
-
-
-def _kept(out: Path, fingerprint: str) -> ReportFiles | None:
-    """Return the files that lie in ``out`` if they are what would be written now."""
-    try:
-        stamp = json.loads((out / STAMP).read_text(encoding="utf-8"))
-        if stamp.pop("fingerprint") != fingerprint or stamp.pop("states") != _states(out):
-            return None
-        files = tuple(out / name for name in NAMES)
-        return ReportFiles(
-            files=files, notices=tuple(stamp.pop("notices")), up_to_date=True, **stamp
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _write(folder: Path, contents: dict[str, bytes]) -> None:
+def _write(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
+    """Let each writer write its file, whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
+        for name, writer in writers.items():
             draft = folder / f".{name}.{os.getpid()}"
-            draft.write_bytes(content)
+            writer(draft)
             draft.replace(folder / name)
     except OSError as error:
         raise EnvironmentFault(

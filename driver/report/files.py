@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from typing import TYPE_CHECKING
 
 from driver.aggregate.record import Record
@@ -11,6 +10,7 @@ from driver.aggregate.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
@@ -19,42 +19,48 @@ if TYPE_CHECKING:
 CONTROLS = (
     r"[\x00-\x1f\x7f-\x{9f}\x{61c}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{2069}\x{feff}]"
 )
+CSV_ROWS = 10_000
 FORMULA = r"^([=+\-@])"
 """A spreadsheet takes such a cell for a formula: an apostrophe keeps it text (OWASP, CSV injection)."""
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """Return the records' columns as Parquet: texts as they are, figures as numbers."""
-    import pyarrow as pa
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write the records' columns as Parquet: texts as they are, figures as numbers."""
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.select(list(Record._fields)), sink, compression="zstd")
-    return bytes(sink.getvalue())
+    pq.write_table(table.select(list(Record._fields)), path, compression="zstd")
 
 
-def csv_bytes(table: pa.Table) -> bytes:
-    """Return the records' columns as CSV: lists joined by "; ", texts harmless, absent figures empty."""
-    import pyarrow as pa
+def write_csv(table: pa.Table, path: Path) -> None:
+    """Write the records' columns as CSV: lists joined by "; ", texts harmless, absent figures empty.
+
+    CSV_ROWS at a time: the texts of 100,000 rows would take more memory than reading them did.
+    """
     from pyarrow import csv as arrow_csv
 
-    columns = {name: _flat(table.column(name)) for name in Record._fields}
-    sink = pa.BufferOutputStream()
-    arrow_csv.write_csv(pa.table(columns), sink)
-    return bytes(sink.getvalue())
+    chosen = table.select(list(Record._fields))
+    with arrow_csv.CSVWriter(path, _flat_table(chosen.slice(0, 0)).schema) as writer:
+        for start in range(0, chosen.num_rows, CSV_ROWS):
+            writer.write_table(_flat_table(chosen.slice(start, CSV_ROWS)))
+
+
+def _flat_table(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({name: _flat(table.column(name)) for name in table.column_names})
 
 
 def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
 
     if pa.types.is_nested(column.type):
-        return pa.chunked_array([_joined(column)])
+        return _joined(column)
     if pa.types.is_string(column.type):
         return _harmless(column)
     return column
 
 
-def _joined(column: pa.ChunkedArray) -> pa.Array:
+def _joined(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return lists as ``a; b``, maps as ``what=1.5; other=2``."""
     import pyarrow as pa
 
@@ -64,7 +70,7 @@ def _joined(column: pa.ChunkedArray) -> pa.Array:
         )
 
     joined = pa.chunked_array([[text(value) for value in column.to_pylist()]], pa.string())
-    return _harmless(joined).combine_chunks()
+    return _harmless(joined)
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -74,15 +80,14 @@ def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_substring_regex(shown, FORMULA, r"'\1")
 
 
-def problems_csv(problems: Sequence[Problem]) -> bytes:
-    """Return every problem as CSV: kind, file, what, what to do."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("kind", "path", "message", "remedy"))
-    for problem in problems:
-        cells = (problem.kind.value, problem.path, problem.message, problem.remedy)
-        writer.writerow(_text_cell(cell) for cell in cells)
-    return text.getvalue().encode("utf-8", "surrogatepass")
+def write_problems(problems: Sequence[Problem], path: Path) -> None:
+    """Write every problem as CSV: kind, file, what, what to do."""
+    with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("kind", "path", "message", "remedy"))
+        for problem in problems:
+            cells = (problem.kind.value, problem.path, problem.message, problem.remedy)
+            writer.writerow(_text_cell(cell) for cell in cells)
 
 
 def _text_cell(text: str) -> str:

@@ -1,0 +1,136 @@
+"""What a report is made from and what was made: so that an unchanged one is left as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from driver.aggregate.problem import Problem, ProblemKind
+from driver.aggregate.tree import find_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from driver.aggregate.published import PublishedFigure
+    from driver.aggregate.tables import Language
+
+STAMP = ".stamp.json"
+NAMES = ("report.html", "report.md", "results.csv", "results.parquet", "problems.csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What is asked for. ``out`` is a folder; ``fresh`` writes even where nothing changed."""
+
+    out: Path
+    home: Path | None = None
+    language: Language = "en"
+    simulated: bool = False
+    synthetic: bool = False
+    published: Sequence[PublishedFigure] = ()
+    fresh: bool = False
+    on_progress: Callable[[int, int], None] = field(default=lambda _done, _all: None)
+
+
+class FirstTable(NamedTuple):
+    """A table of the newest rows, as text."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """What was written, and the figures that the report's first lines say.
+
+    ``tables`` are the newest FIRST_ROWS rows for a terminal, ``first_problems`` the first problems.
+    ``up_to_date``: nothing had changed since these files were written, so they were left as they are.
+    """
+
+    files: tuple[Path, ...]
+    results: int
+    shown: int
+    problems: int
+    simulated_left_out: int
+    synthetic_left_out: int
+    notices: tuple[str, ...]
+    tables: tuple[FirstTable, ...] = ()
+    first_problems: tuple[Problem, ...] = ()
+    up_to_date: bool = False
+
+    @property
+    def html(self) -> Path:
+        """Return the page."""
+        return self.files[0]
+
+
+def fingerprint_of(folders: Sequence[Path], options: ReportOptions) -> str:
+    """Return the hash of everything the report follows from: files, options, this code."""
+    tree = find_results(folders)
+    asked = [options.language, options.simulated, options.synthetic, list(options.published)]
+    whole = hashlib.sha256(json.dumps([asked, _code_version(), tree.problems]).encode())
+    for file in tree.files:
+        whole.update(f"{file.path}\0{file.ctime_ns}\0{file.size}\n".encode("utf-8", "replace"))
+    return whole.hexdigest()
+
+
+def _code_version() -> str:
+    whole = hashlib.sha256()
+    driver = Path(__file__).parent.parent
+    parts = ("report", "aggregate", "models")
+    for path in sorted(path for part in parts for path in (driver / part).rglob("*.*")):
+        if path.suffix in (".py", ".js", ".css", ".j2") and path.is_file():
+            whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+def _states(folder: Path) -> list[list[int]]:
+    found = [(folder / name).stat() for name in NAMES]
+    return [[state.st_size, state.st_mtime_ns] for state in found]
+
+
+def stamp_of(made: ReportFiles, fingerprint: str) -> dict[str, Any]:
+    """Return what tells later that these files are still the ones that would be written."""
+    return {
+        "fingerprint": fingerprint,
+        "states": _states(made.files[0].parent),
+        "results": made.results,
+        "shown": made.shown,
+        "problems": made.problems,
+        "simulated_left_out": made.simulated_left_out,
+        "synthetic_left_out": made.synthetic_left_out,
+        "notices": list(made.notices),
+        "tables": made.tables,
+        "first_problems": made.first_problems,
+    }
+
+
+def kept_files(out: Path, fingerprint: str) -> ReportFiles | None:
+    """Return the files that lie in ``out`` if they are what would be written now."""
+    try:
+        stamp = json.loads((out / STAMP).read_text(encoding="utf-8"))
+        if stamp.pop("fingerprint") != fingerprint or stamp.pop("states") != _states(out):
+            return None
+        files = tuple(out / name for name in NAMES)
+        tables = [
+            FirstTable(title, tuple(headers), tuple(map(tuple, rows)))
+            for title, headers, rows in stamp.pop("tables")
+        ]
+        problems = [
+            Problem(path, ProblemKind(kind), message, remedy)
+            for path, kind, message, remedy in stamp.pop("first_problems")
+        ]
+        return ReportFiles(
+            files=files,
+            notices=tuple(stamp.pop("notices")),
+            tables=tuple(tables),
+            first_problems=tuple(problems),
+            up_to_date=True,
+            **stamp,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
