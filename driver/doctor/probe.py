@@ -49,9 +49,18 @@ COMMAND_TIMEOUT_S = 15.0
 
 
 def gather(
-    settings: Settings, catalog: Catalog, vendor: Vendor, *, wanted: str, device: str = "0"
+    settings: Settings,
+    catalog: Catalog,
+    vendor: Vendor,
+    *,
+    wanted: str,
+    device: str = "0",
+    cases: Iterable[Case] = (),
 ) -> Facts:
-    """Return everything about this machine that matters to a vendor; ``wanted`` is a stack's name."""
+    """Return everything about this machine that matters to a vendor; ``wanted`` is a stack's name.
+
+    Of ``cases`` it is told where their weights and datasets come from.
+    """
     engine, stacks = engine_facts(settings, catalog, vendor, wanted=wanted)
     devices = select_devices(vendor.manifest.devices, device)
     return Facts(
@@ -69,7 +78,7 @@ def gather(
         group_ids={group.gr_name: group.gr_gid for group in grp.getgrall()},
         stacks=tuple(_with_driver(stacks, vendor)),
         monitor=monitor_facts(vendor.manifest.monitor),
-        cases=tuple(_case(case, settings) for case in catalog.cases.values()),
+        cases=tuple(_case(case, settings) for case in cases),
     )
 
 

@@ -1,0 +1,186 @@
+"""Trials: a vendor's engine (or a case) through every stage on a tiny job, in process and in container."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driver.doctor.devices import check_devices
+from driver.errors import AssayError
+from driver.findings import failed, failures, not_checked, note, ok
+from driver.models.base import FailureKind, RunnerName
+from driver.opening import open_site
+from driver.plan import choose
+from driver.request import Request
+from driver.session import run_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from driver.catalog import Catalog
+    from driver.doctor.facts import Facts, StackFact
+    from driver.events import Listener
+    from driver.findings import Finding
+    from driver.models.manifest import EngineSpec
+    from driver.models.result import Result
+    from driver.settings import Settings
+
+TINY_CASE = "vit_digits"
+TINY_ITEMS = 10
+TINY_BATCH = 4
+"""Ten items in batches of four: the last batch is a partial one."""
+
+RUNNERS = (RunnerName.PROCESS, RunnerName.DOCKER)
+PLACES = {RunnerName.PROCESS: "in process", RunnerName.DOCKER: "in container"}
+NOT_THE_HOOKS = frozenset(
+    {FailureKind.HOST, FailureKind.IMAGE, FailureKind.DATA, FailureKind.EXPORT}
+)
+"""Failures of the machine or of what is ours: they say nothing about the hook."""
+
+OURS = frozenset({"python", "numpy"})
+"""What the harness itself writes under versions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One tiny job that can be tried on this machine."""
+
+    what: str
+    request: Request
+
+
+def plan_trials(facts: Facts, runners: tuple[RunnerName, ...] = RUNNERS) -> list[Trial | Finding]:
+    """Return for every engine and runner the trial that this machine can do, or why it cannot. Pure."""
+    return [
+        _plan(facts, name, engine, runner)
+        for name, engine in facts.vendor.manifest.engines.items()
+        for runner in runners
+    ]
+
+
+def _plan(facts: Facts, name: str, engine: EngineSpec, runner: RunnerName) -> Trial | Finding:
+    what = f"contract of {name} {PLACES[runner]}"
+    stacks = [fact for fact in facts.stacks if fact.stack.name in engine.stacks]
+    reference = next(fact for fact in facts.stacks if fact.stack.vendor == "reference")
+    obstacles = [
+        (fact, _obstacle(facts, fact, runner) or _obstacle(facts, reference, runner))
+        for fact in stacks
+    ]
+    possible = [fact for fact, obstacle in obstacles if obstacle is None]
+    if possible:
+        return Trial(
+            what=what,
+            request=Request(
+                case=TINY_CASE,
+                vendor=facts.vendor.name,
+                stack=possible[0].stack.name,
+                engine=name,
+                runner=runner,
+                batch_size=TINY_BATCH,
+                limit=TINY_ITEMS,
+            ),
+        )
+    if not obstacles:
+        return not_checked(what, "no stack of it is there", "mend vendor.toml first")
+    found, remedy = obstacles[0][1] or ("", "")
+    return not_checked(what, found, remedy)
+
+
+def _obstacle(facts: Facts, fact: StackFact, runner: RunnerName) -> tuple[str, str] | None:
+    """Return what keeps a stack from being run in here (what, remedy), None when nothing does."""
+    held_up = _no_image(facts, fact) if runner is RunnerName.DOCKER else _no_environment(fact)
+    if held_up is not None or fact.stack.vendor != facts.vendor.name:
+        return held_up
+    missing = failures(check_devices(facts))
+    return (f"{missing[0].what}: {missing[0].found}", missing[0].remedy) if missing else None
+
+
+def _no_image(facts: Facts, fact: StackFact) -> tuple[str, str] | None:
+    if facts.engine.problem is not None:
+        return facts.engine.problem.message, facts.engine.problem.remedy
+    if fact.image is not None:
+        return None
+    stack = fact.stack
+    build = f"make images VENDOR={stack.vendor} STACK={stack.name}"
+    return f"the image of {stack.vendor}/{stack.name} is not built", build
+
+
+def _no_environment(fact: StackFact) -> tuple[str, str] | None:
+    manifest = fact.stack.manifest
+    if not manifest.process_runner:
+        return f"the stack {manifest.name} runs in its image only", "see the check in container"
+    if fact.lock is not None:
+        return fact.lock.message, fact.lock.remedy
+    if not fact.python and not fact.environment:
+        return f"Python {manifest.python} is not on this host", f"install Python {manifest.python}"
+    return None
+
+
+def run_trial(
+    trial: Trial, settings: Settings, catalog: Catalog, listener: Listener
+) -> Result | Finding:
+    """Run one trial in a results folder of its own; a Finding where this machine could not.
+
+    KeyboardInterrupt goes on to the caller.
+    """
+    with tempfile.TemporaryDirectory(prefix="assay-check-") as results:
+        settings = settings.model_copy(update={"results": Path(results)})
+        try:
+            choice = choose(trial.request, catalog)
+            with open_site(choice.runner, settings, catalog, listener) as site:
+                result = run_job(site, choice).result
+        except AssayError as error:
+            return not_checked(trial.what, error.message, error.remedy)
+    if result.failure is not None and result.failure.kind is FailureKind.INTERRUPTED:
+        raise KeyboardInterrupt
+    return result
+
+
+def judge(what: str, result: Result) -> Iterator[Finding]:
+    """Yield what a trial's result says of the contract. Pure."""
+    failure = result.failure
+    if failure is not None:
+        where = f"{failure.stage}: " if failure.stage else ""
+        said = f"{where}[{failure.kind}] {failure.message}"
+        wrong = not_checked if failure.kind in NOT_THE_HOOKS else failed
+        yield wrong(what, said, failure.remedy)
+        return
+    yield ok(what, f"{', '.join(record.name for record in result.stages)}: all stages went well")
+    yield from _said(what, result.provenance)
+    if result.simulated:
+        yield note(
+            what,
+            "the engine calls itself simulated, so its results stay out of reports",
+            "simulated = False in the engine, once it runs on the chip",
+        )
+    if result.status == "accuracy_failed" and result.gate is not None:
+        yield note(
+            what,
+            f"the accuracy gate failed on {TINY_ITEMS} items: {result.gate.reason}",
+            f"look at it with the whole case: make run CASE={TINY_CASE} VENDOR={result.job.vendor}",
+        )
+
+
+def _said(what: str, provenance: Mapping[str, object]) -> Iterator[Finding]:
+    effective = _of_infer(provenance, "effective")
+    absent = [name for name in ("precision", "arithmetic") if name not in effective]
+    if absent:
+        yield failed(
+            what,
+            f"the settings that load() read back lack {' and '.join(absent)}",
+            "return them from load(), as the SDK says them and not as they were asked for",
+        )
+    if not set(_of_infer(provenance, "versions")) - OURS:
+        yield failed(
+            what,
+            "the report names no version of the SDK",
+            'return them from versions(): {"sdk": …, "driver": …}',
+        )
+
+
+def _of_infer(provenance: Mapping[str, object], key: str) -> Mapping[str, object]:
+    found = provenance.get(key)
+    inner = found.get("infer") if isinstance(found, dict) else None
+    return inner if isinstance(inner, dict) else {}

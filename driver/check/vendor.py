@@ -1,0 +1,128 @@
+"""Every check of a vendor that runs nothing of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from driver.check.guest_code import check_module, defined_names, python_of
+from driver.check.manifests import check_manifest
+from driver.check.marks import check_marks
+from driver.check.stacks import check_stacks
+from driver.findings import failed, note, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from driver.catalog import Vendor
+    from driver.check.guest_code import Python
+    from driver.findings import Finding
+
+HOOK_LINES = '#!/bin/sh\\nset -eu\\nPYTHONPATH="$2" exec python3 -B -m harness "$1" "$2"'
+
+
+def check_vendor(vendor: Vendor) -> list[Finding]:
+    """Return what is found of a vendor's folders, in the order in which a reader would mend it."""
+    return [
+        *check_manifest(vendor),
+        *_hook(vendor.folder),
+        *_engines(vendor),
+        *check_stacks(vendor),
+        *_notes(vendor),
+        *check_marks(*_folders(vendor)),
+    ]
+
+
+def oldest_python(vendor: Vendor) -> Python:
+    """Return the oldest Python of a vendor's stacks, which its code must run on."""
+    return min(python_of(stack.manifest.python) for stack in vendor.stacks.values())
+
+
+def _folders(vendor: Vendor) -> list[Path]:
+    """Return the vendor's folder and, where they lie elsewhere, those of its images."""
+    images = {stack.folder.parent for stack in vendor.stacks.values()}
+    return [vendor.folder, *sorted(path for path in images if vendor.folder not in path.parents)]
+
+
+def _hook(folder: Path) -> Iterator[Finding]:
+    hook = folder / "hook"
+    if not hook.is_file():
+        yield failed(
+            "hook", "there is no hook", f"printf '{HOOK_LINES}\\n' > {hook}; chmod +x {hook}"
+        )
+    elif not os.access(hook, os.X_OK):
+        yield failed("hook", "it is not executable", f"chmod +x {hook}")
+    elif not hook.read_bytes().startswith((b"#!", b"\x7fELF")):
+        yield failed("hook", "its first line names no interpreter", "begin with: #!/bin/sh")
+    else:
+        yield ok("hook", "executable")
+
+
+def _engines(vendor: Vendor) -> Iterator[Finding]:
+    if not vendor.stacks:
+        yield failed(
+            "stacks",
+            "the vendor has none",
+            "add images/<stack>/stack.toml, Dockerfile and requirements.in",
+        )
+        return
+    python = oldest_python(vendor)
+    modules = [
+        path
+        for path in sorted(vendor.folder.rglob("*.py"))
+        if path.relative_to(vendor.folder).parts[0] not in ("images", "tests")
+    ]
+    problems = [
+        finding
+        for path in modules
+        for finding in check_module(path, path.relative_to(vendor.folder).as_posix(), python)
+    ]
+    if _uses_harness(vendor.folder):
+        problems += _engine_files(vendor)
+    yield from problems
+    if not problems and modules:
+        yield ok("guest code", f"{len(modules)} files parse under Python {python[0]}.{python[1]}")
+
+
+def _uses_harness(folder: Path) -> bool:
+    """Say whether the hook hands over to our harness; one in another language needs no engines/."""
+    hook = folder / "hook"
+    return hook.is_file() and b"harness" in hook.read_bytes()
+
+
+def _engine_files(vendor: Vendor) -> Iterator[Finding]:
+    for name in vendor.manifest.engines:
+        path = vendor.folder / "engines" / f"{re.sub(r'[^0-9a-z_]', '_', name)}.py"
+        what = f"engine {name}"
+        if not path.is_file():
+            yield failed(what, f"{path.name} is not in engines/", f"write {path}")
+        elif "ENGINE" not in defined_names(path):
+            yield failed(
+                what, f"{path.name} exports no ENGINE", "end it with: ENGINE = <your class>"
+            )
+
+
+def _notes(vendor: Vendor) -> Iterator[Finding]:
+    if vendor.manifest.licence.strip():
+        yield ok("licence", vendor.manifest.licence)
+    else:
+        yield failed(
+            "licence",
+            "vendor.toml says nothing of licences",
+            'licence = "<of the SDK and of what the images hold>"',
+        )
+    readme = vendor.folder / "README.md"
+    if not readme.is_file():
+        yield failed(
+            "README.md",
+            "there is none",
+            f"write {readme}: chips, where to get drivers and installers, what is special",
+        )
+    if vendor.manifest.monitor.parser == "none":
+        yield note(
+            "monitor",
+            "none: no memory, power or temperature beside the figures",
+            "name one under [monitor] in vendor.toml",
+        )

@@ -1,0 +1,31 @@
+"""Every case of the tree passes the same check that a stranger's folder must pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from driver.check.case import check_case, judge_macs, plan_case_trial
+from driver.check.trial import Trial, judge, run_trial
+from driver.console import Console
+from driver.findings import Finding
+from driver.settings import load_settings
+from tests.contract.test_vendors import CATALOG, told
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG.cases))
+def test_a_cases_folder_is_whole(name: str) -> None:
+    assert told(check_case(CATALOG.cases[name])) == []
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(CATALOG.cases))
+def test_a_small_case_runs_and_counts_what_it_states(name: str) -> None:
+    case = CATALOG.cases[name]
+    trial = plan_case_trial(case, None)
+    if not isinstance(trial, Trial):
+        pytest.skip(f"{trial.found}; {trial.remedy}")
+    result = run_trial(trial, load_settings(), CATALOG, Console())
+    if isinstance(result, Finding):
+        pytest.skip(f"{result.found}; {result.remedy}")
+    assert told([*judge(trial.what, result), judge_macs(case, result)]) == []

@@ -1,0 +1,137 @@
+"""Trials: what this machine can try, and what a tiny job's result says of the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.catalog import load_catalog
+from driver.check.case import judge_macs, plan_case_trial
+from driver.check.trial import PLACES, Trial, judge, plan_trials
+from driver.doctor.facts import ContainerEngine, Problem, StackFact
+from driver.findings import Finding
+from driver.models.base import RunnerName
+from tests.driver.doctor.machines import make_facts, make_node, make_stack
+from tests.driver.test_session import Lab
+
+if TYPE_CHECKING:
+    from driver.doctor.facts import Facts
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def machine(*, image: str | None = "i", alone: bool = True, **changes: object) -> Facts:
+    reference = make_stack("ref", alone=True, vendor="reference")
+    vendor = make_stack(alone=alone)
+    stacks = (
+        StackFact(stack=reference, wanted=True, image="r", environment=True),
+        StackFact(stack=vendor, wanted=True, image=image, environment=alone),
+    )
+    return make_facts(changes.pop("devices", None), stacks=stacks, **changes)  # type: ignore[arg-type]
+
+
+def planned(facts: Facts, engine: str = "turbo") -> dict[RunnerName, Trial | Finding]:
+    trials = {one.what: one for one in plan_trials(facts)}
+    return {runner: trials[f"contract of {engine} {place}"] for runner, place in PLACES.items()}
+
+
+def test_every_engine_is_tried_in_process_and_in_container_where_both_can_be() -> None:
+    trials = plan_trials(machine())
+    assert len(trials) == 4
+    assert all(isinstance(one, Trial) for one in trials)
+
+
+def test_a_trials_last_batch_is_a_partial_one() -> None:
+    trial = planned(machine())[RunnerName.PROCESS]
+    assert isinstance(trial, Trial)
+    assert trial.request.limit is not None
+    assert trial.request.batch_size is not None
+    assert trial.request.limit % trial.request.batch_size
+
+
+def why(facts: Facts, runner: RunnerName) -> Finding:
+    found = planned(facts)[runner]
+    assert isinstance(found, Finding)
+    assert found.status == "not_checked"
+    assert found.remedy
+    return found
+
+
+def test_what_cannot_be_tried_says_why_and_how_to_try_it() -> None:
+    assert "runs in its image only" in why(machine(alone=False), RunnerName.PROCESS).found
+    assert "make images VENDOR=acme" in why(machine(image=None), RunnerName.DOCKER).remedy
+    problem = Problem(message="no engine answers", remedy="start it")
+    away = machine(engine=ContainerEngine(problem=problem))
+    assert why(away, RunnerName.DOCKER).found == "no engine answers"
+    nodes = machine(devices={"nodes": ["/dev/acme0"]}, nodes=(make_node(exists=False),))
+    assert "no such device node" in why(nodes, RunnerName.PROCESS).found
+
+
+def statuses(findings: list[Finding]) -> list[str]:
+    return [one.status for one in findings]
+
+
+def test_a_hook_that_keeps_the_contract_passes(lab: Lab) -> None:
+    result = lab.run().result
+    said = {
+        "effective": {"infer": {"precision": "fp32", "arithmetic": "fp32"}},
+        "versions": {"infer": {"python": "3", "numpy": "2", "sdk": "1"}},
+    }
+    result = result.model_copy(update={"provenance": result.provenance | said})
+    assert statuses(list(judge("x", result))) == ["ok"]
+
+
+def test_settings_that_are_not_read_back_and_a_nameless_sdk_are_found(lab: Lab) -> None:
+    said = {"effective": {"infer": {}}, "versions": {"infer": {"python": "3", "numpy": "2"}}}
+    result = lab.run().result
+    result = result.model_copy(update={"provenance": result.provenance | said})
+    found = list(judge("x", result))
+    assert statuses(found) == ["ok", "failed", "failed"]
+    assert "precision and arithmetic" in found[1].found
+
+
+@pytest.mark.parametrize("behaviour", ["no-report", "half-json", "exit-3", "few-items", "fails"])
+def test_a_hook_that_breaks_the_contract_fails_the_check(lab: Lab, behaviour: str) -> None:
+    lab.behave(infer=behaviour)
+    assert statuses(list(judge("x", lab.run().result))) == ["failed"]
+
+
+def test_what_the_machine_cannot_do_is_not_booked_on_the_hook(lab: Lab) -> None:
+    lab.behave("reference", export="fails")
+    assert statuses(list(judge("x", lab.run().result))) == ["not_checked"]
+
+
+def test_a_stand_in_and_a_failed_gate_are_told(lab: Lab) -> None:
+    lab.behave("reference", score="worse")
+    result = lab.run().result.model_copy(update={"simulated": True})
+    found = " ".join(one.found for one in judge("x", result))
+    assert "simulated" in found
+    assert "accuracy gate failed" in found
+
+
+def test_macs_that_differ_from_the_count_say_what_to_write(lab: Lab) -> None:
+    case = load_catalog(lab.root).cases["tiny"]
+    result = lab.run().result
+
+    def counted(macs: int | None) -> Finding:
+        provenance = result.provenance | {"export": {"macs": macs}}
+        return judge_macs(case, result.model_copy(update={"provenance": provenance}))
+
+    assert counted(1000).status == "ok"
+    assert counted(999).remedy == "write macs = 999"
+    assert counted(None).status == "not_checked"
+
+
+def test_a_large_case_is_tried_only_when_a_runner_is_named() -> None:
+    case = load_catalog(ROOT).case("vit_l_16")
+    assert isinstance(plan_case_trial(case, None), Finding)
+    trial = plan_case_trial(case, RunnerName.PROCESS)
+    assert isinstance(trial, Trial)
+    assert (trial.request.weights, trial.request.data) == ("synthetic", "synthetic")

@@ -1,0 +1,226 @@
+"""A vendor's folder: every name in vendor.toml exists, every file is there, locks are current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.catalog import load_catalog
+from driver.check.marks import find_marks
+from driver.check.vendor import check_vendor
+from driver.findings import failures
+from driver.locks import source_sha256
+from tests.driver.check.test_dockerfile import GOOD
+from tests.driver.miniature import VENDOR, make_tree, write_executable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from driver.findings import Finding
+
+HOOK = '#!/bin/sh\nPYTHONPATH="$2" exec python3 -B -m harness "$1" "$2"\n'
+ENGINE = "class E:\n    pass\n\n\nENGINE = E\n"
+
+
+class Folder:
+    """A whole vendor in a miniature tree, and what `check` says of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = make_tree(root)
+        self.hook = root / "vendor_hooks/acme"
+        self.toml = self.hook / "vendor.toml"
+        self.stack = root / "images/acme/v1"
+        self.toml.write_text(VENDOR.replace('title = "Acme"', 'title = "Acme"\nlicence = "MIT"'))
+        self.change(self.toml, "[chips.One]", '[chips.One]\npeaks_source = "datasheet, page 2"')
+        (self.hook / "README.md").write_text("Acme's chips.\n")
+        write_executable(self.hook / "hook", HOOK)
+        for name in ("turbo", "eager", "fixed"):
+            path = self.hook / "engines" / f"{name}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(ENGINE)
+        for folder in (self.stack, root / "images/acme/image-only"):
+            self.change(folder / "stack.toml", "versions = {}", 'versions = { sdk = "1" }')
+            (folder / "Dockerfile").write_text(GOOD.replace("acme.example/sdk:1", "none"))
+            self.lock(folder)
+
+    def lock(self, folder: Path) -> None:
+        requirements = folder / "requirements.in"
+        requirements.write_text("sdk==1\n")
+        header = (
+            f"# Made by `make lock` from x (sha256 {source_sha256(requirements)}); do not edit."
+        )
+        pin = f"sdk==1 --hash=sha256:{'0' * 64}"
+        (folder / "requirements.lock").write_text(f"{header}\n{pin}\n")
+
+    def change(self, path: Path, old: str, new: str) -> None:
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def check(self) -> list[Finding]:
+        return check_vendor(load_catalog(self.root).vendors["acme"])
+
+    def wrong(self) -> list[str]:
+        return [f"{one.what}: {one.found}" for one in failures(self.check())]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_a_whole_folder_has_nothing_missing(folder: Folder) -> None:
+    assert folder.wrong() == []
+
+
+def test_whatever_is_missing_says_how_to_supply_it(folder: Folder) -> None:
+    (folder.hook / "README.md").unlink()
+    (folder.stack / "Dockerfile").unlink()
+    (folder.hook / "hook").unlink()
+    missing = failures(folder.check())
+    assert len(missing) == 3
+    assert all(one.remedy for one in missing)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('default_stack = "v1"', 'default_stack = "v2"', "default_stack: 'v2' does not exist (did"),
+        ('default_engine = "turbo"', 'default_engine = "trubo"', "did you mean turbo"),
+        ('default_chip = "One"', 'default_chip = "Two"', "default_chip: 'Two' does not exist"),
+        ('validate_engine = "eager"', 'validate_engine = "egaer"', "did you mean eager"),
+        ('stacks = ["v1", "image-only"]', 'stacks = ["v1", "v9"]', "engines.fixed.stacks: 'v9'"),
+        ('stacks = ["v1", "image-only"]', "stacks = []", "engines.fixed.stacks: it is empty"),
+        ('peaks_source = "datasheet, page 2"', 'peaks_source = " "', "its peaks have no source"),
+        ('licence = "MIT"', 'licence = ""', "licence: vendor.toml says nothing"),
+        (
+            "[engines.fixed]",
+            '[drivers.v7]\nminimum = "1"\n[engines.fixed]',
+            "drivers.v7: 'v7' does not exist",
+        ),
+    ],
+)
+def test_a_name_that_does_not_exist_is_found(folder: Folder, old: str, new: str, said: str) -> None:
+    folder.change(folder.toml, old, new)
+    assert any(said in line for line in folder.wrong()), folder.wrong()
+
+
+def test_a_default_precision_must_be_one_of_the_engine(folder: Folder) -> None:
+    text = folder.toml.read_text().replace(
+        'default_precision = "fp32"', 'default_precision = "x"', 1
+    )
+    folder.toml.write_text(text)
+    assert any("engines.turbo.default_precision: 'x'" in line for line in folder.wrong())
+
+
+def test_the_engine_that_validates_must_be_in_the_same_stacks(folder: Folder) -> None:
+    folder.change(folder.toml, "[engines.fixed]\n", '[engines.fixed]\nvalidate_engine = "eager"\n')
+    assert any("'eager' is not in image-only" in line for line in folder.wrong())
+
+
+def test_a_chip_without_a_peak_is_told_not_refused(folder: Folder) -> None:
+    told = [one.found for one in folder.check() if one.what == "chip One"]
+    assert told == ['no peak for fp32: MFU will print "/" there']
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "v1"', 'name = "v3"', "stack.toml: name = 'v3'"),
+        ('vendor = "acme"', 'vendor = "other"', "vendor = 'other'"),
+        ('sdk = "1"', 'sdk = "2"', "stack.toml says 2, requirements.lock has 1"),
+        ('versions = { sdk = "1" }', "versions = {}", "[versions] is empty"),
+    ],
+)
+def test_a_stack_that_contradicts_itself_is_found(
+    folder: Folder, old: str, new: str, said: str
+) -> None:
+    folder.change(folder.stack / "stack.toml", old, new)
+    assert any(said in line for line in folder.wrong()), folder.wrong()
+
+
+def test_a_lock_that_was_forgotten_is_found(folder: Folder) -> None:
+    (folder.stack / "requirements.in").write_text("sdk==2\n")
+    assert any("changed after it was made" in line for line in folder.wrong())
+
+
+def test_a_lock_without_hashes_is_found(folder: Folder) -> None:
+    folder.change(folder.stack / "requirements.lock", f" --hash=sha256:{'0' * 64}", "")
+    assert any("requirements.lock" in line for line in folder.wrong())
+
+
+def test_a_missing_lock_is_found(folder: Folder) -> None:
+    (folder.stack / "requirements.lock").unlink()
+    assert any("requirements.lock: it is not there" in line for line in folder.wrong())
+
+
+def test_an_unpinned_base_is_told_with_how_to_pin_it(folder: Folder) -> None:
+    found = next(one for one in folder.check() if one.what == "stack v1: base image")
+    assert (found.status, "unpinned" in found.found) == ("note", True)
+    assert "make pin" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("licence", "sha256", "status"),
+    [("", None, "failed"), ("theirs", None, "note"), ("theirs", "a" * 64, "ok")],
+)
+def test_an_installer_needs_a_licence_note_and_should_have_a_sha256(
+    folder: Folder, licence: str, sha256: str | None, status: str
+) -> None:
+    digest = f'sha256 = "{sha256}"\n' if sha256 else ""
+    text = folder.stack / "stack.toml"
+    text.write_text(
+        text.read_text()
+        + f'[[installers]]\nfile = "a.run"\nsource = "acme"\nlicence = "{licence}"\n{digest}'
+    )
+    found = [one.status for one in folder.check() if one.what.endswith("installer a.run")]
+    assert found == [status]
+
+
+def test_a_hook_that_cannot_be_executed_is_found(folder: Folder) -> None:
+    (folder.hook / "hook").chmod(0o644)
+    assert folder.wrong() == ["hook: it is not executable"]
+
+
+def test_a_hook_without_an_interpreter_is_found(folder: Folder) -> None:
+    write_executable(folder.hook / "hook", "python3 -m harness\n")
+    assert folder.wrong() == ["hook: its first line names no interpreter"]
+
+
+def test_an_engine_without_a_file_or_without_its_export_is_found(folder: Folder) -> None:
+    (folder.hook / "engines/turbo.py").unlink()
+    (folder.hook / "engines/eager.py").write_text("class E:\n    pass\n")
+    assert folder.wrong() == [
+        "engine turbo: turbo.py is not in engines/",
+        "engine eager: eager.py exports no ENGINE",
+    ]
+
+
+def test_a_hook_in_another_language_needs_no_engine_files(folder: Folder) -> None:
+    write_executable(folder.hook / "hook", "#!/opt/acme/bench\n")
+    for path in (folder.hook / "engines").iterdir():
+        path.unlink()
+    assert folder.wrong() == []
+
+
+def test_code_must_run_on_the_oldest_python_of_the_vendors_stacks(folder: Folder) -> None:
+    (folder.hook / "engines/turbo.py").write_text(f"n = [m for k in 'a' if (m := k)]\n{ENGINE}")
+    assert folder.wrong() == []
+    folder.change(folder.root / "images/acme/image-only/stack.toml", '"3.11"', '"3.7.5"')
+    assert any("does not parse under Python 3.7" in line for line in folder.wrong())
+
+
+def test_marks_are_listed_with_file_and_line(folder: Folder) -> None:
+    (folder.hook / "README.md").write_text("One.\n<<what is special about your chip>>\n")
+    (folder.stack / "stack.toml").write_text(
+        (folder.stack / "stack.toml").read_text() + "# <<the SDK's version>>\n"
+    )
+    places = [(path.name, line, mark) for path, line, mark in find_marks(folder.hook)]
+    assert places == [("README.md", 2, "what is special about your chip")]
+    assert len([line for line in folder.wrong() if line.startswith("to fill in")]) == 2
+
+
+def test_bytes_that_are_no_text_hold_no_marks(folder: Folder) -> None:
+    (folder.hook / "tool").write_bytes(b"<<not a mark>>\xff\xfe")
+    assert folder.wrong() == []
