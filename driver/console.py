@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -41,18 +42,13 @@ class Console:
         sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-        """Print a table to standard output."""
-        from tabulate import tabulate
-
-        if title:
-            sys.stdout.write(f"\n{title}\n")
-        text = tabulate(
-            [[plain(cell) for cell in row] for row in rows],
-            headers=list(headers),
-            tablefmt="github",
-            disable_numparse=True,
-        )
-        sys.stdout.write(text + "\n")
+        """Print a table to standard output; one row that a terminal is too narrow for stands upright."""
+        cells = [[plain(cell) for cell in row] for row in rows]
+        text = _table_text(headers, cells)
+        width = max((len(line) for line in text.splitlines()), default=0)
+        if len(cells) == 1 and sys.stdout.isatty() and width > shutil.get_terminal_size().columns:
+            text = _table_text(("figure", "value"), list(zip(headers, cells[0], strict=True)))
+        sys.stdout.write((f"\n{title}\n" if title else "") + text + "\n")
         sys.stdout.flush()
 
     def text(self, text: str) -> None:
@@ -146,6 +142,12 @@ class Console:
         how = "from the cache" if record.cached else f"{record.wall_s:.1f} s"
         sign = {"ok": "✓", "cached": "✓"}.get(record.status, "✗")
         self.say(f"  {sign} {name:<9} {how}")
+
+
+def _table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    from tabulate import tabulate
+
+    return tabulate(rows, headers=list(headers), tablefmt="github", disable_numparse=True)
 
 
 def _live_progress() -> RichProgress:
