@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from driver.aggregate.text import plain
+from driver.aggregate.text import plain, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from driver.aggregate.record import Record
 
 SMOKE = "smoke"
+NOTE_LENGTH = 110
 
 
 class GroupKey(NamedTuple):
@@ -90,13 +91,17 @@ def marks(record: Record, same_id: frozenset[str] = frozenset()) -> list[str]:
 
 
 def struck(record: Record) -> str | None:
-    """Return why a row's figures do not count, or None: a failed gate or a failed job."""
+    """Return why a row's figures do not count, or None: a failed gate or a failed job.
+
+    A failure may end with its log: what a table has room for is kept, the result holds all of it.
+    """
     if record.status == "accuracy_failed" or record.gate_passed is False:
-        return plain(f"accuracy failed: {record.gate_reason or record.failure or 'see the result'}")
+        why = record.gate_reason or record.failure or "see the result"
+        return shortened(f"accuracy failed: {why}", NOTE_LENGTH)
     if record.status == "failed":
-        return plain(f"failed ({record.failure_kind}): {record.failure}")
+        return shortened(f"failed ({record.failure_kind}): {record.failure}", NOTE_LENGTH)
     if record.status == "skipped":
-        return plain(f"skipped: {record.failure or 'see the result'}")
+        return shortened(f"skipped: {record.failure or 'see the result'}", NOTE_LENGTH)
     return None
 
 

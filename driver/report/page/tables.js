@@ -46,7 +46,7 @@ function groupSection(group, index, members, waiting) {
     waiting.push([body, sorted.slice(start, start + STEP_ROWS)]);
   }
   return element("section", { class: "group", "aria-label": group.title },
-    element("h3", {}, `${group.title} `, element("span", { class: "hint" }, `${members.length} rows`)),
+    element("h3", {}, `${group.title} `, element("span", { class: "hint" }, `${members.length} ${members.length === 1 ? "row" : "rows"}`)),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${group.title}` },
       element("table", { class: "results" }, columnWidths(), tableHead(group, index), body)));
 }
@@ -91,7 +91,7 @@ function tableRow(row) {
     element("td", { class: "text", title: row.stack }, row.engine),
     element("td", { class: "text", title: row.arithmetic && `ran ${row.arithmetic}` }, row.precision),
     element("td", {}, String(row.batch_size)),
-    ...row.figures.map((cell, place) => element("td", { class: place + 4 === CORE ? "figure core" : "figure" }, cell)),
+    ...row.figures.map((cell, place) => element("td", { class: cell === "/" ? null : (place + 4 === CORE ? "figure core" : "figure") }, cell)),
     element("td", { class: "text note" }, row.note));
   toggle.addEventListener("click", () => toggleDetail(line, toggle, row));
   return line;

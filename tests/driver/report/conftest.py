@@ -46,7 +46,7 @@ def make_tree(root: Path) -> Path:
     gate = {"passed": False, "reference": 79.3, "allowed_relative_drop": 0.01, "reason": "too low"}
     fp32 = documents.job(precision="fp32")
     documents.write(root, documents.document(job=fp32, status="accuracy_failed", gate=gate))
-    sam = documents.job(case="sam", vendor="kunlunxin", chip=HOSTILE, batch_size=2)
+    sam = documents.job(case="sam", vendor="kunlunxin", chip=HOSTILE, batch_size=2, tier="smoke")
     documents.write(root, documents.document(job=sam, metrics=documents.metrics(7.0, acc_val=None)))
     toy = documents.job(case="sam", chip="stand-in")
     documents.write(root, documents.document(job=toy, simulated=True))

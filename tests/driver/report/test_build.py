@@ -175,7 +175,7 @@ def test_markdown_has_the_seeds_table_struck_and_escaped(made: ReportFiles) -> N
 
 def test_a_terminal_gets_the_newest_rows_as_tables(made: ReportFiles) -> None:
     assert {found.title for found in made.tables} == {
-        "sam · published weights · real data",
+        "sam · published weights · real data · smoke: a look, not to be compared",
         "vit_l_16 · published weights · real data",
     }
     assert sum(len(found.rows) for found in made.tables) == 11

@@ -1,0 +1,129 @@
+"""The report on 100,000 results, and a comparison of two, held to their bounds.
+
+    make bench CASE=report [ARGS="--count 10000 --folder DIR"]
+
+Prints one JSON document; exits 1 where a bound is missed. The bounds are for two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.bench.report_100k import generate
+
+BOUNDS = {
+    "first_s": 20.0,
+    "second_s": 3.0,
+    "peak_mib": 1024.0,
+    "html_mb": 6.0,
+    "open_s": 3.0,
+    "compare_s": 1.0,
+}
+
+REPORT = """
+import json, os, resource, sys
+from pathlib import Path
+from driver.report.build import ReportOptions, report
+if __name__ == "__main__":
+    options = ReportOptions(out=Path(sys.argv[2]), home=Path(sys.argv[3]), synthetic=True)
+    made = report([Path(sys.argv[1])], options)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    cores = len(os.sched_getaffinity(0))
+    print(json.dumps({"results": made.results, "peak_mib": (own + cores * workers) / 1024}))
+"""
+COMPARE = """
+import sys
+from pathlib import Path
+from driver.sides import compare_paths
+print(compare_paths(Path(sys.argv[1]), Path(sys.argv[2])).made[0].sentence())
+"""
+
+
+def timed(program: str, *arguments: object) -> tuple[float, str]:
+    """Run a program in a fresh interpreter on two cores; return its wall seconds and its output."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(program)
+        file.flush()
+        two = sorted(os.sched_getaffinity(0))[:2]
+        command = [sys.executable, file.name, *map(str, arguments)]
+        started = time.perf_counter()
+        done = subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            preexec_fn=lambda: os.sched_setaffinity(0, two),
+        )
+        return time.perf_counter() - started, done.stdout
+
+
+def opened_s(page: Path) -> float | None:
+    """Return the seconds until Chromium has all rows and charts, or None where there is none."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        return None
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        window = browser.new_page()
+        started = time.perf_counter()
+        window.goto(page.absolute().as_uri())
+        window.wait_for_selector("html[data-filled=true][data-drawn=true]")
+        found = time.perf_counter() - started
+        browser.close()
+    return found
+
+
+def measure(root: Path, count: int) -> dict[str, Any]:
+    """Make the tree where it is missing, then measure all bounds."""
+    tree, out, home = root / "results", root / "out", root / "home"
+    if not tree.is_dir():
+        for _ in generate(tree, count):
+            pass
+    for folder in (out, home):
+        shutil.rmtree(folder, ignore_errors=True)
+    first_s, told = timed(REPORT, tree, out, home)
+    second_s, _ = timed(REPORT, tree, out, home)
+    two = [next(tree.glob(f"{case}/nvidia/*/*/result.json")) for case in ("vit_l_16", "vit_b_32")]
+    compare_s, _ = timed(COMPARE, *two)
+    return {
+        **json.loads(told),
+        "first_s": first_s,
+        "second_s": second_s,
+        "html_mb": (out / "report.html").stat().st_size / 1e6,
+        "open_s": opened_s(out / "report.html"),
+        "compare_s": compare_s,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def main() -> int:
+    """Measure, print, and say which bounds are missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="kept; without it a temporary one is removed")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as temporary:
+        found = measure(options.folder or Path(temporary), options.count)
+    found["missed"] = [
+        name for name, bound in BOUNDS.items() if found[name] is not None and found[name] > bound
+    ]
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    return 1 if found["missed"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
