@@ -51,8 +51,8 @@ wheelhouse: ## fetch the wheels that images and environments are made of: VENDOR
 data: ## prepare a dataset: CASE=vit_l_16 SRC=<folder or tar>
 	@driver/assay data $(call options,CASE SRC)
 
-new-vendor: ## lay out a vendor's folder that passes its check: NAME=acme
-	@driver/assay new-vendor $(call options,NAME)
+new-vendor: ## lay out a vendor's folder that passes its check: NAME=acme INTO=<folder outside the tree>
+	@driver/assay new-vendor $(call options,NAME INTO)
 
 new-case: ## lay out a case's folder that passes its check: NAME=resnet_50
 	@driver/assay new-case $(call options,NAME)

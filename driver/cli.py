@@ -250,6 +250,27 @@ def check(
     return verb(vendor, case, runner, console_for(output_format))
 
 
+@app.command("new-vendor")
+def new_vendor(
+    name: Annotated[Text, typer.Option(help="the vendor's name (acme)")] = None,
+    into: Annotated[Text, typer.Option(help="folder outside the tree, for a private one")] = None,
+) -> int:
+    """Lay out a vendor's folder that passes its check but for marked parts."""
+    from driver.verbs.new import make_vendor
+
+    return make_vendor(name, into, Console())
+
+
+@app.command("new-case")
+def new_case(
+    name: Annotated[Text, typer.Option(help="the case's name (resnet_50)")] = None,
+) -> int:
+    """Lay out a case's folder that passes its check but for marked parts."""
+    from driver.verbs.new import make_case
+
+    return make_case(name, Console())
+
+
 @app.command()
 def schemas(
     check: Annotated[bool, typer.Option(help="only say whether they are up to date")] = False,

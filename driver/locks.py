@@ -22,7 +22,7 @@ from driver.child import ChildFailed, run_child
 from driver.errors import EnvironmentFault, ImageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 HEADER = "# Made by `make lock` from {name} (sha256 {digest}); do not edit."
@@ -119,10 +119,16 @@ def is_current(requirements: Path) -> bool:
     return found is not None and found[1] == source_sha256(requirements)
 
 
-def sources(root: Path) -> tuple[Path, ...]:
-    """Return every requirements.in of the tree, the driver's first (others constrain by its lock)."""
+def sources(root: Path, vendor_path: Iterable[Path] = ()) -> tuple[Path, ...]:
+    """Return every requirements.in of the tree, the driver's first (others constrain by its lock).
+
+    ``vendor_path`` are folders of vendors that live elsewhere; their stacks come last.
+    """
     own = (root / "driver" / "requirements.in", root / "tests" / "requirements.in")
-    return (*own, *sorted(root.glob("images/*/*/requirements.in")))
+    stacks = ("images/*/*", "driver/templates/vendor/stack", "tests/examples/*/images/*")
+    found = (path for pattern in stacks for path in sorted(root.glob(f"{pattern}/requirements.in")))
+    private = (path for folder in vendor_path for path in folder.glob("images/*/requirements.in"))
+    return (*own, *found, *sorted(private))
 
 
 def pip_settings(python: str = sys.executable) -> dict[str, list[str]]:
@@ -198,12 +204,18 @@ def _compile(requirements: Path, arguments: list[str], env: dict[str, str]) -> s
 
 
 def lock_all(
-    root: Path, *, torch_index: str, on_progress: Callable[[str], None], everything: bool = False
+    root: Path,
+    *,
+    torch_index: str,
+    on_progress: Callable[[str], None],
+    everything: bool = False,
+    vendor_path: Iterable[Path] = (),
 ) -> tuple[Path, ...]:
     """Make every lock whose requirements.in has changed (all with ``everything``); return those made."""
     made = []
-    for requirements in sources(root):
+    for requirements in sources(root, vendor_path):
         if everything or not is_current(requirements):
-            on_progress(f"resolving {requirements.relative_to(root)}")
+            inside = requirements.is_relative_to(root)
+            on_progress(f"resolving {requirements.relative_to(root) if inside else requirements}")
             made.append(make_lock(requirements, torch_index=torch_index))
     return tuple(made)

@@ -26,9 +26,11 @@ def make_locks(console: Console, *, everything: bool) -> int:
         torch_index=settings.torch_index,
         on_progress=console.note,
         everything=everything,
+        vendor_path=settings.vendor_path,
     )
     for path in made:
-        console.text(str(path.relative_to(settings.root)))
+        inside = path.is_relative_to(settings.root)
+        console.text(str(path.relative_to(settings.root) if inside else path))
     console.say(f"{len(made)} lock(s) made")
     return 0
 
