@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -32,6 +34,7 @@ def standin_python(vendor: str, **settings: str) -> Path:
 @cache
 def _install(base: Path, vendor: str, settings: tuple[tuple[str, str], ...]) -> Path:
     folder = Path(mkdtemp(prefix=f"assay-{vendor}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     subprocess.run([str(base), "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python3"
     # The cpu stack stays as it is: its packages are only looked at.

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from driver.catalog import read_manifest
 from driver.models.manifest import VendorManifest
-from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder
+from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.vendor_hooks.cpu import tiny_onnx as wire
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+    from driver.models.report import Measurement
+    from tests.harness.job_folder import Outcome
 
 CASE = Path(__file__).parent / "case"
 
@@ -92,5 +98,35 @@ def graph(weights: NDArray[np.float32], *, batch: int | str, opset: int) -> byte
     )
 
 
+def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome:
+    """Run a stage with more in its environment: a stand-in's fault, a PATH."""
+    job.write_job(stage)
+    shutil.rmtree(job.folder / "out")
+    (job.folder / "out").mkdir()
+    done = subprocess.run(
+        [str(job.folder / "hook" / "hook"), stage, str(job.folder)],
+        env={**job.environment(python), "ASSAY_STANDIN_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return job.outcome(done.returncode, done.stdout + done.stderr)
 
 
+def assert_right(outcome: Outcome) -> None:
+    """Assert that every item of the ten was predicted, the last partial batch too, and rightly."""
+    predicted = outcome.npz("predictions.npz")["classes"][:, 0]
+    np.testing.assert_array_equal(predicted, colours(10)[1])
+
+
+def warned(outcome: Outcome, code: str) -> str:
+    """Return the message of the one warning of this code."""
+    messages = [warning.message for warning in outcome.ok.warnings if warning.code == code]
+    assert len(messages) == 1, outcome.ok.warnings
+    return messages[0]
+
+
+def core(outcome: Outcome) -> Measurement:
+    """Return the core loop's measurement."""
+    return next(m for m in outcome.ok.measurements if m.name == "core")

@@ -1,0 +1,218 @@
+"""CANN's engine on the stand-ins: atc's command, the chip it compiles for, and what goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.vendor_hooks.standin import standin_python
+from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def python() -> Path:
+    return standin_python("ascend")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Callable[[str, str], dict[str, str]]:
+    """Return what puts a program of one's own before all others on PATH."""
+
+    def put(name: str, script: str) -> dict[str, str]:
+        folder = tmp_path / "first"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+        return {"PATH": f"{folder}:{standin_python('ascend').parent}:/usr/bin:/bin"}
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("precision", "mode"),
+    [
+        ("fp16", "force_fp16"),
+        ("mixed", "allow_mix_precision"),
+        ("fp32", "force_fp32"),
+        ("origin", "must_keep_origin_dtype"),
+    ],
+)
+def test_each_precision_is_a_mode_of_atc(
+    tmp_path: Path, python: Path, precision: str, mode: str
+) -> None:
+    outcome = run(
+        vendor_job(tmp_path / "job", "ascend", "cann", precision=precision), "infer", python
+    )
+    assert_right(outcome)
+    report = outcome.ok
+    command = report.effective["command"]
+    assert f"--precision_mode={mode}" in command
+    assert ("--modify_mixlist=" in command) == (precision == "mixed")
+    assert "--input_shape=input:4,3,16,16" in command
+    assert "--framework=5" in command
+    assert report.simulated
+    assert report.core_agreement == 1.0
+    assert core(outcome).in_flight == 2
+
+
+def test_the_device_decides_what_is_compiled_for(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann", chip="310")
+    outcome = run(job, "compile", python)
+    assert outcome.ok.effective["soc_version"] == "Ascend310P3"
+    assert "CHIP=310 was assumed" in warned(outcome, "effective_differs")
+
+
+def test_without_npu_smi_the_chip_that_was_named_does(
+    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+) -> None:
+    environment = fake("npu-smi", "echo 'dcmi module initialize failed. ret is -8005' >&2; exit 1")
+    job = vendor_job(tmp_path / "job", "ascend", "cann", chip="310")
+    report = run(job, "compile", python, **environment).ok
+    assert report.effective["soc_version"] == "Ascend310"
+    assert report.warnings == ()
+
+
+def test_rc1_knows_the_310p_by_its_older_name(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann", stack="cann5.1.rc1")
+    assert run(job, "compile", python).ok.effective["soc_version"] == "Ascend710"
+
+
+def test_an_om_of_another_chip_is_compiled_again_and_said_so(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    older = standin_python("ascend", chip="310")
+    assert run(job, "compile", older).ok
+    outcome = run(job, "infer", python)
+    assert "soc_version was Ascend310, now Ascend310P3" in warned(outcome, "recompiled")
+    assert_right(outcome)
+
+
+def test_a_damaged_om_is_compiled_again_and_said_so(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    assert run(job, "compile", python).ok
+    (job.folder / "cache" / "model.om").write_bytes(b"cut short")
+    outcome = run(job, "infer", python)
+    assert "145006" in warned(outcome, "recompiled")
+    assert_right(outcome)
+
+
+def test_what_compile_made_is_found_again(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    assert not run(job, "compile", python).ok.cached
+    second = run(job, "compile", python)
+    assert second.ok.cached
+    assert "$ atc" not in second.log
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "telling"),
+    [
+        ("fail", "compile", "EZ3003: No supported Ops kernel"),
+        ("oom", "out_of_memory", "EL0004"),
+        ("killed", "out_of_memory", "SIGKILL"),
+    ],
+)
+def test_a_failed_compilation_shows_its_code(
+    tmp_path: Path, python: Path, fault: str, kind: str, telling: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT=f"compile:{fault}")
+    assert telling in outcome.failed(kind)
+
+
+def test_an_opset_that_atc_does_not_take_says_which_it_takes(tmp_path: Path, python: Path) -> None:
+    from tests.vendor_hooks.vendor_job import write_graph
+
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    write_graph(job.folder / "model" / "model.onnx", batch=4, opset=18)
+    outcome = run(job, "compile", python)
+    assert "E19010" in outcome.failed("compile")
+    failure = outcome.report.failure
+    assert failure is not None
+    assert "opset 11" in failure.remedy
+
+
+def test_a_warning_of_atc_is_the_results(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:warn")
+    assert "W11001" in warned(outcome, "compiler_warning")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo 'ATC run success, welcome to the next use.'; exit 255",
+        "echo 'ATC start working now, please wait for a moment.'; exit 0",
+        "echo 'ATC run success, welcome to the next use.'; exit 0",
+    ],
+    ids=["success line, exit 255", "no success line, exit 0", "both, but no file"],
+)
+def test_success_is_the_line_the_exit_code_and_the_file_together(
+    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path, script: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    assert "atc" in run(job, "compile", python, **fake("atc", script)).failed("compile")
+
+
+def test_no_driver_is_the_hosts_failure(
+    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+) -> None:
+    said = "atc.bin: error while loading shared libraries: libascend_hal.so: cannot open"
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    message = run(job, "compile", python, **fake("atc", f"echo '{said}' >&2; exit 127")).failed(
+        "host"
+    )
+    assert "libascend_hal.so" in message
+
+
+def test_a_device_that_is_not_there_is_the_hosts_failure(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann", device="7")
+    assert "device 7 cannot be opened" in run(job, "infer", python).failed("host")
+
+
+def test_memory_that_is_full_is_told(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    assert run(job, "compile", python).ok
+    message = run(job, "infer", python, ASSAY_STANDIN_FAULT="load:oom").failed("out_of_memory")
+    assert "207001" in message
+
+
+@pytest.mark.parametrize(
+    ("engine", "stack"), [("ais_bench", "cann5.1.rc2"), ("benchmark", "cann5.1.rc1")]
+)
+def test_a_vendors_tool_times_the_core_loop(
+    tmp_path: Path, python: Path, engine: str, stack: str
+) -> None:
+    outcome = run(vendor_job(tmp_path / "job", "ascend", engine, stack=stack), "infer", python)
+    assert_right(outcome)
+    measured = core(outcome)
+    assert measured.clock == "vendor-tool"
+    assert measured.items == 4 * measured.calls
+    assert measured.compute_ns is not None
+    assert measured.compute_ns <= measured.wall_ns
+    assert ("host_to_device" in measured.includes) == (engine == "ais_bench")
+    assert not (tmp_path / "job" / "cache" / "tool").exists()
+
+
+def test_the_older_generation_of_ais_bench_is_a_script(
+    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+) -> None:
+    """Where the module is missing ais_infer.py is used: its figures lie in another place."""
+    job = vendor_job(tmp_path / "job", "ascend", "ais_bench", stack="cann5.1.rc1")
+    older = _without_module(standin_python("ascend", ais_bench="0.0.1"))
+    outcome = run(job, "infer", older)
+    assert "ais_infer.py" in outcome.log
+    assert core(outcome).clock == "vendor-tool"
+    assert_right(outcome)
+
+
+def _without_module(python: Path) -> Path:
+    for module in (python.parents[1] / "assay-standins" / "ascend" / "lib").glob("ais_bench"):
+        module.rename(module.with_name("absent"))
+    return python

@@ -1,0 +1,130 @@
+"""TensorRT's engine on the stand-in: settings, caches, copies, and what goes wrong in a build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.vendor_hooks.standin import standin_python
+from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def python() -> Path:
+    return standin_python("nvidia", tensorrt="8.6.1")
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags"),
+    [("fp32", []), ("tf32", ["TF32"]), ("fp16", ["FP16", "TF32"])],
+)
+def test_each_precision_is_what_the_builder_was_told(
+    tmp_path: Path, python: Path, precision: str, flags: list[str]
+) -> None:
+    outcome = run(
+        vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision=precision), "infer", python
+    )
+    assert_right(outcome)
+    report = outcome.ok
+    assert report.simulated
+    assert report.effective["flags"] == flags
+    assert report.effective["arithmetic"] == precision
+    assert report.core_agreement == 1.0
+
+
+def test_copies_are_inside_core_and_told_apart(tmp_path: Path, python: Path) -> None:
+    outcome = run(vendor_job(tmp_path / "job", "nvidia", "tensorrt"), "infer", python)
+    measured = core(outcome)
+    assert measured.in_flight == 2
+    assert measured.clock == "harness"
+    phases = (measured.h2d_ns, measured.compute_ns, measured.d2h_ns)
+    assert all(phase is not None and phase > 0 for phase in phases)
+    assert sum(phase or 0 for phase in phases) < 1.05 * measured.wall_ns
+
+
+def test_what_compile_made_is_found_again(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    first = run(job, "compile", python).ok
+    made = {artifact.path for artifact in first.artifacts}
+    assert {"cache/engine.plan", "cache/engine.plan.json", "cache/timing.cache"} <= made
+    second = run(job, "compile", python).ok
+    assert (first.cached, second.cached) == (False, True)
+    assert run(job, "infer", python).ok.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "changed"),
+    [
+        ({"tensorrt": "8.5.1"}, "tensorrt was 8.5.1, now 8.6.1"),
+        ({"tensorrt": "8.6.1", "chip": "T4"}, "device was Tesla T4, now NVIDIA A100-SXM4-40GB"),
+    ],
+)
+def test_an_engine_of_another_version_or_chip_is_built_again_and_said_so(
+    tmp_path: Path, python: Path, before: dict[str, str], changed: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    assert run(job, "compile", standin_python("nvidia", **before)).ok
+    outcome = run(job, "infer", python)
+    assert changed in warned(outcome, "recompiled")
+    assert_right(outcome)
+
+
+def test_a_damaged_engine_is_built_again_and_said_so(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    assert run(job, "compile", python).ok
+    (job.folder / "cache" / "engine.plan").write_bytes(b"cut short")
+    outcome = run(job, "infer", python)
+    assert "Magic tag does not match" in warned(outcome, "recompiled")
+    assert_right(outcome)
+
+
+def test_a_build_that_gives_nothing_is_a_compile_failure_with_the_logs_reason(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    message = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:fail").failed("compile")
+    assert "Could not find any implementation for node MatMul_1" in message
+
+
+def test_a_build_without_memory_is_no_compile_failure(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    message = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:oom").failed("out_of_memory")
+    assert "OutOfMemory" in message
+
+
+def test_a_builders_warning_is_the_results(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:warn")
+    assert "insufficient memory" in warned(outcome, "compiler_warning")
+
+
+def test_a_graph_cut_short_names_what_the_parser_says(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    path = job.folder / "model" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert "Failed to parse ONNX model" in run(job, "compile", python).failed("compile")
+
+
+def test_memory_that_is_full_at_load_is_told(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    assert run(job, "compile", python).ok
+    assert run(job, "infer", python, ASSAY_STANDIN_FAULT="load:oom").failed("out_of_memory")
+
+
+def test_a_killed_build_leaves_nothing_that_counts(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    killed = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:killed")
+    assert killed.document is None
+    again = run(job, "compile", python).ok
+    assert not again.cached
+
+
+def test_nan_in_an_output_fails_the_run(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    assert "NaN" in run(job, "infer", python, ASSAY_STANDIN_FAULT="infer:nan").failed("infer")

@@ -1,0 +1,80 @@
+"""trtexec's engine on the stand-ins of three generations: its clock, and predictions of the same engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.vendor_hooks.standin import standin_python
+from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.mark.parametrize(
+    ("release", "in_flight"), [("7.2.3", 1), ("8.2.1", 1), ("8.5.1", 2), ("8.6.1", 2)]
+)
+def test_the_core_figure_is_the_tools_own(tmp_path: Path, release: str, in_flight: int) -> None:
+    python = standin_python("nvidia", tensorrt=release)
+    outcome = run(vendor_job(tmp_path / "job", "nvidia", "trtexec"), "infer", python)
+    assert_right(outcome)
+    measured = core(outcome)
+    assert measured.clock == "vendor-tool"
+    assert measured.items == 4 * measured.calls
+    assert measured.wall_ns > 0.9e9, "it was asked for at least a second"
+    assert len(outcome.npy("core.npy")) == measured.calls
+    assert measured.compute_ns is not None
+    assert 0 < measured.compute_ns < measured.wall_ns
+    assert outcome.ok.simulated
+    assert outcome.ok.effective["in_flight"] == in_flight
+    assert list((tmp_path / "job" / "cache").glob("trtexec")) == [], "its files are gone"
+
+
+@pytest.mark.parametrize(
+    ("precision", "option"), [("fp32", " --noTF32 "), ("fp16", " --fp16 "), ("tf32", "")]
+)
+def test_precision_and_shapes_are_on_its_command_line(
+    tmp_path: Path, precision: str, option: str
+) -> None:
+    python = standin_python("nvidia", tensorrt="8.6.1")
+    job = vendor_job(tmp_path / "job", "nvidia", "trtexec", precision=precision)
+    command = run(job, "compile", python).ok.effective["build_command"]
+    assert option in command
+    assert ("TF32" in command, "fp16" in command) == (precision == "fp32", precision == "fp16")
+    assert "--minShapes=input:1x3x16x16 --optShapes=input:4x3x16x16" in command
+    assert "--skipInference" in command
+
+
+def test_a_failed_build_shows_its_error_lines(tmp_path: Path) -> None:
+    python = standin_python("nvidia", tensorrt="8.5.1")
+    job = vendor_job(tmp_path / "job", "nvidia", "trtexec")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:fail")
+    message = outcome.failed("compile")
+    assert "Could not find any implementation" in message
+    assert "exit code 1" in message
+    assert "&&&& FAILED" in outcome.log, "the whole log is kept"
+
+
+def test_one_that_is_killed_ran_out_of_memory(tmp_path: Path) -> None:
+    python = standin_python("nvidia", tensorrt="8.5.1")
+    job = vendor_job(tmp_path / "job", "nvidia", "trtexec")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:killed")
+    assert "SIGKILL" in outcome.failed("out_of_memory")
+
+
+def test_its_warnings_are_the_results(tmp_path: Path) -> None:
+    python = standin_python("nvidia", tensorrt="8.2.1")
+    job = vendor_job(tmp_path / "job", "nvidia", "trtexec")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:warn")
+    assert "insufficient memory" in warned(outcome, "compiler_warning")
+
+
+def test_an_engine_of_another_release_is_built_again(tmp_path: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "trtexec")
+    assert run(job, "compile", standin_python("nvidia", tensorrt="8.5.1")).ok
+    outcome = run(job, "infer", standin_python("nvidia", tensorrt="8.6.1"))
+    assert "8.5.1" in warned(outcome, "recompiled")
