@@ -88,7 +88,7 @@ class Lab:
         self.installer = OwnPython(root / "venv")
 
     def behave(self, hook: str = "acme", **stages: str) -> None:
-        """Tell a hook how to behave in which stage; the note is no code, so keys stay as they are."""
+        """Tell a hook how to behave in which stage; it is another hook then, with another digest."""
         path = self.root / "vendor_hooks" / hook / "behaviour.json"
         path.write_text(json.dumps(stages))
 
