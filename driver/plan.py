@@ -261,6 +261,7 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
     export_key = key_of(
         {
             "case": material.code["case"],
+            "harness": material.code["harness"],
             "reference": material.code["reference"],
             "stack": material.code["reference_stack"],
             "weights": material.weights_digest,
@@ -273,6 +274,7 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
         {
             "model": material.weights_digest,
             "case": material.code["case"],
+            "harness": material.code["harness"],
             "reference": material.code["reference"],
             "stack": material.code["reference_stack"],
             "data": material.data_digest,
