@@ -165,13 +165,13 @@ def judge(what: str, result: Result) -> Iterator[Finding]:
 
 def _said(what: str, provenance: Mapping[str, object]) -> Iterator[Finding]:
     effective = _of_infer(provenance, "effective")
-    absent = [name for name in ("precision", "arithmetic") if name not in effective]
-    if absent:
-        yield failed(
-            what,
-            f"the settings that load() read back lack {' and '.join(absent)}",
-            "return them from load(), as the SDK says them and not as they were asked for",
-        )
+    for name, wrong in (("precision", failed), ("arithmetic", note)):
+        if name not in effective:
+            yield wrong(
+                what,
+                f"the settings that load() read back do not tell the {name}",
+                f'return {{"{name}": …}} from load(), as the SDK says it and not as it was asked for',
+            )
     if not set(_of_infer(provenance, "versions")) - OURS:
         yield failed(
             what,

@@ -1,0 +1,80 @@
+"""The commands of CONTRIBUTING's walk-through work as printed, one after the other."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from driver.catalog import load_catalog
+from driver.check.vendor import check_vendor
+from driver.findings import failures
+from driver.settings import load_settings
+from driver.wheelhouse import Wheelhouse
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "tests/examples/acme"
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PLACE = "MINE=~/chips\n"
+
+
+def commands() -> str:
+    """Return the walk-through's shell blocks as one script."""
+    section = TEXT.split("## Add a vendor in an hour")[1].split("\n## ")[0]
+    return "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+
+
+def follow(script: str, mine: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script from the tree's root, with the reader's folder put in for ~/chips."""
+    assert PLACE in script
+    told = script.replace(PLACE, f"MINE={mine}\n")
+    clean = {key: value for key, value in os.environ.items() if key != "VENDOR_PATH"}
+    return subprocess.run(
+        ["sh", "-ec", told],
+        cwd=ROOT,
+        env=clean | {"OUT": str(mine / "results")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_example_is_whole() -> None:
+    vendor = load_catalog(ROOT, [EXAMPLE]).vendors["acme"]
+    assert [f"{one.what}: {one.found}" for one in failures(check_vendor(vendor))] == []
+
+
+def test_the_new_folder_lists_its_marks_until_they_are_filled_in(tmp_path: Path) -> None:
+    before, copying, _ = commands().partition("cp -r")
+    assert copying
+    done = follow(before, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "to fill in: vendor.toml" in done.stderr
+    assert "thing(s) are missing or wrong" in done.stderr
+
+
+@pytest.mark.stack
+def test_every_command_of_the_walk_through_works(tmp_path: Path) -> None:
+    if not Wheelhouse(load_settings().home).folder.is_dir():
+        pytest.skip("there is no wheelhouse: make wheelhouse")
+    done = follow(commands(), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "nothing that was checked fails" in done.stderr
+    assert "contract of acme in process" in done.stdout
+    assert list(tmp_path.glob("results/vit_digits/acme/sdk1-acme-fp32-bs*/*/result.json"))
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\((?!#|http)([^)]+)\)", TEXT))
+def test_every_file_that_the_page_links_to_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_every_target_that_the_page_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    words = {name for name in named if name not in targets}
+    assert words == set()
