@@ -25,11 +25,19 @@ def adopt(ended: StageEnd, part: str, target: Path) -> None:
     partial.mkdir(parents=True)
     try:
         shutil.move(made, partial / part)
+        _open_to_readers(partial / part)
         write_stage_report(partial, ended.report)
         shutil.rmtree(target, ignore_errors=True)
         partial.replace(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Let every user read: savers make 0600 files, and the next stage may run as another user."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def write_stage_report(folder: Path, report: StageReport) -> None:

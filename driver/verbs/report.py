@@ -6,11 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.aggregate.groups import grouped
-from driver.aggregate.load import load_results
 from driver.aggregate.published import published_figures
-from driver.aggregate.selection import newest, select
-from driver.aggregate.tables import table
+from driver.aggregate.text import plain
 from driver.catalog import load_catalog
 from driver.published.load import load_cases
 from driver.report.build import ReportOptions, report
@@ -23,11 +20,7 @@ if TYPE_CHECKING:
     from driver.aggregate.tables import Language
     from driver.catalog import Catalog
     from driver.console import Console
-    from driver.settings import Settings
-
-TERMINAL_ROWS = 60
-"""Rows that a terminal gets; the page and the files hold all."""
-PROBLEM_LINES = 20
+    from driver.report.build import ReportFiles
 
 
 def make_report(
@@ -65,9 +58,9 @@ def make_report(
             }
         )
     else:
-        _show(where, settings, console, language=language, simulated=simulated, synthetic=synthetic)
+        _show(made, console)
     for notice in made.notices:
-        console.say(f"  ! {notice}")
+        console.say(f"  ! {plain(notice)}")
     for path in made.files:
         console.say(f"{path.suffix[1:]:>8}: {path}")
     return 0
@@ -87,20 +80,10 @@ def published(catalog: Catalog) -> list[PublishedFigure]:
     return published_figures(load_cases([case.folder for case in catalog.cases.values()]))
 
 
-def _show(
-    folders: Sequence[Path],
-    settings: Settings,
-    console: Console,
-    *,
-    language: Language,
-    simulated: bool,
-    synthetic: bool,
-) -> None:
-    loaded = load_results(folders, home=settings.home)
-    selection = select(loaded.table, simulated=simulated, synthetic=synthetic)
-    for group in grouped(newest(selection.table, TERMINAL_ROWS)):
-        rows = table(group.records, language, loaded.same_id)
-        console.table(rows.headers, rows.as_text(), title=group.title)
-    for problem in loaded.problems[:PROBLEM_LINES]:
-        console.say(f"  ! {problem.path}: {problem.message}")
-        console.say(f"    → {problem.remedy}")
+def _show(made: ReportFiles, console: Console) -> None:
+    for title, headers, rows in made.tables:
+        console.table(headers, rows, title=title)
+    for problem in made.first_problems:
+        console.fault(f"{problem.path}: {problem.message}", problem.remedy)
+    if made.problems > len(made.first_problems):
+        console.say(f"  … {made.problems - len(made.first_problems)} more in problems.csv")
