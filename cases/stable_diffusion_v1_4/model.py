@@ -167,6 +167,9 @@ def _scale_last(convolution, output):
 
 def _pretrained(model_class, folder, expected):
     """A diffusers model from ``folder``, fp32, strict; StageFailure (data) for anything else."""
+    if not (folder / "config.json").is_file():
+        # diffusers would take the path for a name on the hub.
+        raise StageFailure("data", "{} has no config.json".format(folder), checkpoint.REMEDY)
     try:
         config = model_class.load_config(str(folder), local_files_only=True)
         _require_same(folder, config, expected)

@@ -1,0 +1,124 @@
+"""stable_diffusion_v1_4: noise, tokens, schedule, pipeline and CLIP score equal diffusers' and others'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driver.gate import gate_accuracy
+from tests.cases.test_manifests import manifest
+from tests.vendor_hooks.reference.stack import probe
+
+PROBES = Path(__file__).with_name("probes")
+CASE = manifest("stable_diffusion_v1_4")
+
+
+@pytest.fixture(scope="module")
+def compared(reference_python: Path) -> dict[str, Any]:
+    """Return how the case's parts compare with diffusers and transformers on small networks."""
+    found: dict[str, Any] = probe(reference_python, PROBES / "stable_diffusion.py")
+    return found
+
+
+@pytest.mark.stack
+def test_macs_and_parameters_are_those_of_the_model(reference_python: Path) -> None:
+    counted = probe(reference_python, PROBES / "count_macs.py", CASE.name)
+    assert counted[CASE.name] == {"parameters": CASE.model.parameters, "macs": CASE.model.macs}
+
+
+def test_core_counts_unet_steps_of_a_prompt_which_are_two_latents() -> None:
+    assert (CASE.item, CASE.core_item) == ("prompt", "unet step")
+    assert CASE.model.macs == pytest.approx(2 * 401.6e9, rel=1e-3)
+    assert CASE.model.macs_published == 6.78e11
+
+
+@pytest.mark.parametrize(
+    ("published", "passes"), [((17.1, 25.2), False), ((25.2, 25.3), True), ((26.524, 25.3), True)]
+)
+def test_the_gate_flags_the_published_fp16_row(
+    published: tuple[float, float], passes: bool
+) -> None:
+    assert gate_accuracy(CASE.gate, CASE.metric, *published).passed is passes
+
+
+@pytest.mark.stack
+def test_the_schedule_is_that_of_diffusers(compared: dict[str, Any]) -> None:
+    worst, same_timesteps, dtype = compared["schedules"]
+    assert worst <= 1e-5
+    assert same_timesteps is True
+    assert dtype == "float32"
+
+
+@pytest.mark.stack
+def test_the_noise_is_that_of_torch(compared: dict[str, Any]) -> None:
+    assert compared["noise"] <= 1e-5
+
+
+@pytest.mark.stack
+def test_tokens_are_those_of_clips_tokenizer(compared: dict[str, Any]) -> None:
+    assert compared["tokens"] == []
+
+
+@pytest.mark.stack
+def test_latents_are_those_of_diffusers_pipeline(compared: dict[str, Any]) -> None:
+    assert compared["pipeline"]["latents"] <= 1e-5
+    assert compared["pipeline"]["moved"] > 0.1
+
+
+@pytest.mark.stack
+def test_a_picture_does_not_depend_on_the_batch_it_is_in(compared: dict[str, Any]) -> None:
+    assert compared["pipeline"]["batch"] <= 1e-3
+
+
+@pytest.mark.stack
+def test_a_core_step_has_the_declared_inputs(compared: dict[str, Any]) -> None:
+    prompts = 2
+    assert compared["pipeline"]["core"] == {
+        spec.name: [
+            [prompts * spec.rows_per_item, *spec.shape] if spec.batched else list(spec.shape),
+            spec.dtype,
+        ]
+        for spec in CASE.model.inputs
+    }
+
+
+@pytest.mark.stack
+def test_companions_load_under_the_names_that_the_hubs_files_use(compared: dict[str, Any]) -> None:
+    assert compared["folders"]["text"] is True
+    assert compared["folders"]["vae"] is True
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("missing_key", "1 missing: decoder.conv_in.bias"),
+        ("cut", "cannot be read"),
+        ("other", "block_out_channels [8] instead of [128, 256, 512, 512]"),
+        ("absent", "has no config.json"),
+        ("steps", "1001 steps, expected 1 to 1000"),
+        ("not_utf8", "not UTF-8"),
+        ("no_vocabulary", "vocab.json"),
+    ],
+)
+def test_bad_weights_and_prompts_are_refused(
+    compared: dict[str, Any], fault: str, said: str
+) -> None:
+    kind, message = compared["folders"]["bad"][fault]
+    assert kind == "data"
+    assert said in message
+
+
+@pytest.mark.stack
+def test_the_clip_score_is_that_of_the_models_own_processor(compared: dict[str, Any]) -> None:
+    clip = compared["clip"]
+    assert clip["pixels"] <= 1e-6
+    assert clip["ours"] == pytest.approx(clip["theirs"], abs=1e-4)
+    assert clip["apart"] > 0.1
+
+
+@pytest.mark.stack
+def test_the_result_names_the_clip_weights(compared: dict[str, Any]) -> None:
+    assert {"clip_model", "clip_sha256"} <= set(compared["clip"]["named"])
