@@ -120,6 +120,10 @@ class Export:
         described["onnx_sha256"] = artifacts[0]["sha256"]
         described["data_sha256"] = artifacts[1]["sha256"] if artifacts[1:] else None
         described["machine"] = platform.machine()
+        for path in self._model.rglob("*"):
+            if path.is_file():
+                # save_pretrained leaves weights to their owner alone; other stages may run as others.
+                path.chmod(0o644)
         self._report.artifacts += artifacts
         self._report.details["export"] = described
         files.write_json(self._model / "export.json", described)
