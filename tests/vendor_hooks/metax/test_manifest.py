@@ -1,0 +1,33 @@
+"""vendor.toml of MetaX against the seeds' figures: no peak of its own, theirs by the printed precision."""
+
+from __future__ import annotations
+
+import tomllib
+
+from driver.models.manifest import VendorManifest
+from tests.harness.job_folder import ROOT
+from tests.vendor_hooks.vendor_job import manifest
+
+
+def vendor() -> VendorManifest:
+    return manifest("metax")
+
+
+def test_c500_has_no_public_peak_and_so_no_mfu_of_ours() -> None:
+    text = (ROOT / "cases" / "stable_diffusion_v1_4" / "published.toml").read_text(encoding="utf-8")
+    published, ours = tomllib.loads(text)["chips"]["C500"], vendor().chips["C500"]
+    assert ours.peaks == published.get("peaks", {}) == {}
+    assert ours.published_peaks == published["published_peaks"]
+
+
+def test_eager_validates_both_engines_and_itself_in_fp32() -> None:
+    engines = vendor().engines
+    assert {engine.validate_engine for engine in engines.values()} == {"eager"}
+    assert engines["eager"].default_precision == "fp32"
+
+
+def test_macas_nodes_and_group_are_passed_and_one_variable_selects() -> None:
+    devices = vendor().devices
+    assert devices.nodes == ("/dev/dri", "/dev/mxcd")
+    assert devices.groups == ("video",)
+    assert devices.select == "MACA_VISIBLE_DEVICES"

@@ -1,0 +1,53 @@
+"""XTCL's precision comes from the environment and one compile option; here it is read back from both."""
+
+import os
+
+from harness.errors import StageFailure
+
+#: XTCL 2.0 reads them when it compiles; vendor.toml has their values by precision.
+SWITCHES = ("XTCL_USE_NEW_ALTER_PASS", "XTCL_USE_FP16", "XTCL_QUANTIZE_WEIGHT")
+
+
+def switched_on(name):
+    """True where this process has the switch set to 1."""
+    return os.environ.get(name, "0") == "1"
+
+
+def arithmetic(out_dtype):
+    """What XTCL computes in with this environment; ``out_dtype`` is the option's value or None."""
+    lowered = out_dtype == "float16" and switched_on("XTCL_USE_NEW_ALTER_PASS")
+    return "fp16" if lowered or switched_on("XTCL_USE_FP16") else "fp32"
+
+
+def read_back(job):
+    """The effective settings; StageFailure (contract) when they are not what the job asks for.
+
+    A hook that was called without the environment of vendor.toml would compile for another precision.
+    """
+    options = job.precision_options
+    found = arithmetic(options.get("out_dtype")), switched_on("XTCL_QUANTIZE_WEIGHT")
+    if found != (job.arithmetic, bool(options.get("quantize_weight", False))):
+        raise StageFailure(
+            "contract",
+            "{} is {} arithmetic, but with {} XTCL would compile for {}".format(
+                job.precision, job.arithmetic, _in_words(), found[0]
+            ),
+            "call the hook with the variables of [engines.{}.precisions.{}] in "
+            "vendor_hooks/kunlunxin/vendor.toml, as `make run` does".format(job.engine, job.precision),
+        )
+    return {
+        "precision": job.precision,
+        "arithmetic": found[0],
+        "out_dtype": options.get("out_dtype", "float32"),
+        "environment": environment(),
+    }
+
+
+def environment():
+    """Every variable of XTCL's that this process has (dict)."""
+    names = [name for name in os.environ if name.startswith(("XTCL_", "XPUSIM_", "XPU_PADDLE_"))]
+    return {name: os.environ[name] for name in sorted(names)}
+
+
+def _in_words():
+    return ", ".join("{}={}".format(name, os.environ.get(name, "(unset)")) for name in SWITCHES)
