@@ -48,7 +48,7 @@ def build(weights_dir, weights_format, synthetic, seed, attention=None):  # noqa
     else:
         folder = pathlib.Path(weights_dir)
         inner = folder / "unet"
-        network = _pretrained(_unet_class(), inner if inner.is_dir() else folder, UNET)
+        network = _mapped_unet(inner if inner.is_dir() else folder)
     return _unet_module(network, attention)
 
 
@@ -159,6 +159,25 @@ def _new_vae():
     return network
 
 
+def _mapped_unet(folder):
+    """The UNet on the file's own tensors: nothing is initialised first, 3.4 GB lie in memory once."""
+    import safetensors.torch
+    import torch
+
+    path = folder / "diffusion_pytorch_model.safetensors"
+    config = _config(_unet_class(), folder, UNET)
+    with torch.device("meta"):
+        network = _unet_class().from_config(config)
+    try:
+        state = safetensors.torch.load_file(str(path))
+    except Exception as error:  # the reader raises an exception of its own for a cut file
+        raise _unreadable(path, error) from error
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    checkpoint.require_state(str(path), state, expected)
+    network.load_state_dict(state, assign=True)
+    return network.float().eval()
+
+
 def _scale_last(convolution, output):
     scale = 1 / float(output.std())
     convolution.weight.mul_(scale)
@@ -166,26 +185,42 @@ def _scale_last(convolution, output):
 
 
 def _pretrained(model_class, folder, expected):
-    """A diffusers model from ``folder``, fp32, strict; StageFailure (data) for anything else."""
-    if not (folder / "config.json").is_file():
-        # diffusers would take the path for a name on the hub.
-        raise StageFailure("data", "{} has no config.json".format(folder), checkpoint.REMEDY)
+    """A diffusers model from ``folder``, fp32, strict; StageFailure (data) for anything else.
+
+    Unlike the tensors' own reader, the library knows the names that older versions gave them.
+    """
+    _config(model_class, folder, expected)
     try:
-        config = model_class.load_config(str(folder), local_files_only=True)
-        _require_same(folder, config, expected)
         network, info = model_class.from_pretrained(
-            str(folder), local_files_only=True, output_loading_info=True, low_cpu_mem_usage=True
+            str(folder), local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False
         )
-    except (StageFailure, MemoryError, ImportError):
-        raise
     except Exception as error:  # diffusers raises whatever its readers raise
-        message = "{} cannot be read: {}".format(folder, one_line(error, limit=300))
-        raise StageFailure("data", message, checkpoint.REMEDY) from error
+        raise _unreadable(folder, error) from error
     misshapen = [str(entry[0]) for entry in info["mismatched_keys"]]
     checkpoint.refuse_differences(
         str(folder), sorted(info["missing_keys"]), sorted(info["unexpected_keys"]), misshapen
     )
     return network.float().eval()
+
+
+def _config(model_class, folder, expected):
+    """config.json of ``folder``, which must say what ``expected`` says."""
+    if not (folder / "config.json").is_file():
+        # diffusers would take the path for a name on the hub.
+        raise StageFailure("data", "{} has no config.json".format(folder), checkpoint.REMEDY)
+    try:
+        config = model_class.load_config(str(folder), local_files_only=True)
+    except Exception as error:
+        raise _unreadable(folder / "config.json", error) from error
+    _require_same(folder, config, expected)
+    return config
+
+
+def _unreadable(path, error):
+    if isinstance(error, (MemoryError, ImportError)):
+        raise error
+    message = "{} cannot be read: {}".format(path, one_line(error, limit=300))
+    return StageFailure("data", message, checkpoint.REMEDY)
 
 
 def _require_same(folder, found, expected):

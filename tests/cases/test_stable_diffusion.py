@@ -91,6 +91,28 @@ def test_companions_load_under_the_names_that_the_hubs_files_use(compared: dict[
 
 
 @pytest.mark.stack
+def test_the_unet_of_a_folder_computes_what_the_saved_one_did(compared: dict[str, Any]) -> None:
+    assert compared["unet"]["same"] == [True, True]
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("unet_keys", "1 missing: conv_in.bias; 1 unexpected: conv_first.bias"),
+        ("unet_cut", "cannot be read"),
+        ("unet_other", "block_out_channels [32, 64] instead of [320, 640, 1280, 1280]"),
+    ],
+)
+def test_bad_weights_of_the_unet_are_refused(
+    compared: dict[str, Any], fault: str, said: str
+) -> None:
+    kind, message = compared["unet"]["bad"][fault]
+    assert kind == "data"
+    assert said in message
+
+
+@pytest.mark.stack
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

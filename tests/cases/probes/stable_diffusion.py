@@ -191,6 +191,34 @@ def refusal(call, *arguments):
     return ["accepted", ""]
 
 
+def unet_folder(place):
+    """Whether the UNet of a saved folder is the same again, mapped; and what is said of bad ones."""
+    model.UNET.update(UNET)
+    given = {**model.UNET, **BLOCKS}
+    unet = model._unet_class()(**given).eval()
+    model.save(model._unet_module(unet, None), place / "torch")
+    unet.save_pretrained(place / "whole" / "unet")
+    inputs = torch.ones(2, 4, 8, 8), torch.tensor(3, dtype=torch.int32), torch.ones(2, 77, 768)
+    same = [
+        torch.equal(
+            model.build(str(place / name), "huggingface", False, 0)(*inputs)[0],
+            unet(*inputs).sample,
+        )
+        for name in ("torch", "whole")
+    ]
+    bad = {}
+    weights = place / "torch" / "diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    first = state.pop("conv_in.bias")
+    save_file({**state, "conv_first.bias": first}, weights)
+    bad["unet_keys"] = refusal(model.build, str(place / "torch"), "huggingface", False, 0)
+    weights.write_bytes(weights.read_bytes()[:-100])
+    bad["unet_cut"] = refusal(model.build, str(place / "torch"), "huggingface", False, 0)
+    model.UNET["block_out_channels"] = [320, 640, 1280, 1280]
+    bad["unet_other"] = refusal(model.build, str(place / "whole"), "huggingface", False, 0)
+    return {"same": same, "bad": bad}
+
+
 def folders(place):
     """Companions from folders as the hub has them (old names of tensors), and folders that are wrong."""
     encoder = small_text_encoder()
@@ -278,5 +306,6 @@ if __name__ == "__main__":
             "pipeline": pipeline(),
             "folders": folders(place / "folders"),
             "clip": judged(place),
+            "unet": unet_folder(place / "unets"),
         }
     print(json.dumps(document))  # noqa: T201
