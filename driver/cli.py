@@ -272,6 +272,19 @@ def new_case(
 
 
 @app.command()
+def data(
+    case: Case = None,
+    src: Annotated[Text, typer.Option(help="the maker's archive, or a folder")] = None,
+    md5: Annotated[Text, typer.Option(help="sum of an archive that is not the published one")] = None,
+    output_format: Annotated[str, typer.Option("--format")] = "table",
+) -> int:
+    """Prepare a dataset once, so that every case that uses it finds it."""
+    from driver.verbs.data import prepare_data
+
+    return prepare_data(case, src, md5, console_for(output_format))
+
+
+@app.command()
 def schemas(
     check: Annotated[bool, typer.Option(help="only say whether they are up to date")] = False,
 ) -> int:

@@ -114,7 +114,11 @@ class Console:
 
     def stage_started(self, stage: StageName, repeat: int, repeats: int) -> None:
         """Hear that a stage begins."""
-        self._stage = str(stage) if repeats == 1 else f"{stage} {repeat + 1}/{repeats}"
+        self.task_started(str(stage) if repeats == 1 else f"{stage} {repeat + 1}/{repeats}")
+
+    def task_started(self, name: str) -> None:
+        """Show progress under this name from now on."""
+        self._stage = name
         self._last_line = time.monotonic()
         if self._live is not None:
             self._task = self._live.add_task(self._stage, total=None, detail="starting")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -64,9 +65,12 @@ class LabelledFile:
 
 
 def locate_dataset(
-    case: Case, asked: str | None, settings_datasets: dict[str, Path]
+    case: Case,
+    asked: str | None,
+    settings_datasets: dict[str, Path],
+    prepared: Path | None = None,
 ) -> DatasetSource:
-    """Find the case's dataset: what was asked for, else the bundled one, else the host's setting.
+    """Find the case's dataset: asked for, bundled, the host's setting, or what `make data` prepared.
 
     Raises DataFault, which names the ways out, when there is none; synthetic is never chosen silently.
     """
@@ -80,6 +84,8 @@ def locate_dataset(
     if spec.dataset in settings_datasets:
         folder = settings_datasets[spec.dataset]
         return DatasetSource(kind="real", folder=_existing(folder, f"datasets.{spec.dataset}"))
+    if prepared is not None and is_indexed(prepared / spec.dataset):
+        return DatasetSource(kind="real", folder=prepared / spec.dataset)
     raise DataFault(
         f"case {case.name} needs the dataset {spec.dataset}, and this host has no setting for it",
         f"DATA=<{FORMS[spec.layout]}> ({spec.source or 'see the case README'}), "
@@ -92,6 +98,30 @@ def _existing(folder: Path, setting: str) -> Path:
     if not folder.exists():
         raise DataFault(f"{setting}: {folder} does not exist", "mend the path, or DATA=synthetic")
     return folder
+
+
+def is_indexed(folder: Path) -> bool:
+    """Say whether a folder is a dataset in the guest's own layout, with its labels."""
+    return (folder / "data" / "index.json").is_file() and (
+        folder / "labels" / "labels.json"
+    ).is_file()
+
+
+def read_prepared(folder: Path, *, case: Case, limit: int | None = None) -> IndexedDataset:
+    """Take a dataset that `make data` prepared; with ``limit`` its first items count.
+
+    Raises DataFault when it is of another number of classes than the case's.
+    """
+    found = read_indexed(folder, cached=True)
+    try:
+        labels = json.loads((folder / "labels" / "labels.json").read_text(encoding="utf-8"))
+        classes = len(labels["classes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataFault(
+            f"{folder} has no readable labels: {error}", "prepare it again: make data CASE=… SRC=…"
+        ) from error
+    require_class_count(case, folder, classes)
+    return replace(found, count=min(limit or found.count, found.count))
 
 
 def list_image_folder(root: Path, suffixes: Sequence[str]) -> tuple[list[LabelledFile], list[str]]:
@@ -142,7 +172,8 @@ def index_image_folder(
     The key covers every file's name, size and time, so a changed picture makes a new layout.
     """
     files, classes = list_image_folder(root, case.manifest.data.suffixes)
-    _check_class_count(case, root, len(classes))
+    require_class_names(case, root, classes)
+    require_class_count(case, root, len(classes))
     files = files[:limit] if limit else files
     stats = [file.path.stat() for file in files]
     key = key_of(
@@ -196,7 +227,20 @@ def item_name(labels: Path, item_id: str) -> str | None:
         return None
 
 
-def _check_class_count(case: Case, root: Path, found: int) -> None:
+def require_class_names(case: Case, root: Path, names: Sequence[str]) -> None:
+    """Raise DataFault for a class folder whose name none of the dataset's classes can have."""
+    pattern = case.manifest.data.class_names
+    odd = [name for name in names if pattern is not None and not re.fullmatch(pattern, name)]
+    if odd:
+        raise DataFault(
+            f"{root} holds the class folder {odd[0]!r}, which is no class of "
+            f"{case.manifest.data.dataset} (their names match {pattern}); {len(odd)} such folder(s)",
+            "move it out: every folder counts as a class, and shifts the numbers of those behind it",
+        )
+
+
+def require_class_count(case: Case, root: Path, found: int) -> None:
+    """Raise DataFault unless a folder has as many classes as the case's dataset."""
     expected = case.manifest.data.classes
     if expected is not None and found != expected:
         raise DataFault(

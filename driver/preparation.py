@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from driver.containers import Stacks
 from driver.content import code_digest, file_sha256, key_of
-from driver.datasets import index_image_folder, locate_dataset, read_indexed
+from driver.datasets import (
+    index_image_folder,
+    is_indexed,
+    locate_dataset,
+    read_indexed,
+    read_prepared,
+)
 from driver.errors import DataFault
 from driver.locking import locked
 from driver.models.base import StageName
@@ -48,7 +54,9 @@ def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     """Make everything ready; raises DataFault, ImageFault or EnvironmentFault with what to type next."""
     site.runner.availability()
     weights = locate_weights(choice.case, choice.request.weights, site.settings)
-    source = locate_dataset(choice.case, choice.request.data, site.settings.datasets)
+    source = locate_dataset(
+        choice.case, choice.request.data, site.settings.datasets, site.settings.datasets_home
+    )
     with stopwatch.timing("environments"):
         reference = site.installer.install(site.catalog.reference)
         vendor = site.installer.install(choice.stack)
@@ -103,6 +111,8 @@ def _dataset(
     if source.folder is None:
         return _synthetic_dataset(site, choice, weights, stacks)
     case, cache, limit = choice.case, site.settings.cache, choice.measure.limit
+    if is_indexed(source.folder):
+        return read_prepared(source.folder, case=case, limit=limit)
     match case.manifest.data.layout:
         case "picture":
             return index_picture(source.folder, case=case, cache=cache, limit=limit)

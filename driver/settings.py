@@ -39,6 +39,11 @@ class Settings(Frozen):
         return self.home / "cache"
 
     @property
+    def datasets_home(self) -> Path:
+        """Return the folder of prepared datasets: no cache, `make clean` leaves it alone."""
+        return self.home / "datasets"
+
+    @property
     def work(self) -> Path:
         """Return the folder of job folders that are being run."""
         return self.home / "work"

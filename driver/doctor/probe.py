@@ -192,7 +192,7 @@ def _weights(case: Case, settings: Settings) -> str | Problem:
 
 def _dataset(case: Case, settings: Settings) -> str | Problem:
     try:
-        source = locate_dataset(case, None, settings.datasets)
+        source = locate_dataset(case, None, settings.datasets, settings.datasets_home)
     except AssayError as error:
         return Problem(message=error.message, remedy=error.remedy)
     return str(source.folder)

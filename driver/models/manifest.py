@@ -80,6 +80,13 @@ class SyntheticData(Frozen):
     seed: int = 0
 
 
+class ArchiveSpec(Frozen):
+    """The archive in which a dataset is handed out, and the md5 that its maker prints."""
+
+    file: str
+    md5: str = Field(pattern=r"^[0-9a-f]{32}$")
+
+
 class DataSpec(Frozen):
     """The dataset: its layout, how many items it has, where a bundled one lies."""
 
@@ -89,6 +96,10 @@ class DataSpec(Frozen):
     classes: int | None = None
     bundled: str | None = None
     suffixes: tuple[str, ...] = (".jpeg", ".jpg", ".png")
+    archive: ArchiveSpec | None = None
+    class_names: str | None = Field(
+        default=None, description="regular expression that every class folder's name must match"
+    )
     synthetic: SyntheticData = SyntheticData()
     source: str = ""
 
