@@ -275,7 +275,9 @@ def new_case(
 def data(
     case: Case = None,
     src: Annotated[Text, typer.Option(help="the maker's archive, or a folder")] = None,
-    md5: Annotated[Text, typer.Option(help="sum of an archive that is not the published one")] = None,
+    md5: Annotated[
+        Text, typer.Option(help="sum of an archive that is not the published one")
+    ] = None,
     output_format: Annotated[str, typer.Option("--format")] = "table",
 ) -> int:
     """Prepare a dataset once, so that every case that uses it finds it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +11,15 @@ from driver.datasets import (
     index_image_folder,
     is_indexed,
     locate_dataset,
-    read_indexed,
     read_prepared,
 )
-from driver.errors import DataFault
-from driver.locking import locked
-from driver.models.base import StageName
+from driver.derived_data import synthetic_dataset, tensor_dataset
 from driver.pictures import index_picture
 from driver.plan import Material, plan_job
 from driver.prompts import index_prompts
-from driver.stage_run import StageInputs, StageRun, run_stage
 from driver.weights import locate_weights
-from driver.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from driver.catalog import Stack
     from driver.datasets import DatasetSource, IndexedDataset
     from driver.plan import Choice, PlannedJob
@@ -63,13 +54,22 @@ def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     stacks = Stacks(reference=reference.stack, vendor=vendor.stack)
     with stopwatch.timing("dataset"):
         dataset = _dataset(site, choice, source, weights, stacks)
+        if choice.request.input_kind == "tensor":
+            dataset = tensor_dataset(site, choice, dataset, weights, stacks)
     material = _material(site, choice, source, weights, dataset)
     return Prepared(
         planned=plan_job(choice, material, site.host),
         stacks=stacks,
         weights=weights,
         dataset=dataset,
-        provenance=_provenance(material, weights, dataset, reference=reference, vendor=vendor),
+        provenance=_provenance(
+            material,
+            weights,
+            dataset,
+            input_kind=choice.request.input_kind,
+            reference=reference,
+            vendor=vendor,
+        ),
     )
 
 
@@ -109,7 +109,7 @@ def _dataset(
     site: Site, choice: Choice, source: DatasetSource, weights: WeightsSource, stacks: Stacks
 ) -> IndexedDataset:
     if source.folder is None:
-        return _synthetic_dataset(site, choice, weights, stacks)
+        return synthetic_dataset(site, choice, weights, stacks, _prompts(choice))
     case, cache, limit = choice.case, site.settings.cache, choice.measure.limit
     if is_indexed(source.folder):
         return read_prepared(source.folder, case=case, limit=limit)
@@ -127,82 +127,12 @@ def _prompts(choice: Choice) -> int | None:
     return dict(choice.request.options).get("prompts")
 
 
-def _synthetic_dataset(
-    site: Site, choice: Choice, weights: WeightsSource, stacks: Stacks
-) -> IndexedDataset:
-    """Have the reference image draw the pictures, once for each count and seed."""
-    spec = choice.case.manifest.data
-    limit, prompts = choice.measure.limit, _prompts(choice)
-    count = limit or spec.synthetic.count
-    if prompts is not None:
-        count = min(prompts, limit or prompts)
-    key = key_of(
-        {
-            "spec": spec.model_dump(),
-            "count": count,
-            "reference": code_digest(site.catalog.reference_hook),
-            "case": code_digest(choice.case.folder),
-        }
-    )
-    folder = site.settings.cache / "datasets" / f"{spec.dataset}-synthetic-{key[:16]}"
-    with locked(folder.with_suffix(".lock")):
-        if (folder / "data" / "index.json").is_file():
-            return read_indexed(folder, cached=True)
-        site.listener.note(f"making {count} synthetic items for {choice.case.name}")
-        _draw(site, choice, stacks, weights, folder, count)
-    return read_indexed(folder, cached=False)
-
-
-def _draw(
-    site: Site, choice: Choice, stacks: Stacks, weights: WeightsSource, folder: Path, count: int
-) -> None:
-    nothing_yet = Material(
-        weights_kind=weights.kind,
-        weights_format=weights.format,
-        weights_digest=weights.digest,
-        data_kind="synthetic",
-        data_digest="",
-        data_count=count,
-        code=dict.fromkeys(
-            ("case", "hook", "harness", "reference", "stack", "reference_stack"), ""
-        ),
-    )
-    job = plan_job(choice, nothing_yet, site.host).stage_file(StageName.EXPORT)
-    spec = choice.case.manifest.data.synthetic.model_dump()
-    options = {**job.case_options, "synthetic": {**spec, "count": count}}
-    job = job.model_copy(update={"case_options": options})
-    with Workspace(site.settings.home, job.job.id) as workspace:
-        stage = workspace.stage(StageName.EXPORT)
-        run = StageRun(
-            choice=choice,
-            stacks=stacks,
-            job=job,
-            folder=stage,
-            inputs=StageInputs(),
-            count=count,
-            verb="data",
-        )
-        ended = run_stage(site, run)
-        if ended.failure is not None:
-            raise DataFault(
-                f"the synthetic dataset could not be made: {ended.failure.message}",
-                ended.failure.remedy,
-            )
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        try:
-            partial.mkdir(parents=True)
-            for part in ("data", "labels"):
-                shutil.copytree(stage.out / part, partial / part)
-            partial.replace(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-
-
 def _provenance(
     material: Material,
     weights: WeightsSource,
     dataset: IndexedDataset,
     *,
+    input_kind: str,
     reference: Installation,
     vendor: Installation,
 ) -> dict[str, Any]:
@@ -221,5 +151,6 @@ def _provenance(
             "kind": material.data_kind,
             "sha256": dataset.sha256,
             "count": dataset.count,
+            "input": input_kind,
         },
     }

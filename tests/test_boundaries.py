@@ -94,7 +94,9 @@ def tracked() -> list[str]:
 
 
 def test_no_file_has_a_name_that_says_nothing() -> None:
-    parts = {part.split(".")[0] for path in tracked() for part in Path(path).parts}
+    # A stand-in's modules carry the names of the SDK that they stand in for (pyACL has acl.util).
+    own = [path for path in tracked() if not path.startswith("tests/standins/")]
+    parts = {part.split(".")[0] for path in own for part in Path(path).parts}
     assert not parts & FORBIDDEN_NAMES
 
 

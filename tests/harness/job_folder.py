@@ -85,9 +85,7 @@ def _write_dataset(folder: Path, payloads: Sequence[bytes], extra: dict[str, Any
     folder.mkdir(parents=True, exist_ok=True)
     stream, entries = io.BytesIO(), []
     for number, payload in enumerate(payloads, start=1):
-        entries.append(
-            {"id": f"{number:06d}", "offset": stream.tell(), "length": len(payload)}
-        )
+        entries.append({"id": f"{number:06d}", "offset": stream.tell(), "length": len(payload)})
         stream.write(payload)
     body = stream.getvalue()
     (folder / "items.bin").write_bytes(body)
@@ -243,6 +241,4 @@ class JobFolder:
         """Read what the stage left in its out folder."""
         path = self.folder / "out" / "report.json"
         document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-        return Outcome(
-            returncode=returncode, log=log, out=self.folder / "out", document=document
-        )
+        return Outcome(returncode=returncode, log=log, out=self.folder / "out", document=document)

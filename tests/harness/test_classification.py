@@ -44,7 +44,9 @@ def test_the_tensor_is_what_torchvision_s_transforms_compute(
 ) -> None:
     source = picture(*size)
     width, height = size
-    scaled = (256, int(256 * height / width)) if width <= height else (int(256 * width / height), 256)
+    scaled = (
+        (256, int(256 * height / width)) if width <= height else (int(256 * width / height), 256)
+    )
     resized = source.resize(scaled, getattr(Image.Resampling, interpolation.upper()))
     left, top = round((scaled[0] - 224) / 2.0), round((scaled[1] - 224) / 2.0)
     pixels = np.asarray(resized.crop((left, top, left + 224, top + 224)), np.float32)
@@ -69,7 +71,11 @@ def test_a_missing_constant_is_named() -> None:
 
 
 @given(
-    arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=st.floats(-9, 9, width=32))
+    arrays(
+        np.float32,
+        st.tuples(st.integers(1, 5), st.integers(1, 40)),
+        elements=st.floats(-9, 9, width=32),
+    )
 )
 def test_top_classes_are_the_largest_logits_best_first(logits: Any) -> None:
     best = classification.top_classes(logits, 5)

@@ -164,7 +164,5 @@ def test_latency_has_one_in_flight_and_each_call_by_itself(clock: VirtualClock) 
 
 
 def test_latency_makes_its_least_calls_even_when_they_are_slow(clock: VirtualClock) -> None:
-    run = core.latency_loop(
-        VirtualDevice(clock, call_ns=SECOND), [0], measure(latency_min_calls=3)
-    )
+    run = core.latency_loop(VirtualDevice(clock, call_ns=SECOND), [0], measure(latency_min_calls=3))
     assert run.calls == 3

@@ -148,7 +148,9 @@ def test_a_runtime_that_crashes_at_exit_does_not_contradict_the_report(
 
 def test_a_stage_that_the_hook_does_itself_is_called(make_job: MakeJob, tmp_path: Path) -> None:
     hook = hook_with_engine(tmp_path / "hook", "none", "")
-    (hook / "export.py").write_text("def run(job, report, progress):\n    report.details['case'] = job.case\n")
+    (hook / "export.py").write_text(
+        "def run(job, report, progress):\n    report.details['case'] = job.case\n"
+    )
     assert make_job(hook=hook).run("export").ok.details["case"] == "colours"
 
 

@@ -52,7 +52,14 @@ def test_guest_files_parse_as_python_37(path: Path) -> None:
 def test_vermin_finds_nothing_newer_than_37() -> None:
     pytest.importorskip("vermin")
     done = subprocess.run(
-        [sys.executable, "-c", "import vermin; vermin.main()", "-t=3.7-", "--no-tips", "--violations"]
+        [
+            sys.executable,
+            "-c",
+            "import vermin; vermin.main()",
+            "-t=3.7-",
+            "--no-tips",
+            "--violations",
+        ]
         + [str(path) for path in GUEST_FILES],
         capture_output=True,
         text=True,
@@ -87,9 +94,7 @@ ENGINES = sorted((ROOT / "vendor_hooks").glob("*/engines/*.py"))
 TASKS = sorted((ROOT / "cases").glob("*/task.py"))
 
 
-@pytest.mark.parametrize(
-    "path", [*ENGINES, *TASKS], ids=lambda path: str(path.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", [*ENGINES, *TASKS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_importing_an_engine_or_a_task_pulls_nothing_heavy(path: Path, tmp_path: Path) -> None:
     # As a job folder has it: the vendor is `hook`, the case is `case`.
     own = path.parents[1] if path in ENGINES else path.parent

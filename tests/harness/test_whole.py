@@ -174,9 +174,7 @@ def test_a_task_with_several_calls_an_item_runs_its_own_loop(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("broken", ["source", "device", "decode", "shape"])
-def test_an_error_anywhere_ends_the_loop_and_leaves_no_thread(
-    tmp_path: Path, broken: str
-) -> None:
+def test_an_error_anywhere_ends_the_loop_and_leaves_no_thread(tmp_path: Path, broken: str) -> None:
     def explode(*_: Any) -> Any:
         raise errors.StageFailure("infer", f"the {broken} broke", "mend it")
 
@@ -221,5 +219,3 @@ def test_an_item_of_another_shape_is_named(tmp_path: Path) -> None:
     ):
         list(batches.batches(2))
     assert caught.value.kind == "contract"
-
-

@@ -61,7 +61,10 @@ class Atc:
         words = ["atc", "--framework={}".format(ONNX), "--model={}".format(self._job.onnx_path)]
         # atc appends .om by itself.
         words += ["--output={}".format(str(self.file.path)[: -len(".om")])]
-        words += ["--input_format={}".format(self._format()), "--input_shape={}".format(self._shapes())]
+        words += [
+            "--input_format={}".format(self._format()),
+            "--input_shape={}".format(self._shapes()),
+        ]
         words += ["--soc_version={}".format(self.soc_version)]
         words += ["--precision_mode={}".format(self._options["precision_mode"])]
         if self._mixlist():
@@ -93,13 +96,18 @@ class Atc:
                 "atc cannot load libascend_hal.so, a part of the host's driver",
                 "install the driver on the host, or check the toolkit's devlib stubs; make doctor VENDOR=ascend",
             )
-        said = remedy and "{}; the whole output of atc is in the stage's log beside the result".format(remedy)
+        said = (
+            remedy
+            and "{}; the whole output of atc is in the stage's log beside the result".format(remedy)
+        )
         return program.failure("compile", ran, lines[: program.LINES] or None, said)
 
 
 def cann_version(job):
     """What the toolkit says of itself, with the stack's name where it says nothing."""
-    home = pathlib.Path(os.environ.get("ASCEND_TOOLKIT_HOME", "/usr/local/Ascend/ascend-toolkit/latest"))
+    home = pathlib.Path(
+        os.environ.get("ASCEND_TOOLKIT_HOME", "/usr/local/Ascend/ascend-toolkit/latest")
+    )
     for name in ("compiler/version.info", "version.info"):
         try:
             text = (home / name).read_text(encoding="utf-8")
@@ -112,7 +120,9 @@ def cann_version(job):
 
 
 def _warnings(text):
-    lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if _WARNING.match(line.strip())))
+    lines = list(
+        dict.fromkeys(line.strip() for line in text.splitlines() if _WARNING.match(line.strip()))
+    )
     if not lines:
         return []
     message = "atc warned: {}".format("; ".join(lines[:2]))

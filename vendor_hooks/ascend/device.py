@@ -130,7 +130,9 @@ class Model:
     def _tensors(self, specs, count, size_of, dtype_of):
         found = count(self._desc)
         if found != len(specs):
-            raise ValueError("the .om has {} tensors where {} are declared".format(found, len(specs)))
+            raise ValueError(
+                "the .om has {} tensors where {} are declared".format(found, len(specs))
+            )
         made = {}
         for index, (name, shape) in enumerate(specs):
             dtype = np.dtype(DTYPES[dtype_of(self._desc, index)])

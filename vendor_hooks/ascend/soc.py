@@ -7,7 +7,9 @@ from harness.errors import StageFailure
 
 PREFIX = "Ascend"
 #: A chip's first line: | NPU  Name | Health | …
-_CHIP = re.compile(r"^\|\s*(\d+)\s+([0-9A-Za-z]+)\s*\|\s*(OK|Warning|Alarm|Critical|UNKNOWN)\s*\|", re.MULTILINE)
+_CHIP = re.compile(
+    r"^\|\s*(\d+)\s+([0-9A-Za-z]+)\s*\|\s*(OK|Warning|Alarm|Critical|UNKNOWN)\s*\|", re.MULTILINE
+)
 
 
 def names_of(text):
@@ -37,7 +39,9 @@ def choose(job):
         return _spelled(asked, job), []
     if device in job.chip_options.get("same_as", [asked]) or device == asked:
         return _spelled(device, job), []
-    message = "CHIP={} was assumed ({}), the device is {}: compiled for that".format(job.chip, asked, device)
+    message = "CHIP={} was assumed ({}), the device is {}: compiled for that".format(
+        job.chip, asked, device
+    )
     remedy = "name the chip, so that its peaks count: CHIP={}".format(_chip_of(device))
     return _spelled(device, job), [("effective_differs", message, remedy)]
 

@@ -46,7 +46,9 @@ def _failure(error, stage, job):
         # For who mends the hook: the log has the traceback, the report has what the user needs.
         traceback.print_exc()
     failure = from_exception(error, stage, job.vendor if job else "…")
-    log.say("{} failed ({}): {}\n  → {}".format(stage, failure.kind, failure.message, failure.remedy))
+    log.say(
+        "{} failed ({}): {}\n  → {}".format(stage, failure.kind, failure.message, failure.remedy)
+    )
     return failure
 
 

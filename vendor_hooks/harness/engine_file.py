@@ -36,7 +36,9 @@ class EngineFile:
         if before is None or before == self._made_from or not self.path.exists():
             return None
         changes = [
-            "{} was {}, now {}".format(name, before.get(name, "unknown"), self._made_from.get(name, "unset"))
+            "{} was {}, now {}".format(
+                name, before.get(name, "unknown"), self._made_from.get(name, "unset")
+            )
             for name in sorted(set(before) | set(self._made_from))
             if before.get(name) != self._made_from.get(name)
         ]
@@ -47,7 +49,11 @@ class EngineFile:
 
     def unreadable(self, why):
         """The warning for a file that fits by its record, but that the runtime refused to load."""
-        return ("recompiled", "the engine in the cache could not be loaded ({}): it was compiled again".format(why), REMEDY)
+        return (
+            "recompiled",
+            "the engine in the cache could not be loaded ({}): it was compiled again".format(why),
+            REMEDY,
+        )
 
     def record(self, settings):
         """Say that the file is finished; called last, so a compile that was killed leaves no record."""

@@ -78,5 +78,7 @@ def _bad_engine(where, what, job):
     return StageFailure(
         "contract",
         "{} {}".format(where, what),
-        "vendor_hooks/harness/README.md shows the contract; try make check VENDOR={}".format(job.vendor),
+        "vendor_hooks/harness/README.md shows the contract; try make check VENDOR={}".format(
+            job.vendor
+        ),
     )

@@ -124,7 +124,9 @@ class Loader:
     def _begin(self, start, count):
         buffers = self._free.popleft() if self._free else self._allocate()
         futures = [
-            self._workers.submit(self._fill, start, range(row, min(row + self._chunk, count)), buffers)
+            self._workers.submit(
+                self._fill, start, range(row, min(row + self._chunk, count)), buffers
+            )
             for row in range(0, count, self._chunk)
         ]
         return start, count, buffers, futures

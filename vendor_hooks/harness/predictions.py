@@ -47,7 +47,11 @@ class Predictions:
             if array.ndim and array.shape[0] and array.shape[0] % count == 0:
                 per_item = array.shape[0] // count
                 _place(
-                    self.raw, name, array[: wanted * per_item], start * per_item, self._raw_total * per_item
+                    self.raw,
+                    name,
+                    array[: wanted * per_item],
+                    start * per_item,
+                    self._raw_total * per_item,
                 )
 
     def raw_written(self):

@@ -14,7 +14,9 @@ from harness.errors import StageFailure, out_of_memory, says_out_of_memory
 #: A file of this name lies beside a test's imitation of a vendor's program; no vendor ships one.
 STAND_IN_MARK = "ASSAY-STANDIN"
 #: What tells, in the logs of compilers that mark nothing.
-_TELLING = re.compile(r"error|fail|unsupport|not support|invalid|cannot|denied|abort|E\d{5}|EZ\d{4}", re.IGNORECASE)
+_TELLING = re.compile(
+    r"error|fail|unsupport|not support|invalid|cannot|denied|abort|E\d{5}|EZ\d{4}", re.IGNORECASE
+)
 #: A failure names so many lines; the log has them all.
 LINES = 4
 
@@ -59,7 +61,9 @@ def run(argv, vendor, cwd=None, env=None):
         raise StageFailure(
             "image",
             "{} cannot be started: {}".format(argv[0], error.strerror),
-            "the stack's image has it: RUNNER=docker; or put it on PATH; then make check VENDOR={}".format(vendor),
+            "the stack's image has it: RUNNER=docker; or put it on PATH; then make check VENDOR={}".format(
+                vendor
+            ),
         ) from error
     lines = []
     with process.stdout:

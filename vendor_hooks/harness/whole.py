@@ -38,7 +38,11 @@ class Whole:
         """
         engine = self._engine
         loader = Loader(
-            self._source, self._job.batch_size, self._job.threads, engine.in_flight, engine.static_batch
+            self._source,
+            self._job.batch_size,
+            self._job.threads,
+            engine.in_flight,
+            engine.static_batch,
         )
         self.started_ns = clock.now_ns()
         with loader, Decoder(self.predictions) as decoder:

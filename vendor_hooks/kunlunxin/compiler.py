@@ -25,7 +25,10 @@ def compile_graph(job, executor, number):
             opt_level=OPT_LEVEL, config=config, disabled_pass=list(passes.get("disabled_pass", ()))
         ):
             executor.compile(module, params, number)
-    except (RuntimeError, ValueError) as error:  # TVMError and NotImplementedError are RuntimeErrors
+    except (
+        RuntimeError,
+        ValueError,
+    ) as error:  # TVMError and NotImplementedError are RuntimeErrors
         raise _refused(error) from error
     return dict(passes, opt_level=OPT_LEVEL, target=executor.target(number))
 
@@ -83,6 +86,6 @@ def _refused(error):
     return StageFailure(
         "compile",
         "XTCL refuses the graph: {}".format(said),
-        "its whole message is in the stage's log; XTCL_BUILD_DEBUG = \"1\" under env in "
+        'its whole message is in the stage\'s log; XTCL_BUILD_DEBUG = "1" under env in '
         "vendor_hooks/kunlunxin/vendor.toml makes it say more",
     )

@@ -90,7 +90,10 @@ class GraphExecutor:
     def save(self, folder):
         """Write graph, library and weights; writing a library calls the image's C++ compiler."""
         (folder / self.GRAPH).write_text(self._graph, encoding="utf-8")
-        np.savez(str(folder / self.PARAMS), **{name: value.numpy() for name, value in self._params.items()})
+        np.savez(
+            str(folder / self.PARAMS),
+            **{name: value.numpy() for name, value in self._params.items()},
+        )
         self._library.export_library(str(folder / LIBRARY))
 
     def read(self, folder):

@@ -33,7 +33,9 @@ def read_back(job):
                 job.precision, job.arithmetic, _in_words(), found[0]
             ),
             "call the hook with the variables of [engines.{}.precisions.{}] in "
-            "vendor_hooks/kunlunxin/vendor.toml, as `make run` does".format(job.engine, job.precision),
+            "vendor_hooks/kunlunxin/vendor.toml, as `make run` does".format(
+                job.engine, job.precision
+            ),
         )
     return {
         "precision": job.precision,

@@ -64,7 +64,10 @@ class Build:
 
     def failed(self, what, lines):
         """The StageFailure of a step, with the telling ``lines``."""
-        said = "; ".join(dict.fromkeys(line.strip() for line in lines[-LINES:])) or "its log says nothing"
+        said = (
+            "; ".join(dict.fromkeys(line.strip() for line in lines[-LINES:]))
+            or "its log says nothing"
+        )
         if says_out_of_memory(said):
             return out_of_memory("{}: {}".format(what, said))
         return StageFailure(

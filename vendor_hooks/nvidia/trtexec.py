@@ -25,7 +25,9 @@ class Trtexec:
 
     def build(self, engine_path):
         """Build the engine from 1 to batch_size items; the command that did it."""
-        skip = "--skipInference" if (self.version or (7,)) >= SKIP_INFERENCE_SINCE else "--buildOnly"
+        skip = (
+            "--skipInference" if (self.version or (7,)) >= SKIP_INFERENCE_SINCE else "--buildOnly"
+        )
         size = self._job.batch_size
         command = ["trtexec", "--onnx={}".format(self._job.onnx_path)]
         command += ["--saveEngine={}".format(engine_path), skip]
@@ -48,7 +50,9 @@ class Trtexec:
             queries = trtexec_output.parse_times(exported)
         except trtexec_output.TrtexecFormatError as error:
             raise StageFailure(
-                "infer", str(error), "the whole output of trtexec is in the stage's log beside the result"
+                "infer",
+                str(error),
+                "the whole output of trtexec is in the stage's log beside the result",
             ) from error
         return summary, queries
 
@@ -118,13 +122,16 @@ def _version(job):
 
 def _shapes(shapes):
     return ",".join(
-        "{}:{}".format(name, "x".join(str(size) for size in shape)) for name, shape in shapes.items()
+        "{}:{}".format(name, "x".join(str(size) for size in shape))
+        for name, shape in shapes.items()
     )
 
 
 def _array(row, spec):
     shape = [int(size) for size in row["dimensions"].split("x")]
-    return np.array(row["values"], dtype="float32" if spec.dtype == "bfloat16" else spec.dtype).reshape(shape)
+    return np.array(
+        row["values"], dtype="float32" if spec.dtype == "bfloat16" else spec.dtype
+    ).reshape(shape)
 
 
 def _warnings(text):

@@ -41,8 +41,7 @@ def message(field: int, body: bytes | str) -> bytes:
 def value_info(name: str, shape: tuple[int | str, ...]) -> bytes:
     """Return a ValueInfoProto of a float tensor; a string is a named dimension."""
     dims = b"".join(
-        message(1, message(2, size) if isinstance(size, str) else number(1, size))
-        for size in shape
+        message(1, message(2, size) if isinstance(size, str) else number(1, size)) for size in shape
     )
     tensor_type = number(1, FLOAT) + message(2, dims)
     return message(1, name) + message(2, message(1, tensor_type))

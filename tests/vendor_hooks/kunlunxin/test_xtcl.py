@@ -63,7 +63,12 @@ def stage(job: JobFolder, name: str, python: Path, **more: str) -> Outcome:
     ],
 )  # fmt: skip
 def test_each_precision_is_its_environment_read_back(
-    tmp_path: Path, python: Path, engine: str, precision: str, arithmetic: str, switches: dict[str, str]
+    tmp_path: Path,
+    python: Path,
+    engine: str,
+    precision: str,
+    arithmetic: str,
+    switches: dict[str, str],
 ) -> None:
     job = vendor_job(tmp_path / "job", "kunlunxin", engine, precision=precision)
     outcome = stage(job, "infer", python)
@@ -78,7 +83,9 @@ def test_each_precision_is_its_environment_read_back(
     assert report.versions["xtcl"] == "0.8.dev0+xtcl2.0.0.67"
 
 
-def test_both_executors_compile_for_the_chip_and_give_the_same(tmp_path: Path, python: Path) -> None:
+def test_both_executors_compile_for_the_chip_and_give_the_same(
+    tmp_path: Path, python: Path
+) -> None:
     outcomes = {
         engine: stage(
             vendor_job(tmp_path / engine, "kunlunxin", engine, precision="fp32"), "infer", python
@@ -146,7 +153,11 @@ def test_a_damaged_program_is_compiled_again_and_said_so(
 
 @pytest.mark.parametrize(
     ("precision", "missing"),
-    [("fp16", "XTCL_USE_NEW_ALTER_PASS"), ("w32a16", "XTCL_USE_FP16"), ("w32a16", "XTCL_QUANTIZE_WEIGHT")],
+    [
+        ("fp16", "XTCL_USE_NEW_ALTER_PASS"),
+        ("w32a16", "XTCL_USE_FP16"),
+        ("w32a16", "XTCL_QUANTIZE_WEIGHT"),
+    ],
 )
 def test_without_its_environment_a_precision_is_refused_and_not_quietly_another(
     tmp_path: Path, python: Path, precision: str, missing: str

@@ -88,7 +88,9 @@ def test_an_onnx_runtime_without_maca_is_the_images_failure(tmp_path: Path) -> N
     python, reason = cpu_stack()
     if python is None:
         pytest.skip(reason)
-    message = run(vendor_job(tmp_path / "job", "metax", "macart"), "compile", python).failed("image")
+    message = run(vendor_job(tmp_path / "job", "metax", "macart"), "compile", python).failed(
+        "image"
+    )
     assert "has no MACAExecutionProvider; it has" in message
     assert "CPUExecutionProvider" in message
 

@@ -39,7 +39,10 @@ class AisBench(Cann):
         command = _command() + ["--model={}".format(self.om_path)]
         command += ["--input={}".format(",".join(str(path) for path in inputs))]
         command += ["--output={}".format(output), "--outfmt=BIN", "--loop={}".format(loops)]
-        command += ["--batchsize={}".format(self.job.batch_size), "--device={}".format(self.number())]
+        command += [
+            "--batchsize={}".format(self.job.batch_size),
+            "--device={}".format(self.number()),
+        ]
         ran = program.run(command, self.job.vendor, cwd=output)
         if ran.returncode:
             raise program.failure("infer", ran)

@@ -49,7 +49,9 @@ class Benchmark(Cann):
 
     def _run(self, paths, folder, passes):
         height, width = self.job.inputs[0].shape[1:]
-        lines = ["{} {} {} {}".format(n, path, width, height) for n, path in enumerate(paths * passes)]
+        lines = [
+            "{} {} {} {}".format(n, path, width, height) for n, path in enumerate(paths * passes)
+        ]
         listed = folder / "items.info"
         listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
         device, size = self.number(), self.job.batch_size

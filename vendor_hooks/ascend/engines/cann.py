@@ -47,7 +47,9 @@ class Cann(Engine):
             self._warnings.append(compiler.file.unreadable(str(error)))
             settings = self._make(compiler)
             self._load(compiler.file.path)
-        return dict(settings, in_flight=self.in_flight, model_copies=len(self._models), device=self.number())
+        return dict(
+            settings, in_flight=self.in_flight, model_copies=len(self._models), device=self.number()
+        )
 
     def _compiler(self):
         version, warnings = soc.choose(self.job)
@@ -105,7 +107,9 @@ class Cann(Engine):
     def _refused(self, error):
         """What is no fault of the file is raised; the rest may be mended by another compilation."""
         if says_out_of_memory(str(error)):
-            raise out_of_memory("{} with {} copies of the model on the device".format(error, len(self._models)))
+            raise out_of_memory(
+                "{} with {} copies of the model on the device".format(error, len(self._models))
+            )
 
     def submit(self, inputs):
         """Stage the batch in the memory that the device copies from, and start; waits for nothing."""

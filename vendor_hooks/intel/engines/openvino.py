@@ -134,7 +134,9 @@ class OpenVino(Engine):
     def _differs(self, arithmetic):
         return (
             "effective_differs",
-            "{} was asked for, OpenVINO runs {} on this processor".format(self.job.precision, arithmetic),
+            "{} was asked for, OpenVINO runs {} on this processor".format(
+                self.job.precision, arithmetic
+            ),
             "read the row as {}; bf16 needs a processor with AVX512_BF16 or AMX".format(arithmetic),
         )
 

@@ -80,7 +80,9 @@ class Xtcl(Engine):
             "target": self._executor.target(self._number()),
             "precision": self.job.precision,
             "batch_size": self.job.batch_size,
-            "passes": sorted(self.job.engine_options.get("cases", {}).get(self.job.case, {}).items()),
+            "passes": sorted(
+                self.job.engine_options.get("cases", {}).get(self.job.case, {}).items()
+            ),
         }
         made_from.update(precision.read_back(self.job)["environment"])
         return EngineFile(self.job.cache_dir / "program", made_from)
@@ -104,7 +106,9 @@ class Xtcl(Engine):
         file.forget()
         settings = precision.read_back(self.job)
         settings.update(compiler.compile_graph(self.job, self._executor, self._number()))
-        settings.update(executor=self.job.engine_options.get("executor", "vm"), device_model=self._model)
+        settings.update(
+            executor=self.job.engine_options.get("executor", "vm"), device_model=self._model
+        )
         self._keep(file, settings)
         return settings
 
@@ -117,7 +121,9 @@ class Xtcl(Engine):
             self._warnings.append(
                 (
                     "compiler_warning",
-                    "XTCL's program could not be kept, so infer compiles it again: {}".format(one_line(error, 300)),
+                    "XTCL's program could not be kept, so infer compiles it again: {}".format(
+                        one_line(error, 300)
+                    ),
                     "writing a library needs a C++ compiler in the image (c++ on PATH)",
                 )
             )

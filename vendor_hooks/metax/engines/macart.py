@@ -33,7 +33,9 @@ class MacaRt(Engine):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # MACA_VISIBLE_DEVICES leaves one device, which is then the first.
         providers = [(PROVIDER, {"device_id": "0"}), HOST_PROVIDER]
-        self._session = onnxruntime.InferenceSession(str(self.job.onnx_path), options, providers=providers)
+        self._session = onnxruntime.InferenceSession(
+            str(self.job.onnx_path), options, providers=providers
+        )
         # From now on a provider that fails raises, and is not replaced by the host's in silence.
         self._session.disable_fallback()
         self._require_in_use()
@@ -55,7 +57,9 @@ class MacaRt(Engine):
         if not used or used[0] != PROVIDER:
             raise StageFailure(
                 "host",
-                "ONNX Runtime fell back to {}: {} could not be used".format(", ".join(used) or "nothing", PROVIDER),
+                "ONNX Runtime fell back to {}: {} could not be used".format(
+                    ", ".join(used) or "nothing", PROVIDER
+                ),
                 "make doctor VENDOR=metax checks driver, device nodes and permissions",
             )
 

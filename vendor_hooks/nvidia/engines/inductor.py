@@ -26,7 +26,10 @@ class Inductor(TorchCuda):
 
     def load(self):
         """Build, then compile; the mode is in the settings."""
-        for variable, folder in (("TORCHINDUCTOR_CACHE_DIR", "inductor"), ("TRITON_CACHE_DIR", "triton")):
+        for variable, folder in (
+            ("TORCHINDUCTOR_CACHE_DIR", "inductor"),
+            ("TRITON_CACHE_DIR", "triton"),
+        ):
             path = self.job.cache_dir / folder
             path.mkdir(parents=True, exist_ok=True)
             os.environ[variable] = str(path)

@@ -13,7 +13,9 @@ class Slot:
     """Buffers and events of one batch in flight."""
 
     def __init__(self, device, tensors):
-        self.buffers = {name: cuda.Buffer(device, shape, dtype) for name, (shape, dtype) in tensors.items()}
+        self.buffers = {
+            name: cuda.Buffer(device, shape, dtype) for name, (shape, dtype) in tensors.items()
+        }
         # In, compute, out: start and end of each.
         self.marks = [device.event() for _ in range(6)]
         self.outputs = {}
@@ -107,7 +109,9 @@ class TensorRt(Engine):
         if self._device is None:
             self._device = cuda.Cuda()
             self._log = trt_build.make_logger(tensorrt)
-            self.simulated = self._device.simulated or bool(getattr(tensorrt, "__assay_standin__", False))
+            self.simulated = self._device.simulated or bool(
+                getattr(tensorrt, "__assay_standin__", False)
+            )
 
     def _deserialise(self, file):
         import tensorrt
@@ -125,7 +129,9 @@ class TensorRt(Engine):
     def _unloadable(self):
         return StageFailure(
             "infer",
-            "TensorRT does not load the engine that it has just built: {}".format(self._last_error()),
+            "TensorRT does not load the engine that it has just built: {}".format(
+                self._last_error()
+            ),
             "make check VENDOR=nvidia tries the hook alone; the stage's log has TensorRT's own",
         )
 
@@ -133,7 +139,9 @@ class TensorRt(Engine):
     def _prepare(self):
         self._context = self._engine.create_execution_context()
         if self._context is None:
-            raise out_of_memory("TensorRT has no memory for a context: {}".format(self._last_error()))
+            raise out_of_memory(
+                "TensorRT has no memory for a context: {}".format(self._last_error())
+            )
         self._streams = tuple(self._device.stream() for _ in range(3))
         tensors = self._tensors()
         self._slots = [Slot(self._device, tensors) for _ in range(self.in_flight)]
@@ -154,8 +162,12 @@ class TensorRt(Engine):
         if missing:
             raise StageFailure(
                 "contract",
-                "the engine has no tensor {}; it has {}".format(", ".join(missing), ", ".join(found) or "none"),
-                "make the names in cases/{}/case.toml and in the exported graph agree".format(self.job.case),
+                "the engine has no tensor {}; it has {}".format(
+                    ", ".join(missing), ", ".join(found) or "none"
+                ),
+                "make the names in cases/{}/case.toml and in the exported graph agree".format(
+                    self.job.case
+                ),
             )
         return found
 
@@ -214,7 +226,9 @@ class TensorRt(Engine):
         return StageFailure(
             "infer",
             "TensorRT refuses {}: {}".format(what, self._last_error()),
-            "the engine is built for 1 to {} items; make check VENDOR=nvidia".format(self.job.batch_size),
+            "the engine is built for 1 to {} items; make check VENDOR=nvidia".format(
+                self.job.batch_size
+            ),
         )
 
     def wait(self, ticket):
@@ -222,7 +236,8 @@ class TensorRt(Engine):
         self._device.check(self._device.api.cudaEventSynchronize(ticket.marks[5]))
         self._idle.append(ticket)
         return {
-            spec.name: _as_declared(ticket.outputs[spec.name], spec.dtype) for spec in self.job.outputs
+            spec.name: _as_declared(ticket.outputs[spec.name], spec.dtype)
+            for spec in self.job.outputs
         }
 
     def phases(self, ticket):

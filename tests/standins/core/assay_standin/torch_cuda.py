@@ -41,7 +41,9 @@ class _Compiled:
         if shapes not in self.shapes and (self._dynamic is False or not self.shapes):
             self.shapes.add(shapes)
             if faults.strike("compile") & {"fail", "oom"}:
-                raise RuntimeError("backend='inductor' raised: LoweringException: no kernel for aten.mm")
+                raise RuntimeError(
+                    "backend='inductor' raised: LoweringException: no kernel for aten.mm"
+                )
         faults.strike("infer")
         return self._module(*tensors)
 
@@ -50,7 +52,9 @@ def _compile(model, *, fullgraph=False, dynamic=None, backend="inductor", mode=N
     """torch.compile without a compiler: inductor would ask for a C++ compiler, dynamo for CUDA."""
     known = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
     if mode is not None and mode not in known:
-        raise RuntimeError("Unrecognized mode={}, should be one of: {}".format(mode, ", ".join(known)))
+        raise RuntimeError(
+            "Unrecognized mode={}, should be one of: {}".format(mode, ", ".join(known))
+        )
     return _Compiled(model, dynamic)
 
 
