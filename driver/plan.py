@@ -193,45 +193,17 @@ def choose_measure(request: Request, tier: Tier) -> Measure:
 def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
     """Resolve a choice into a job whose id is the hash of everything it is made of."""
     export_key, golden_key, compile_key = _keys(choice, material)
-    case, engine = choice.case.manifest, choice.engine
-    options = {**case.options, **dict(choice.request.options)}
-    body: dict[str, Any] = {
-        "device": choice.request.device,
-        "inputs": case.model.inputs,
-        "outputs": case.model.outputs,
-        "task": case.task,
-        "metric": case.metric.name,
-        "metric_also": case.metric.also,
-        "export": engine.export,
-        "engine_needs": engine.needs,
-        "validate_engine": engine.validate_engine,
-        "validate_precision": _validate_precision(choice),
-        "arithmetic": choice.precision.arithmetic,
-        "precision_options": choice.precision.options,
-        "engine_options": engine.options,
-        "chip_options": choice.chip.options,
-        "case_options": options,
-        "preprocess": dict(choice.preprocess),
-        "measure": choice.measure,
-        "golden_count": min(case.run.golden_count, material.data_count),
-        "weights": material.weights_kind,
-        "weights_format": material.weights_format,
-        "data": material.data_kind,
-        "input_kind": choice.request.input_kind,
-        "threads": host.threads,
-    }
     identity = {
         "export": export_key,
         "golden": golden_key,
         "compile": compile_key,
-        "harness": material.code["harness"],
         "runner": choice.runner,
         "tier": choice.tier,
         "measure": choice.measure.model_dump(),
         "threads": host.threads,
         "device": choice.request.device,
         "input": choice.request.input_kind,
-        "options": options,
+        "options": _options(choice),
     }
     key = JobKey(
         id=key_of(identity)[:16],
@@ -248,10 +220,46 @@ def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
     return PlannedJob(
         choice=choice,
         key=key,
-        template=JobFile(job=key, stage=StageName.EXPORT, **body),
+        template=_template(key, choice, material, host),
         export_key=export_key,
         golden_key=golden_key,
         compile_key=compile_key,
+    )
+
+
+def _options(choice: Choice) -> dict[str, Any]:
+    return {**choice.case.manifest.options, **dict(choice.request.options)}
+
+
+def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) -> JobFile:
+    """Return job.json as every stage gets it, but for the stage's name and repeat."""
+    case, engine = choice.case.manifest, choice.engine
+    return JobFile(
+        job=key,
+        stage=StageName.EXPORT,
+        device=choice.request.device,
+        inputs=case.model.inputs,
+        outputs=case.model.outputs,
+        task=case.task,
+        metric=case.metric.name,
+        metric_also=case.metric.also,
+        export=engine.export,
+        engine_needs=engine.needs,
+        validate_engine=engine.validate_engine,
+        validate_precision=_validate_precision(choice),
+        arithmetic=choice.precision.arithmetic,
+        precision_options=choice.precision.options,
+        engine_options=engine.options,
+        chip_options=choice.chip.options,
+        case_options=_options(choice),
+        preprocess=dict(choice.preprocess),
+        measure=choice.measure,
+        golden_count=min(case.run.golden_count, material.data_count),
+        weights=material.weights_kind,
+        weights_format=material.weights_format,
+        data=material.data_kind,
+        input_kind=choice.request.input_kind,
+        threads=host.threads,
     )
 
 

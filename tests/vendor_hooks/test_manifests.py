@@ -114,4 +114,6 @@ nvidia = ["tensorrt", "torch_tensorrt", "inductor", "eager", "trtexec"]
 ascend = ["cann", "ais_bench", "benchmark"]
 intel = ["openvino"]
 cpu = ["onnxruntime", "eager"]
+kunlunxin = ["xtcl"]
+metax = ["eager", "macart"]
 """
