@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
+from driver.environments import LOCK_DIGITS
+from driver.locks import lock_sha256
 from tests.harness.job_folder import ROOT
 
 HOME = Path(os.environ.get("ASSAY_HOME") or ROOT / ".assay")
@@ -72,18 +73,24 @@ def _environment(base: Path, folder: Path) -> tuple[Path | None, str]:
     return python, ""
 
 
-@cache
-def cpu_stack() -> tuple[Path | None, str]:
-    """Return the Python of the cpu vendor's environment, or None and how to have one.
+def stack_python(folder: Path, variable: str, imports: str) -> tuple[Path | None, str]:
+    """Return the Python of a stack's environment, or None and how to have one.
 
-    ASSAY_CPU_PYTHON, the environments in .assay and this very Python are looked at.
+    ``variable`` names another Python; else it is the environment of the stack's lock as it is now (one
+    of an older lock would lack what was added since).
     """
-    made = sorted((HOME / "venvs").glob("ort*/bin/python3"))
-    named = os.environ.get("ASSAY_CPU_PYTHON")
-    for python in [Path(named)] if named else [*made, Path(sys.executable)]:
-        done = subprocess.run(
-            [str(python), "-c", "import onnxruntime, torch"], capture_output=True, check=False
-        )
+    name = f"{folder.name}-{lock_sha256(folder / 'requirements.lock')[:LOCK_DIGITS]}"
+    named = os.environ.get(variable)
+    python = Path(named) if named else HOME / "venvs" / name / "bin" / "python3"
+    if python.exists():
+        done = subprocess.run([str(python), "-c", imports], capture_output=True, check=False)
         if done.returncode == 0:
             return python, ""
-    return None, "the cpu stack is not installed: `make run` once, or set ASSAY_CPU_PYTHON"
+    return None, f"the stack {folder.name} is not installed: `make run` once, or set {variable}"
+
+
+@cache
+def cpu_stack() -> tuple[Path | None, str]:
+    """Return the Python of the cpu vendor's environment, or None and how to have one."""
+    folder = ROOT / "images" / "cpu" / "ort1.31-torch2.13"
+    return stack_python(folder, "ASSAY_CPU_PYTHON", "import onnxruntime, torch")

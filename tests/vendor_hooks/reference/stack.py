@@ -12,6 +12,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
+from tests.harness.interpreters import HOME, stack_python
 from tests.harness.job_folder import ROOT
 
 HOOK = ROOT / "vendor_hooks" / "reference"
@@ -22,27 +23,16 @@ PROBE_LIMIT_S = 300
 
 @cache
 def reference_stack() -> tuple[Path | None, str]:
-    """Return the reference stack's Python, or None and how to have one.
-
-    ASSAY_REFERENCE_PYTHON, the environments in .assay and this very Python are looked at.
-    """
-    made = sorted((ROOT / ".assay" / "venvs").glob("torch*/bin/python3"))
-    named = os.environ.get("ASSAY_REFERENCE_PYTHON")
-    for python in [Path(named)] if named else [*made, Path(sys.executable)]:
-        done = subprocess.run(
-            [str(python), "-c", "import onnx, onnxsim, torch, transformers"],
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return python, ""
-    return None, "the reference stack is not installed: `make run` once, or ASSAY_REFERENCE_PYTHON"
+    """Return the reference stack's Python, or None and how to have one."""
+    folder = ROOT / "images" / "reference" / "torch2.13"
+    imports = "import onnx, onnxsim, torch, transformers"
+    return stack_python(folder, "ASSAY_REFERENCE_PYTHON", imports)
 
 
 @cache
 def timm_folder() -> tuple[Path | None, str]:
     """Return a folder with timm alone, installed when it is missing; None and why otherwise."""
-    folder = ROOT / ".assay" / "tests" / "timm"
+    folder = HOME / "tests" / "timm"
     if (folder / "timm" / "__init__.py").is_file():
         return folder, ""
     done = subprocess.run(
