@@ -75,5 +75,11 @@ def test_a_user_of_the_first_stage_does_not_count() -> None:
     assert said(text) == ["the last stage has no USER, so the image runs as root"]
 
 
+def test_the_vendors_own_wheels_need_no_hash_in_a_lock() -> None:
+    wheel = "RUN pip install --no-index /build/installers/sdk.whl\nFROM ${BASE}\nCOPY"
+    assert said(GOOD.replace("FROM ${BASE}\nCOPY", wheel)) == []
+    assert said(GOOD.replace("FROM ${BASE}\nCOPY", wheel.replace("--no-index ", ""))) != []
+
+
 def test_words_that_only_look_like_a_network_step_are_let_through() -> None:
     assert said(GOOD.replace("RUN python3", "RUN ls /opt/curl-8 /etc/apt && python3")) == []
