@@ -52,12 +52,22 @@ class Trial:
 
 
 def plan_trials(facts: Facts, runners: tuple[RunnerName, ...] = RUNNERS) -> list[Trial | Finding]:
-    """Return for every engine and runner the trial that this machine can do, or why it cannot. Pure."""
+    """Return for every engine and runner the trial that this machine can do, or why it cannot. Pure.
+
+    An engine whose stacks run in their images only is not asked for in process, unless that alone is
+    what ``runners`` names.
+    """
     return [
         _plan(facts, name, engine, runner)
         for name, engine in facts.vendor.manifest.engines.items()
         for runner in runners
+        if runner is RunnerName.DOCKER or len(runners) == 1 or _runs_alone(facts, engine)
     ]
+
+
+def _runs_alone(facts: Facts, engine: EngineSpec) -> bool:
+    stacks = (facts.vendor.stacks.get(name) for name in engine.stacks)
+    return any(stack is not None and stack.manifest.process_runner for stack in stacks)
 
 
 def _plan(facts: Facts, name: str, engine: EngineSpec, runner: RunnerName) -> Trial | Finding:

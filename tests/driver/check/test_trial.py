@@ -30,6 +30,7 @@ def lab(tmp_path: Path) -> Lab:
 def machine(*, image: str | None = "i", alone: bool = True, **changes: object) -> Facts:
     reference = make_stack("ref", alone=True, vendor="reference")
     vendor = make_stack(alone=alone)
+    changes["stack"] = vendor
     stacks = (
         StackFact(stack=reference, wanted=True, image="r", environment=True),
         StackFact(stack=vendor, wanted=True, image=image, environment=alone),
@@ -38,8 +39,16 @@ def machine(*, image: str | None = "i", alone: bool = True, **changes: object) -
 
 
 def planned(facts: Facts, engine: str = "turbo") -> dict[RunnerName, Trial | Finding]:
-    trials = {one.what: one for one in plan_trials(facts)}
+    trials = {one.what: one for runner in PLACES for one in plan_trials(facts, (runner,))}
     return {runner: trials[f"contract of {engine} {place}"] for runner, place in PLACES.items()}
+
+
+def test_an_engine_that_needs_its_image_is_not_asked_for_in_process() -> None:
+    trials = plan_trials(machine(alone=False))
+    assert [one.what for one in trials] == [
+        "contract of turbo in container",
+        "contract of eager in container",
+    ]
 
 
 def test_every_engine_is_tried_in_process_and_in_container_where_both_can_be() -> None:

@@ -37,7 +37,7 @@ def make_facts(
     **changes: Any,
 ) -> Facts:
     """Return the facts of a machine on which nothing is missing; ``changes`` are fields of Facts."""
-    stack = make_stack()
+    stack = changes.pop("stack", make_stack())
     document = make_vendor(devices).model_dump(by_alias=True)
     manifest = VendorManifest.model_validate(document | {"monitor": monitor_spec or {}})
     return Facts(
