@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,12 +96,25 @@ def node_facts(path: str) -> Node:
     return Node(
         path=path,
         exists=True,
-        is_device=stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode),
+        # A folder of nodes (/dev/dri) is passed to a container like a node.
+        is_device=_holds_devices(path, found.st_mode),
         mode=stat.S_IMODE(found.st_mode),
         uid=found.st_uid,
         gid=found.st_gid,
         group=group,
     )
+
+
+def _holds_devices(path: str, mode: int) -> bool:
+    if stat.S_ISDIR(mode):
+        with suppress(OSError):
+            return any(_is_device(entry.stat().st_mode) for entry in Path(path).iterdir())
+        return False
+    return _is_device(mode)
+
+
+def _is_device(mode: int) -> bool:
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def driver_facts(requirement: DriverRequirement) -> DriverFact:

@@ -112,6 +112,7 @@ def test_fp16_without_the_alter_pass_is_refused(
         compile_vm(tvm, path, {"XPUOutDtypeConfig": value})
     with pytest.raises(tvm.TVMError, match="Invalid config option 'tir_typo'"):
         compile_vm(tvm, path, {"tir_typo": 1})
+    compile_vm(tvm, path, {"FuseWithoutPattern": ["FuseConv2dTransposeBiasAdd"]})
 
 
 def test_missing_unknown_or_unfit_shapes_are_refused(tvm: Any, tmp_path: Path) -> None:

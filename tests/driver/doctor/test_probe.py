@@ -24,6 +24,8 @@ def test_a_device_node_is_told_from_a_file_and_from_nothing(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     null = node_facts("/dev/null")
     assert (null.exists, null.is_device, null.mode) == (True, True, 0o666)
+    assert node_facts("/dev").is_device
+    assert not node_facts(str(tmp_path)).is_device
     assert not node_facts(str(tmp_path / "file")).is_device
     assert not node_facts(str(tmp_path / "none")).exists
 

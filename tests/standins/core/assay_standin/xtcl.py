@@ -70,9 +70,7 @@ class PassContext:
             raise TVMError("Check failed: opt_level")
         self.opt_level, self.config = opt_level, dict(config or {})
         self.disabled_pass = list(disabled_pass or [])
-        unknown = sorted(
-            key for key in self.config if not key.startswith(("relay.", "tir.", "XPU", "xpu."))
-        )
+        unknown = sorted(key for key in self.config if not _known_option(key))
         if unknown:
             raise TVMError("AttributeError: Invalid config option '{}'".format(unknown[0]))
 
@@ -90,8 +88,7 @@ class PassContext:
 
 
 def _known_option(key):
-    known = ("XPUOutDtypeConfig", "XPUFuzzyMatch", "FuseWithoutPattern")
-    return key in known or key.startswith(("relay.", "tir."))
+    return key == "FuseWithoutPattern" or key.startswith(("relay.", "tir.", "XPU", "xpu."))
 
 
 class XPUOutDtypeConfig:
