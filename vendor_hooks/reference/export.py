@@ -5,6 +5,7 @@ come as a Hugging Face folder) and ``out/golden`` (golden.npz, golden.json). Wha
 already (model/export.json, golden/golden.json) is not made again.
 """
 
+import ctypes
 import gc
 import platform
 
@@ -27,7 +28,7 @@ def run(job, report, progress):
         described = stage.export(network)
         # The graph's own copy of the weights is all that is needed from here on.
         network = None
-        gc.collect()
+        _release()
         stage.finish(described, recorded)
 
 
@@ -49,7 +50,7 @@ class Export:
             with self._step("companions"):
                 self._model.mkdir(parents=True, exist_ok=True)
                 self._report.details["companions"] = write(self._job, self._model)
-                gc.collect()
+                _release()
 
     def build(self):
         """The torch module, fp32, in eval mode."""
@@ -90,6 +91,7 @@ class Export:
         job, needs = self._job, self._job.document["export"]
         with self._step("simplify"):
             simplified, reason = graph.finish(job, job.out_dir / "raw", self._model)
+            _release()
         if reason:
             log.say("not simplified: {}".format(reason))
         if reason and needs["simplify"]:
@@ -130,6 +132,17 @@ class Export:
 
     def _step(self, name):
         return _Step(name, self._report.details["steps_ns"], self._progress)
+
+
+def _release():
+    """Free what nothing refers to, down to the system: the next step loads the weights once more.
+
+    A graph's tensors leave glibc with gigabytes of free pages that it would keep.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class _Step:
