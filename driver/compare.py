@@ -121,6 +121,7 @@ CAVEATS: dict[str, str] = {
     "tier": "measured for another length of time",
     "runner": "a container, a process and a cluster cost differently",
     "attention": "the exported attention differs",
+    "input": "from files one decodes pictures, the other reads tensors: p_infer_whole differs",
 }
 """Where these differ the two are comparable with a caveat."""
 

@@ -69,6 +69,7 @@ def _facts(record: Record) -> Facts:
         "tier": record.tier,
         "runner": record.runner,
         "attention": record.attention,
+        "input": record.input_kind,
         "onnx": record.onnx_sha256,
         "export": f"opset {record.opset}, {record.export_batch} batch",
     }
@@ -106,6 +107,7 @@ def _once(told: Callable[[Record], list[str]], records: Sequence[Record]) -> tup
 
 UNSTATED = (
     "core_item",
+    "input",
     "metric",
     "weights_digest",
     "dataset",

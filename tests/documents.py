@@ -89,6 +89,7 @@ def provenance(key: dict[str, Any]) -> dict[str, Any]:
         "engine_file": {"sha256": sha(case, vendor, precision, key["batch_size"])},
         "core": {"clock": "harness", "in_flight": 2, "includes": ["h2d", "compute", "d2h"]},
         "chips_per_card": 1,
+        "input": "file",
         "effective": {"infer": {"precision": precision, "arithmetic": arithmetic, "in_flight": 2}},
         "versions": {"infer": {"python": "3.10.12", "tensorrt": "8.6.1", "numpy": "1.24.4"}},
         "host": {"cpu": "AMD EPYC 7763", "threads": 64, "memory_bytes": 540 << 30},

@@ -20,6 +20,7 @@ PROVENANCE: dict[str, tuple[tuple[str, ...], ...]] = {
     "in_flight": (("effective", "infer", "in_flight"), ("core", "in_flight")),
     "chips_per_card": (("chips_per_card",),),
     "attention": (("export", "attention"),),
+    "input_kind": (("dataset", "input"), ("input",)),
     "commit": (("commit",),),
 }
 """Where provenance keeps what decides on comparability: column → paths, the first found counts."""
@@ -94,6 +95,7 @@ class Record(NamedTuple):
     in_flight: str | None
     chips_per_card: str | None
     attention: str | None
+    input_kind: str | None
     commit: str | None
     digest: str | None
     edited: bool

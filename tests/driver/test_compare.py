@@ -123,6 +123,7 @@ CAVEATS = [
     ("tier", {"job": documents.job(tier="official")}),
     ("runner", {"job": documents.job(runner="process")}),
     ("clock", {"provenance": provenance(core={"clock": "vendor-tool"})}),
+    ("input", {"provenance": provenance(input="tensor")}),
     (
         "in_flight",
         {"provenance": provenance(effective={"infer": {"arithmetic": "fp16", "in_flight": 8}})},
