@@ -38,6 +38,8 @@ class OnnxCompanion:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # An arena would keep the gigabyte that a picture takes to decode, beside the UNet.
+        options.enable_cpu_mem_arena = False
         # Threads that spin between two calls would take the cores from whatever feeds the UNet.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
