@@ -122,23 +122,29 @@ def list_(output_format: Annotated[str, typer.Option("--format")] = "table") -> 
 
 
 @app.command()
-def report(
+def report(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
     folders: Annotated[list[Path] | None, typer.Argument(help="folders of results")] = None,
     lang: Annotated[Text, typer.Option(help="zh: the seeds' own words")] = None,
     simulated: Annotated[bool, typer.Option(help="results of stand-ins too, marked")] = False,
     synthetic: Annotated[bool, typer.Option(help="synthetic weights or data too, marked")] = False,
+    seed_format: Annotated[
+        Text, typer.Option("--as", help="flagperf, throughput or modelzoo: text to paste there")
+    ] = None,
+    case: Case = None,
     output_format: Annotated[str, typer.Option("--format")] = "table",
 ) -> int:
-    """Write all results as tables and one HTML page."""
-    from driver.verbs.report import language_asked, make_report
+    """Write all results as tables and one HTML page; or one case's in a seed document's format."""
+    from driver.verbs.report import Wanted, language_asked, make_report
 
-    return make_report(
-        folders or [],
-        console_for(output_format),
-        language=language_asked(lang),
-        simulated=simulated,
-        synthetic=synthetic,
+    console = console_for(output_format)
+    wanted = Wanted(
+        language=language_asked(lang), simulated=simulated, synthetic=synthetic, case=case
     )
+    if seed_format:
+        from driver.verbs.seed_formats import show_seed_format
+
+        return show_seed_format(seed_format, folders or [], wanted, console)
+    return make_report(folders or [], wanted, console)
 
 
 @app.command()

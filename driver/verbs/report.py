@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
     from driver.report.build import ReportFiles
 
 
-def make_report(
-    folders: Sequence[Path],
-    console: Console,
-    *,
-    language: Language,
-    simulated: bool,
-    synthetic: bool,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What of the results is asked for, and in whose words."""
+
+    language: Language
+    simulated: bool = False
+    synthetic: bool = False
+    case: str | None = None
+
+
+def make_report(folders: Sequence[Path], wanted: Wanted, console: Console) -> int:
     """Write the report beside the results and show its tables."""
     settings = load_settings()
     catalog = load_catalog(settings.root, settings.vendor_path)
@@ -41,9 +45,9 @@ def make_report(
         ReportOptions(
             out=settings.results / "report",
             home=settings.home,
-            language=language,
-            simulated=simulated,
-            synthetic=synthetic,
+            language=wanted.language,
+            simulated=wanted.simulated,
+            synthetic=wanted.synthetic,
             published=published(catalog),
         ),
     )
