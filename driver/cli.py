@@ -128,7 +128,7 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the 
     simulated: Annotated[bool, typer.Option(help="results of stand-ins too, marked")] = False,
     synthetic: Annotated[bool, typer.Option(help="synthetic weights or data too, marked")] = False,
     seed_format: Annotated[
-        Text, typer.Option("--as", help="flagperf, throughput or modelzoo: text to paste there")
+        Text, typer.Option("--table", help="flagperf, throughput or modelzoo: text to paste there")
     ] = None,
     case: Case = None,
     output_format: Annotated[str, typer.Option("--format")] = "table",

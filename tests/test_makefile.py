@@ -136,3 +136,9 @@ def test_a_hostile_value_runs_nothing(tree: Path, value: str) -> None:
     assert make(tree, "run", f"CASE={hostile}") == ["run", "--case", hostile]
     assert make(tree, "run", CASE=hostile) == ["run", "--case", hostile]
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("target", ["run", "sweep", "list", "report", "published", "doctor"])
+def test_without_a_variable_a_target_passes_no_option(tree: Path, target: str) -> None:
+    # make has variables of its own (AS, CC, …): an option of that name would always be given.
+    assert make(tree, target) == [target]

@@ -1,4 +1,4 @@
-"""`report --as …`: results in the formats of the seed documents, to paste where those projects keep theirs."""
+"""`report --table …`: results in the formats of the seed documents, to paste where those projects keep theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report --as …`: results of one case as text that a seed's project takes."""
+"""`report --table …`: results of one case as text that a seed's project takes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def test_an_unknown_format_offers_the_nearest(tmp_path: Path) -> None:
-    done = assay("report", "--as", "flagpref", home=tmp_path)
+    done = assay("report", "--table", "flagpref", home=tmp_path)
     assert done.returncode == 2
     assert "did you mean flagperf?" in done.stderr
 
 
 def test_nothing_measured_says_what_to_type(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
-    done = assay("report", "--as", "flagperf", str(tmp_path / "results"), home=tmp_path)
+    done = assay("report", "--table", "flagperf", str(tmp_path / "results"), home=tmp_path)
     assert done.returncode == 2
     assert "make run" in done.stderr
 
@@ -33,7 +33,7 @@ def test_results_come_out_in_the_seeds_columns_and_edited_ones_stay_out(tmp_path
     document["metrics"]["p_infer_core"] = 9e9
     edited.write_text(json.dumps(document))
     where = str(lab.settings.results)
-    done = assay("report", "--as", "flagperf", "--lang", "zh", where, home=tmp_path / "home")
+    done = assay("report", "--table", "flagperf", "--lang", "zh", where, home=tmp_path / "home")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("| 推理工具 | precision | bs | e2e_time |")
