@@ -138,11 +138,19 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
                 for name, found in metrics.spread.items()
             ),
             warn.input_bound(_items_whole(books, metrics), metrics.p_infer_core),
+            _few_samples(books, metrics),
             *(found for report in books.reports for found in _of_stage(books, report)),
         )
     )
     told = (found for report in books.reports for found in report.warnings)
     return _once((*own, *books.telemetry.warnings(), *told))
+
+
+def _few_samples(books: Books, metrics: Metrics) -> Warn | None:
+    """A look promises no percentiles, and a stage that did not run has none."""
+    if books.planned.key.tier is Tier.SMOKE or metrics.p_infer_core is None:
+        return None
+    return warn.few_samples(metrics.latency_ms.samples)
 
 
 def _capabilities(books: Books) -> tuple[str, ...]:

@@ -168,10 +168,12 @@ class _Job:
 
     def infer(self) -> None:
         """Measure, each repeat in a fresh process."""
+        self.books.telemetry.look_for_others("before")
         for repeat in range(self.planned.template.measure.repeats):
             self._run(StageName.INFER, self._vendor_inputs(), repeat)
             if self.books.failure is not None:
                 return
+        self.books.telemetry.look_for_others("after")
 
     def score(self) -> None:
         """Have the reference image score the predictions of the first infer and of validate."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from driver import warnings as warn
 from driver.models.base import StageName
+from driver.monitors.reading import MonitorFormatError
 from driver.monitors.sampler import Sampler
+from driver.monitors.sources import MonitorError, make_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from driver.models.manifest import MonitorSpec
     from driver.models.report import Measurement
     from driver.monitors.window import Window
+
+LOOK_S = 0.25
+BUSY_PERCENT = 20.0
+"""A device that is this busy before or after our stages is shared with somebody."""
 
 WATCHED = frozenset({StageName.COMPILE, StageName.VALIDATE, StageName.INFER})
 
@@ -27,6 +34,35 @@ class Telemetry:
         self._spec = spec
         self._device = device
         self._samplers: dict[tuple[StageName, int], Sampler] = {}
+        self._others: list[Warn | None] = []
+
+    def look_for_others(self, when: str) -> None:
+        """Ask the monitor once while none of our stages runs: whoever is on the device is not us.
+
+        Two readings, since the kernel tells a processor's use as a difference. A monitor that fails
+        here fails in ``watching`` too, which says so.
+        """
+        source = make_source(self._spec)
+        if source is None:
+            return
+        try:
+            source.read()
+            time.sleep(LOOK_S)
+            readings = source.read()
+        except (MonitorError, MonitorFormatError, OSError):
+            return
+        wanted = set(self._device.split(",")) if self._spec.parser != "proc" else None
+        self._others.append(
+            warn.device_shared(
+                when,
+                [
+                    f"{reading.name or reading.device} at {reading.utilisation_percent:.0f} %"
+                    for reading in readings
+                    if (wanted is None or {reading.device, reading.uuid} & wanted)
+                    and (reading.utilisation_percent or 0.0) > BUSY_PERCENT
+                ],
+            )
+        )
 
     @contextmanager
     def watching(self, stage: StageName, repeat: int) -> Iterator[None]:
@@ -73,7 +109,7 @@ class Telemetry:
 
     def warnings(self) -> tuple[Warn, ...]:
         """Return what failed, and whether the clock fell while measuring."""
-        found = [sampler.warning() for sampler in self._samplers.values()]
+        found = [*self._others, *(sampler.warning() for sampler in self._samplers.values())]
         for (stage, _), sampler in self._samplers.items():
             if stage is StageName.INFER and sampler.samples:
                 first, last = sampler.samples[0].at_ns, sampler.samples[-1].at_ns

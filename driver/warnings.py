@@ -137,7 +137,7 @@ def device_shared(when: str, others: Sequence[str], memory_bytes: int | None = N
     used = f", {memory_bytes / 2**30:.1f} GiB in use" if memory_bytes else ""
     return Warn(
         code=WarningCode.DEVICE_SHARED,
-        message=f"{when} the job, {len(others)} other processes were on the device{used}",
+        message=f"{when} the job the device was in use by others: {', '.join(others)}{used}",
         remedy="end them or choose another DEVICE, then repeat",
     )
 
