@@ -102,6 +102,7 @@ MEASURES: dict[Tier, dict[str, Any]] = {
         "warmup_max_seconds": 3.0,
         "latency_min_calls": 1,
         "latency_max_seconds": 1.5,
+        "slow_item_seconds": 5.0,
     },
     Tier.STANDARD: {"min_seconds": 60.0, "repeats": 3, "latency_min_calls": 1},
     Tier.OFFICIAL: {

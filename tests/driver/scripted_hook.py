@@ -87,5 +87,8 @@ elif said == "no-core":
     leave(document(measurements=[loop("whole")]))
 elif said == "few-items":
     leave(document(measurements=[loop("core"), dict(loop("whole"), items=1)]))
+elif said == "slow-and-one-item":
+    loops = [loop("core"), dict(loop("whole"), items=1)]
+    leave(document(measurements=loops, details={"core_of_whole": True}))
 else:
     leave(document())

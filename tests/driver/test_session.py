@@ -194,6 +194,15 @@ def test_a_hook_that_breaks_the_contract_is_booked_as_that(
     assert result.metrics.p_infer_core is None or behaviour in ("no-core", "few-items")
 
 
+def test_a_look_at_a_slow_model_may_validate_with_one_item_but_not_infer(lab: Lab) -> None:
+    lab.behave(validate="slow-and-one-item")
+    assert lab.run().result.failure is None
+    lab.behave(infer="slow-and-one-item")
+    failure = lab.run().result.failure
+    assert failure is not None
+    assert "reported 1 items, the dataset has 4" in failure.message
+
+
 @pytest.mark.parametrize("stage", list(StageName))
 def test_a_contract_broken_in_any_stage_ends_the_job_there(lab: Lab, stage: StageName) -> None:
     hook = "reference" if stage in (StageName.EXPORT, StageName.SCORE) else "acme"

@@ -140,12 +140,18 @@ def core_loop(engine, batches, min_seconds, progress=None):
 
 
 class SingleCalls:
-    """Calls timed one by one, with nothing else on the engine."""
+    """Calls timed one by one, with nothing else on the engine; wall_ns is of the calls alone."""
 
     def __init__(self):
         self.started_ns = 0
         self.wall_ns = 0
         self.calls_ns = array.array("q")
+
+    def add(self, submitted_ns, completed_ns):
+        """Book a call, from its hand-over to its outputs in host memory."""
+        self.started_ns = self.started_ns or submitted_ns
+        self.calls_ns.append(completed_ns - submitted_ns)
+        self.wall_ns += completed_ns - submitted_ns
 
     @property
     def calls(self):
@@ -161,14 +167,11 @@ def latency_loop(engine, batches, measure):
     """Single calls, one in flight, for latency_max_seconds and at least latency_min_calls of them."""
     run = SingleCalls()
     limit_ns = int(measure.latency_max_seconds * clock.NS_PER_S)
-    run.started_ns = clock.now_ns()
     while run.calls < measure.latency_min_calls or run.wall_ns < limit_ns:
         batch = batches[run.calls % len(batches)]
-        before = clock.now_ns()
+        submitted_ns = clock.now_ns()
         engine.wait(engine.submit(batch))
-        after = clock.now_ns()
-        run.calls_ns.append(after - before)
-        run.wall_ns = after - run.started_ns
+        run.add(submitted_ns, clock.now_ns())
     return run
 
 

@@ -26,6 +26,7 @@ class Measuring:
         self._progress = progress
         self._books = Books(job, report, progress)
         self._contract = OutputContract(job)
+        self._slow_warm_up = None  # set where the whole loop's calls are the core's too
 
     def run(self):
         """Load, warm up, measure, and leave samples, predictions and raw outputs in the out folder."""
@@ -74,7 +75,7 @@ class Measuring:
     def _measure_held(self, engine, task, dataset, source):
         """Warm-up, core and latency; the batch that the core loop ended with and its outputs.
 
-        None where the vendor's own tool measured: nobody saw its outputs.
+        None where the vendor's own tool measured, whose outputs nobody saw, and for a slow model.
         """
         with self._books.phase("prepare", "prepare batches"):
             held = held_batches(source, dataset, self._job)
@@ -87,6 +88,10 @@ class Measuring:
         with self._books.phase("warmup", "warm up"):
             warm = core.warm_up(engine, inputs, self._job.measure)
         self._checked(warm.first_outputs, held[0], dataset)
+        if self._is_slow(engine, warm):
+            # A look at a model of half a minute a call must not take five calls more than it needs.
+            self._slow_warm_up = warm
+            return None
         index, outputs = self._core(engine, inputs, warm)
         outputs = self._checked(outputs, held[index], dataset)
         kept = {name: value.copy() for name, value in outputs.items()}
@@ -109,6 +114,12 @@ class Measuring:
         if timing is not None:
             self._books.vendor_core(timing)
         return timing is not None
+
+    def _is_slow(self, engine, warm):
+        """Whether the whole loop's calls are to be the core's too (Measure.slow_item_seconds)."""
+        slow_ns = self._job.measure.slow_item_seconds * clock.NS_PER_S
+        # With several in flight a call's time says nothing about the rate.
+        return slow_ns and engine.in_flight == 1 and warm.call_ns >= slow_ns * self._job.batch_size
 
     def _core(self, engine, inputs, warm):
         rotating = core.rotation(inputs, warm, self._job.measure)
@@ -133,14 +144,27 @@ class Measuring:
     def _measure_whole(self, engine, task, dataset, source):
         job = self._job
         whole = Whole(engine, task, dataset, source, self._contract, job)
-        # The first process scores the whole dataset; later ones only repeat the figure.
-        limit_ns = int(job.measure.min_seconds * clock.NS_PER_S) if job.repeat else None
         with self._books.phase("whole", "whole", len(dataset), "items"):
-            whole.run(limit_ns, self._progress)
+            whole.run(self._limit_ns(task), self._progress)
+        if self._slow_warm_up is not None:
+            self._core_of_whole(whole)
         includes = WHOLE_INCLUDES[dataset.kind]
         self._books.loop("whole", whole.predictions.count, whole, engine.in_flight, includes)
         files.write_npz(job.out_dir / "raw.npz", whole.predictions.raw_written())
         return whole.predictions
+
+    def _limit_ns(self, task):
+        """The first process scores the whole dataset; later ones only repeat the figure."""
+        told_by_one = task.same_items and self._job.stage == "validate" and self._slow_warm_up
+        if self._job.repeat or told_by_one:
+            return int(self._job.measure.min_seconds * clock.NS_PER_S)
+        return None
+
+    def _core_of_whole(self, whole):
+        items = whole.calls.calls * self._job.batch_size
+        entry = self._books.loop("core", items, whole.calls, 1)
+        entry["warmup"] = self._slow_warm_up.document()
+        self._report.details["core_of_whole"] = True
 
     def _describe(self, task, dataset):
         self._report.details.update(

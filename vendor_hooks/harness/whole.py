@@ -5,7 +5,7 @@ import collections
 
 import numpy as np
 
-from harness import clock, files
+from harness import clock, core, files
 from harness.loader import Loader
 from harness.predictions import Decoder, Predictions
 from harness.task import Task
@@ -26,6 +26,8 @@ class Whole:
         self.started_ns = 0
         self.wall_ns = 0
         self.completed_ns = array.array("q")
+        #: The model calls by themselves, where there is one in flight: the core step of a slow model.
+        self.calls = core.SingleCalls() if engine.in_flight == 1 else None
 
     def samples_ns(self):
         """Time between completions of batches, the first one from the start."""
@@ -56,18 +58,20 @@ class Whole:
         engine = self._engine
         flying = collections.deque()
         for batch in loader.batches(len(self._ids)):
-            if self._is_over(limit_ns):
+            if batch.start and self._is_over(limit_ns):
                 break
-            flying.append((batch, engine.submit(batch.inputs)))
+            flying.append((batch, clock.now_ns(), engine.submit(batch.inputs)))
             if len(flying) >= engine.in_flight:
                 self._complete(*flying.popleft(), loader=loader, decoder=decoder)
                 progress.done = batch.start
         while flying:
             self._complete(*flying.popleft(), loader=loader, decoder=decoder)
 
-    def _complete(self, batch, ticket, loader, decoder):
+    def _complete(self, batch, submitted_ns, ticket, loader, decoder):
         outputs = self._engine.wait(ticket)
-        self.completed_ns.append(clock.now_ns())
+        now = clock.now_ns()
+        self.completed_ns.append(now)
+        self._timed(submitted_ns, now)
         loader.release(batch)
         outputs = self._contract.checked(outputs, batch.count, batch.rows)
         if self._engine.reuses_outputs:
@@ -77,7 +81,7 @@ class Whole:
     def _stepwise(self, loader, decoder, limit_ns, progress):
         """For a task with several model calls an item: its own loop, one batch after the other."""
         for batch in loader.batches(len(self._ids)):
-            if self._is_over(limit_ns):
+            if batch.start and self._is_over(limit_ns):
                 break
             outputs = self._task.run(self._infer, batch.inputs)
             self.completed_ns.append(clock.now_ns())
@@ -88,7 +92,14 @@ class Whole:
 
     def _infer(self, inputs):
         rows = self._job.batch_size if self._engine.static_batch else items_in(inputs, self._job)
-        return self._contract.checked(self._engine.wait(self._engine.submit(inputs)), rows, rows)
+        submitted_ns = clock.now_ns()
+        outputs = self._engine.wait(self._engine.submit(inputs))
+        self._timed(submitted_ns, clock.now_ns())
+        return self._contract.checked(outputs, rows, rows)
+
+    def _timed(self, submitted_ns, completed_ns):
+        if self.calls is not None:
+            self.calls.add(submitted_ns, completed_ns)
 
     def _is_over(self, limit_ns):
         return limit_ns is not None and clock.now_ns() - self.started_ns >= limit_ns
