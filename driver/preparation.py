@@ -14,6 +14,8 @@ from driver.datasets import (
     read_prepared,
 )
 from driver.derived_data import synthetic_dataset, tensor_dataset
+from driver.host_driver import require
+from driver.models.base import RunnerName
 from driver.pictures import index_picture
 from driver.plan import Material, plan_job
 from driver.prompts import index_prompts
@@ -44,6 +46,8 @@ class Prepared:
 def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     """Make everything ready; raises DataFault, ImageFault or EnvironmentFault with what to type next."""
     site.runner.availability()
+    # Before an hour of downloads and compilations that this host could not use.
+    host_driver = _host_driver(choice)
     weights = locate_weights(choice.case, choice.request.weights, site.settings)
     source = locate_dataset(
         choice.case, choice.request.data, site.settings.datasets, site.settings.datasets_home
@@ -69,8 +73,18 @@ def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
             input_kind=choice.request.input_kind,
             reference=reference,
             vendor=vendor,
-        ),
+        )
+        | host_driver,
     )
+
+
+def _host_driver(choice: Choice) -> dict[str, Any]:
+    """Return the vendor's driver as this host has it; EnvironmentFault where it is too old."""
+    requirement = choice.vendor.manifest.drivers.get(choice.stack.name)
+    # Slurm runs the stages on another host than this one.
+    if requirement is None or choice.runner is RunnerName.SLURM:
+        return {}
+    return {"host_driver": require(requirement, choice.stack.name).provenance()}
 
 
 def stack_digest(stack: Stack) -> str:

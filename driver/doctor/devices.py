@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
-
 from driver.findings import failed, not_checked, note, ok
+from driver.host_driver import install, is_enough, needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.doctor.facts import DriverFact, Facts, Node, StackFact
+    from driver.doctor.facts import Facts, Node, StackFact
     from driver.findings import Finding
+    from driver.host_driver import DriverFact
 
 READ_WRITE = 0o6
 
@@ -42,36 +41,26 @@ def check_devices(facts: Facts) -> Iterator[Finding]:
 
 def _driver(stack: StackFact, driver: DriverFact) -> Finding:
     what = f"host driver for {stack.stack.name}"
-    minimum = driver.requirement.minimum
-    source = f" ({driver.requirement.source})" if driver.requirement.source else ""
-    install = f"install the vendor's host driver {minimum} or newer{source}"
+    requirement = driver.requirement
     wrong = failed if stack.wanted else note
     if driver.version is None:
-        return wrong(what, f"{driver.said}; at least {minimum} is needed", install)
-    newer = is_at_least(driver.version, minimum)
-    if newer is None:
+        said = f"{driver.said}; at least {requirement.minimum} is needed"
+        return wrong(what, said, install(requirement))
+    enough = is_enough(driver.version, requirement)
+    if enough is None:
         return not_checked(
             what,
-            f"found {driver.version!r}, which cannot be set against {minimum!r}",
+            f"found {driver.version!r}, which cannot be set against {requirement.minimum!r}",
             "compare the two yourself, and mend [drivers] in vendor.toml",
         )
-    if not newer:
-        return wrong(what, f"{driver.version} is older than {minimum}", install)
-    return ok(what, f"{driver.version} (at least {minimum})")
-
-
-def version_in(text: str) -> str | None:
-    """Return the first version in a command's output: ``22.0.2``, ``535.104.05``, ``5.1.RC1``."""
-    found = re.search(r"\d+(?:\.\d+)+(?:\.?rc\d+)?", text, re.IGNORECASE)
-    return found[0] if found else None
-
-
-def is_at_least(version: str, minimum: str) -> bool | None:
-    """Compare two versions; None where one of them is none."""
-    try:
-        return Version(version) >= Version(minimum)
-    except InvalidVersion:
-        return None
+    if not enough:
+        wrong = wrong if requirement.documented else note
+        return wrong(
+            what,
+            f"{driver.version} is older than what it needs: {needed(requirement)}",
+            install(requirement),
+        )
+    return ok(what, f"{driver.version} (needed: {needed(requirement)})")
 
 
 def _node(node: Node, facts: Facts) -> Finding:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from driver.catalog import Stack, Vendor
-    from driver.models.manifest import DriverRequirement
+    from driver.host_driver import DriverFact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +56,6 @@ class ContainerEngine:
     version: str = ""
     runtimes: frozenset[str] = frozenset()
     cdi_kinds: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class DriverFact:
-    """The vendor's host driver: what its command said. ``version`` is None where it said none."""
-
-    requirement: DriverRequirement
-    version: str | None
-    said: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ import grp
 import os
 import shutil
 import stat
-import subprocess
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,8 @@ from typing import TYPE_CHECKING
 
 from driver.datasets import locate_dataset
 from driver.devices import select_devices
-from driver.doctor.devices import version_in
 from driver.doctor.facts import (
     CaseFact,
-    DriverFact,
     Facts,
     HostMountFact,
     Machine,
@@ -29,6 +26,7 @@ from driver.doctor.facts import (
 from driver.doctor.probe_stacks import engine_facts
 from driver.errors import AssayError
 from driver.host import host_facts
+from driver.host_driver import ask
 from driver.monitors.sources import (
     COMMANDS,
     MonitorError,
@@ -43,10 +41,8 @@ if TYPE_CHECKING:
 
     from driver.catalog import Case, Catalog, Vendor
     from driver.doctor.facts import StackFact
-    from driver.models.manifest import DriverRequirement, MonitorSpec
+    from driver.models.manifest import MonitorSpec
     from driver.settings import Settings
-
-COMMAND_TIMEOUT_S = 15.0
 
 
 def gather(
@@ -117,32 +113,6 @@ def _is_device(mode: int) -> bool:
     return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
-def driver_facts(requirement: DriverRequirement) -> DriverFact:
-    """Ask the vendor's command for the version of its host driver."""
-    if not requirement.command:
-        said = "vendor.toml names no command that tells the driver's version"
-        return DriverFact(requirement=requirement, version=None, said=said)
-    name = requirement.command[0]
-    try:
-        done = subprocess.run(
-            requirement.command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except FileNotFoundError:
-        return DriverFact(requirement=requirement, version=None, said=f"{name} is not there")
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return DriverFact(requirement=requirement, version=None, said=f"{name}: {error}")
-    version = version_in(done.stdout) if done.returncode == 0 else None
-    said = (done.stdout.strip() or done.stderr.strip() or "nothing")[:200]
-    said = f"{name} exited with {done.returncode} and said: {said}"
-    return DriverFact(requirement=requirement, version=version, said=said)
-
-
 def monitor_facts(spec: MonitorSpec) -> MonitorFact:
     """Ask the monitor once."""
     source = make_source(spec)
@@ -165,7 +135,7 @@ def monitor_facts(spec: MonitorSpec) -> MonitorFact:
 def _with_driver(stacks: Iterable[StackFact], vendor: Vendor) -> Iterable[StackFact]:
     for stack in stacks:
         requirement = vendor.manifest.drivers.get(stack.stack.name)
-        yield stack if requirement is None else replace(stack, driver=driver_facts(requirement))
+        yield stack if requirement is None else replace(stack, driver=ask(requirement))
 
 
 def _machine(settings: Settings) -> Machine:

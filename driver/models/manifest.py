@@ -236,9 +236,18 @@ class MonitorSpec(Frozen):
 
 
 class DriverRequirement(Frozen):
-    """The oldest driver that a stack runs on."""
+    """The oldest driver that a stack runs on.
+
+    ``older_branches``: releases of older branches that the vendor names besides, each of which admits
+    itself and what followed in its branch ("470.57" admits 470.129.06, but not 510.40).
+    """
 
     minimum: str
+    older_branches: tuple[str, ...] = ()
+    documented: bool = Field(
+        default=True,
+        description="false: no document of the vendor's states it; doctor tells, no run is refused",
+    )
     command: tuple[str, ...] = ()
     source: str = ""
 
@@ -289,7 +298,6 @@ class StackManifest(Frozen):
     base: BaseImage
     versions: dict[str, str]
     installers: tuple[Installer, ...] = ()
-    debian_packages: tuple[str, ...] = ()
     process_runner: bool = Field(
         default=False,
         description="the lock file alone is enough: a virtual environment can stand in",

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.doctor.probe import driver_facts, monitor_facts, node_facts
-from driver.models.manifest import DriverRequirement, MonitorSpec
+from driver.doctor.probe import monitor_facts, node_facts
+from driver.models.manifest import MonitorSpec
 from tests.driver.miniature import STACK, VENDOR, write_executable
 from tests.driver.test_cli import assay
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def requirement(*command: str) -> DriverRequirement:
-    return DriverRequirement(minimum="1.0", command=command)
 
 
 def test_a_device_node_is_told_from_a_file_and_from_nothing(tmp_path: Path) -> None:
@@ -28,24 +24,6 @@ def test_a_device_node_is_told_from_a_file_and_from_nothing(tmp_path: Path) -> N
     assert not node_facts(str(tmp_path)).is_device
     assert not node_facts(str(tmp_path / "file")).is_device
     assert not node_facts(str(tmp_path / "none")).exists
-
-
-def test_the_drivers_version_is_what_its_command_prints() -> None:
-    assert driver_facts(requirement("echo", "driver 12.3.4 (r1)")).version == "12.3.4"
-
-
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        ((), "names no command"),
-        (("acme-smi-that-is-not-here",), "is not there"),
-        (("sh", "-c", "echo cannot talk to 1.2 >&2; exit 9"), "exited with 9"),
-    ],
-)
-def test_a_driver_that_does_not_answer_has_no_version(command: tuple[str, ...], said: str) -> None:
-    fact = driver_facts(requirement(*command))
-    assert fact.version is None
-    assert said in fact.said
 
 
 def test_a_monitor_that_is_not_there_or_talks_nonsense_is_a_problem_not_an_error() -> None:

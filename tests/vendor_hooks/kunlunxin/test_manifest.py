@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from driver.doctor.probe import driver_facts
+from driver.host_driver import ask
 from driver.models.manifest import VendorManifest
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.vendor_job import manifest
@@ -46,4 +46,4 @@ def test_the_drivers_version_is_what_xpu_smi_heads_its_table_with(
 ) -> None:
     programs = ROOT / "tests" / "standins" / "kunlunxin" / "bin"
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    assert driver_facts(vendor.drivers["xtcl2.0"]).version == "4.0.18"
+    assert ask(vendor.drivers["xtcl2.0"]).version == "4.0.18"

@@ -1,0 +1,123 @@
+"""The vendor's driver on the host: asked for its version, held against what a stack needs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from driver.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from driver.models.manifest import DriverRequirement
+
+COMMAND_TIMEOUT_S = 15.0
+SAID_CHARACTERS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriverFact:
+    """The vendor's host driver: what its command said. ``version`` is None where it said none."""
+
+    requirement: DriverRequirement
+    version: str | None
+    said: str
+
+    def provenance(self) -> dict[str, str | None]:
+        """Return what a result keeps of it."""
+        return {"version": self.version, "minimum": self.requirement.minimum}
+
+
+def ask(requirement: DriverRequirement) -> DriverFact:
+    """Ask the vendor's command for the version of its host driver; whatever fails is told, not raised."""
+    if not requirement.command:
+        said = "vendor.toml names no command that tells the driver's version"
+        return DriverFact(requirement=requirement, version=None, said=said)
+    name = requirement.command[0]
+    try:
+        done = subprocess.run(
+            requirement.command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except FileNotFoundError:
+        return DriverFact(requirement=requirement, version=None, said=f"{name} is not there")
+    except subprocess.TimeoutExpired:
+        said = f"{name} did not answer in {COMMAND_TIMEOUT_S:g} s"
+        return DriverFact(requirement=requirement, version=None, said=said)
+    except OSError as error:
+        return DriverFact(requirement=requirement, version=None, said=f"{name}: {error.strerror}")
+    version = version_in(done.stdout) if done.returncode == 0 else None
+    return DriverFact(requirement=requirement, version=version, said=_said(name, done))
+
+
+def _said(name: str, done: subprocess.CompletedProcess[str]) -> str:
+    text = " ".join((done.stderr.strip() or done.stdout.strip()).split())[:SAID_CHARACTERS]
+    if done.returncode:
+        return text or f"{name} exited with {done.returncode} and said nothing"
+    return f"{name} printed no version: {text!r}" if text else f"{name} printed nothing"
+
+
+def version_in(text: str) -> str | None:
+    """Return the first version in a command's output: ``22.0.2``, ``535.104.05``, ``5.1.RC1``."""
+    found = re.search(r"\d+(?:\.\d+)+(?:\.?rc\d+)?", text, re.IGNORECASE)
+    return found[0] if found else None
+
+
+def is_at_least(version: str, minimum: str) -> bool | None:
+    """Compare two versions; None where one of them is none."""
+    try:
+        return Version(version) >= Version(minimum)
+    except InvalidVersion:
+        return None
+
+
+def is_enough(version: str, requirement: DriverRequirement) -> bool | None:
+    """Say whether a driver is new enough, or late enough in an older branch that the vendor names.
+
+    None where the versions cannot be compared.
+    """
+    if is_at_least(version, requirement.minimum) is not False:
+        return is_at_least(version, requirement.minimum)
+    return any(
+        version.partition(".")[0] == branch.partition(".")[0] and is_at_least(version, branch)
+        for branch in requirement.older_branches
+    )
+
+
+def needed(requirement: DriverRequirement) -> str:
+    """Return what is needed in words: ``530.30.02, or 470.57 or later of 470``."""
+    branches = [
+        f"{name} or later of {name.partition('.')[0]}" for name in requirement.older_branches
+    ]
+    return ", or ".join((requirement.minimum, *branches))
+
+
+def require(requirement: DriverRequirement, stack: str) -> DriverFact:
+    """Return the driver as found; EnvironmentFault where the vendor's documents call it too old.
+
+    One that does not tell its version is let through, as where the tool is not on PATH: `make doctor`
+    lists it.
+    """
+    fact = ask(requirement)
+    too_old = fact.version is not None and is_enough(fact.version, requirement) is False
+    if not too_old or not requirement.documented:
+        return fact
+    raise EnvironmentFault(
+        f"the host driver {fact.version} is older than the stack {stack} needs: "
+        f"{needed(requirement)}",
+        f"{install(requirement)}, or name a stack that is content with it: STACK=",
+    )
+
+
+def install(requirement: DriverRequirement) -> str:
+    """Return what to do about a driver that is missing or too old."""
+    source = f" ({requirement.source})" if requirement.source else ""
+    return f"install the vendor's host driver {requirement.minimum} or newer{source}"

@@ -1,0 +1,160 @@
+"""The host's driver: what its command says, what counts as new enough, and a run on one that is too old."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driver.catalog import load_catalog
+from driver.errors import EnvironmentFault
+from driver.host_driver import ask, is_at_least, is_enough, require, version_in
+from driver.models.base import RunnerName
+from driver.models.manifest import DriverRequirement
+from driver.settings import ROOT
+from tests.driver.miniature import VENDOR
+from tests.driver.test_session import Lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def requirement(*command: str, minimum: str = "530.30", **more: object) -> DriverRequirement:
+    return DriverRequirement.model_validate(
+        {"minimum": minimum, "command": command, "source": "release notes", **more}
+    )
+
+
+def test_the_drivers_version_is_what_its_command_prints() -> None:
+    assert ask(requirement("echo", "driver 12.3.4 (r1)")).version == "12.3.4"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ((), "names no command"),
+        (("acme-smi-that-is-not-here",), "acme-smi-that-is-not-here is not there"),
+        (("sh", "-c", "echo cannot talk to 1.2 >&2; exit 9"), "cannot talk to 1.2"),
+        (("false",), "false exited with 1 and said nothing"),
+        (("echo", "soon"), "echo printed no version: 'soon'"),
+        (("true",), "true printed nothing"),
+        (("/dev/null",), "Permission denied"),
+    ],
+)
+def test_a_driver_that_does_not_answer_has_no_version(command: tuple[str, ...], said: str) -> None:
+    fact = ask(requirement(*command))
+    assert fact.version is None
+    assert said in fact.said
+
+
+def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driver.host_driver.COMMAND_TIMEOUT_S", 0.2)
+    assert ask(requirement("sleep", "60")).said == "sleep did not answer in 0.2 s"
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("535.104.05\n535.104.05\n", "535.104.05"),
+        ("| npu-smi 22.0.2                   Version: 22.0.2 |", "22.0.2"),
+        ("CANN 5.1.RC1", "5.1.RC1"),
+        ("no driver", None),
+        ("error 7", None),
+    ],
+)
+def test_the_version_is_found_in_what_the_tool_prints(said: str, version: str | None) -> None:
+    assert version_in(said) == version
+
+
+@given(st.lists(st.integers(0, 999), min_size=2, max_size=4), st.integers(0, 2))
+def test_a_newer_number_anywhere_is_newer(parts: list[int], place: int) -> None:
+    place %= len(parts)
+    newer = [*parts[:place], parts[place] + 1, *parts[place + 1 :]]
+    text, newer_text = (".".join(map(str, numbers)) for numbers in (parts, newer))
+    assert is_at_least(newer_text, text) is True
+    assert is_at_least(text, newer_text) is False
+    assert is_at_least(text, text) is True
+
+
+def test_a_release_candidate_is_older_than_its_release() -> None:
+    assert is_at_least("5.1.RC1", "5.1.RC2") is False
+    assert is_at_least("5.1", "5.1.RC2") is True
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"),
+    [
+        ("530.30.02", True),
+        ("470.129.06", True),
+        ("470.57.01", True),
+        ("470.42.01", False),
+        ("460.91.03", False),
+        ("495.29.05", False),
+        ("abc", None),
+    ],
+)
+def test_an_older_branch_admits_its_own_later_releases_only(
+    version: str, enough: bool | None
+) -> None:
+    wanted = requirement(older_branches=["450.51", "470.57", "525.85"])
+    assert is_enough(version, wanted) is enough
+
+
+@pytest.mark.parametrize("stack", ["cuda11.8-trt8.5", "cuda12.1-trt8.6"])
+def test_the_driver_that_the_seeds_ran_on_is_new_enough(stack: str) -> None:
+    nvidia = load_catalog(ROOT).vendors["nvidia"].manifest
+    assert is_enough("470.129.06", nvidia.drivers[stack]) is True
+
+
+def test_a_driver_that_is_known_to_be_too_old_is_refused_with_both_versions() -> None:
+    wanted = requirement("echo", "460.91.03", older_branches=["470.57"])
+    with pytest.raises(EnvironmentFault) as caught:
+        require(wanted, "trt8")
+    assert "460.91.03 is older than the stack trt8 needs: 530.30, or 470.57 or later of 470" in (
+        caught.value.message
+    )
+    assert "driver 530.30 or newer (release notes)" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        requirement("echo", "460.1", documented=False),
+        requirement("acme-smi-that-is-not-here"),
+        requirement("echo", "530.30"),
+    ],
+    ids=["no document states the minimum", "nothing tells the version", "new enough"],
+)
+def test_any_other_is_let_through(wanted: DriverRequirement) -> None:
+    assert require(wanted, "trt8").requirement == wanted
+
+
+DRIVERS = '[drivers.v1]\nminimum = "5.0"\ncommand = ["echo", "{}"]\n'
+
+
+def lab_with_driver(root: Path, version: str) -> Lab:
+    lab = Lab(root)
+    manifest = lab.root / "vendor_hooks/acme/vendor.toml"
+    manifest.write_text(VENDOR + DRIVERS.format(version))
+    return lab
+
+
+def test_a_run_on_an_old_driver_ends_before_anything_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = lab_with_driver(tmp_path, "4.9.1")
+    monkeypatch.setattr(lab.installer, "install", lambda _stack: pytest.fail("installed"))
+    with pytest.raises(EnvironmentFault, match=r"4\.9\.1 is older than the stack v1 needs: 5\.0"):
+        lab.run()
+
+
+def test_the_driver_as_found_is_in_the_result(tmp_path: Path) -> None:
+    result = lab_with_driver(tmp_path, "5.2").run().result
+    assert result.provenance["host_driver"] == {"version": "5.2", "minimum": "5.0"}
+
+
+def test_slurms_tasks_run_elsewhere_so_this_hosts_driver_says_nothing(tmp_path: Path) -> None:
+    result = lab_with_driver(tmp_path, "4.9.1").run(runner=RunnerName.SLURM).result
+    assert "host_driver" not in result.provenance
