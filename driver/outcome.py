@@ -107,7 +107,7 @@ def check_measured(job: JobFile, report: StageReport, count: int) -> Failure | N
 
 def _told_by_one(job: JobFile, report: StageReport) -> bool:
     """Whether a look at a slow model could validate with fewer items: all are the same one."""
-    looked = job.stage is StageName.VALIDATE and job.measure.slow_item_seconds is not None
+    looked = job.stage is StageName.VALIDATE and job.measure.single_pass
     return looked and report.details.get("core_of_whole") is True
 
 

@@ -41,10 +41,9 @@ class Measure(Frozen):
     )
     latency_min_calls: int = 0
     latency_max_seconds: float = 10.0
-    slow_item_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        description="where an item's core step takes longer, the whole loop's calls are the core's too",
+    single_pass: bool = Field(
+        default=False,
+        description="a look at a slow model: no call but the whole loop's, whose calls are the core's too",
     )
     core_batches: int = Field(default=32, ge=1, description="distinct batches kept in host memory")
     core_memory_bytes: int = Field(default=1 << 30, description="and their size at most")

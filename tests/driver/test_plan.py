@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +23,6 @@ from driver.plan import (
 )
 from driver.request import Request
 from tests.driver.miniature import make_tree
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOST = HostFacts(threads=2, memory_bytes=8 << 30)
 MATERIAL = Material(
@@ -122,6 +119,24 @@ def test_tiers_measure_as_long_as_documented(
 ) -> None:
     measure = choose(ask(tier=tier), catalog).measure
     assert (measure.min_seconds, measure.repeats) == (seconds, repeats)
+
+
+@pytest.mark.parametrize(
+    ("case", "vendor", "limit", "single"),
+    [
+        ("sam", "cpu", 3, True),
+        ("sd", "intel", 2, True),
+        ("vit", "cpu", 64, False),
+        ("sam", "nvidia", 3, False),
+        ("sam", "cpu", None, False),
+    ],
+)
+def test_only_a_look_at_a_slow_model_on_a_host_makes_a_single_pass(
+    case: str, vendor: str, limit: int | None, *, single: bool
+) -> None:
+    tree = load_catalog(Path(__file__).resolve().parents[2])
+    asked = Request(case=case, vendor=vendor, limit=limit, tier=Tier.STANDARD)
+    assert choose(asked, tree).measure.single_pass is single
 
 
 def test_the_same_inputs_give_the_same_id(catalog: Catalog) -> None:

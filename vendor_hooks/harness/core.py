@@ -153,6 +153,16 @@ class SingleCalls:
         self.calls_ns.append(completed_ns - submitted_ns)
         self.wall_ns += completed_ns - submitted_ns
 
+    def without_first(self):
+        """These calls but for the first one, which warmed the engine up; all where there is but one."""
+        if self.calls < 2:
+            return self
+        later = SingleCalls()
+        later.started_ns = self.started_ns + self.calls_ns[0]
+        later.calls_ns = self.calls_ns[1:]
+        later.wall_ns = self.wall_ns - self.calls_ns[0]
+        return later
+
     @property
     def calls(self):
         """Calls that were timed."""

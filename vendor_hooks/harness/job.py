@@ -45,7 +45,7 @@ class Measure(NamedTuple):
     steady_tolerance: float
     latency_min_calls: int
     latency_max_seconds: float
-    slow_item_seconds: float  # 0: no item is slow
+    single_pass: bool
     core_batches: int
     core_memory_bytes: int
 
@@ -61,7 +61,7 @@ class Measure(NamedTuple):
             steady_tolerance=document.get("steady_tolerance", 0.05),
             latency_min_calls=document.get("latency_min_calls", 0),
             latency_max_seconds=document.get("latency_max_seconds", 10.0),
-            slow_item_seconds=document.get("slow_item_seconds") or 0.0,
+            single_pass=document.get("single_pass", False),
             core_batches=document.get("core_batches", 32),
             core_memory_bytes=document.get("core_memory_bytes", 1 << 30),
         )

@@ -26,7 +26,6 @@ class Measuring:
         self._progress = progress
         self._books = Books(job, report, progress)
         self._contract = OutputContract(job)
-        self._slow_warm_up = None  # set where the whole loop's calls are the core's too
 
     def run(self):
         """Load, warm up, measure, and leave samples, predictions and raw outputs in the out folder."""
@@ -42,7 +41,9 @@ class Measuring:
             report.effective.setdefault("in_flight", engine.in_flight)
             source = make_source(dataset, task)
             self._check_inputs(source, task)
-            last = self._measure_held(engine, task, dataset, source)
+            last = None
+            if not self._in_one_pass(engine):
+                last = self._measure_held(engine, task, dataset, source)
             predictions = self._measure_whole(engine, task, dataset, source)
             if last is not None and type(task).run is Task.run:
                 report.core_agreement = agreement(task, last, predictions)
@@ -75,7 +76,7 @@ class Measuring:
     def _measure_held(self, engine, task, dataset, source):
         """Warm-up, core and latency; the batch that the core loop ended with and its outputs.
 
-        None where the vendor's own tool measured, whose outputs nobody saw, and for a slow model.
+        None where the vendor's own tool measured: nobody saw its outputs.
         """
         with self._books.phase("prepare", "prepare batches"):
             held = held_batches(source, dataset, self._job)
@@ -88,10 +89,6 @@ class Measuring:
         with self._books.phase("warmup", "warm up"):
             warm = core.warm_up(engine, inputs, self._job.measure)
         self._checked(warm.first_outputs, held[0], dataset)
-        if self._is_slow(engine, warm):
-            # A look at a model of half a minute a call must not take five calls more than it needs.
-            self._slow_warm_up = warm
-            return None
         index, outputs = self._core(engine, inputs, warm)
         outputs = self._checked(outputs, held[index], dataset)
         kept = {name: value.copy() for name, value in outputs.items()}
@@ -114,12 +111,6 @@ class Measuring:
         if timing is not None:
             self._books.vendor_core(timing)
         return timing is not None
-
-    def _is_slow(self, engine, warm):
-        """Whether the whole loop's calls are to be the core's too (Measure.slow_item_seconds)."""
-        slow_ns = self._job.measure.slow_item_seconds * clock.NS_PER_S
-        # With several in flight a call's time says nothing about the rate.
-        return slow_ns and engine.in_flight == 1 and warm.call_ns >= slow_ns * self._job.batch_size
 
     def _core(self, engine, inputs, warm):
         rotating = core.rotation(inputs, warm, self._job.measure)
@@ -145,26 +136,31 @@ class Measuring:
         job = self._job
         whole = Whole(engine, task, dataset, source, self._contract, job)
         with self._books.phase("whole", "whole", len(dataset), "items"):
-            whole.run(self._limit_ns(task), self._progress)
-        if self._slow_warm_up is not None:
+            whole.run(self._limit_ns(engine, task), self._progress)
+        if self._in_one_pass(engine):
             self._core_of_whole(whole)
         includes = WHOLE_INCLUDES[dataset.kind]
         self._books.loop("whole", whole.predictions.count, whole, engine.in_flight, includes)
         files.write_npz(job.out_dir / "raw.npz", whole.predictions.raw_written())
         return whole.predictions
 
-    def _limit_ns(self, task):
+    def _in_one_pass(self, engine):
+        """Whether the whole loop's calls are the core's too: a look at a model of seconds a call."""
+        vendors_own = type(engine).measure_core is not Engine.measure_core
+        # With several in flight a call's time says nothing about the rate.
+        return self._job.measure.single_pass and engine.in_flight == 1 and not vendors_own
+
+    def _limit_ns(self, engine, task):
         """The first process scores the whole dataset; later ones only repeat the figure."""
-        told_by_one = task.same_items and self._job.stage == "validate" and self._slow_warm_up
-        if self._job.repeat or told_by_one:
+        told_by_one = task.same_items and self._job.stage == "validate"
+        if self._job.repeat or (told_by_one and self._in_one_pass(engine)):
             return int(self._job.measure.min_seconds * clock.NS_PER_S)
         return None
 
     def _core_of_whole(self, whole):
-        items = whole.calls.calls * self._job.batch_size
-        entry = self._books.loop("core", items, whole.calls, 1)
-        entry["warmup"] = self._slow_warm_up.document()
-        self._report.details["core_of_whole"] = True
+        calls = whole.calls.without_first()
+        self._books.loop("core", calls.calls * self._job.batch_size, calls, 1)
+        self._report.details.update(core_of_whole=True, first_call_ns=int(whole.calls.calls_ns[0]))
 
     def _describe(self, task, dataset):
         self._report.details.update(
