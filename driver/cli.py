@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from driver.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="assay",
@@ -22,22 +27,53 @@ Text = str | None
 Case = Annotated[Text, typer.Option(help="case or short name (vit_digits)")]
 Vendor = Annotated[Text, typer.Option(help="vendor (cpu)")]
 Stack = Annotated[Text, typer.Option(help="pinned image of the vendor")]
-Engine = Annotated[Text, typer.Option(help="what executes the model")]
-Precision = Annotated[Text, typer.Option(help="fp32, fp16, bf16, …")]
-Bs = Annotated[Text, typer.Option(help="batch size")]
-Chip = Annotated[Text, typer.Option(help="hardware model, for its peaks")]
 Device = Annotated[Text, typer.Option(help="which device (0)")]
-Runner = Annotated[Text, typer.Option(help="docker, process or slurm")]
-TierName = Annotated[Text, typer.Option(help="smoke, standard or official")]
-Data = Annotated[Text, typer.Option(help="dataset folder, or `synthetic`")]
-Weights = Annotated[Text, typer.Option(help="weights folder or file, or `synthetic`")]
-Limit = Annotated[Text, typer.Option(help="use that many items; makes it a smoke run")]
-Repeat = Annotated[Text, typer.Option(help="fresh processes that measure")]
-Input = Annotated[Text, typer.Option(help="file, or tensor: preprocessed once")]
-Preprocess = Annotated[Text, typer.Option(help="named set of preprocessing constants of the case")]
-Steps = Annotated[Text, typer.Option(help="denoising steps (Stable Diffusion)")]
-Prompts = Annotated[Text, typer.Option(help="number of prompts (Stable Diffusion)")]
-Format = Annotated[str, typer.Option(help="table, or json: one document on standard output")]
+Format = Annotated[
+    str, typer.Option("--format", help="table, or json: one document on standard output")
+]
+OPTIONS: dict[str, Any] = {
+    "case": Case,
+    "vendor": Vendor,
+    "stack": Stack,
+    "engine": Annotated[Text, typer.Option(help="what executes the model")],
+    "precision": Annotated[Text, typer.Option(help="fp32, fp16, bf16, …")],
+    "bs": Annotated[Text, typer.Option(help="batch size")],
+    "chip": Annotated[Text, typer.Option(help="hardware model, for its peaks")],
+    "device": Device,
+    "runner": Annotated[Text, typer.Option(help="docker, process or slurm")],
+    "tier": Annotated[Text, typer.Option(help="smoke, standard or official")],
+    "data": Annotated[Text, typer.Option(help="dataset folder, or `synthetic`")],
+    "weights": Annotated[Text, typer.Option(help="weights folder or file, or `synthetic`")],
+    "limit": Annotated[Text, typer.Option(help="use that many items; makes it a smoke run")],
+    "repeat": Annotated[Text, typer.Option(help="fresh processes that measure")],
+    "input": Annotated[Text, typer.Option(help="file, or tensor: preprocessed once")],
+    "preprocess": Annotated[
+        Text, typer.Option(help="named set of preprocessing constants of the case")
+    ],
+    "steps": Annotated[Text, typer.Option(help="denoising steps (Stable Diffusion)")],
+    "prompts": Annotated[Text, typer.Option(help="number of prompts (Stable Diffusion)")],
+}
+"""What a job is asked for with: the variables of the interface, `run`'s and `sweep`'s."""
+
+
+def plans(verb: Callable[..., int]) -> Callable[..., int]:
+    """Give a verb an option for each of OPTIONS; it gets them as its first argument, by name."""
+    _, *own = inspect.signature(verb, eval_str=True).parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    asked = [
+        inspect.Parameter(name, keyword, default=None, annotation=kind)
+        for name, kind in OPTIONS.items()
+    ]
+
+    @functools.wraps(verb)
+    def called(**values: Any) -> int:
+        given = {name: values.pop(name) for name in OPTIONS}
+        return verb(given, **values)
+
+    shown = [*asked, *(parameter.replace(kind=keyword) for parameter in own)]
+    called.__signature__ = inspect.Signature(shown, return_annotation=int)  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return called
 
 
 def console_for(output_format: str) -> Console:
@@ -50,71 +86,30 @@ def console_for(output_format: str) -> Console:
 
 
 @app.command()
-def run(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
-    case: Case = None,
-    vendor: Vendor = None,
-    stack: Stack = None,
-    engine: Engine = None,
-    precision: Precision = None,
-    bs: Bs = None,
-    chip: Chip = None,
-    device: Device = None,
-    runner: Runner = None,
-    tier: TierName = None,
-    data: Data = None,
-    weights: Weights = None,
-    limit: Limit = None,
-    repeat: Repeat = None,
-    input_: Annotated[Text, typer.Option("--input", help="file or tensor")] = None,
-    preprocess: Preprocess = None,
-    steps: Steps = None,
-    prompts: Prompts = None,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
-) -> int:
+@plans
+def run(given: dict[str, Text], output_format: Format = "table") -> int:
     """Measure one case on one vendor."""
-    own = {"output_format"}
-    given = {name: value for name, value in locals().items() if name not in own}
-    given["input"] = given.pop("input_")
     from driver.verbs.run import run as verb
 
     return verb(given, console_for(output_format))
 
 
 @app.command()
-def sweep(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
-    case: Case = None,
-    vendor: Vendor = None,
-    stack: Stack = None,
-    engine: Engine = None,
-    precision: Precision = None,
-    bs: Bs = None,
-    chip: Chip = None,
-    device: Device = None,
-    runner: Runner = None,
-    tier: TierName = None,
-    data: Data = None,
-    weights: Weights = None,
-    limit: Limit = None,
-    repeat: Repeat = None,
-    input_: Annotated[Text, typer.Option("--input", help="file or tensor")] = None,
-    preprocess: Preprocess = None,
-    steps: Steps = None,
-    prompts: Prompts = None,
+@plans
+def sweep(
+    given: dict[str, Text],
     again: Annotated[bool, typer.Option(help="measure again what was measured before")] = False,
     dry_run: Annotated[bool, typer.Option(help="only show the plan")] = False,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
+    output_format: Format = "table",
 ) -> int:
     """Measure every combination of lists such as --bs 1,4,8 --precision fp32,bf16."""
-    own = {"output_format", "again", "dry_run"}
-    given = {name: value for name, value in locals().items() if name not in own}
-    given["input"] = given.pop("input_")
     from driver.verbs.sweep import sweep as verb
 
     return verb(given, console_for(output_format), again=again, dry_run=dry_run)
 
 
 @app.command("list")
-def list_(output_format: Annotated[str, typer.Option("--format")] = "table") -> int:
+def list_(output_format: Format = "table") -> int:
     """Show cases, vendors, stacks, engines, precisions and chips."""
     from driver.verbs.listing import list_catalog
 
@@ -131,7 +126,7 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the 
         Text, typer.Option("--table", help="flagperf, throughput or modelzoo: text to paste there")
     ] = None,
     case: Case = None,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
+    output_format: Format = "table",
 ) -> int:
     """Write all results as tables and one HTML page; or one case's in a seed document's format."""
     from driver.verbs.report import Wanted, language_asked, make_report
@@ -152,7 +147,7 @@ def compare(
     a: Annotated[str, typer.Option("--a", help="a result, or a folder of results")],
     b: Annotated[str, typer.Option("--b", help="another, or `published`")],
     fail_below: Annotated[Text, typer.Option(help="exit 1 unless B reaches this × A")] = None,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
+    output_format: Format = "table",
 ) -> int:
     """Say whether two results may be compared, and which is faster."""
     from driver.verbs.compare import compare_results
@@ -164,7 +159,7 @@ def compare(
 def published(
     case: Case = None,
     lang: Annotated[Text, typer.Option(help="zh: the seeds' own words")] = None,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
+    output_format: Format = "table",
 ) -> int:
     """Show what the seed documents printed, recomputed, with their contradictions."""
     from driver.verbs.published import show_published
@@ -235,7 +230,7 @@ def doctor(
     vendor: Vendor = None,
     stack: Stack = None,
     device: Device = None,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
+    output_format: Format = "table",
 ) -> int:
     """Say what this machine has and lacks for a vendor, and how to get it."""
     from driver.verbs.doctor import doctor as verb
@@ -248,7 +243,7 @@ def check(
     vendor: Vendor = None,
     case: Case = None,
     runner: Annotated[Text, typer.Option(help="process, docker, or none: run nothing")] = None,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
+    output_format: Format = "table",
 ) -> int:
     """Check a vendor's or a case's folder and list what is missing."""
     from driver.verbs.check import check as verb
@@ -284,7 +279,7 @@ def data(
     md5: Annotated[
         Text, typer.Option(help="sum of an archive that is not the published one")
     ] = None,
-    output_format: Annotated[str, typer.Option("--format")] = "table",
+    output_format: Format = "table",
 ) -> int:
     """Prepare a dataset once, so that every case that uses it finds it."""
     from driver.verbs.data import prepare_data

@@ -2,69 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from driver.published.columns import ACCURACY, FLAGPERF, LANGUAGES, MEMORY, TOOL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from driver.aggregate.record import Record
+    from driver.models.result import Metrics, Result
 
-    from driver.models.result import Result
+    Figures = Metrics | Record
+    """What has the figures of the table."""
 
 NONE = "/"
 
-HEADERS: Mapping[str, tuple[str, ...]] = {
-    "en": (
-        "tool",
-        "precision",
-        "bs",
-        "e2e_time",
-        "p_val_whole",
-        "p_val_core",
-        "p_infer_whole",
-        "*p_infer_core",
-        "*MFU",
-        "acc",
-        "mem",
-    ),
-    "zh": (
-        "推理工具",
-        "precision",
-        "bs",
-        "e2e_time",
-        "p_val_whole",
-        "p_val_core",
-        "p_infer_whole",
-        "*p_infer_core",
-        "*MFU",
-        "acc",
-        "mem",
-    ),
-}
+HEADERS = {language: (TOOL[language], *FLAGPERF, ACCURACY, MEMORY) for language in LANGUAGES}
 """The seeds' own column names, in their order."""
 
-
-class Figures(Protocol):
-    """What has the figures of the table: a result's metrics, an aggregated record."""
-
-    @property
-    def e2e_time_s(self) -> float | None: ...  # noqa: D102
-    @property
-    def p_val_whole(self) -> float | None: ...  # noqa: D102
-    @property
-    def p_val_core(self) -> float | None: ...  # noqa: D102
-    @property
-    def p_infer_whole(self) -> float | None: ...  # noqa: D102
-    @property
-    def p_infer_core(self) -> float | None: ...  # noqa: D102
-    @property
-    def mfu(self) -> float | None: ...  # noqa: D102
-    @property
-    def acc_infer(self) -> float | None: ...  # noqa: D102
-    @property
-    def acc_val(self) -> float | None: ...  # noqa: D102
-    @property
-    def mem_gib(self) -> float | None: ...  # noqa: D102
-    @property
-    def mem_total_gib(self) -> float | None: ...  # noqa: D102
+METRIC_HEADERS = {"clip_score": "CLIP Score"}
+"""What document 002 prints where the others print ``acc``."""
 
 
 def seed_row(result: Result) -> tuple[str, ...]:

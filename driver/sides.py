@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from driver.aggregate.published import PublishedFigure
     from driver.aggregate.record import Record
     from driver.compare import Facts
+    from driver.published.rows import PublishedFigure
 
 DOUBTFUL = ("unstable", "not_steady", "throttled", "device_shared", "too_short", "core_disagrees")
 """Warnings of a result that its reader must know before comparing it."""
@@ -130,7 +130,7 @@ def published_side(figure: PublishedFigure) -> Side:
         "weights": "published",
         "data": "real",
         "chips": None if figure.chips is None else str(figure.chips),
-        "precision": figure.precision,
+        "precision": figure.precision_name,
         "arithmetic": figure.arithmetic,
         "batch_size": str(figure.batch_size),
     }
@@ -222,7 +222,7 @@ def _counterparts(record: Record, figures: Sequence[PublishedFigure]) -> list[Pu
     near = [
         figure
         for figure in figures
-        if (figure.case, figure.precision) == (record.case, record.precision)
+        if (figure.case, figure.precision_name) == (record.case, record.precision)
     ]
     return [figure for figure in near if figure.batch_size == record.batch_size] or near
 

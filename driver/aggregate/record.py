@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.models.result import Result
+    from driver.models.result import Gate, Latency, Result
 
 PROVENANCE: dict[str, tuple[tuple[str, ...], ...]] = {
     "onnx_sha256": (("export", "onnx_sha256"),),
@@ -106,73 +106,69 @@ class Record(NamedTuple):
         return "synthetic" in (self.weights, self.data)
 
 
+_OF_JOB = ("case", "vendor", "stack", "engine", "chip", "precision", "batch_size")
+_OF_RESULT = (
+    *("status", "simulated", "weights", "data", "started_utc", "finished_utc"),
+    *("core_item", "digest"),
+)
+_OF_METRICS = (
+    *("p_infer_core", "p_infer_whole", "p_val_core", "p_val_whole", "e2e_time_s"),
+    *("acc_infer", "acc_val", "acc_metric", "acc_kind", "acc_items"),
+    *("mfu", "mfu_published_convention", "mem_gib", "mem_compile_gib", "mem_total_gib", "energy_j"),
+)
+"""Members of a result, and of its parts, whose columns have the same name."""
+
+
 def record_of(result: Result, path: str, *, edited: bool) -> Record:
     """Flatten a result that was read from ``path``."""
-    job, metrics, gate, delay = (
-        result.job,
-        result.metrics,
-        result.gate,
-        result.metrics.latency_ms,
-    )
+    job, metrics, failure = result.job, result.metrics, result.failure
     core = metrics.spread.get("p_infer_core")
     return Record(
         path=path,
         result_id=f"{result.started_utc}-{job.id}",
         job_id=job.id,
-        case=job.case,
-        vendor=job.vendor,
-        stack=job.stack,
-        engine=job.engine,
-        chip=job.chip,
-        precision=job.precision,
-        batch_size=job.batch_size,
         tier=job.tier.value,
         runner=job.runner.value,
-        status=result.status,
-        failure_kind=result.failure.kind.value if result.failure else None,
-        failure=result.failure.message if result.failure else None,
-        simulated=result.simulated,
-        weights=result.weights,
-        data=result.data,
-        started_utc=result.started_utc,
-        finished_utc=result.finished_utc,
-        core_item=result.core_item,
-        p_infer_core=metrics.p_infer_core,
-        p_infer_whole=metrics.p_infer_whole,
-        p_val_core=metrics.p_val_core,
-        p_val_whole=metrics.p_val_whole,
-        e2e_time_s=metrics.e2e_time_s,
-        acc_infer=metrics.acc_infer,
-        acc_val=metrics.acc_val,
-        acc_metric=metrics.acc_metric,
-        acc_kind=metrics.acc_kind,
-        acc_items=metrics.acc_items,
-        gate_passed=gate.passed if gate else None,
-        gate_reference=gate.reference if gate else None,
-        gate_allowed_drop=gate.allowed_relative_drop if gate else None,
-        gate_drop=gate.drop if gate else None,
-        gate_reason=gate.reason if gate else None,
-        mfu=metrics.mfu,
-        mfu_published_convention=metrics.mfu_published_convention,
-        mem_gib=metrics.mem_gib,
-        mem_compile_gib=metrics.mem_compile_gib,
-        mem_total_gib=metrics.mem_total_gib,
-        latency_p50_ms=delay.p50,
-        latency_p90_ms=delay.p90,
-        latency_p99_ms=delay.p99,
-        latency_max_ms=delay.max,
-        latency_samples=delay.samples,
+        failure_kind=failure.kind.value if failure else None,
+        failure=failure.message if failure else None,
         cosine_min=metrics.fidelity.cosine_min if metrics.fidelity else None,
         max_abs=metrics.fidelity.max_abs if metrics.fidelity else None,
-        energy_j=metrics.energy_j,
         core_cv=core.cv if core else None,
         core_values=core.values if core else (),
         time_shares=tuple((share.what, share.wall_s) for share in result.time_shares),
         warnings=tuple(warning.code.value for warning in result.warnings),
-        **{name: _found(result.provenance, paths) for name, paths in PROVENANCE.items()},
-        digest=result.digest,
         edited=edited,
+        **{name: getattr(job, name) for name in _OF_JOB},
+        **{name: getattr(result, name) for name in _OF_RESULT},
+        **{name: getattr(metrics, name) for name in _OF_METRICS},
+        **_latency(metrics.latency_ms),
+        **_gate(result.gate),
+        **_origin(result.provenance),
     )
+
+
+def _latency(latency: Latency) -> dict[str, Any]:
+    return {
+        "latency_p50_ms": latency.p50,
+        "latency_p90_ms": latency.p90,
+        "latency_p99_ms": latency.p99,
+        "latency_max_ms": latency.max,
+        "latency_samples": latency.samples,
+    }
+
+
+def _gate(gate: Gate | None) -> dict[str, Any]:
+    return {
+        "gate_passed": gate.passed if gate else None,
+        "gate_reference": gate.reference if gate else None,
+        "gate_allowed_drop": gate.allowed_relative_drop if gate else None,
+        "gate_drop": gate.drop if gate else None,
+        "gate_reason": gate.reason if gate else None,
+    }
+
+
+def _origin(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _found(provenance, paths) for name, paths in PROVENANCE.items()}
 
 
 def _found(provenance: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) -> str | None:

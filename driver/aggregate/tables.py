@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from driver.aggregate.groups import comparable_rows, marks, row_order, struck
+from driver.aggregate.batches import THROUGHPUT, batch_rows, column_names, columns_of, default_pairs
+from driver.aggregate.groups import comparable_rows, marks, struck
 from driver.aggregate.text import plain
-from driver.seed_row import HEADERS, NONE, figure, seed_figures
+from driver.published.columns import ACCURACY, BEST, CHIP, NOTE
+from driver.seed_row import HEADERS, METRIC_HEADERS, NONE, figure, seed_figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from driver.aggregate.batches import Pair
     from driver.aggregate.record import Record
+    from driver.published.columns import Language
 
-Language = Literal["en", "zh"]
-
-CHIP = {"en": "chip", "zh": "加速卡"}
-NOTE = {"en": "note", "zh": "备注"}
-METRIC_HEADERS = {"clip_score": "CLIP Score"}
-"""What document 002 prints where the others print ``acc``."""
-BEST = {"en": "best batch", "zh": "最优batch"}
-THROUGHPUT = "Throughput"
 IDENTITY_COLUMNS = 4
 """chip, tool, precision, bs: the cells that stay legible where a row's figures are struck out."""
-ALL_PAIRS_UP_TO = 3
-"""With more columns each is set against the first only: 6 columns would have 15 ratios."""
 
 
 class Row(NamedTuple):
@@ -69,8 +62,8 @@ def table(
 
 def _headings(records: Sequence[Record], language: Language) -> tuple[str, ...]:
     metrics = {record.acc_metric for record in records}
-    name = METRIC_HEADERS.get(metrics.pop(), "acc") if len(metrics) == 1 else "acc"
-    return tuple(name if heading == "acc" else heading for heading in HEADERS[language])
+    name = METRIC_HEADERS.get(metrics.pop(), ACCURACY) if len(metrics) == 1 else ACCURACY
+    return tuple(name if heading == ACCURACY else heading for heading in HEADERS[language])
 
 
 def _cells(record: Record) -> tuple[str, ...]:
@@ -93,63 +86,16 @@ def _struck_cells(row: Row, strike: str) -> tuple[str, ...]:
 
 
 def batch_table(
-    records: Sequence[Record], language: Language = "en", pairs: Sequence[tuple[int, int]] = ()
+    records: Sequence[Record], language: Language = "en", pairs: Sequence[Pair] = ()
 ) -> Table:
     """Return p_infer_core by batch size: a column a chip, the best batch, ratios between columns.
 
-    A column is a chip with its engine and precision where those differ. The newest row that counts
-    stands for its batch size. ``pairs`` are column numbers (numerator, denominator) from 0; without
-    them every pair stands there, or each column against the first where there are more than three.
+    A column is a chip with its engine and precision where those differ. ``pairs`` chooses the ratios;
+    without them every pair stands there, or each column against the first where there are many.
     """
-    counted = [record for record in comparable_rows(records) if record.p_infer_core is not None]
-    columns = _columns(counted)
-    names = _column_names(list(columns))
-    sizes = sorted({record.batch_size for record in counted})
-    chosen = list(pairs) or _pairs(len(names))
-    rows = [
-        _batch_row(f"bs{size}", [column.get(size) for column in columns.values()], chosen)
-        for size in sizes
-    ]
-    best = [max(column.values()) for column in columns.values()]
-    if best:
-        rows.append(_batch_row(BEST[language], list(best), chosen))
+    columns = columns_of(comparable_rows(records))
+    names = column_names(list(columns))
+    chosen = list(pairs) or default_pairs(len(names))
+    rows = batch_rows(list(columns.values()), chosen, BEST[language], figure)
     ratios = tuple(f"{names[above]}/{names[below]}" for above, below in chosen)
-    return Table((THROUGHPUT, *names, *ratios), tuple(rows))
-
-
-_Column = tuple[str, str, str, str, str]
-
-
-def _columns(records: Sequence[Record]) -> dict[_Column, dict[int, float]]:
-    columns: dict[_Column, dict[int, float]] = {}
-    newest_last = sorted(records, key=lambda record: record.started_utc)
-    for record in sorted(newest_last, key=row_order):
-        key = (record.vendor, record.chip, record.engine, record.precision, record.stack)
-        if record.p_infer_core is not None:
-            columns.setdefault(key, {})[record.batch_size] = record.p_infer_core
-    return columns
-
-
-def _column_names(keys: Sequence[_Column]) -> list[str]:
-    """Return the chips' names, with as much of vendor, engine, precision, stack as tells them apart."""
-    telling = [place for place in range(5) if place == 1 or len({key[place] for key in keys}) > 1]
-    if len({key[1] for key in keys}) == len(keys):
-        telling = [1]
-    elif 0 in telling and len({(key[0], key[1]) for key in keys}) == len({key[1] for key in keys}):
-        telling.remove(0)
-    return [plain(" ".join(key[place] for place in telling)) for key in keys]
-
-
-def _pairs(count: int) -> list[tuple[int, int]]:
-    if count <= ALL_PAIRS_UP_TO:
-        return [(above, below) for below, above in combinations(range(count), 2)]
-    return [(above, 0) for above in range(1, count)]
-
-
-def _batch_row(label: str, values: Sequence[float | None], pairs: Sequence[tuple[int, int]]) -> Row:
-    ratios = [_ratio(values[above], values[below]) for above, below in pairs]
-    return Row((label, *(figure(value) for value in values), *ratios), None, "")
-
-
-def _ratio(above: float | None, below: float | None) -> str:
-    return NONE if above is None or below is None else f"{above / below:.2f}"
+    return Table((THROUGHPUT, *names, *ratios), tuple(Row(cells, None, "") for cells in rows))

@@ -23,8 +23,10 @@ FLAGPERF = (
 )
 """Columns between the tool and the accuracy: the documents print them in Latin letters."""
 
+ACCURACY = "acc"
 MEMORY = "mem"
 CHIP = {"en": "chip", "zh": "加速卡"}
+NOTE = {"en": "note", "zh": "备注"}
 MFU_THEIRS = {"en": "MFU, their convention, recomputed", "zh": "MFU（原文算法重算）"}
 MFU_OURS = {"en": "MFU, ours (2 × MACs, peak of what ran)", "zh": "MFU（2×MACs，实际算术峰值）"}
 LOOPS = {"en": "loops, s, recomputed", "zh": "循环时间（秒，重算）"}

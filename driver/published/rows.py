@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from driver.models.base import Frozen
 from driver.models.published import Arithmetic
@@ -11,9 +11,10 @@ from driver.published.gate import gate_verdicts
 from driver.published.recompute import column_mfu, loop_seconds, own_mfu, published_mfu
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
+    from driver.models.published import FlagperfRow
     from driver.published.load import PublishedCase
 
 
@@ -21,16 +22,19 @@ class PublishedFigure(Frozen):
     """One printed row as numbers, so that a result can be set against it; null where it has none.
 
     Throughputs in items/s, ``mem_gib`` in GiB, MFU in percent; ``mfu_printed`` is as printed, the two
-    others are recomputed. ``chips`` is how many chips the figure counts, null where that is unsaid.
-    ``clock`` ``device`` marks figures of a vendor tool that leave the host out.
+    others are recomputed. ``title`` is what the document calls the chip. ``chips`` is how many chips
+    the figure counts, null where that is unsaid. ``clock`` ``device`` marks figures of a vendor tool
+    that leave the host out.
     """
 
     case: str
     document: str
+    project: str
     table: str
     row: int
     tool: str
     chip: str
+    title: str
     vendor: str
     engine: str
     precision: str | None
@@ -53,6 +57,17 @@ class PublishedFigure(Frozen):
     mem_gib: float | None = None
     mem_total_gib: float | None = None
 
+    @property
+    def precision_name(self) -> str:
+        """Return the precision as results spell it; empty where the document does not say."""
+        return (self.precision or "").lower()
+
+    @property
+    def name(self) -> str:
+        """Return what a reader calls it."""
+        what = f"{self.title} {self.tool} {self.precision_name} bs{self.batch_size}"
+        return f"{what} (document {self.document}, {self.project})"
+
 
 def figures_of(case: PublishedCase) -> list[PublishedFigure]:
     """Return every printed row of one case as numbers."""
@@ -63,61 +78,80 @@ def _flagperf_figures(case: PublishedCase) -> Iterator[PublishedFigure]:
     passed = {(v.table, v.row): v.gate.passed for v in gate_verdicts(case)}
     for table in case.published.flagperf:
         for index, row in enumerate(table.rows):
-            theirs, ours = published_mfu(case, row), own_mfu(case, row)
             yield PublishedFigure(
-                case=case.name,
-                document=case.document,
-                table=table.id,
-                row=index,
+                **_place(case, table.id, index, row.chip),
+                title=case.published.chips[row.chip].title,
                 tool=row.tool,
-                chip=row.chip,
-                vendor=case.published.chips[row.chip].vendor,
                 engine=row.engine,
                 precision=row.precision,
                 arithmetic=row.arithmetic,
                 batch_size=int(row.bs),
-                e2e_time_s=_float(number(row.e2e_time)),
-                p_val_whole=_float(number(row.p_val_whole)),
-                p_val_core=_float(number(row.p_val_core)),
-                p_infer_whole=_float(number(row.p_infer_whole)),
-                p_infer_core=_float(number(row.p_infer_core)),
-                mfu_printed=_float(number(row.mfu)),
-                mfu_published_convention=_float(theirs.percent if theirs else None),
-                mfu=_float(ours.percent if ours else None),
-                loops_s=_float(loop_seconds(case, row)),
-                acc_infer=_float(pair(row.acc)[0]),
-                acc_val=_float(pair(row.acc)[1]),
                 acc_passed=passed.get((table.id, index)),
-                mem_gib=_float(pair(row.mem)[0]),
-                mem_total_gib=_float(pair(row.mem)[1]),
+                **_numbers(_printed(row)),
+                **_numbers(_recomputed(case, row)),
             )
+
+
+def _printed(row: FlagperfRow) -> dict[str, Decimal | None]:
+    acc_infer, acc_val = pair(row.acc)
+    mem_gib, mem_total_gib = pair(row.mem)
+    return {
+        "e2e_time_s": number(row.e2e_time),
+        "p_val_whole": number(row.p_val_whole),
+        "p_val_core": number(row.p_val_core),
+        "p_infer_whole": number(row.p_infer_whole),
+        "p_infer_core": number(row.p_infer_core),
+        "mfu_printed": number(row.mfu),
+        "acc_infer": acc_infer,
+        "acc_val": acc_val,
+        "mem_gib": mem_gib,
+        "mem_total_gib": mem_total_gib,
+    }
+
+
+def _recomputed(case: PublishedCase, row: FlagperfRow) -> dict[str, Decimal | None]:
+    theirs, ours = published_mfu(case, row), own_mfu(case, row)
+    return {
+        "mfu_published_convention": theirs.percent if theirs else None,
+        "mfu": ours.percent if ours else None,
+        "loops_s": loop_seconds(case, row),
+    }
 
 
 def _throughput_figures(case: PublishedCase) -> Iterator[PublishedFigure]:
     for table in case.published.throughput:
         for index, row in enumerate(table.rows):
-            for column, shown in zip(table.chips, row.values, strict=True):
-                if row.batch_size is None:
-                    continue
-                value = number(shown)
+            if row.batch_size is None:
+                continue
+            for column, printed in zip(table.chips, row.values, strict=True):
+                value = number(printed)
+                mfu = None if value is None else column_mfu(case, column, value)
                 yield PublishedFigure(
-                    case=case.name,
-                    document=case.document,
-                    table=table.id,
-                    row=index,
-                    tool=column.printed,
-                    chip=column.chip,
-                    vendor=case.published.chips[column.chip].vendor,
+                    **_place(case, table.id, index, column.chip),
+                    title=column.printed,
+                    tool=column.engine,
                     engine=column.engine,
                     precision=column.arithmetic,
                     arithmetic=column.arithmetic,
                     batch_size=row.batch_size,
                     chips=column.chips,
                     clock="device",
-                    p_infer_core=_float(value),
-                    mfu=_float(None if value is None else column_mfu(case, column, value)),
+                    **_numbers({"p_infer_core": value, "mfu": mfu}),
                 )
 
 
-def _float(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
+def _place(case: PublishedCase, table: str, row: int, chip: str) -> dict[str, Any]:
+    """Return where a figure stands, and whose chip it is of."""
+    return {
+        "case": case.name,
+        "document": case.document,
+        "project": case.published.document.project,
+        "table": table,
+        "row": row,
+        "chip": chip,
+        "vendor": case.published.chips[chip].vendor,
+    }
+
+
+def _numbers(values: Mapping[str, Decimal | None]) -> dict[str, Any]:
+    return {name: None if value is None else float(value) for name, value in values.items()}

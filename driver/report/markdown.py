@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from driver.aggregate.groups import Group
     from driver.aggregate.problem import Problem
-    from driver.aggregate.tables import Language
+    from driver.published.columns import Language
 
 _ACTIVE = re.compile(r"([\\`*_\[\]|#])")
 PROBLEM_ROWS = 500

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from driver.aggregate.groups import grouped, marks, struck
 from driver.aggregate.record import Record
-from driver.aggregate.tables import CHIP, METRIC_HEADERS, NOTE, batch_table
+from driver.aggregate.tables import batch_table
 from driver.aggregate.text import plain
-from driver.seed_row import HEADERS, seed_figures
+from driver.published.columns import ACCURACY, CHIP, NOTE
+from driver.seed_row import HEADERS, METRIC_HEADERS, seed_figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from driver.aggregate.groups import Group
     from driver.aggregate.problem import Problem
-    from driver.aggregate.published import PublishedFigure
-    from driver.aggregate.tables import Language
+    from driver.published.columns import Language
+    from driver.published.rows import PublishedFigure
 
 TEXTS = (
     "vendor",
@@ -102,7 +103,7 @@ def _group(group: Group, language: Language) -> dict[str, Any]:
         "title": group.title,
         "case": key.case,
         "metric": METRIC_HEADERS.get(key.acc_metric, key.acc_metric),
-        "accuracy": METRIC_HEADERS.get(key.acc_metric, "acc"),
+        "accuracy": METRIC_HEADERS.get(key.acc_metric, ACCURACY),
         "item": key.core_item,
         "batch": {"headers": table.headers, "rows": [row.cells for row in table.rows]}
         if len(table.rows) > 2 and chips - 1 <= BATCH_COLUMNS
@@ -137,9 +138,9 @@ def _published(figure: PublishedFigure) -> dict[str, Any]:
     return {
         "case": figure.case,
         "name": plain(figure.name),
-        "chip": plain(figure.chip),
+        "chip": plain(figure.title),
         "tool": plain(figure.tool),
-        "precision": plain(figure.precision),
+        "precision": plain(figure.precision_name),
         "batch_size": figure.batch_size,
         "chips": figure.chips,
         "p_infer_core": figure.p_infer_core,

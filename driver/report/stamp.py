@@ -14,8 +14,8 @@ from driver.aggregate.tree import find_results
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from driver.aggregate.published import PublishedFigure
-    from driver.aggregate.tables import Language
+    from driver.published.columns import Language
+    from driver.published.rows import PublishedFigure
 
 STAMP = ".stamp.json"
 NAMES = ("report.html", "report.md", "results.csv", "results.parquet", "problems.csv")
@@ -71,7 +71,12 @@ class ReportFiles:
 def fingerprint_of(folders: Sequence[Path], options: ReportOptions) -> str:
     """Return the hash of everything the report follows from: files, options, this code."""
     tree = find_results(folders)
-    asked = [options.language, options.simulated, options.synthetic, list(options.published)]
+    asked = [
+        options.language,
+        options.simulated,
+        options.synthetic,
+        [figure.model_dump(mode="json") for figure in options.published],
+    ]
     whole = hashlib.sha256(json.dumps([asked, _code_version(), tree.problems]).encode())
     for file in tree.files:
         whole.update(f"{file.path}\0{file.ctime_ns}\0{file.size}\n".encode("utf-8", "replace"))
@@ -80,9 +85,7 @@ def fingerprint_of(folders: Sequence[Path], options: ReportOptions) -> str:
 
 def _code_version() -> str:
     whole = hashlib.sha256()
-    driver = Path(__file__).parent.parent
-    parts = ("report", "aggregate", "models")
-    for path in sorted(path for part in parts for path in (driver / part).rglob("*.*")):
+    for path in sorted(Path(__file__).parent.parent.rglob("*.*")):
         if path.suffix in (".py", ".js", ".css", ".j2") and path.is_file():
             whole.update(path.read_bytes())
     return whole.hexdigest()

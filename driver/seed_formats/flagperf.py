@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from driver.published.columns import ACCURACY
 from driver.published.table import markdown_rows
 from driver.seed_formats.admission import admitted, marks
-from driver.seed_row import HEADERS, NONE, seed_row
+from driver.seed_row import HEADERS, METRIC_HEADERS, NONE, seed_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,11 +17,8 @@ if TYPE_CHECKING:
 
 Convention = Literal["published", "assay"]
 
-METRIC_HEADERS = {"clip_score": "CLIP Score"}
-"""Where a document names the metric in its header; every other case's column is "acc"."""
-
 _MFU = HEADERS["zh"].index("*MFU")
-_ACCURACY = HEADERS["zh"].index("acc")
+_ACCURACY = HEADERS["zh"].index(ACCURACY)
 
 
 def flagperf_table(

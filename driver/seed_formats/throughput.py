@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from driver.aggregate.batches import THROUGHPUT, batch_rows, column_names, columns_of
+from driver.aggregate.record import record_of
 from driver.errors import UsageFault, unknown
 from driver.published.columns import BEST
 from driver.published.table import markdown_rows
@@ -13,10 +15,9 @@ from driver.seed_row import NONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from driver.aggregate.batches import Column, Pair
     from driver.models.result import Result
     from driver.published.columns import Language
-
-Columns = dict[str, dict[int, float]]
 
 
 def throughput_table(
@@ -30,11 +31,11 @@ def throughput_table(
 ) -> str:
     """Return rows of batch sizes, a column of p_infer_core (items/s) a chip, and ratio columns.
 
-    A column is named after its chip, and after engine and precision too where one chip has several.
-    ``ratios`` names pairs (numerator, denominator) of columns; by default the first column stands
-    against each of the others. Where a cell has several results, the one that finished last counts;
-    results whose accuracy failed its gate do not. Document 003 prints 2 digits of a ratio, 004 prints
-    8. UsageFault when no result may stand in it, or a ratio names no column.
+    A column is named after its chip, and after what else tells the columns apart. ``ratios`` names
+    pairs (numerator, denominator) of columns; by default the first column stands against each of the
+    others. Where a cell has several results, the newest counts; results whose accuracy failed its
+    gate do not. Document 003 prints 2 digits of a ratio, 004 prints 8. UsageFault when no result may
+    stand in it, or a ratio names no column.
     """
     kept = admitted(results, simulated=simulated, synthetic=synthetic)
     columns = _columns([result for result in kept if result.status == "ok"])
@@ -44,48 +45,30 @@ def throughput_table(
             "`make report` shows by how much; mend the engine's precision first",
         )
     names = list(columns)
-    pairs = [(names[0], other) for other in names[1:]] if ratios is None else ratios
-    for name in (name for pair in pairs for name in pair):
-        if name not in columns:
-            raise unknown("column of the throughput table", name, columns)
-    sizes = sorted({size for values in columns.values() for size in values})
-    rows = [
-        _row(f"bs{size}", {name: columns[name].get(size) for name in names}, pairs, ratio_digits)
-        for size in sizes
-    ]
-    best = {name: max(values.values(), default=None) for name, values in columns.items()}
-    rows.append(_row(BEST[language], best, pairs, ratio_digits))
-    headers = ["Throughput", *names, *(f"{upper}/{lower}" for upper, lower in pairs)]
+    pairs = _pairs(names, ratios)
+    rows = batch_rows(list(columns.values()), pairs, BEST[language], _figure, ratio_digits)
+    headers = [THROUGHPUT, *names, *(f"{names[above]}/{names[below]}" for above, below in pairs)]
     return "\n".join(markdown_rows(headers, rows)) + "\n"
 
 
-def _columns(results: Sequence[Result]) -> Columns:
-    engines: dict[str, set[tuple[str, str]]] = {}
-    for result in results:
-        engines.setdefault(result.job.chip, set()).add((result.job.engine, result.job.precision))
-    columns: Columns = {}
-    for result in sorted(results, key=lambda result: result.finished_utc):
-        job, value = result.job, result.metrics.p_infer_core
-        several = len(engines[job.chip]) > 1
-        name = f"{job.chip} {job.engine} {job.precision}" if several else job.chip
-        column = columns.setdefault(name + marks(result), {})
-        if value is not None:
-            column[job.batch_size] = value
-    return dict(sorted(columns.items()))
+def _pairs(names: Sequence[str], ratios: Sequence[tuple[str, str]] | None) -> list[Pair]:
+    if ratios is None:
+        return [(0, other) for other in range(1, len(names))]
+    for name in (name for pair in ratios for name in pair):
+        if name not in names:
+            raise unknown("column of the throughput table", name, names)
+    return [(names.index(above), names.index(below)) for above, below in ratios]
 
 
-def _row(
-    label: str,
-    values: dict[str, float | None],
-    pairs: Sequence[tuple[str, str]],
-    ratio_digits: int,
-) -> list[str]:
-    ratios = []
-    for upper, lower in pairs:
-        above, below = values[upper], values[lower]
-        missing = above is None or not below
-        ratios.append(NONE if missing else f"{(above or 0) / (below or 1):.{ratio_digits}f}")
-    return [label, *(_figure(value) for value in values.values()), *ratios]
+def _columns(results: Sequence[Result]) -> dict[str, Column]:
+    """Return the columns by name; what was made up never shares one with what was measured."""
+    columns: dict[str, Column] = {}
+    for mark in sorted({marks(result) for result in results}):
+        marked = [result for result in results if marks(result) == mark]
+        found = columns_of(record_of(result, "", edited=False) for result in marked)
+        names = column_names(list(found))
+        columns |= {name + mark: values for name, values in zip(names, found.values(), strict=True)}
+    return columns
 
 
 def _figure(value: float | None) -> str:

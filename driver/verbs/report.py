@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.aggregate.published import published_figures
 from driver.aggregate.text import plain
 from driver.catalog import load_catalog
-from driver.published.load import load_cases
+from driver.published.report import published_figures
 from driver.report.build import ReportOptions, report
 from driver.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.aggregate.published import PublishedFigure
-    from driver.aggregate.tables import Language
     from driver.catalog import Catalog
     from driver.console import Console
+    from driver.published.columns import Language
+    from driver.published.rows import PublishedFigure
     from driver.report.build import ReportFiles
 
 
@@ -81,7 +80,7 @@ def language_asked(asked: str | None) -> Language:
 
 def published(catalog: Catalog) -> list[PublishedFigure]:
     """Return every published figure of the catalog's cases."""
-    return published_figures(load_cases([case.folder for case in catalog.cases.values()]))
+    return published_figures([case.folder for case in catalog.cases.values()])
 
 
 def _show(made: ReportFiles, console: Console) -> None:

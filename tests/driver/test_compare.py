@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.aggregate.published import PublishedFigure
 from driver.compare import Comparable, Comparison, Verdict
 from driver.errors import UsageFault
 from driver.sides import compare_paths, compare_published
 from tests import documents
+from tests.driver.seed_figure import SEED_000
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,23 +251,6 @@ def test_a_folder_without_a_usable_result_says_why(tmp_path: Path) -> None:
         compare_paths(good, bad)
 
 
-SEED_000 = PublishedFigure(
-    case="vit_l_16",
-    document="000",
-    project="FlagPerf",
-    vendor="nvidia",
-    chip="NVIDIA A100-SXM4-40GB",
-    engine="tensorrt",
-    tool="tensorrt",
-    precision="fp16",
-    arithmetic="fp16",
-    batch_size=64,
-    chips=1,
-    p_infer_core=1329.2,
-    p_infer_whole=825.8,
-)
-
-
 def test_a_published_figure_is_compared_with_caveats_that_say_what_is_unstated(
     tmp_path: Path,
 ) -> None:
@@ -282,13 +265,13 @@ def test_a_published_figure_is_compared_with_caveats_that_say_what_is_unstated(
 
 def test_a_published_figure_of_four_chips_is_not_one_chips(tmp_path: Path) -> None:
     path = documents.write(tmp_path, documents.document())
-    (found,) = compare_published(path, [SEED_000._replace(chips=4)]).made
+    (found,) = compare_published(path, [SEED_000.model_copy(update={"chips": 4})]).made
     assert found.comparable is Comparable.NO
 
 
 def test_the_same_batch_size_is_preferred(tmp_path: Path) -> None:
     path = documents.write(tmp_path, documents.document())
-    other = SEED_000._replace(batch_size=8)
+    other = SEED_000.model_copy(update={"batch_size": 8})
     assert len(compare_published(path, [SEED_000, other]).made) == 1
     (found,) = compare_published(path, [other]).made
     assert "batch_size" in {item.field for item in found.differences}

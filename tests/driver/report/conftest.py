@@ -7,27 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from driver.aggregate.published import PublishedFigure
 from driver.report.build import ReportFiles, ReportOptions, report
 from tests import documents
+from tests.driver.seed_figure import SEED_000
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PUBLISHED = PublishedFigure(
-    case="vit_l_16",
-    document="000",
-    project="FlagPerf",
-    vendor="nvidia",
-    chip="NVIDIA A100-SXM4-40GB",
-    engine="tensorrt",
-    tool="tensorrt",
-    precision="fp16",
-    arithmetic="fp16",
-    batch_size=64,
-    chips=1,
-    p_infer_core=1329.2,
-)
 HOSTILE = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>\x1b[31m\u202e=1+1|`*'
 
 
@@ -74,5 +60,5 @@ def _monitor() -> dict[str, object]:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     folder = tmp_path_factory.mktemp("report")
-    options = ReportOptions(out=folder / "out", published=(PUBLISHED,))
+    options = ReportOptions(out=folder / "out", published=(SEED_000,))
     return report([make_tree(folder / "results")], options)

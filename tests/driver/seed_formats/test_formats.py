@@ -146,7 +146,7 @@ def test_ratios_default_to_the_first_column_against_the_others() -> None:
 def test_one_chip_with_two_precisions_has_two_columns() -> None:
     two = [_result(core=10.0), _result(core=20.0, precision="fp32")]
     header = _cells(throughput_table(two))[0]
-    assert header[1:3] == ["A100-SXM4-40GB tensorrt fp16", "A100-SXM4-40GB tensorrt fp32"]
+    assert header[1:3] == ["A100-SXM4-40GB fp16", "A100-SXM4-40GB fp32"]
 
 
 def test_of_two_results_for_one_cell_the_later_one_counts() -> None:
