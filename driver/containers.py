@@ -63,10 +63,14 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class InstalledStack:
-    """A stack on this machine: its image's tag or id, or its virtual environment."""
+    """A stack on this machine: its image's tag or id, or its virtual environment.
+
+    ``stand_in``: its SDK is a test's imitation, which has its devices in itself.
+    """
 
     image: str | None = None
     venv: Path | None = None
+    stand_in: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,13 +164,18 @@ def container_spec(
         mounts=stage_mounts(job, places, vendor, scoring_weights=case.weights.scoring),
         masks=_masks(case),
         env=_environment(job, vendor),
-        devices=select_devices(vendor.devices, job.device) if by_vendor else Devices(),
+        devices=_devices(job, vendor, stacks.vendor) if by_vendor else Devices(),
         limits=_limits(job, case, caller.memory_bytes),
         threads=job.threads,
         uid=uid,
         gid=gid,
         labels=owner_labels(caller) | {"assay.job": job.job.id, "assay.stage": job.stage.value},
     )
+
+
+def _devices(job: JobFile, vendor: VendorManifest, stack: InstalledStack) -> Devices:
+    # A stand-in's host has none, and one that has must not have its own measured by an imitation.
+    return Devices() if stack.stand_in else select_devices(vendor.devices, job.device)
 
 
 def guest_user(caller: Caller) -> tuple[int, int]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from driver.settings import Settings
 
 SILENCE_SECONDS = 3600
+STAND_IN = "assay.standin"
+"""The label of images whose base imitates a vendor's SDK; images inherit their base's labels."""
+
 LOG_LINES = 8
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 SLOW_STEP = re.compile(r" : (RUN|COPY) ")
@@ -44,6 +47,11 @@ class StackImage:
     tag: str
     labels: Mapping[str, str]
     built: bool = False
+
+    @property
+    def stand_in(self) -> bool:
+        """Say whether its SDK, and so its devices, are a test's imitation."""
+        return STAND_IN in self.labels
 
     def provenance(self) -> dict[str, object]:
         """Return what a result says about it."""
@@ -79,6 +87,7 @@ def prepare_image(stack: Stack, settings: Settings, *, on_progress: Progress) ->
             on_progress=on_progress,
             base=settings.base,
             installers=settings.installers,
+            stand_ins=settings.stand_ins,
         )
         return builder.ensure(stack)
     finally:
@@ -87,7 +96,10 @@ def prepare_image(stack: Stack, settings: Settings, *, on_progress: Progress) ->
 
 @dataclass(frozen=True, kw_only=True)
 class ImageBuilder:
-    """Finds and builds images on one engine. ``base`` stands in for every stack's own base."""
+    """Finds and builds images on one engine. ``base`` stands in for every stack's own base.
+
+    ``stand_ins``: images on stand-in SDKs are looked for first; without it they are never found.
+    """
 
     api: ImageApi
     home: Path
@@ -95,6 +107,7 @@ class ImageBuilder:
     on_progress: Progress
     base: str | None = None
     installers: Path | None = None
+    stand_ins: bool = False
 
     def find(self, stack: Stack) -> StackImage | None:
         """Return the newest image of the stack as its folder is now, whatever its base.
@@ -108,7 +121,10 @@ class ImageBuilder:
         ]
         with engine_faults():
             listed = self.api.images(filters={"label": wanted})
-        found = [(image["Created"], image["Id"], tag) for image in listed if (tag := _tag(image))]
+        imitated = [image for image in listed if STAND_IN in image["Labels"]]
+        usual = [image for image in listed if image not in imitated]
+        chosen = imitated if self.stand_ins and imitated else usual
+        found = [(image["Created"], image["Id"], tag) for image in chosen if (tag := _tag(image))]
         if not found:
             return None
         _, image_id, tag = max(found)

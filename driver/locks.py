@@ -125,8 +125,13 @@ def sources(root: Path, vendor_path: Iterable[Path] = ()) -> tuple[Path, ...]:
     ``vendor_path`` are folders of vendors that live elsewhere; their stacks come last.
     """
     own = (root / "driver" / "requirements.in", root / "tests" / "requirements.in")
-    stacks = ("images/*/*", "driver/templates/vendor/stack", "tests/examples/*/images/*")
-    found = (path for pattern in stacks for path in sorted(root.glob(f"{pattern}/requirements.in")))
+    stacks = ("images/*/*", "driver/templates/vendor/stack")
+    imitated = ("tests/examples/*/images/*", "tests/standins/bases/*")
+    found = (
+        path
+        for pattern in (*stacks, *imitated)
+        for path in sorted(root.glob(f"{pattern}/requirements.in"))
+    )
     private = (path for folder in vendor_path for path in folder.glob("images/*/requirements.in"))
     return (*own, *found, *sorted(private))
 

@@ -31,6 +31,7 @@ class Settings(Frozen):
     vendor_path: tuple[Path, ...] = ()
     torch_index: str = TORCH_INDEX
     base: str | None = Field(default=None, description="base image that stands in for all stacks'")
+    stand_ins: bool = Field(default=False, description="use images on stand-in SDKs: for tests")
     slurm_options: tuple[str, ...] = ()
 
     @property
@@ -67,6 +68,8 @@ def load_settings(environ: Mapping[str, str] | None = None, root: Path = ROOT) -
         found["base"] = env["BASE"]
     if env.get("INSTALLERS"):
         found["installers"] = env["INSTALLERS"]
+    if env.get("ASSAY_STANDINS"):
+        found["stand_ins"] = env["ASSAY_STANDINS"]
     found.setdefault("home", root / ".assay")
     found["results"] = env.get("OUT") or found.get("results") or root / "results"
     try:

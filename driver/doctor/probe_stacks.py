@@ -82,6 +82,7 @@ def _image(stack: Stack, settings: Settings, api: Any) -> str | None:
         home=settings.home,
         torch_index=settings.torch_index,
         on_progress=lambda _text: None,
+        stand_ins=settings.stand_ins,
     )
     found = builder.find(stack)
     return None if found is None else found.tag

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -114,6 +115,17 @@ def test_a_vendors_stage_sees_neither_golden_outputs_nor_other_stages(job: JobFi
 def test_only_out_and_cache_are_writable(job: JobFile) -> None:
     expected = {"out", "cache"} if job.stage in VENDOR_STAGES else {"out"}
     assert targets(spec_of(job), read_only=False) == expected
+
+
+def test_a_stand_in_gets_no_device_and_a_real_stack_every_one() -> None:
+    devices = {"nodes": ["/dev/acme{index}", "/dev/acmectl"], "gpus": "nvidia", "groups": ["acme"]}
+    vendor, job = make_vendor(devices), make_job(StageName.INFER, device="3")
+    assert spec_of(job, vendor=vendor).devices.nodes == ("/dev/acme3", "/dev/acmectl")
+    imitated = replace(STACKS, vendor=replace(STACKS.vendor, stand_in=True))
+    spec = container_spec(
+        job, ALL_PLACES, vendor=vendor, case=make_case(), stacks=imitated, caller=make_caller()
+    )
+    assert spec.devices == Devices()
 
 
 @given(job=jobs())

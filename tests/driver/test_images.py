@@ -198,6 +198,22 @@ def test_an_image_on_any_base_will_do_when_none_is_asked_for(
     assert engine.called("pull") == []
 
 
+def test_an_image_on_a_stand_in_is_found_by_those_alone_who_ask_for_stand_ins(
+    engine: FakeEngine, stack: Stack, tmp_path: Path
+) -> None:
+    real = builder(engine, tmp_path).ensure(stack)
+    # An image inherits the labels of its base: so does this one, of the newer of two.
+    engine.add("assay/acme:imitated", labels={**real.labels, "assay.standin": "acme"})
+    found = builder(engine, tmp_path).find(stack)
+    asked = builder(engine, tmp_path, stand_ins=True).find(stack)
+    assert found is not None
+    assert asked is not None
+    assert (found.id, found.stand_in) == (real.id, False)
+    assert (asked.tag, asked.stand_in) == ("assay/acme:imitated", True)
+    del engine.known["assay/acme:imitated"]
+    assert builder(engine, tmp_path, stand_ins=True).ensure(stack).id == real.id
+
+
 def test_another_base_is_another_image(engine: FakeEngine, stack: Stack, tmp_path: Path) -> None:
     engine.add("lab/own:1")
     tags = {
