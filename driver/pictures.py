@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from driver import golden_masks
 from driver.content import file_sha256
 from driver.datasets import SIGNATURES
 from driver.errors import DataFault
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from driver.catalog import Case
     from driver.datasets import IndexedDataset
 
-MASK_STEM = "sam_gt_"
-MASK_NAMES = tuple(
-    f"{MASK_STEM}{number}{suffix}" for number in range(3) for suffix in (".pt", ".npy", ".png")
-)
 REMEDY = "DATA=<a JPEG or PNG file>, or a folder with one, or DATA=synthetic"
 
 
@@ -29,7 +26,8 @@ def index_picture(
     """Lay a picture out as ``data.count`` items (``limit`` bounds them), written once.
 
     ``source`` is the picture, or a folder that holds it and perhaps golden masks ``sam_gt_0..2`` (.pt,
-    .npy or .png), which only scoring sees. Raises DataFault for no picture, several, or no image.
+    .npy or .png), which only scoring sees. Raises DataFault for no picture, several, no
+    image, and masks that are not all three or not of its size.
     """
     path, masks = _find(source, case.manifest.data.suffixes)
     payload = require_file(path, "a picture", REMEDY)
@@ -37,6 +35,7 @@ def index_picture(
         raise DataFault(
             f"{path} is not a JPEG or PNG file (it starts with {payload[:8]!r})", REMEDY
         )
+    golden_masks.require_fitting(path, masks)
     repeats = min(case.manifest.data.count, limit or case.manifest.data.count)
 
     def write(folder: Path) -> None:
@@ -57,9 +56,9 @@ def _find(source: Path, suffixes: tuple[str, ...]) -> tuple[Path, list[Path]]:
     pictures = [
         file
         for file in files
-        if file.suffix.lower() in suffixes and not file.name.startswith(MASK_STEM)
+        if file.suffix.lower() in suffixes and not file.name.startswith(golden_masks.STEM)
     ]
     if len(pictures) != 1:
         names = ", ".join(file.name for file in pictures[:5]) or "none"
         raise DataFault(f"{source} must hold exactly one picture, found: {names}", REMEDY)
-    return pictures[0], [file for file in files if file.name in MASK_NAMES]
+    return pictures[0], [file for file in files if file.name in golden_masks.NAMES]

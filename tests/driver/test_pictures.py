@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from driver.catalog import Case, load_catalog
@@ -83,6 +84,65 @@ def test_golden_masks_beside_the_picture_go_to_scoring_alone(
         "sam_gt_2.png",
     ]
     assert not list(dataset.data.glob("sam_gt_*"))
+
+
+def test_a_golden_mask_of_another_size_is_refused_before_anything_is_computed(
+    case: Case, picture: Path, tmp_path: Path
+) -> None:
+    for number in range(3):
+        (picture.parent / f"sam_gt_{number}.png").write_bytes(png(number))
+    (picture.parent / "sam_gt_1.png").write_bytes(png(1, size=9))
+    said = r"sam_gt_1\.png is 9 x 9 \(height x width\), the picture car\.png is 8 x 8"
+    with pytest.raises(DataFault, match=said):
+        laid_out(case, picture.parent, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"), [((8, 7), "is 8 x 7"), ((3, 8, 8), "is 3 x 8 x 8"), ((8, 8), None)]
+)
+def test_a_mask_s_shape_is_read_from_its_array_file(
+    case: Case, picture: Path, tmp_path: Path, shape: tuple[int, ...], said: str | None
+) -> None:
+    for number in range(3):
+        np.save(picture.parent / f"sam_gt_{number}.npy", np.zeros(shape, bool))
+    if said is None:
+        assert laid_out(case, picture.parent, tmp_path).count == COUNT
+        return
+    with pytest.raises(DataFault, match=said):
+        laid_out(case, picture.parent, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sam_gt_2.npy", "sam_gt_2.png"])
+def test_a_mask_that_cannot_be_read_is_refused(
+    case: Case, picture: Path, tmp_path: Path, name: str
+) -> None:
+    for number in range(2):
+        (picture.parent / f"sam_gt_{number}.png").write_bytes(png(number))
+    (picture.parent / name).write_bytes(b"neither")
+    with pytest.raises(DataFault, match=r"sam_gt_2\.(npy cannot be read|png is no PNG)"):
+        laid_out(case, picture.parent, tmp_path)
+
+
+def test_masks_are_all_three_or_none(case: Case, picture: Path, tmp_path: Path) -> None:
+    (picture.parent / "sam_gt_0.png").write_bytes(png(0))
+    with pytest.raises(DataFault, match="lack sam_gt_1, sam_gt_2"):
+        laid_out(case, picture.parent, tmp_path)
+
+
+def test_a_mask_of_torch_s_is_left_to_scoring(case: Case, picture: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (picture.parent / f"sam_gt_{number}.pt").write_bytes(b"PK, whatever torch makes of it")
+    assert laid_out(case, picture.parent, tmp_path).count == COUNT
+
+
+def test_a_picture_cut_short_has_no_size_for_its_masks(
+    case: Case, picture: Path, tmp_path: Path
+) -> None:
+    picture.write_bytes(png(1)[:12])
+    for number in range(3):
+        (picture.parent / f"sam_gt_{number}.png").write_bytes(png(number))
+    with pytest.raises(DataFault, match="says nowhere how large it is"):
+        laid_out(case, picture.parent, tmp_path)
 
 
 @pytest.mark.parametrize("body", [b"", b"GIF89a of another kind", b"\xff\xd7\xff"])
