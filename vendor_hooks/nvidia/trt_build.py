@@ -25,6 +25,9 @@ def make_logger(tensorrt):
             if severity != self.VERBOSE:
                 sys.stderr.write("[TensorRT] {}\n".format(message))
 
+        def last_error(self):
+            return self.errors[-1] if self.errors else "TensorRT's log says nothing"
+
     kinds = tensorrt.ILogger.Severity
     for name in ("INTERNAL_ERROR", "ERROR", "WARNING", "VERBOSE"):
         setattr(Log, name, getattr(kinds, name))

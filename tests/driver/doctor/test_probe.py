@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pytest
-
 from driver.doctor.probe import monitor_facts, node_facts
 from driver.models.manifest import MonitorSpec
 from tests.driver.miniature import STACK, VENDOR, write_executable

@@ -4,26 +4,8 @@ import collections
 
 import numpy as np
 from harness.engine import Engine
-from harness.engine_file import EngineFile, graph_digest
-from harness.errors import StageFailure, out_of_memory, says_out_of_memory
-from hook import cuda, trt_build
-
-
-class Slot:
-    """Buffers and events of one batch in flight."""
-
-    def __init__(self, device, tensors):
-        self.buffers = {
-            name: cuda.Buffer(device, shape, dtype) for name, (shape, dtype) in tensors.items()
-        }
-        # In, compute, out: start and end of each.
-        self.marks = [device.event() for _ in range(6)]
-        self.outputs = {}
-
-    def free(self):
-        """Give the memory back."""
-        for buffer in self.buffers.values():
-            buffer.free()
+from harness.errors import StageFailure, out_of_memory
+from hook import cuda, trt_build, trt_plan, trt_slot
 
 
 class TensorRt(Engine):
@@ -38,9 +20,9 @@ class TensorRt(Engine):
 
     def __init__(self, job):
         super().__init__(job)
-        self._warnings = []
         self._device = None
         self._log = None
+        self._plan = None
         self._engine = None
         self._context = None
         self._streams = ()
@@ -50,58 +32,20 @@ class TensorRt(Engine):
     def compile(self):
         """Build the engine file, unless it is there for this very graph, chip and version."""
         self._open_device()
-        file = self.engine_file()
-        if file.usable:
-            self.cached = True
-            return file.settings
-        return self.make(file)
+        settings = self._plan.compile()
+        self.cached = self._plan.cached
+        return settings
 
     def load(self):
         """Deserialise; an engine of another chip or version, or a damaged one, is built again."""
         self._open_device()
-        file = self.engine_file()
-        if not file.usable:
-            self.make(file)
-        if not self._deserialise(file):
-            self._warnings.append(file.unreadable(self._last_error()))
-            self.make(file)
-            if not self._deserialise(file):
-                raise self._unloadable()
+        self._engine, settings = self._plan.load()
         self._prepare()
-        return dict(file.settings, **self._effective())
+        return dict(settings, **self._effective())
 
-    # --- the engine file ----------------------------------------------------------------------
-    def engine_file(self):
-        """The file and what it is made from."""
-        import tensorrt
-
-        name, capability = self._device.device()
-        made_from = {
-            "graph": graph_digest(self.job),
-            "tensorrt": tensorrt.__version__,
-            "device": name,
-            "compute_capability": capability,
-            "precision": self.job.precision,
-            "batch_size": self.job.batch_size,
-        }
-        return EngineFile(self.job.cache_dir / "engine.plan", made_from)
-
-    def make(self, file):
-        """Build the engine; the settings are read back from the builder's configuration."""
-        import tensorrt
-
-        stale = file.stale()
-        if stale:
-            self._warnings.append(stale)
-        file.forget()
-        build = trt_build.Build(tensorrt, self._log, self.job)
-        built = build.engine(self.job.cache_dir / "timing.cache")
-        with file.path.open("wb") as target:
-            target.write(built)
-        settings = dict(build.effective, device=self._device.device()[0])
-        file.record(settings)
-        self._warnings.extend(builder_warnings(self._log.warnings))
-        return settings
+    def plan(self, device, log):
+        """The engine's file; what builds it otherwise overrides this."""
+        return trt_plan.Plan(self.job, device, log)
 
     def _open_device(self):
         import tensorrt
@@ -109,42 +53,20 @@ class TensorRt(Engine):
         if self._device is None:
             self._device = cuda.Cuda()
             self._log = trt_build.make_logger(tensorrt)
+            self._plan = self.plan(self._device, self._log)
             self.simulated = self._device.simulated or bool(
                 getattr(tensorrt, "__assay_standin__", False)
             )
 
-    def _deserialise(self, file):
-        import tensorrt
-
-        runtime = tensorrt.Runtime(self._log)
-        self._engine = runtime.deserialize_cuda_engine(file.path.read_bytes())
-        self._runtime = runtime  # must outlive its engines
-        if self._engine is None and says_out_of_memory(self._last_error()):
-            raise out_of_memory(self._last_error())
-        return self._engine is not None
-
-    def _last_error(self):
-        return self._log.errors[-1] if self._log.errors else "TensorRT's log says nothing"
-
-    def _unloadable(self):
-        return StageFailure(
-            "infer",
-            "TensorRT does not load the engine that it has just built: {}".format(
-                self._last_error()
-            ),
-            "make check VENDOR=nvidia tries the hook alone; the stage's log has TensorRT's own",
-        )
-
-    # --- running ------------------------------------------------------------------------------
     def _prepare(self):
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise out_of_memory(
-                "TensorRT has no memory for a context: {}".format(self._last_error())
+                "TensorRT has no memory for a context: {}".format(self._log.last_error())
             )
         self._streams = tuple(self._device.stream() for _ in range(3))
         tensors = self._tensors()
-        self._slots = [Slot(self._device, tensors) for _ in range(self.in_flight)]
+        self._slots = [trt_slot.Slot(self._device, tensors) for _ in range(self.in_flight)]
         self._idle.extend(self._slots)
 
     def _tensors(self):
@@ -202,30 +124,22 @@ class TensorRt(Engine):
         return slot
 
     def _stage(self, slot, spec, array):
-        """Copy one input into its pinned buffer, set its shape; (buffer, bytes to copy)."""
-        buffer = slot.buffers[spec.name]
-        target = buffer.array[: array.shape[0]] if spec.batched else buffer.array
-        # int64 indices become TensorRT's int32 here.
-        np.copyto(target, array, casting="same_kind")
         if not self._context.set_input_shape(spec.name, array.shape):
             raise self._refused("shape {} of {}".format(list(array.shape), spec.name))
-        return buffer, target.nbytes
+        return slot.stage(spec, array)
 
     def _enqueue(self, slot, stream):
         for name, buffer in slot.buffers.items():
             self._context.set_tensor_address(name, int(buffer.device))
-        slot.outputs = {}
         for spec in self.job.outputs:
-            rows = tuple(self._context.get_tensor_shape(spec.name))[:1]
-            array = slot.buffers[spec.name].array
-            slot.outputs[spec.name] = array[: rows[0]] if spec.batched else array
+            slot.expect(spec, (tuple(self._context.get_tensor_shape(spec.name)) or (1,))[0])
         if not self._context.execute_async_v3(int(stream)):
             raise self._refused("the batch")
 
     def _refused(self, what):
         return StageFailure(
             "infer",
-            "TensorRT refuses {}: {}".format(what, self._last_error()),
+            "TensorRT refuses {}: {}".format(what, self._log.last_error()),
             "the engine is built for 1 to {} items; make check VENDOR=nvidia".format(
                 self.job.batch_size
             ),
@@ -235,10 +149,7 @@ class TensorRt(Engine):
         """Sleep until the copy out is done; arrays in the dtypes that the graph declares."""
         self._device.check(self._device.api.cudaEventSynchronize(ticket.marks[5]))
         self._idle.append(ticket)
-        return {
-            spec.name: _as_declared(ticket.outputs[spec.name], spec.dtype)
-            for spec in self.job.outputs
-        }
+        return ticket.arrays(self.job.outputs)
 
     def phases(self, ticket):
         """Device time of copy in, compute, copy out, by events on their streams."""
@@ -263,7 +174,7 @@ class TensorRt(Engine):
 
     def warnings(self):
         """What was built again, and what the builder warned of."""
-        return self._warnings
+        return self._plan.warnings if self._plan is not None else ()
 
     def close(self):
         """Free context, engine and buffers, in this order."""
@@ -276,21 +187,6 @@ class TensorRt(Engine):
 
 def _full_shape(spec, batch_size):
     return ((batch_size * spec.rows_per_item,) if spec.batched else ()) + tuple(spec.shape)
-
-
-def _as_declared(array, dtype):
-    return array.astype("float32" if dtype == "bfloat16" else dtype, copy=False)
-
-
-def builder_warnings(lines):
-    """One warning for the result, whatever the builder repeats; the log has all."""
-    lines = list(dict.fromkeys(lines))
-    if not lines:
-        return []
-    message = "TensorRT warned while it built: {}".format("; ".join(lines[:2]))
-    if len(lines) > 2:
-        message += " (and {} more)".format(len(lines) - 2)
-    return [("compiler_warning", message, "read the compile stage's log beside the result")]
 
 
 ENGINE = TensorRt

@@ -7,8 +7,8 @@ else from trtexec itself, one run a batch. trtexec reads one batch and repeats i
 from harness.engine import Engine, VendorTiming
 from harness.engine_file import EngineFile, graph_digest
 from harness.program import run
-from hook import trtexec
-from hook.engines.tensorrt import TensorRt, builder_warnings
+from hook import trt_plan, trtexec
+from hook.engines.tensorrt import TensorRt
 
 #: The oldest release with execute_async_v3.
 V3_SINCE = (8, 5)
@@ -22,9 +22,21 @@ class Runtime(TensorRt):
         super().__init__(job)
         self._tool = tool
 
-    def make(self, file):
-        """Have trtexec build it, instead of the API."""
-        return make_engine(self.job, self._tool, file, self._warnings)
+    def plan(self, device, log):
+        """Built by trtexec instead of the API."""
+        return ToolsPlan(self.job, device, log, self._tool)
+
+
+class ToolsPlan(trt_plan.Plan):
+    """An engine file that trtexec builds."""
+
+    def __init__(self, job, device, log, tool):
+        super().__init__(job, device, log)
+        self._tool = tool
+
+    def build(self, path):
+        """Have trtexec build it; its settings are its command, for it reads nothing back."""
+        return tool_built(self._job, self._tool, path)
 
 
 class Trtexec(Engine):
@@ -129,20 +141,26 @@ class Trtexec(Engine):
 
 
 def make_engine(job, tool, file, warnings):
-    """Build ``file`` with trtexec; the settings are its command, for it reads nothing back."""
+    """Build ``file`` with trtexec, in the place of one that no longer fits; its settings."""
     stale = file.stale()
     if stale:
         warnings.append(stale)
     file.forget()
-    command, said = tool.build(file.path)
+    settings, said = tool_built(job, tool, file.path)
+    file.record(settings)
+    warnings.extend(trt_plan.builder_warnings(said))
+    return settings
+
+
+def tool_built(job, tool, path):
+    """(settings, warning lines) of an engine that trtexec builds at ``path``."""
+    command, said = tool.build(path)
     settings = {
         "precision": job.precision,
         "arithmetic": job.arithmetic,
         "build_command": " ".join(command),
     }
-    file.record(settings)
-    warnings.extend(builder_warnings(said))
-    return settings
+    return settings, said
 
 
 ENGINE = Trtexec
