@@ -1,0 +1,71 @@
+"""Images of the vendors' stacks, every step of their Dockerfiles, on stand-ins.
+
+    python -m tests.vendor_images.images [VENDOR]…
+
+makes them by hand; ASSAY_STANDINS=1 then lets `make run VENDOR=… RUNNER=docker` use them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from driver.catalog import Stack, load_catalog
+from driver.errors import AssayError
+from driver.images import ImageBuilder, StackImage
+from driver.runners.docker import connect
+from driver.settings import ROOT, load_settings
+from tests.vendor_images.bases import BASES, ensure_base
+from tests.vendor_images.installers import write_installers
+
+if TYPE_CHECKING:
+    from driver.base_images import ImageApi, Progress
+    from driver.settings import Settings
+
+
+def stack_of(vendor: str, name: str) -> Stack:
+    """Return a stack of the tree."""
+    return load_catalog(ROOT).vendor(vendor).stacks[name]
+
+
+def ensure_image(
+    api: ImageApi, settings: Settings, stack: Stack, on_progress: Progress
+) -> StackImage:
+    """Return a stack's image on the stand-in of its base, built when it is not there.
+
+    Raises EnvironmentFault or ImageFault where this machine lacks what it is made of.
+    """
+    builder = ImageBuilder(
+        api=api,
+        home=settings.home,
+        torch_index=settings.torch_index,
+        on_progress=on_progress,
+        base=ensure_base(api, settings, BASES[stack.vendor, stack.name], on_progress),
+        installers=write_installers(stack, settings, on_progress),
+    )
+    return builder.ensure(stack)
+
+
+def main(vendors: list[str]) -> int:
+    """Make the images of the vendors named, of all without a name; return the exit code."""
+    settings, client, started = load_settings(), connect(), time.monotonic()
+
+    def tell(text: str) -> None:
+        sys.stderr.write(f"[{time.monotonic() - started:4.0f} s] {text}\n")
+
+    try:
+        for vendor, name in BASES:
+            if not vendors or vendor in vendors:
+                image = ensure_image(client.api, settings, stack_of(vendor, name), tell)
+                tell(f"{'made' if image.built else 'there'}: {image.tag}")
+    except AssayError as error:
+        tell(f"{error.message}\n  → {error.remedy}")
+        return 3
+    finally:
+        client.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
