@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.standins_tests.conftest import STANDINS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CODE = """
 import json
@@ -62,6 +65,28 @@ for call in (lambda: engine(torch.randn(9, 64)),
         said["refused"].append(type(error).__name__)
 print(json.dumps(said))
 """
+SAVED = """
+import json, sys
+import assay_standin_torch_cuda, torch, torch_tensorrt
+said = {}
+module = torch.jit.trace(torch.nn.Linear(64, 4).eval(), [torch.randn(4, 64)])
+specs = [torch_tensorrt.Input(min_shape=(1, 64), opt_shape=(4, 64), max_shape=(8, 64))]
+engine = torch_tensorrt.compile(module, ir="ts", inputs=specs, enabled_precisions={torch.float16})
+said["script"] = isinstance(engine, torch.jit.ScriptModule)
+torch.jit.save(engine, sys.argv[1])
+loaded = torch.jit.load(sys.argv[1])
+batch = torch.randn(3, 64)
+said["same"] = bool(torch.equal(loaded(batch), engine(batch)))
+try:
+    loaded(torch.randn(9, 64))
+except RuntimeError as error:
+    said["refused"] = "Expected input of shape" in str(error)
+print(json.dumps(said))
+"""
+LOADED_WITHOUT = """
+import sys, torch
+torch.jit.load(sys.argv[1])
+"""
 FAULTY = """
 import assay_standin_torch_cuda, torch
 module = torch.nn.Linear(8, 4).eval().to("cuda")
@@ -72,13 +97,15 @@ print(bool(torch.isnan(out).any()))
 """
 
 
-def run(code: str, vendor: str = "nvidia", fault: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    code: str, vendor: str = "nvidia", fault: str = "", argument: str = ""
+) -> subprocess.CompletedProcess[str]:
     python, reason = cpu_stack()
     if python is None:
         pytest.skip(reason)
     path = f"{STANDINS / 'core'}:{STANDINS / vendor / 'python'}"
     return subprocess.run(
-        [str(python), "-B", "-c", code],
+        [str(python), "-B", "-c", code, argument],
         env={"PYTHONPATH": path, "ASSAY_STANDIN_FAULT": fault},
         capture_output=True,
         text=True,
@@ -96,6 +123,19 @@ def test_torch_tensorrt_compiles_lowers_and_refuses() -> None:
     assert said["fp32"] < 1e-6 < said["tf32"] < 1e-2
     assert 1e-6 < said["fp16"] < 1e-2
     assert said["refused"] == ["RuntimeError", "TypeError", "ValueError"]
+
+
+@pytest.mark.stack
+def test_what_torch_tensorrt_compiled_is_saved_and_loads_only_where_it_is_imported(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "engine.ts")
+    done = run(SAVED, argument=path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"script": True, "same": True, "refused": True}
+    without = run(LOADED_WITHOUT, argument=path)
+    assert without.returncode != 0
+    assert "Unknown builtin op: tensorrt::" in without.stderr
 
 
 @pytest.mark.stack

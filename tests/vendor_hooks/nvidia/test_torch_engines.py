@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.vendor_hooks.standin import standin_python
-from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job
+from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,3 +64,55 @@ def test_no_device_is_the_hosts_failure_and_found_before_anything_is_compiled(
         pytest.skip(reason)
     outcome = run(vendor_job(tmp_path / "job", "nvidia", "eager"), "compile", python)
     assert "sees no device" in outcome.failed("host")
+
+
+def test_what_torch_tensorrt_compiled_is_loaded_by_infer(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
+    first = run(job, "compile", python).ok
+    assert {"cache/engine.ts", "cache/engine.ts.json"} <= {one.path for one in first.artifacts}
+    assert (first.cached, run(job, "compile", python).ok.cached) == (False, True)
+    outcome = run(job, "infer", python)
+    assert_right(outcome)
+    assert outcome.ok.warnings == ()
+    effective = outcome.ok.effective
+    assert (effective["loaded_from_cache"], effective["attention"]) == (True, "eager")
+    assert effective["arithmetic"] == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("before", "changed"),
+    [
+        ({"tensorrt": "8.5.1"}, "torch_tensorrt was 1.3.0, now 1.4.0"),
+        ({"tensorrt": "8.6.1", "chip": "T4"}, "device was Tesla T4, now NVIDIA A100-SXM4-40GB"),
+    ],
+)
+def test_torch_tensorrts_module_of_another_version_or_chip_is_compiled_again_and_said_so(
+    tmp_path: Path, python: Path, before: dict[str, str], changed: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
+    assert run(job, "compile", standin_python("nvidia", **before)).ok
+    outcome = run(job, "infer", python)
+    assert changed in warned(outcome, "recompiled")
+    assert outcome.ok.effective["loaded_from_cache"] is False
+    assert_right(outcome)
+
+
+def test_torch_tensorrts_damaged_module_is_compiled_again_and_said_so(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
+    assert run(job, "compile", python).ok
+    saved = job.folder / "cache" / "engine.ts"
+    saved.write_bytes(saved.read_bytes()[:1000])
+    outcome = run(job, "infer", python)
+    assert "could not be loaded" in warned(outcome, "recompiled")
+    assert_right(outcome)
+
+
+def test_torch_tensorrts_failed_compilation_leaves_nothing_that_counts(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:fail")
+    assert "Building serialized network failed" in outcome.failed("compile")
+    assert not (job.folder / "cache" / "engine.ts.json").exists()

@@ -7,22 +7,25 @@ from harness.torch_cuda import TorchCuda
 class TorchTensorRt(TorchCuda):
     """The module stays fp32 outside; TensorRT lowers it inside, as ``enabled_precisions`` allows.
 
-    What was compiled is saved as TorchScript, with TensorRT's engines in it, and loaded by infer.
+    What was compiled is saved as TorchScript, with TensorRT's engines in it, and loaded by infer, which
+    then never builds the fp32 module. torch.jit.load knows the engines only once torch_tensorrt is imported:
+    https://docs.pytorch.org/TensorRT/tutorials/getting_started_with_python_api.html
     """
 
     def __init__(self, job):
         super().__init__(job)
         self._warnings = []
+        self._file = None
+        self._from_cache = False
 
     def compile(self):
-        """Compile and save."""
+        """Compile and save, unless it is there."""
         settings = self.load()
-        self.cached = settings["loaded_from_cache"]
+        self.cached = self._from_cache
         return settings
 
     def load(self):
         """Load what compile saved; made for another device or version, or damaged, it is made again."""
-        self._from_cache = False
         settings = super().load()
         settings["loaded_from_cache"] = self._from_cache
         settings["arithmetic"] = self.job.arithmetic
@@ -33,28 +36,44 @@ class TorchTensorRt(TorchCuda):
         """fp32 outside, whatever runs inside."""
         return "float32"
 
-    def accelerate(self, module, examples):
-        """The saved engine, or a new one."""
-        import torch
+    def _build(self, torch):
+        """What was saved, else the case's module, which accelerate compiles."""
         import torch_tensorrt
 
         self.simulated = self.simulated or bool(getattr(torch_tensorrt, "__assay_standin__", False))
-        file = EngineFile(self.job.cache_dir / "engine.ts", self._made_from(torch, torch_tensorrt))
-        if file.usable:
-            try:
-                loaded = torch.jit.load(str(file.path))
-                self._from_cache = True
-                return loaded
-            except RuntimeError as error:
-                self._warnings.append(file.unreadable(" ".join(str(error).split())[:200]))
-        stale = file.stale()
+        path = self.job.cache_dir / "engine.ts"
+        self._file = EngineFile(path, self._made_from(torch, torch_tensorrt))
+        saved = self._saved(torch)
+        self._from_cache = saved is not None
+        return super()._build(torch) if saved is None else saved
+
+    def _saved(self, torch):
+        """The module that compile saved, None where it does not fit or cannot be loaded."""
+        if not self._file.usable:
+            return None
+        try:
+            loaded = torch.jit.load(str(self._file.path))
+        # torch raises the first for a module of another ABI, the second for a file that is no archive.
+        except (RuntimeError, ValueError) as error:
+            self._warnings.append(self._file.unreadable(" ".join(str(error).split())[:200]))
+            return None
+        self._attention = self._file.settings.get("attention")
+        return loaded
+
+    def accelerate(self, module, examples):
+        """What was loaded is ready; a new one is compiled and saved."""
+        if self._from_cache:
+            return module
+        import torch
+        import torch_tensorrt
+
+        stale = self._file.stale()
         if stale:
             self._warnings.append(stale)
-        file.forget()
+        self._file.forget()
         compiled = self._compiled(torch, torch_tensorrt, module, examples)
-        if isinstance(compiled, torch.jit.ScriptModule):
-            torch.jit.save(compiled, str(file.path))
-            file.record({})
+        torch.jit.save(compiled, str(self._file.path))
+        self._file.record({"attention": self._attention})
         return compiled
 
     def _compiled(self, torch, torch_tensorrt, module, examples):
