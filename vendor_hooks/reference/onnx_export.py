@@ -31,21 +31,35 @@ class Dynamo:
         import torch
 
         path = _empty(folder) / RAW_NAME
+        simplified_later = job.document["export"]["simplify"]
         program = torch.onnx.export(
             network,
             module.example_inputs(job, _example_items(job)),
             dynamo=True,
+            # Its rewriter takes two thirds of SAM's export and leaves what onnxsim does anyway.
+            optimize=not simplified_later,
             opset_version=self._opset,
             input_names=[spec.name for spec in job.inputs],
             output_names=[spec.name for spec in job.outputs],
             dynamic_shapes=self._dynamic_shapes(job),
             verbose=False,
         )
+        if simplified_later:
+            self._fold(program.model)
         program.save(str(path), external_data=True)
         # onnxscript's rewrite rules keep the last graph that they saw, and with it every weight: 3.4 GB
         # of Stable Diffusion's would lie in memory until the stage ends.
         for value in program.model.graph.initializers.values():
             value.const_value = None
+
+    @staticmethod
+    def _fold(model):
+        """Inline, fold constants and drop what is left over, so that onnxsim has half the nodes."""
+        import onnxscript.optimizer
+
+        onnxscript.optimizer.inline(model)
+        onnxscript.optimizer.fold_constants(model)
+        onnxscript.optimizer.remove_unused_nodes(model)
 
     @staticmethod
     def _dynamic_shapes(job):
