@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from driver.session import Booked
 
 
+UNET_STEPS = "core counts UNet steps of a prompt, bs and whole count prompts"
+
+
 def show_result(booked: Booked, console: Console) -> None:
     """Show a booked job to people; with FORMAT=json the table stays away."""
     result = booked.result
@@ -37,6 +40,8 @@ def _title(result: Result) -> str:
     marks += ["simulated" if result.simulated else ""]
     marks += ["synthetic weights" if result.weights == "synthetic" else ""]
     marks += ["synthetic data" if result.data == "synthetic" else ""]
+    # Elsewhere bs, whole and core count the same.
+    marks += [UNET_STEPS if result.core_item == "unet step" else ""]
     told = ", ".join(mark for mark in marks if mark)
     return f"{result.job.case} on {result.job.chip}" + (f"  [{told}]" if told else "")
 
