@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from driver.aggregate import columns, index
 from driver.aggregate.problem import Problem, ProblemKind
-from driver.aggregate.reading import read_record
+from driver.aggregate.reading import read_records
 from driver.aggregate.tree import find_results
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from driver.aggregate.record import Record
-    from driver.aggregate.tree import FoundFile
+    from driver.aggregate.tree import FoundFile, Tree
 
 CHUNK = 500
 """Files a worker reads at a time: some 4 MB of JSON."""
@@ -51,21 +51,23 @@ class Loaded:
 def load_results(
     folders: Sequence[Path],
     *,
+    tree: Tree | None = None,
     home: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Loaded:
     """Read the results below the folders; with ``home`` what was read is kept for the next time.
 
+    ``tree`` is what find_results found there, for who has searched already.
     ``on_progress(done, all)`` counts the files that have to be read. Raises UsageFault for a folder
     that is not there; whatever is wrong inside is listed in ``problems`` instead.
     """
-    tree = find_results(folders)
+    tree = tree or find_results(folders)
     path = index.index_path(home, folders) if home is not None else None
     known = index.read_index(path) if path is not None else None
     held, fresh = index.split(known, tree.files)
     parts = [] if held is None else [held]
     parts += _read(fresh, on_progress)
-    table = _joined(parts)
+    table = held if held is not None and not fresh else _joined(parts)
     if path is not None and (fresh or held is not known):
         index.write_index(path, table)
     return _loaded(folders, table, tree.problems)
@@ -74,6 +76,7 @@ def load_results(
 def _read(
     files: Sequence[FoundFile], on_progress: Callable[[int, int], None]
 ) -> Iterator[pa.Table]:
+    files = sorted(files, key=lambda file: file.inode)
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     done = 0
     for chunk, outcomes in zip(chunks, _outcomes(chunks, len(files)), strict=True):
@@ -88,16 +91,12 @@ def _outcomes(
     paths = [[file.path for file in chunk] for chunk in chunks]
     workers = len(os.sched_getaffinity(0))
     if count <= INLINE or workers == 1:
-        yield from map(_read_chunk, paths)
+        yield from map(read_records, paths)
         return
     # spawn: a forked child would inherit the locks of Arrow's threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
-        yield from pool.map(_read_chunk, paths)
-
-
-def _read_chunk(paths: Sequence[str]) -> list[Record | Problem]:
-    return [read_record(path) for path in paths]
+        yield from pool.map(read_records, paths)
 
 
 def _joined(parts: Sequence[pa.Table]) -> pa.Table:
@@ -105,7 +104,7 @@ def _joined(parts: Sequence[pa.Table]) -> pa.Table:
 
     if not parts:
         return columns.to_table([], [])
-    return pa.concat_tables(parts).combine_chunks()
+    return pa.concat_tables(parts).sort_by("path")
 
 
 def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[Problem]) -> Loaded:

@@ -44,18 +44,20 @@ def _throughputs(metrics: Metrics) -> Iterator[str]:
             yield f"metrics.spread.{name} holds {min(spread.values):g}, it must lie above 0"
 
 
+LIMITS = {
+    "mfu": (0, 100),
+    "mfu_published_convention": (0, 1000),
+    "mem_gib": (0, MAX_GIB),
+    "mem_compile_gib": (0, MAX_GIB),
+    "mem_total_gib": (0, MAX_GIB),
+    "e2e_time_s": (0, MAX_SECONDS),
+    "energy_j": (0, 1e15),
+    "acc_items": (0, 1e12),
+}
+
+
 def _bounds(metrics: Metrics) -> Iterator[str]:
-    limits = {
-        "mfu": (0, 100),
-        "mfu_published_convention": (0, 1000),
-        "mem_gib": (0, MAX_GIB),
-        "mem_compile_gib": (0, MAX_GIB),
-        "mem_total_gib": (0, MAX_GIB),
-        "e2e_time_s": (0, MAX_SECONDS),
-        "energy_j": (0, 1e15),
-        "acc_items": (0, 1e12),
-    }
-    for name, (low, high) in limits.items():
+    for name, (low, high) in LIMITS.items():
         value = getattr(metrics, name)
         if value is not None and not low <= value <= high:
             yield f"metrics.{name} is {value:g}, it must lie between {low:g} and {high:g}"

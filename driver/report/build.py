@@ -12,6 +12,7 @@ from driver.aggregate.groups import comparable_rows, grouped, row_order
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.selection import newest, select
 from driver.aggregate.tables import table
+from driver.aggregate.tree import find_results
 from driver.errors import EnvironmentFault
 from driver.report.details import pack_details
 from driver.report.files import write_csv, write_parquet, write_problems
@@ -55,10 +56,11 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
     Raises UsageFault for a folder that is not there, EnvironmentFault where ``out`` cannot be written.
     An empty tree gives a report that says "nothing measured yet".
     """
-    stamp = fingerprint_of(folders, options)
+    tree = find_results(folders)
+    stamp = fingerprint_of(tree, options)
     if not options.fresh and (kept := kept_files(options.out, stamp)) is not None:
         return kept
-    loaded = load_results(folders, home=options.home, on_progress=options.on_progress)
+    loaded = load_results(folders, tree=tree, home=options.home, on_progress=options.on_progress)
     selection = select(loaded.table, simulated=options.simulated, synthetic=options.synthetic)
     records = newest(selection.table, SHOWN_ROWS)
     groups, rows = ordered(records)

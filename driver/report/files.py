@@ -64,13 +64,22 @@ def _joined(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return lists as ``a; b``, maps as ``what=1.5; other=2``."""
     import pyarrow as pa
 
-    def text(value: list[object]) -> str:
-        return "; ".join(
-            "=".join(map(str, item)) if isinstance(item, tuple) else str(item) for item in value
-        )
+    return _harmless(pa.chunked_array(map(_joined_lists, column.chunks), pa.string()))
 
-    joined = pa.chunked_array([[text(value) for value in column.to_pylist()]], pa.string())
-    return _harmless(joined)
+
+def _joined_lists(lists: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # A slice's offsets count from the whole array's start.
+    start, end = lists.offsets[0].as_py(), lists.offsets[-1].as_py()
+    if pa.types.is_map(lists.type):
+        keys, items = lists.keys[start:end], lists.items[start:end].cast(pa.string())
+        texts = pc.binary_join_element_wise(keys, items, "=")
+    else:
+        texts = lists.values[start:end].cast(pa.string())
+    offsets = pc.subtract(lists.offsets, pa.scalar(start, pa.int32()))
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), "; ")
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:

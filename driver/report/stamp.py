@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from driver.aggregate.problem import Problem, ProblemKind
-from driver.aggregate.tree import find_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from driver.aggregate.tree import Tree
     from driver.published.columns import Language
     from driver.published.rows import PublishedFigure
 
@@ -68,9 +68,8 @@ class ReportFiles:
         return self.files[0]
 
 
-def fingerprint_of(folders: Sequence[Path], options: ReportOptions) -> str:
+def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
     """Return the hash of everything the report follows from: files, options, this code."""
-    tree = find_results(folders)
     asked = [
         options.language,
         options.simulated,

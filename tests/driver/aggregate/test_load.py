@@ -280,14 +280,14 @@ def test_the_second_time_nothing_is_read_again(
     documents.write(tmp_path / "r", documents.document())
     write_text(tmp_path / "r", "{")
     first = load(tmp_path / "r", home=tmp_path / "home")
-    monkeypatch.setattr(load_module, "read_record", _must_not_be_called)
+    monkeypatch.setattr(load_module, "read_records", _must_not_be_called)
     second = load(tmp_path / "r", home=tmp_path / "home")
     assert second.records() == first.records()
     assert second.problems == first.problems
 
 
-def _must_not_be_called(path: str) -> None:
-    raise AssertionError(path)
+def _must_not_be_called(paths: list[str]) -> None:
+    raise AssertionError(paths)
 
 
 def test_what_changed_is_read_again(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_an_index_of_other_code_is_made_anew(
     with monkeypatch.context() as older:
         older.setattr(index, "reader_version", lambda: "older")
         load(root, home=home)
-    monkeypatch.setattr(load_module, "read_record", _must_not_be_called)
+    monkeypatch.setattr(load_module, "read_records", _must_not_be_called)
     with pytest.raises(AssertionError):
         load(root, home=home)
 
