@@ -132,18 +132,26 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
             warn.synthetic(template.weights, template.data),
             warn.simulated(simulated),
             warn.not_isolated(template.job.runner, template.job.tier),
-            warn.extra_privileges(template.job.vendor, _capabilities(books)),
+            warn.extra_privileges(template.job.vendor, *_privileges(books)),
             *(
                 warn.unstable(name, found.values, found.cv)
                 for name, found in metrics.spread.items()
             ),
             warn.input_bound(_items_whole(books, metrics), metrics.p_infer_core),
+            _whole_exceeds_core(books, metrics),
             _few_samples(books, metrics),
             *(found for report in books.reports for found in _of_stage(books, report)),
         )
     )
     told = (found for report in books.reports for found in report.warnings)
     return _once((*own, *books.telemetry.warnings(), *told))
+
+
+def _whole_exceeds_core(books: Books, metrics: Metrics) -> Warn | None:
+    if _items_whole(books, metrics) is None:
+        return None
+    whole, core = (metrics.spread.get(name) for name in ("p_infer_whole", "p_infer_core"))
+    return warn.whole_exceeds_core(whole.values if whole else (), core.values if core else ())
 
 
 def _few_samples(books: Books, metrics: Metrics) -> Warn | None:
@@ -153,10 +161,13 @@ def _few_samples(books: Books, metrics: Metrics) -> Warn | None:
     return warn.few_samples(metrics.latency_ms.samples)
 
 
-def _capabilities(books: Books) -> tuple[str, ...]:
+def _privileges(books: Books) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the capabilities and the writable host paths that the vendor's containers had."""
     if books.planned.key.runner is not RunnerName.DOCKER:
-        return ()
-    return books.planned.choice.vendor.manifest.devices.capabilities
+        return (), ()
+    devices = books.planned.choice.vendor.manifest.devices
+    writable = (mount.source for mount in devices.mounts if not mount.read_only)
+    return devices.capabilities, tuple(writable)
 
 
 def _items_whole(books: Books, metrics: Metrics) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from driver.models.base import RunnerName
 
 if TYPE_CHECKING:
-    from driver.models.manifest import DeviceSpec
+    from driver.models.device_access import DeviceSpec
 
 
 @dataclass(frozen=True, kw_only=True)

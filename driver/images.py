@@ -140,10 +140,11 @@ class ImageBuilder:
         found = self.find(stack) if self.base is None else None
         if found is not None:
             return found
+        # First what costs nothing: a base is gigabytes.
+        installers = find_installers(stack, self.installers)
         base = resolve_base(
             self.api, stack.manifest, self.base, home=self.home, on_progress=self.on_progress
         )
-        installers = find_installers(stack, self.installers)
         recipe = Recipe.of(stack, base, installers)
         waiting = f"waiting for another run that builds {recipe.tag}"
         lock = self.home / "locks" / f"image-{recipe.short_key}.lock"

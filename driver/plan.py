@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from driver.content import key_of
 from driver.errors import UsageFault, unknown
 from driver.models.base import Frozen, RunnerName, StageName, Tier
+from driver.models.device_access import DeviceSpec
 from driver.models.job import JobFile, JobKey, Measure
-from driver.models.manifest import DeviceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,8 +89,11 @@ class PlannedJob:
 
     @property
     def stages(self) -> tuple[StageName, ...]:
-        """Return the stages in order; validate only where the stack has the framework."""
-        if self.choice.engine.validate_engine is None:
+        """Return the stages in order; validate only where the stack has the framework.
+
+        A look at a slow model leaves it out too: its accuracy is held against fp32 all the same.
+        """
+        if self.choice.engine.validate_engine is None or self.choice.measure.single_pass:
             return tuple(stage for stage in StageName if stage is not StageName.VALIDATE)
         return tuple(StageName)
 
@@ -178,14 +181,24 @@ def combine(base: Request, axes: Mapping[str, Sequence[object]]) -> list[Request
 
 
 def choose_tier(request: Request, case: Case) -> Tier:
-    """Return the tier; LIMIT makes a run a look, and an official run takes no LIMIT."""
-    if request.limit is None:
+    """Return the tier; LIMIT, fewer PROMPTS or STEPS make a run a look, which official runs are not."""
+    less = _less(request, case)
+    if less is None:
         return request.tier or case.manifest.run.tier
     if request.tier is Tier.OFFICIAL:
         raise UsageFault(
-            "TIER=official measures the whole dataset and takes no LIMIT", "drop LIMIT"
+            f"TIER=official measures the whole dataset and takes no {less}", f"drop {less}"
         )
     return Tier.SMOKE
+
+
+def _less(request: Request, case: Case) -> str | None:
+    """Return the variable that makes the run smaller than the case is, if one does."""
+    if request.limit is not None:
+        return "LIMIT"
+    whole = {**case.manifest.options, "prompts": case.manifest.data.count}
+    smaller = (name for name, value in request.options if value < whole.get(name, 0))
+    return next((name.upper() for name in smaller), None)
 
 
 def choose_measure(request: Request, tier: Tier, case: Case, vendor: Vendor) -> Measure:
@@ -265,7 +278,7 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
         case_options=_options(choice),
         preprocess=dict(choice.preprocess),
         measure=choice.measure,
-        golden_count=min(case.run.golden_count, material.data_count),
+        golden_count=_golden_count(choice, material),
         weights=material.weights_kind,
         weights_format=material.weights_format,
         data=material.data_kind,
@@ -297,7 +310,7 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
             "reference": material.code["reference"],
             "stack": material.code["reference_stack"],
             "data": material.data_digest,
-            "count": min(choice.case.manifest.run.golden_count, material.data_count),
+            "count": _golden_count(choice, material),
             "preprocess": dict(choice.preprocess),
             "options": choice.request.options,
         }
@@ -315,6 +328,12 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
         }
     )
     return export_key, golden_key, compile_key
+
+
+def _golden_count(choice: Choice, material: Material) -> int:
+    """Return how many items fp32 goes over; a look at a slow model makes do with one."""
+    wanted = 1 if choice.measure.single_pass else choice.case.manifest.run.golden_count
+    return min(wanted, material.data_count)
 
 
 def _validate_precision(choice: Choice) -> str | None:

@@ -14,11 +14,13 @@ from driver.datasets import (
     read_prepared,
 )
 from driver.derived_data import synthetic_dataset, tensor_dataset
+from driver.devices import select_devices
 from driver.host_driver import require
 from driver.models.base import RunnerName
 from driver.pictures import index_picture
 from driver.plan import Material, plan_job
 from driver.prompts import index_prompts
+from driver.runners.admission import require_devices
 from driver.weights import locate_weights
 
 if TYPE_CHECKING:
@@ -46,8 +48,7 @@ class Prepared:
 def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     """Make everything ready; raises DataFault, ImageFault or EnvironmentFault with what to type next."""
     site.runner.availability()
-    # Before an hour of downloads and compilations that this host could not use.
-    host_driver = _host_driver(choice)
+    host_driver = _host_of_the_device(site, choice)
     weights = locate_weights(choice.case, choice.request.weights, site.settings)
     source = locate_dataset(
         choice.case, choice.request.data, site.settings.datasets, site.settings.datasets_home
@@ -78,11 +79,17 @@ def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     )
 
 
-def _host_driver(choice: Choice) -> dict[str, Any]:
-    """Return the vendor's driver as this host has it; EnvironmentFault where it is too old."""
+def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
+    """Return the vendor's driver as this host has it, before an hour of downloads and compilations.
+
+    Raises EnvironmentFault for a device that is not there and a driver that is too old.
+    """
+    # Slurm runs the stages on another host than this one; a stand-in brings its devices along.
+    if choice.runner is RunnerName.SLURM or site.settings.stand_ins:
+        return {}
+    require_devices(select_devices(choice.vendor.manifest.devices, choice.request.device))
     requirement = choice.vendor.manifest.drivers.get(choice.stack.name)
-    # Slurm runs the stages on another host than this one.
-    if requirement is None or choice.runner is RunnerName.SLURM:
+    if requirement is None:
         return {}
     return {"host_driver": require(requirement, choice.stack.name).provenance()}
 

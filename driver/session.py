@@ -339,6 +339,11 @@ def _isolation(spec: ContainerSpec) -> dict[str, object]:
             "timeout_s": spec.limits.timeout_s,
         },
         "devices": list(spec.devices.nodes),
+        "gpus": list(spec.devices.gpu_ids),
+        "groups": list(spec.devices.groups),
+        "host_mounts": {
+            mount.target: "ro" if mount.read_only else "rw" for mount in spec.devices.host_mounts
+        },
         "capabilities": list(spec.devices.capabilities),
         "user": spec.uid,
     }

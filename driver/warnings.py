@@ -111,6 +111,23 @@ def input_bound(whole: float | None, core: float | None) -> Warn | None:
     )
 
 
+def whole_exceeds_core(whole: Sequence[float], core: Sequence[float]) -> Warn | None:
+    """From files it was faster than from memory, which the definitions exclude: whole contains core.
+
+    Both are items/s of the same item, one a process. The spread explains what the slowest process
+    from files and the fastest from memory leave open, and the 5 % by which processes may vary.
+    """
+    if not whole or not core or min(whole) <= (1 + UNSTABLE_CV) * max(core):
+        return None
+    return Warn(
+        code=WarningCode.WHOLE_EXCEEDS_CORE,
+        message=f"from files {min(whole):.4g}/s at least, from memory {max(core):.4g}/s at most: "
+        "whole contains core and cannot be faster",
+        remedy="repeat on an idle machine with TIER=standard; if it stays, core keeps fewer batches "
+        "in flight than whole: mend the engine's in_flight before comparing",
+    )
+
+
 def throttled(clock_mhz: Sequence[float]) -> Warn | None:
     """The device's clock fell by more than a tenth from the first third to the last.
 
@@ -208,12 +225,16 @@ def unpinned(stack: str, base: str | None, digest: str | None) -> Warn | None:
     )
 
 
-def extra_privileges(vendor: str, capabilities: Sequence[str]) -> Warn | None:
-    """The vendor's container gets more than the others."""
-    if not capabilities:
+def extra_privileges(
+    vendor: str, capabilities: Sequence[str], writable: Sequence[str] = ()
+) -> Warn | None:
+    """The vendor's container gets more than the others: capabilities, or host paths to write to."""
+    granted = [f"the capability {name}" for name in capabilities]
+    granted += [f"write access to {path} of the host" for path in writable]
+    if not granted:
         return None
     return Warn(
         code=WarningCode.EXTRA_PRIVILEGES,
-        message=f"containers of {vendor} have the capabilities {', '.join(capabilities)}",
+        message=f"containers of {vendor} have {', '.join(granted)}",
         remedy="vendor.toml says why; drop them where a driver without them exists",
     )

@@ -117,6 +117,13 @@ def _access(vendor: Vendor) -> Iterator[Finding]:
             f"{', '.join(devices.capabilities)}: every result will show it",
             "drop them where the SDK works without",
         )
+    for mount in devices.mounts:
+        if not mount.read_only:
+            yield note(
+                "devices: mounts",
+                f"{mount.source} of the host can be written to: every result will show it",
+                "drop read_only = false where the SDK works without",
+            )
     several = any("{index}" in node for node in devices.nodes) or devices.gpus != "none"
     if devices.nodes and not several and devices.select is None:
         yield note(

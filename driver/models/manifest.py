@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from driver.models.base import DType, Frozen, Name, Sha256, StageName, Tier
+from driver.models.device_access import DeviceSpec, check_variables
 
 
 # --- case.toml ---------------------------------------------------------------------------------
@@ -202,30 +203,6 @@ class ChipSpec(Frozen):
     options: dict[str, Any] = {}
 
 
-class MountSpec(Frozen):
-    """A host path that the container gets."""
-
-    source: str
-    target: str
-    read_only: bool = True
-    optional: bool = False
-
-
-class DeviceSpec(Frozen):
-    """Device access, as data."""
-
-    nodes: tuple[str, ...] = Field(
-        default=(), description="device nodes; {index} is the selected one"
-    )
-    gpus: Literal["none", "nvidia", "cdi"] = "none"
-    mounts: tuple[MountSpec, ...] = ()
-    groups: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    select: str | None = Field(default=None, description="variable that selects devices")
-    capabilities: tuple[str, ...] = Field(default=(), description="asked for beyond none; shown")
-    privileged: Literal[False] = False
-
-
 class MonitorSpec(Frozen):
     """The command that tells memory, power, temperature, utilisation and clock."""
 
@@ -268,6 +245,13 @@ class VendorManifest(Frozen):
     drivers: dict[Name, DriverRequirement] = {}
     licence: str = ""
     fallback_base: str = ""
+
+    @model_validator(mode="after")
+    def _grants_precisions_no_more_devices(self) -> Self:
+        for engine in self.engines.values():
+            for precision in engine.precisions.values():
+                check_variables(precision.env, self.devices)
+        return self
 
 
 # --- stack.toml --------------------------------------------------------------------------------

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 def admit(spec: ContainerSpec) -> Admitted:
     """Check devices, mounts and permissions; EnvironmentFault names the first that is missing."""
-    for node in spec.devices.nodes:
-        _require_device(node)
+    require_devices(spec.devices)
     mounts = tuple(expanded for mount in spec.mounts for expanded in _without_links(mount))
     for mount in mounts:
         _require_readable(mount, spec)
@@ -35,13 +34,21 @@ def admit(spec: ContainerSpec) -> Admitted:
     )
 
 
-def _require_device(node: str) -> None:
-    if not Path(node).exists():
-        raise EnvironmentFault(
-            f"the device node {node} does not exist on this machine",
-            "load the vendor's kernel driver, or choose another one with DEVICE=; "
-            "`make doctor` shows what is there",
-        )
+def require_devices(devices: Devices) -> None:
+    """Raise EnvironmentFault for a device node that is not there, or that is a disk."""
+    for node in devices.nodes:
+        path = Path(node)
+        if not path.exists():
+            raise EnvironmentFault(
+                f"the device node {node} does not exist on this machine",
+                "load the vendor's kernel driver, or choose another one with DEVICE=; "
+                "`make doctor` shows what is there",
+            )
+        if path.is_block_device():
+            raise EnvironmentFault(
+                f"{node} is a block device (a disk), which no accelerator is",
+                "mend `nodes` under [devices] of vendor.toml",
+            )
 
 
 def _without_links(mount: Mount) -> list[Mount]:

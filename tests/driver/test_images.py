@@ -338,6 +338,21 @@ def test_an_installer_of_another_release_is_refused(stack: Stack, tmp_path: Path
         find_installers(needing, tmp_path)
 
 
+@pytest.mark.parametrize("body", [None, b"another release"])
+def test_a_missing_or_wrong_installer_is_said_before_a_base_is_fetched(
+    engine: FakeEngine, stack: Stack, tmp_path: Path, body: bytes | None
+) -> None:
+    pinned = manifest(installers=[INSTALLER | {"sha256": "0" * 64}])
+    needing = Stack(manifest=pinned, folder=stack.folder)
+    folder = tmp_path / "installers"
+    folder.mkdir()
+    if body is not None:
+        (folder / "acme.run").write_bytes(body)
+    with pytest.raises(ImageFault, match=r"acme\.run"):
+        builder(engine, tmp_path, installers=folder).ensure(needing)
+    assert [name for name, _ in engine.calls if name in ("pull", "build")] == []
+
+
 def test_installers_reach_the_context_and_the_key(
     engine: FakeEngine, stack: Stack, tmp_path: Path
 ) -> None:

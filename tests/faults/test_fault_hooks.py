@@ -54,6 +54,7 @@ def test_the_honest_hook_measures(tmp_path: Path) -> None:
         ("nan", "infer", "holds NaN (6 of 24 values in its batch), first in item 000004"),
         ("inf", "infer", "holds Inf (6 of 24 values in its batch), first in item 000004"),
         ("asks-too-much-memory", "out_of_memory", "out of memory"),
+        ("asks-for-a-device", "contract", "the hook asked for /dev/assay-not-granted7"),
         ("raises", "infer", "engine error 507011"),
     ],
 )

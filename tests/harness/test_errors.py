@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 
@@ -38,6 +39,13 @@ def test_full_memory_is_told_apart(error: BaseException) -> None:
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "host"),
         (KeyboardInterrupt(), "interrupted"),
         (errors.Interrupted("SIGTERM"), "interrupted"),
+        (OSError(errno.EROFS, "Read-only file system", "/usr/lib/x.so"), "contract"),
+        (PermissionError(errno.EPERM, "Operation not permitted"), "contract"),
+        (PermissionError(errno.EACCES, "Permission denied", "/dev/acme0"), "host"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/acme7"), "contract"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/job/cache/x"), "infer"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "contract"),
+        (socket.gaierror(-3, "Temporary failure in name resolution"), "contract"),
         (RuntimeError("the model ran on no core"), "infer"),
         (ZeroDivisionError(), "infer"),
     ],
@@ -52,6 +60,12 @@ def test_every_other_exception_has_its_kind(error: BaseException, kind: str) -> 
 )
 def test_an_engine_s_own_error_is_booked_on_its_stage(stage: str, kind: str) -> None:
     assert kind_of(ValueError("no"), stage) == kind
+
+
+def test_only_a_vendors_stage_can_ask_for_more_than_it_was_granted() -> None:
+    error = OSError(errno.EROFS, "Read-only file system", "/usr/lib/x.so")
+    assert kind_of(error, "compile") == "contract"
+    assert kind_of(error, "export") == "export"
 
 
 def test_a_message_is_one_line_with_its_type_and_not_endless() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import socket
 
 KINDS = (
     "host",
@@ -19,6 +20,11 @@ KINDS = (
 
 # On whom an exception of no other kind is booked; scoring and data never touch the chip.
 _KIND_OF_STAGE = {"export": "export", "compile": "compile", "score": "host", "data": "data"}
+
+# What a vendor's own code runs in: what it reaches for beyond vendor.toml is the hook's fault.
+_VENDORS_STAGES = ("compile", "validate", "infer")
+_NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+_FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EROFS)
 
 # What the allocators of CUDA, TensorRT, ACL, XRE, ONNX Runtime, torch and glibc say when they are full.
 _OUT_OF_MEMORY = re.compile(
@@ -69,6 +75,20 @@ def from_exception(error, stage, vendor):
             "interrupted", "the stage was interrupted", "run the same command again"
         )
     text = one_line(error)
+    known = _known(error, text, stage, vendor)
+    if known is None and stage in _VENDORS_STAGES:
+        known = _asked_for_more(error, text, vendor)
+    return known or StageFailure(
+        _KIND_OF_STAGE.get(stage, "infer"),
+        "the {} stage failed: {}".format(stage, text),
+        "read the stage's log beside the result; make check VENDOR={} tries the hook alone".format(
+            vendor
+        ),
+    )
+
+
+def _known(error, text, stage, vendor):
+    """The failure of what runs out or is not there, None for any other exception."""
     if isinstance(error, MemoryError) or says_out_of_memory(text):
         return out_of_memory(text)
     if isinstance(error, ImportError):
@@ -83,13 +103,33 @@ def from_exception(error, stage, vendor):
             "no disk space is left: {}".format(text),
             "free some space (make clean removes the caches), then run again",
         )
-    return StageFailure(
-        _KIND_OF_STAGE.get(stage, "infer"),
-        "the {} stage failed: {}".format(stage, text),
-        "read the stage's log beside the result; make check VENDOR={} tries the hook alone".format(
-            vendor
-        ),
-    )
+    return None
+
+
+def _asked_for_more(error, text, vendor):
+    """The failure of a hook that reached for what its vendor.toml does not grant, None for any other."""
+    if isinstance(error, socket.gaierror) or getattr(error, "errno", None) in _NO_NETWORK:
+        return StageFailure(
+            "contract",
+            "the hook asked for the network, and a stage has none: {}".format(text),
+            "put what it needs into the image or into [[installers]] of stack.toml",
+        )
+    path = str(getattr(error, "filename", None) or "")
+    if isinstance(error, OSError) and path.startswith("/dev/"):
+        return StageFailure(
+            "host" if error.errno in _FORBIDDEN else "contract",
+            "the hook asked for {}, which this stage was not given: {}".format(path, text),
+            "grant it under [devices] of vendor.toml (nodes, groups); make doctor VENDOR={} shows whether "
+            "this host has it and permits it".format(vendor),
+        )
+    if isinstance(error, OSError) and error.errno in _FORBIDDEN:
+        return StageFailure(
+            "contract",
+            "the hook asked for what vendor.toml does not grant: {}".format(text),
+            "write to cache_dir, out_dir and TMPDIR only; mounts and capabilities are granted under "
+            "[devices] of vendor.toml",
+        )
+    return None
 
 
 def says_out_of_memory(text):

@@ -1,0 +1,106 @@
+"""What a vendor's containers are granted of the host, and what no vendor.toml may ask for."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from driver.models.base import Frozen
+
+JOB_ROOT = PurePosixPath("/job")
+ENGINE_SOCKETS = frozenset({"docker.sock", "podman.sock", "containerd.sock", "crio.sock"})
+WHOLE_HOST = frozenset(
+    {"/", "/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/var"}
+)
+OWN_VARIABLES = frozenset(
+    {
+        "HF_HUB_OFFLINE",
+        "HOME",
+        "LC_ALL",
+        "NVIDIA_VISIBLE_DEVICES",
+        "OMP_NUM_THREADS",
+        "PYTHONDONTWRITEBYTECODE",
+        "TMPDIR",
+        "TRANSFORMERS_OFFLINE",
+    }
+)
+"""Variables that the driver sets in every stage, or that would hand over more than DEVICE= names."""
+
+
+class MountSpec(Frozen):
+    """A host path that the container gets: a part of the vendor's driver, not the host."""
+
+    source: str
+    target: str
+    read_only: bool = True
+    optional: bool = False
+
+    @field_validator("source")
+    @classmethod
+    def _is_a_part_of_the_host(cls, source: str) -> str:
+        path = _absolute(source)
+        if str(path) in WHOLE_HOST or path.name in ENGINE_SOCKETS:
+            raise ValueError(f"{source} hands the host over, not a part of a driver")
+        return source
+
+    @field_validator("target")
+    @classmethod
+    def _leaves_the_job_alone(cls, target: str) -> str:
+        path = _absolute(target)
+        if path in (PurePosixPath("/"), JOB_ROOT) or JOB_ROOT in path.parents:
+            raise ValueError(f"{target} would lie over what the driver puts there")
+        return target
+
+
+class DeviceSpec(Frozen):
+    """Device access, as data. Whatever is not named here, no container of the vendor's gets."""
+
+    nodes: tuple[str, ...] = Field(
+        default=(), description="device nodes; {index} is the selected one"
+    )
+    gpus: Literal["none", "nvidia", "cdi"] = "none"
+    mounts: tuple[MountSpec, ...] = ()
+    groups: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    select: str | None = Field(default=None, description="variable that selects devices")
+    capabilities: tuple[str, ...] = Field(default=(), description="asked for beyond none; shown")
+    privileged: Literal[False] = False
+
+    @field_validator("privileged", mode="before")
+    @classmethod
+    def _is_never_privileged(cls, asked: object) -> object:
+        if asked is True:
+            raise ValueError(
+                "no container runs privileged: name its nodes, mounts, groups and capabilities"
+            )
+        return asked
+
+    @field_validator("nodes")
+    @classmethod
+    def _are_below_dev(cls, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        for node in nodes:
+            # What has no slash in front is a CDI name.
+            if node.startswith("/") and PurePosixPath("/dev") not in _absolute(node).parents:
+                raise ValueError(f"{node} is no device node below /dev")
+        return nodes
+
+    @model_validator(mode="after")
+    def _leaves_the_selection_to_the_driver(self) -> Self:
+        check_variables(self.env, self)
+        return self
+
+
+def check_variables(env: dict[str, str], devices: DeviceSpec) -> None:
+    """Raise ValueError for a variable that is the driver's to set: DEVICE= selects, nobody else."""
+    for name in env:
+        if name == devices.select or name in OWN_VARIABLES:
+            raise ValueError(f"{name} is set by the driver (DEVICE= selects devices)")
+
+
+def _absolute(text: str) -> PurePosixPath:
+    path = PurePosixPath(text)
+    if not path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{text} is no absolute path without '..'")
+    return path
