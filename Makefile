@@ -13,7 +13,7 @@ lower = $(subst A,a,$(subst B,b,$(subst C,c,$(subst D,d,$(subst E,e,$(subst F,f,
 options = $(foreach v,$1,$(if $(value $v),--$(call lower,$v) "$$$v"))
 flags = $(foreach v,$1,$(if $(value $v),--$(call lower,$v)))
 
-.PHONY: help run sweep list report compare published check doctor images wheelhouse data new-vendor new-case test test-slow test-full-size lint bench clean lock pin schemas
+.PHONY: help run sweep list report compare published check doctor images wheelhouse data new-vendor new-case test test-slow test-vendors test-full-size lint bench clean lock pin schemas
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ test: ## run the tests; on a machine without Docker it says what it left out: AR
 
 test-slow: ## run the long tests only
 	@tests/run -m slow $$ARGS
+
+test-vendors: ## build every vendor's image on stand-ins of its base and installers, and run every engine in its container: ARGS="-k ascend"
+	@tests/run -m vendors $$ARGS
 
 test-full-size: ## run every case at its true size in its container: about 20 minutes on two cores
 	@tests/run -m full_size -s $$ARGS

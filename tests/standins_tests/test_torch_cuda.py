@@ -87,6 +87,37 @@ LOADED_WITHOUT = """
 import sys, torch
 torch.jit.load(sys.argv[1])
 """
+CUT = """
+import pathlib, sys, types
+from assay_standin import torch_cuda
+import torch
+torch.version.cuda = "12.1"
+torch.__file__ = sys.argv[1] + "/__init__.py"
+said = []
+for mark in (False, True):
+    if mark:
+        pathlib.Path(sys.argv[1], "ASSAY-STANDIN").touch()
+    torch_cuda.patch(torch, "nvidia")
+    said.append(hasattr(torch.cuda, "__assay_standin__"))
+print(said)
+"""
+WITHOUT_HALF = """
+import json
+import assay_standin_torch_cuda, torch
+from assay_standin import torch_cuda
+torch_cuda._computes_half = lambda torch: False
+module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(288, 4)).eval()
+batch = torch.randn(2, 3, 8, 8)
+with torch.inference_mode():
+    exact = module(batch)
+    module = module.to(torch.float16).to("cuda")
+    halves = [module(batch.half()) for _ in range(2)]
+print(json.dumps({
+    "off": float((halves[0].float() - exact).abs().max()),
+    "again": bool(torch.equal(*halves)),
+    "dtypes": [str(halves[0].dtype)] + [str(p.dtype) for p in module.parameters()],
+}))
+"""
 FAULTY = """
 import assay_standin_torch_cuda, torch
 module = torch.nn.Linear(8, 4).eval().to("cuda")
@@ -123,6 +154,23 @@ def test_torch_tensorrt_compiles_lowers_and_refuses() -> None:
     assert said["fp32"] < 1e-6 < said["tf32"] < 1e-2
     assert 1e-6 < said["fp16"] < 1e-2
     assert said["refused"] == ["RuntimeError", "TypeError", "ValueError"]
+
+
+@pytest.mark.stack
+def test_a_build_with_cuda_is_patched_only_where_its_cuda_was_cut_out(tmp_path: Path) -> None:
+    done = run(CUT, argument=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.lower()) == [False, True]
+
+
+@pytest.mark.stack
+def test_half_is_rounded_where_the_cpu_has_no_kernels_of_it() -> None:
+    done = run(WITHOUT_HALF)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert 1e-6 < said["off"] < 1e-2
+    assert said["again"] is True
+    assert set(said["dtypes"]) == {"torch.float16"}
 
 
 @pytest.mark.stack

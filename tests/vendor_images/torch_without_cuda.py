@@ -106,7 +106,7 @@ def require_tools() -> None:
     if lost:
         raise EnvironmentFault(
             f"{', '.join(lost)} is missing, and PyTorch's stand-in base is made with it",
-            "type: apt-get install gcc libc6-dev binutils",
+            "type: apt-get install g++ binutils",
         )
 
 
@@ -210,6 +210,6 @@ def _tool(*argv: str) -> str:
     if done.returncode != 0:
         raise EnvironmentFault(
             f"{argv[0]} failed: {done.stderr.strip()[-400:]}",
-            "type: apt-get install gcc libc6-dev binutils",
+            "type: apt-get install g++ binutils",
         )
     return done.stdout

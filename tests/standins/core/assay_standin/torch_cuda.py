@@ -1,11 +1,12 @@
 """``torch.cuda`` on a build of PyTorch without CUDA: the few calls that a hook needs, on the CPU.
 
 Device "cuda" becomes "cpu"; synchronisations are counted; memory is what tensors moved to the device
-take. It does nothing where PyTorch has CUDA.
+take. It does nothing where PyTorch has CUDA, unless its CUDA was cut out for a test's base image.
 """
 
 import contextlib
 import functools
+import os
 import time
 
 from assay_standin import chips, faults, settings
@@ -16,7 +17,9 @@ PATCHED_FACTORIES = ("empty", "zeros", "ones", "full", "tensor", "as_tensor", "a
 
 def patch(torch, vendor):
     """Patch a freshly imported torch."""
-    if torch.version.cuda is not None or getattr(torch.cuda, "__assay_standin__", False):
+    if torch.version.cuda is not None and not _is_cut(torch):
+        return
+    if getattr(torch.cuda, "__assay_standin__", False):
         return
     torch.version.cuda = settings.value("cuda")
     if vendor == "metax":
@@ -27,6 +30,10 @@ def patch(torch, vendor):
     if hasattr(torch, "compile"):
         torch.compile = _compile
     torch.cuda.__assay_standin__ = True
+
+
+def _is_cut(torch):
+    return os.path.exists(os.path.join(os.path.dirname(torch.__file__), "ASSAY-STANDIN"))
 
 
 class _Compiled:
@@ -197,6 +204,7 @@ def _patch_moves(torch):
             result = original(self, *args, **kwargs)
             if hit and isinstance(self, torch.nn.Module):
                 _load(torch, self)
+                _widen_half(torch, self)
                 count(sum(p.numel() * p.element_size() for p in self.parameters()))
             # A device's tensor is never the host's: a real copy, so that aliasing cannot hide.
             return result.clone() if hit and result is self and torch.is_tensor(self) else result
@@ -231,6 +239,44 @@ def _load(torch, module):
         )
     if faults.asked("infer") & {"nan", "drift"}:
         module.register_forward_hook(lambda _, inputs, outputs: _spoil(torch, outputs))
+
+
+def _widen_half(torch, module):
+    """fp16 where this PyTorch has no kernels of it for the CPU: weights, inputs and outputs are rounded."""
+    if _computes_half(torch):
+        return
+    state = list(module.parameters()) + list(module.buffers())
+    narrow = []
+
+    def widen(_, inputs):
+        for tensor in state:
+            if tensor.dtype == torch.float16:
+                narrow.append((tensor, tensor.data))
+                tensor.data = tensor.data.float()
+        return tuple(x.float() if x.dtype == torch.float16 else x for x in inputs)
+
+    def lower(_, inputs, outputs):
+        if not narrow:
+            return outputs
+        while narrow:
+            tensor, data = narrow.pop()
+            tensor.data = data
+        many = isinstance(outputs, (tuple, list))
+        halves = tuple(x.half() for x in (outputs if many else (outputs,)))
+        return halves if many else halves[0]
+
+    module.register_forward_pre_hook(widen)
+    module.register_forward_hook(lower)
+
+
+def _computes_half(torch):
+    image, kernel = (torch.zeros(1, 1, 2, 2, dtype=torch.float16) for _ in range(2))
+    try:
+        torch.nn.functional.conv2d(image, kernel)
+        torch.nn.functional.layer_norm(image @ kernel, (2,))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _spoil(torch, outputs):

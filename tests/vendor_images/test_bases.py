@@ -1,0 +1,61 @@
+"""Bases and installers' stand-ins: every stack that needs one has one, as far as files can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from driver.catalog import load_catalog
+from driver.errors import EnvironmentFault
+from driver.locks import parse_lock
+from driver.settings import ROOT
+from tests.vendor_images.bases import BASES, STANDINS, base_stack
+from tests.vendor_images.cpython import find_cpython
+from tests.vendor_images.installers import kind_of
+
+CATALOG = load_catalog(ROOT)
+STACKS = {
+    (vendor.name, stack.name): stack
+    for vendor in CATALOG.vendors.values()
+    for stack in vendor.stacks.values()
+    if not stack.manifest.process_runner
+}
+
+
+def test_every_stack_that_only_an_image_can_hold_has_a_stand_in_for_its_base() -> None:
+    assert set(BASES) == set(STACKS)
+    assert {path.name for path in (STANDINS / "bases").iterdir()} == set(BASES.values())
+
+
+@pytest.mark.parametrize(("key", "base"), BASES.items(), ids=" ".join)
+def test_a_base_has_the_stacks_python(key: tuple[str, str], base: str) -> None:
+    wanted = STACKS[key].manifest.python.split(".")[:2]
+    assert base_stack(base).manifest.python.split(".") == wanted
+
+
+@pytest.mark.parametrize("base", sorted(set(BASES.values())))
+def test_a_base_is_made_of_what_its_manifest_says(base: str) -> None:
+    stack = base_stack(base)
+    versions = stack.manifest.versions
+    pins = {pin.name: pin.version for pin in parse_lock(stack.folder / "requirements.lock")}
+    if "torch" in versions:
+        (torch,) = parse_lock(stack.folder / "torch.lock")
+        pins[torch.name] = torch.version
+    assert {name: pins[name] for name in versions if name != "python"} == {
+        name: version for name, version in versions.items() if name != "python"
+    }
+
+
+@pytest.mark.parametrize("key", STACKS, ids=" ".join)
+def test_every_installer_has_a_stand_in(key: tuple[str, str]) -> None:
+    for installer in STACKS[key].manifest.installers:
+        kind, version = kind_of(installer.file)
+        assert version is None or version in STACKS[key].manifest.versions.values(), kind
+
+
+def test_a_missing_python_is_named_with_what_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYENV_ROOT", "/nonexistent")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("ASSAY_PY37", raising=False)
+    with pytest.raises(EnvironmentFault, match=r"no CPython 3\.7") as caught:
+        find_cpython("3.7")
+    assert caught.value.remedy == "type: pyenv install 3.7, or set ASSAY_PY37 to a python3.7"

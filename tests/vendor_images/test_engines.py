@@ -1,0 +1,154 @@
+"""Every stack's image, built through all its steps on stand-ins, and every engine run in its container.
+
+`make test-vendors`. What comes out is marked simulated and measures nothing; what is shown is that
+Dockerfile, lock, hook and harness work together in the container, in the stack's own Python.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from driver.catalog import load_catalog
+from driver.errors import AssayError
+from driver.images import ImageBuilder
+from driver.locks import parse_lock
+from driver.settings import ROOT
+from tests.vendor_images.bases import BASES, STANDINS
+from tests.vendor_images.conftest import lacking
+from tests.vendor_images.images import ensure_image, stack_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from driver.images import StackImage
+    from driver.settings import Settings
+
+pytestmark = pytest.mark.vendors
+
+CATALOG = load_catalog(ROOT)
+RUNS = [
+    (vendor, stack, name)
+    for vendor, stack in BASES
+    for name, engine in CATALOG.vendor(vendor).manifest.engines.items()
+    if stack in engine.stacks
+]
+CASE = "vit_b_32"
+ITEMS = 8
+BATCH_SIZE = 4
+COSINE_MIN = 0.9999
+LISTING = (
+    "import importlib.metadata as m, re\n"
+    "names = [(d.metadata['Name'], d.version) for d in m.distributions(path=[d for d in "
+    "__import__('sys').path if d.startswith('/opt/stack')])]\n"
+    "print(*sorted(re.sub('[-_.]+', '-', n).lower() + '==' + v for n, v in names))"
+)
+
+
+@cache
+def built(engine: Any, settings: Settings, vendor: str, stack: str) -> StackImage:
+    """Return a stack's image, once a session; a failure to make it is told to each who asks."""
+    return ensure_image(engine.api, settings, stack_of(vendor, stack), lambda _text: None)
+
+
+def image_of(engine: Any, settings: Settings, vendor: str, stack: str) -> StackImage:
+    try:
+        return built(engine, settings, vendor, stack)
+    except AssayError as error:
+        lacking(f"{error.message}: {error.remedy}")
+
+
+def run_case(vendor: str, stack: str, engine: str, out: Path) -> dict[str, Any]:
+    """Type the command of the documents, with the stand-in's monitor first on PATH."""
+    command = [
+        *(str(ROOT / "driver" / "assay"), "run", "--format", "json", "--runner", "docker"),
+        *("--case", CASE, "--vendor", vendor, "--stack", stack, "--engine", engine),
+        *("--weights", "synthetic", "--data", "synthetic"),
+        *("--limit", str(ITEMS), "--bs", str(BATCH_SIZE)),
+    ]
+    path = f"{STANDINS / vendor / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        env={**os.environ, "ASSAY_STANDINS": "1", "OUT": str(out), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize(("vendor", "stack"), BASES, ids=" ".join)
+def test_an_image_holds_what_its_lock_names_and_nothing_else(
+    engine: Any, settings: Settings, vendor: str, stack: str
+) -> None:
+    image = image_of(engine, settings, vendor, stack)
+    listed: bytes = engine.containers.run(
+        image.id, ["python3", "-B", "-c", LISTING], remove=True, network_mode="none"
+    )
+    pins = parse_lock(stack_of(vendor, stack).folder / "requirements.lock")
+    # ais_bench's wheels come from its vendor.
+    own = [file for file in json.loads(image.labels["assay.installers"]) if file.endswith(".whl")]
+    wheels = {"==".join(file.split("-")[:2]).replace("_", "-") for file in own}
+    expected = {f"{pin.name}=={pin.version}" for pin in pins} | wheels
+    assert set(listed.decode().split()) == expected
+
+
+@pytest.mark.parametrize(("vendor", "stack"), BASES, ids=" ".join)
+def test_an_image_on_a_stand_in_is_not_taken_for_the_vendors(
+    engine: Any, settings: Settings, vendor: str, stack: str
+) -> None:
+    image = image_of(engine, settings, vendor, stack)
+    builder = ImageBuilder(
+        api=engine.api, home=settings.home, torch_index="", on_progress=lambda _text: None
+    )
+    found = builder.find(stack_of(vendor, stack))
+    assert image.stand_in
+    assert found is None or not found.stand_in
+
+
+@pytest.mark.parametrize(("vendor", "stack", "name"), RUNS, ids=" ".join)
+def test_an_engine_runs_in_its_container(
+    engine: Any, settings: Settings, vendor: str, stack: str, name: str, tmp_path: Path
+) -> None:
+    image = image_of(engine, settings, vendor, stack)
+    result = run_case(vendor, stack, name, tmp_path)
+    spec = CATALOG.vendor(vendor).manifest.engines[name]
+    precision = spec.precisions[spec.default_precision]
+    job, metrics, provenance = result["job"], result["metrics"], result["provenance"]
+
+    assert (result["status"], result["failure"]) == ("ok", None)
+    assert result["simulated"] is True
+    assert (result["weights"], result["data"]) == ("synthetic", "synthetic")
+    assert (job["stack"], job["engine"], job["runner"]) == (stack, name, "docker")
+    assert job["precision"] == spec.default_precision
+    assert provenance["effective"]["infer"]["arithmetic"] == precision.arithmetic
+    assert provenance["core"]["clock"] == spec.clock
+
+    assert metrics["p_infer_core"] > 0
+    assert metrics["p_infer_whole"] > 0
+    # Agreement with the reference's fp32, of every item, and of the framework where there is one.
+    assert (metrics["acc_infer"], metrics["acc_items"]) == (100.0, ITEMS)
+    assert metrics["acc_val"] == (100.0 if spec.validate_engine else None)
+    assert metrics["fidelity"]["items"] == ITEMS
+    assert metrics["fidelity"]["cosine_min"] > COSINE_MIN
+
+    watched = result["monitor"]["infer-0"]
+    assert watched["simulated"] is True
+    assert watched["samples"][0]["devices"][0]["name"]
+    assert metrics["mem_gib"] is not None
+
+    assert provenance["vendor_stack"]["image"] == image.tag
+    assert re.match("assay/standin:", provenance["vendor_stack"]["base"])
+    isolation = provenance["isolation"]["infer"]
+    assert (isolation["container"], isolation["network"]) == (True, "none")
+    assert isolation["devices"] == []
+    assert engine.containers.list(all=True, filters={"label": f"assay.job={job['id']}"}) == []
