@@ -4,6 +4,7 @@ It runs as ``hook <stage> <job folder>``; a test writes ``{"infer": "half-json"}
 """
 
 import json
+import os
 import pathlib
 import sys
 import time
@@ -85,10 +86,25 @@ elif said == "other-job":
     leave(document(job_id="f" * 16))
 elif said == "no-core":
     leave(document(measurements=[loop("whole")]))
+elif said == "crashes-after-much-talk":
+    for number in range(5000):
+        print("pass", number, "of 5000")
+    print("E19999: no kernel for LayerNormalization", flush=True)
+    os.abort()
+elif said == "grows":
+    sys.stdout.flush()
+    held = [bytearray(os.urandom(1 << 20) * 64) for _ in range(16)]
+    time.sleep(600)
+elif said == "warns":
+    warning = {"code": "compiler_warning", "message": "W11001: Softmax fell back to fp32"}
+    leave(document(warnings=[dict(warning, remedy="read its log")]))
+elif said == "takes-a-second":
+    # The loop lies in the middle of the stage, so that a monitor's samples surround it.
+    time.sleep(0.3)
+    started = {"wall_ns": 6 * 10**8, "started_ns": time.monotonic_ns()}
+    time.sleep(0.9)
+    leave(document(measurements=[dict(loop("core"), **started), loop("whole")]))
 elif said == "few-items":
     leave(document(measurements=[loop("core"), dict(loop("whole"), items=1)]))
-elif said == "slow-and-one-item":
-    loops = [loop("core"), dict(loop("whole"), items=1)]
-    leave(document(measurements=loops, details={"core_of_whole": True}))
 else:
     leave(document())
