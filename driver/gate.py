@@ -27,7 +27,7 @@ def gate_accuracy(
         return Gate(
             passed=None,
             allowed_relative_drop=spec.relative_drop,
-            reason="no accuracy of validation to hold inference against",
+            reason="held against nothing: this stack has no validate engine, or it gave no accuracy",
         )
     drop = relative_drop(acc_infer, acc_val, higher_is_better=metric.higher_is_better)
     passed = drop <= spec.relative_drop
@@ -52,13 +52,13 @@ def gate_fidelity(spec: GateSpec, fidelity: Fidelity | None) -> Gate:
         return Gate(
             passed=None,
             allowed_relative_drop=spec.relative_drop,
-            reason="no golden outputs, or the case sets no bound for them",
+            reason="held against nothing: no golden outputs, or the case sets no bound for them",
         )
     passed = fidelity.cosine_min >= bound
     return Gate(
         passed=passed,
         reference=bound,
         allowed_relative_drop=spec.relative_drop,
-        reason=f"outputs at cosine {fidelity.cosine_min:.6f} to fp32, "
+        reason=f"held against fp32 golden outputs: cosine {fidelity.cosine_min:.6f}, "
         f"{'at least' if passed else 'below'} {bound} ({spec.reason})",
     )

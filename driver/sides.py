@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from driver.compare import Facts
     from driver.published.rows import PublishedFigure
 
-DOUBTFUL = ("unstable", "not_steady", "throttled", "device_shared", "too_short", "core_disagrees")
+DOUBTFUL = (
+    *("unstable", "not_steady", "throttled", "device_shared", "too_short"),
+    *("core_disagrees", "whole_exceeds_core"),
+)
 """Warnings of a result that its reader must know before comparing it."""
 
 

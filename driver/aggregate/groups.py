@@ -83,11 +83,24 @@ def marks(record: Record, same_id: frozenset[str] = frozenset()) -> list[str]:
         found.append("synthetic data")
     if record.tier == SMOKE:
         found.append("smoke")
+    if (basis := accuracy_basis(record)) is not None:
+        found.append(basis)
     if record.edited:
         found.append("edited")
     if record.path in same_id:
         found.append("id not unique")
     return found
+
+
+def accuracy_basis(record: Record) -> str | None:
+    """Return what the accuracy was held against where it was not validation's, else None."""
+    if record.status != "ok":
+        return None
+    if record.gate_passed is None:
+        return "accuracy held against nothing"
+    if record.acc_kind == "agreement":
+        return "accuracy held against fp32 golden outputs"
+    return None
 
 
 def struck(record: Record) -> str | None:

@@ -96,6 +96,7 @@ class WarningCode(StrEnum):
     RECOMPILED = "recompiled"
     COMPILER_WARNING = "compiler_warning"
     CORE_DISAGREES = "core_disagrees"
+    WHOLE_EXCEEDS_CORE = "whole_exceeds_core"
 
 
 class Warn(Frozen):

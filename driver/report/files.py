@@ -69,7 +69,7 @@ def _joined(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _joined_lists(lists: pa.Array) -> pa.Array:
     import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
 
     # A slice's offsets count from the whole array's start.
     start, end = lists.offsets[0].as_py(), lists.offsets[-1].as_py()
@@ -83,7 +83,7 @@ def _joined_lists(lists: pa.Array) -> pa.Array:
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     shown = pc.replace_substring_regex(column, CONTROLS, "�")
     return pc.replace_substring_regex(shown, FORMULA, r"'\1")

@@ -28,6 +28,8 @@ def show_result(booked: Booked, console: Console) -> None:
             f"the accuracy gate failed: {result.gate.reason}",
             "the figures above are shown as failed; look at precision and preprocessing first",
         )
+    if result.gate is not None and result.status == "ok" and result.gate.passed is None:
+        console.say(f"accuracy: {result.gate.reason}")
     if result.failure is not None:
         console.failure(result.failure)
     console.say(f"time: {_time(result)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from driver import warnings
@@ -15,6 +17,7 @@ GIVEN = [
     (warnings.first_call_slow(30_000_000_000, 1e9), WarningCode.FIRST_CALL_SLOW),
     (warnings.host_bound(1000, 700), WarningCode.HOST_BOUND),
     (warnings.input_bound(70.0, 100.0), WarningCode.INPUT_BOUND),
+    (warnings.whole_exceeds_core([130.0, 120.0], [100.0, 110.0]), WarningCode.WHOLE_EXCEEDS_CORE),
     (warnings.throttled([1800, 1800, 1700, 1600, 1500, 1500]), WarningCode.THROTTLED),
     (warnings.device_shared("during", ["4711"], 2**31), WarningCode.DEVICE_SHARED),
     (warnings.core_disagrees(0.5), WarningCode.CORE_DISAGREES),
@@ -35,6 +38,9 @@ NOT_GIVEN = [
     warnings.host_bound(1000, None),
     warnings.input_bound(80.0, 100.0),
     warnings.input_bound(None, 100.0),
+    warnings.whole_exceeds_core([130.0, 115.0], [100.0, 110.0]),
+    warnings.whole_exceeds_core([105.0], [100.0]),
+    warnings.whole_exceeds_core([], [100.0]),
     warnings.throttled([1800, 1800, 1800, 1800, 1790, 1780]),
     warnings.throttled([1800, 900]),
     warnings.throttled([0.0] * 9),
@@ -71,3 +77,9 @@ def test_a_warning_shows_the_value_it_is_about() -> None:
 def test_collected_keeps_the_order() -> None:
     first, second = warnings.smoke(None), warnings.simulated(True)
     assert warnings.collected([None, first, None, second]) == (first, second)
+
+
+@pytest.mark.parametrize("code", WarningCode)
+def test_the_manual_explains_every_warning(code: WarningCode) -> None:
+    manual = Path(__file__).parents[2] / "docs" / "report.md"
+    assert f"`{code}`" in manual.read_text(encoding="utf-8")

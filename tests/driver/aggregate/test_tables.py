@@ -148,3 +148,19 @@ def test_columns_of_one_chip_are_told_apart_by_engine_and_precision(make: Any) -
 
 def test_no_results_give_an_empty_batch_table() -> None:
     assert batch_table([]).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "passed", "notes"),
+    [
+        ("labels", True, []),
+        ("labels", None, ["accuracy held against nothing"]),
+        ("agreement", True, ["accuracy held against fp32 golden outputs"]),
+    ],
+)
+def test_a_row_says_what_its_accuracy_was_held_against(
+    make: Any, kind: str, passed: bool | None, notes: list[str]
+) -> None:
+    gate = {"passed": passed, "allowed_relative_drop": 0.01, "reason": "as it was"}
+    found = table([make(metrics=documents.metrics(acc_kind=kind), gate=gate)])
+    assert list(found.rows[0].cells[12:]) == notes
