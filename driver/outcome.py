@@ -96,19 +96,13 @@ def check_measured(job: JobFile, report: StageReport, count: int) -> Failure | N
     missing = [name for name in ("core", "whole") if name not in loops]
     if missing:
         return _contract(job.stage, f"{job.stage} reported no {' and no '.join(missing)} loop", "")
-    if job.repeat == 0 and loops["whole"].items != count and not _told_by_one(job, report):
+    if job.repeat == 0 and loops["whole"].items != count:
         return _contract(
             job.stage,
             f"{job.stage} reported {loops['whole'].items} items, the dataset has {count}",
             "",
         )
     return None
-
-
-def _told_by_one(job: JobFile, report: StageReport) -> bool:
-    """Whether a look at a slow model could validate with fewer items: all are the same one."""
-    looked = job.stage is StageName.VALIDATE and job.measure.single_pass
-    return looked and report.details.get("core_of_whole") is True
 
 
 def _refuse_constant(name: str) -> float:

@@ -15,8 +15,6 @@ class PointPrompt(Task):
     ``job.case_options["point"]``: x, y in the picture's own pixels.
     """
 
-    same_items = True
-
     def __init__(self, job):
         super().__init__(job)
         constants = job.preprocess

@@ -136,7 +136,32 @@ def test_only_a_look_at_a_slow_model_on_a_host_makes_a_single_pass(
 ) -> None:
     tree = load_catalog(Path(__file__).resolve().parents[2])
     asked = Request(case=case, vendor=vendor, limit=limit, tier=Tier.STANDARD)
-    assert choose(asked, tree).measure.single_pass is single
+    choice = choose(asked, tree)
+    job = plan_job(choice, MATERIAL, HOST)
+    assert choice.measure.single_pass is single
+    assert (job.template.golden_count == 1) is (single or case == "sam")
+    assert (StageName.VALIDATE in job.stages) is not (single or vendor == "intel")
+
+
+@pytest.mark.parametrize(
+    ("options", "tier"),
+    [
+        ((("prompts", 2),), Tier.SMOKE),
+        ((("steps", 3),), Tier.SMOKE),
+        ((("steps", 50), ("prompts", 10)), Tier.STANDARD),
+        ((("prompts", 20),), Tier.STANDARD),
+        ((), Tier.STANDARD),
+    ],
+)
+def test_fewer_prompts_or_steps_make_a_run_a_look(
+    options: tuple[tuple[str, int], ...], tier: Tier
+) -> None:
+    tree = load_catalog(Path(__file__).resolve().parents[2])
+    asked = Request(case="sd", vendor="cpu", options=options)
+    assert choose(asked, tree).tier is tier
+    if tier is Tier.SMOKE:
+        with pytest.raises(UsageFault, match=f"takes no {options[0][0].upper()}"):
+            choose(asked.model_copy(update={"tier": Tier.OFFICIAL}), tree)
 
 
 def test_the_same_inputs_give_the_same_id(catalog: Catalog) -> None:

@@ -194,15 +194,13 @@ def test_a_hook_that_breaks_the_contract_is_booked_as_that(
     assert result.metrics.p_infer_core is None or behaviour in ("no-core", "few-items")
 
 
-def test_a_look_at_a_slow_model_may_validate_with_one_item_but_not_infer(lab: Lab) -> None:
+def test_a_look_at_a_slow_model_leaves_validate_out(lab: Lab) -> None:
     case = lab.root / "cases" / "tiny" / "case.toml"
     case.write_text(case.read_text().replace("macs = 1000\n", "macs = 3_000_000_000_000\n"))
-    lab.behave(validate="slow-and-one-item")
-    assert lab.run().result.failure is None
-    lab.behave(infer="slow-and-one-item")
-    failure = lab.run().result.failure
-    assert failure is not None
-    assert "reported 1 items, the dataset has 4" in failure.message
+    result = lab.run().result
+    assert lab.listener.started == ["export", "compile", "infer", "score"]
+    assert result.failure is None
+    assert result.metrics.p_val_core is None
 
 
 @pytest.mark.parametrize("stage", list(StageName))

@@ -230,17 +230,9 @@ def test_with_several_in_flight_core_has_its_own_loop_however_slow(make_job: Mak
     assert "core_of_whole" not in job.with_pictures(8).run().ok.details
 
 
-@pytest.mark.parametrize(("stage", "items"), [("validate", 1), ("infer", 20)])
-def test_one_item_validates_a_slow_model_where_all_are_the_same(
-    make_job: MakeJob, stage: str, items: int
-) -> None:
-    job = make_job(
-        batch_size=1,
-        validate_engine="colours",
-        case_options={"same_items": True},
-        measure={"single_pass": True, "min_seconds": 1e-9},
-    )
-    assert loop(job.with_pictures(20).run(stage).ok, "whole").items == items
+def test_a_repeat_does_one_batch_even_when_its_time_is_up_at_once(make_job: MakeJob) -> None:
+    job = make_job(batch_size=4, repeat=1, measure={"min_seconds": 1e-9})
+    assert loop(job.with_pictures(20).run().ok, "whole").items == 4
 
 
 def test_the_engine_s_settings_are_those_it_read_back(make_job: MakeJob) -> None:

@@ -135,8 +135,10 @@ class Measuring:
     def _measure_whole(self, engine, task, dataset, source):
         job = self._job
         whole = Whole(engine, task, dataset, source, self._contract, job)
+        # The first process scores the whole dataset; later ones only repeat the figure.
+        limit_ns = int(job.measure.min_seconds * clock.NS_PER_S) if job.repeat else None
         with self._books.phase("whole", "whole", len(dataset), "items"):
-            whole.run(self._limit_ns(engine, task), self._progress)
+            whole.run(limit_ns, self._progress)
         if self._in_one_pass(engine):
             self._core_of_whole(whole)
         includes = WHOLE_INCLUDES[dataset.kind]
@@ -149,13 +151,6 @@ class Measuring:
         vendors_own = type(engine).measure_core is not Engine.measure_core
         # With several in flight a call's time says nothing about the rate.
         return self._job.measure.single_pass and engine.in_flight == 1 and not vendors_own
-
-    def _limit_ns(self, engine, task):
-        """The first process scores the whole dataset; later ones only repeat the figure."""
-        told_by_one = task.same_items and self._job.stage == "validate"
-        if self._job.repeat or (told_by_one and self._in_one_pass(engine)):
-            return int(self._job.measure.min_seconds * clock.NS_PER_S)
-        return None
 
     def _core_of_whole(self, whole):
         calls = whole.calls.without_first()

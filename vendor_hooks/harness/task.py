@@ -12,8 +12,6 @@ class Task:
 
     #: Core steps that one item takes (denoising steps of a diffusion model; 1 elsewhere).
     steps_per_item = 1
-    #: Whether every item of the dataset is the same one: one of them then tells all about accuracy.
-    same_items = False
 
     def __init__(self, job):
         self.job = job

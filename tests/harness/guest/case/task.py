@@ -5,13 +5,7 @@ from harness.errors import StageFailure
 
 
 class Colours(ImageClassification):
-    """ImageClassification, but for pictures named by case_options, which prepare() refuses, and
-    ``same_items``, as it is told.
-    """
-
-    def __init__(self, job):
-        super().__init__(job)
-        self.same_items = job.case_options.get("same_items", False)
+    """ImageClassification, but for pictures named by case_options, which prepare() refuses."""
 
     def prepare(self, payload):
         if payload == self.job.case_options.get("refuses", "").encode():
