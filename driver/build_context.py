@@ -26,9 +26,10 @@ def find_installers(stack: Stack, folder: Path | None) -> dict[str, Path]:
     for installer in stack.manifest.installers:
         path = None if folder is None else folder / installer.file
         if path is None or not path.is_file():
+            where = "INSTALLERS names no folder" if folder is None else f"it is not in {folder}"
             raise ImageFault(
                 f"the stack {stack.name} of {stack.vendor} needs the vendor's installer "
-                f"{installer.file}, which is not in {folder or 'any folder (INSTALLERS is not set)'}",
+                f"{installer.file}: {where}",
                 f"get it from its vendor ({installer.source}; licence: {installer.licence or 'see there'}) "
                 "and say where it lies: INSTALLERS=<folder>",
             )

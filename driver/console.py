@@ -51,6 +51,10 @@ class Console:
         sys.stdout.write((f"\n{title}\n" if title else "") + text + "\n")
         sys.stdout.flush()
 
+    def columns(self) -> int | None:
+        """Return how wide the terminal is; None where standard output is none."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
     def text(self, text: str) -> None:
         """Print text to standard output."""
         sys.stdout.write(text + "\n")

@@ -120,7 +120,7 @@ def _installers(stack: Stack) -> Iterator[Finding]:
             yield note(
                 what,
                 "no sha256, so any file of that name is taken; results say unpinned",
-                "write the sha256 of the release that you tested",
+                "write the sha256 of the release that you tested under [[installers]] of stack.toml",
             )
         else:
             yield ok(what, f"sha256 {installer.sha256[:12]}…, {installer.licence}")

@@ -109,7 +109,7 @@ def _host_mount(source: str, *, optional: bool, exists: bool) -> Finding:
     return failed(
         what,
         "this part of the vendor's driver is not there",
-        "install the vendor's host driver, or mend [[devices.mounts]] in vendor.toml",
+        "install the vendor's host driver, or mend `mounts` under [devices] in vendor.toml",
     )
 
 
@@ -125,7 +125,7 @@ def _monitor(facts: Facts) -> Finding:
         return note(
             "monitor",
             f"{fact.problem}; runs go on without memory, power and temperature",
-            f"install the vendor's tool for {spec.parser}, or put it on PATH",
+            f"put {spec.parser} on PATH; it comes with the vendor's host driver",
         )
     mark = "simulated by a stand-in: " if fact.simulated else ""
     return ok("monitor", mark + "; ".join(fact.devices))
