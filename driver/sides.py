@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,8 +30,13 @@ DOUBTFUL = (
 """Warnings of a result that its reader must know before comparing it."""
 
 
-def side_of(records: Sequence[Record], name: str = "") -> Side:
-    """Return one or more results of one configuration as a side; their processes are pooled."""
+def side_of(
+    records: Sequence[Record], name: str = "", same_id: frozenset[str] = frozenset()
+) -> Side:
+    """Return one or more results of one configuration as a side; their processes are pooled.
+
+    ``same_id`` are ids that several different results claim (see ``_claimed_twice``).
+    """
     first = records[0]
     values = [record.core_values or _single(record) for record in records]
     whole = [record.p_infer_whole for record in records if record.p_infer_whole is not None]
@@ -39,9 +45,22 @@ def side_of(records: Sequence[Record], name: str = "") -> Side:
         facts=_facts(first),
         values=tuple(chain.from_iterable(values)),
         whole=median(whole) if whole else None,
-        refusals=_once(_refusals, records),
+        refusals=(*_once(_refusals, records), *_claims(records, same_id)),
         doubts=_once(_doubts, records),
     )
+
+
+def _claims(records: Sequence[Record], same_id: frozenset[str]) -> list[str]:
+    ids = sorted({record.result_id for record in records} & same_id)
+    return [f"different results have the id {one}: find out which one was measured" for one in ids]
+
+
+def _claimed_twice(records: Sequence[Record]) -> frozenset[str]:
+    """Return the ids that results with different content have."""
+    contents: defaultdict[str, set[str | None]] = defaultdict(set)
+    for record in records:
+        contents[record.result_id].add(record.digest)
+    return frozenset(one for one, digests in contents.items() if len(digests) > 1)
 
 
 def _single(record: Record) -> tuple[float, ...]:
@@ -175,6 +194,7 @@ def compare_paths(a: Path, b: Path) -> Comparisons:
     """
     (ours, our_problems), (theirs, their_problems) = _read(a), _read(b)
     left, right = _by_configuration(ours), _by_configuration(theirs)
+    same_id = _claimed_twice([*ours, *theirs])
     pairs = _pairs(left, right)
     if not pairs:
         raise UsageFault(
@@ -183,7 +203,10 @@ def compare_paths(a: Path, b: Path) -> Comparisons:
         )
     paired_a, paired_b = {one for one, _ in pairs}, {other for _, other in pairs}
     return Comparisons(
-        made=tuple(compare(side_of(left[one]), side_of(right[other])) for one, other in pairs),
+        made=tuple(
+            compare(side_of(left[one], same_id=same_id), side_of(right[other], same_id=same_id))
+            for one, other in pairs
+        ),
         only_a=tuple(_name(left[key][0], len(left[key])) for key in left if key not in paired_a),
         only_b=tuple(_name(right[key][0], len(right[key])) for key in right if key not in paired_b),
         problems=(*our_problems, *their_problems),
@@ -207,8 +230,9 @@ def compare_published(a: Path, figures: Sequence[PublishedFigure]) -> Comparison
     Raises UsageFault where nobody published a figure for any of the results.
     """
     ours, problems = _read(a)
+    same_id = _claimed_twice(ours)
     made = [
-        compare(published_side(figure), side_of(records))
+        compare(published_side(figure), side_of(records, same_id=same_id))
         for records in _by_configuration(ours).values()
         for figure in _counterparts(records[0], figures)
     ]
@@ -233,15 +257,28 @@ def _counterparts(record: Record, figures: Sequence[PublishedFigure]) -> list[Pu
 def _read(path: Path) -> tuple[list[Record], tuple[Problem, ...]]:
     tree = find_results([path])
     outcomes = [read_record(file.path) for file in tree.files]
-    problems = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
-    records = [outcome for outcome in outcomes if not isinstance(outcome, Problem)]
+    problems = [*tree.problems, *(one for one in outcomes if isinstance(one, Problem))]
+    records = _without_copies([one for one in outcomes if not isinstance(one, Problem)])
     if not records:
-        why = f": {problems[0].message}" if problems else ""
+        why = problems[0].message if problems else "nothing was measured there"
         raise UsageFault(
-            f"{plain(str(path))} holds no result that can be used{why}",
+            f"{plain(str(path))} holds no result that can be used: {plain(why)}",
             "name a result.json, its folder, or a folder of results; `make report` lists all problems",
         )
-    return records, (*tree.problems, *problems)
+    return records, tuple(problems)
+
+
+def _without_copies(records: Sequence[Record]) -> list[Record]:
+    """Return the records, one that lies there twice once: its processes would count twice."""
+    seen: set[str] = set()
+    kept = []
+    for record in records:
+        # An edited copy still carries the original's digest.
+        if record.digest is None or record.edited or record.digest not in seen:
+            kept.append(record)
+        if record.digest is not None and not record.edited:
+            seen.add(record.digest)
+    return kept
 
 
 class Configuration(NamedTuple):

@@ -63,8 +63,9 @@ def find_results(folders: Iterable[Path]) -> Tree:
     roots: list[str] = []
     for folder in folders:
         if not folder.exists():
+            what = "a link that leads nowhere, or to itself" if folder.is_symlink() else "no folder"
             raise UsageFault(
-                f"there is no folder {plain(str(folder))}",
+                f"there is {what}: {plain(str(folder))}",
                 "name a folder of results, such as results/, or measure something: make run",
             )
         roots.append(os.path.realpath(folder))

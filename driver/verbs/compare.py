@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driver.aggregate.text import plain
 from driver.catalog import load_catalog
 from driver.errors import UsageFault
 from driver.settings import load_settings
@@ -31,9 +32,9 @@ def compare_results(a: str, b: str, fail_below: str | None, console: Console) ->
             _show(comparison, console)
     for side, names in (("A", found.only_a), ("B", found.only_b)):
         for name in names:
-            console.say(f"only in {side}: {name}")
+            console.say(f"only in {side}: {plain(name)}")
     for problem in found.problems:
-        console.say(f"  ! {problem.path}: {problem.message}")
+        console.say(f"  ! {plain(problem.path)}: {plain(problem.message)}")
     if bound is not None and not found.passes(bound):
         console.fault(
             f"B does not reach {bound:g} × A, or may not be compared with it",
@@ -63,14 +64,14 @@ def _against_published(a: str) -> Comparisons:
 
 
 def _show(comparison: Comparison, console: Console) -> None:
-    console.text(f"A: {comparison.a.name}")
-    console.text(f"B: {comparison.b.name}")
+    console.text(f"A: {plain(comparison.a.name)}")
+    console.text(f"B: {plain(comparison.b.name)}")
     console.text(f"comparable: {comparison.comparable}")
     rows = [(one.field, one.a, one.b, one.severity, one.reason) for one in comparison.differences]
     if rows:
         console.table(("field", "A", "B", "comparable", "why"), rows)
     for reason in (*comparison.refusals, *comparison.doubts):
-        console.text(f"  - {reason}")
+        console.text(f"  - {plain(reason)}")
     console.text(comparison.sentence())
     console.text("")
 

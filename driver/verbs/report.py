@@ -37,8 +37,9 @@ def make_report(folders: Sequence[Path], wanted: Wanted, console: Console) -> in
     """Write the report beside the results and show its tables."""
     settings = load_settings()
     catalog = load_catalog(settings.root, settings.vendor_path)
+    if not folders:
+        settings.results.mkdir(parents=True, exist_ok=True)
     where = list(folders) or [settings.results]
-    where[0].mkdir(parents=True, exist_ok=True)
     made = report(
         where,
         ReportOptions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driver.aggregate.reading import Unusable, read_result
+from driver.aggregate.text import plain
 from driver.aggregate.tree import find_results
 from driver.catalog import load_catalog
 from driver.errors import UsageFault, unknown
@@ -57,10 +58,10 @@ def _results(folders: Sequence[Path], console: Console) -> list[Result]:
         try:
             result, edited = read_result(file.path)
         except Unusable as error:
-            console.say(f"  ! {file.path}: {error}")
+            console.say(f"  ! {plain(file.path)}: {error}")
             continue
         if edited:
-            console.say(f"  ! {file.path}: edited by hand, left out")
+            console.say(f"  ! {plain(file.path)}: edited by hand, left out")
         else:
             found.append(result)
     return found

@@ -34,8 +34,10 @@ def versus(tmp_path: Path) -> Callable[..., Comparison]:
 
     def compared(b: dict[str, Any] | None = None, a: dict[str, Any] | None = None) -> Comparison:
         sides = []
-        for name, changes in (("a", a or {}), ("b", b or {})):
-            body = {"metrics": figures(100.0), **changes}
+        for day, (name, changes) in enumerate((("a", a or {}), ("b", b or {})), start=1):
+            stamp = f"2024-03-0{day}T08:00:00Z"
+            when = {"started_utc": stamp, "finished_utc": stamp}
+            body = {"metrics": figures(100.0), **when, **changes}
             sides.append(documents.write(tmp_path / name, documents.document(**body)))
         (found,) = compare_paths(*sides).made
         return found
@@ -198,7 +200,7 @@ def test_fail_below_is_for_a_vendors_ci(versus: Any, core: float, passes: bool) 
 
 def write_all(root: Path, *keys: dict[str, Any], core: float = 100.0) -> Path:
     for number, key in enumerate(keys):
-        started = f"2024-03-0{number + 1}T08:00:00Z"
+        started = f"2024-03-0{number + 1}T08:0{core / 100:.0f}:{core % 60:02.0f}Z"
         documents.write(
             root,
             documents.document(
@@ -227,6 +229,23 @@ def test_repeated_results_of_one_configuration_are_pooled(tmp_path: Path) -> Non
     (found,) = compare_paths(a, write_all(tmp_path / "b", {})).made
     assert len(found.a.values) == 9
     assert "3 results" in found.a.name
+
+
+def test_a_copy_counts_once(tmp_path: Path) -> None:
+    body = documents.document()
+    for name in ("x", "y"):
+        documents.write(tmp_path / "a" / name, body)
+    other = documents.document(job=documents.job(chip="T4"))
+    (found,) = compare_paths(tmp_path / "a", documents.write(tmp_path / "b", other)).made
+    assert len(found.a.values) == 3
+
+
+def test_different_results_with_one_id_have_no_verdict(tmp_path: Path) -> None:
+    a = documents.write(tmp_path / "a", documents.document())
+    b = documents.write(tmp_path / "b", documents.document(metrics=figures(1400.0)))
+    (found,) = compare_paths(a, b).made
+    assert found.comparable is Comparable.NO
+    assert "different results have the id" in found.refusals[0]
 
 
 def test_folders_of_two_chips_are_paired_by_their_work(tmp_path: Path) -> None:
