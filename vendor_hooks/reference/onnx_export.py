@@ -6,7 +6,7 @@ scaled_dot_product_attention only from opset 14, so older opsets take the produc
 
 import shutil
 
-from hook import module
+from hook import module, older_opsets
 
 DYNAMO_OPSET = 18
 RAW_NAME = "raw.onnx"
@@ -85,16 +85,17 @@ class TorchScript:
         import torch
 
         path = _empty(folder) / RAW_NAME
-        torch.onnx.export(
-            network,
-            module.example_inputs(job, _example_items(job)),
-            str(path),
-            dynamo=False,
-            opset_version=self._opset,
-            input_names=[spec.name for spec in job.inputs],
-            output_names=[spec.name for spec in job.outputs],
-            dynamic_axes=self._dynamic_axes(job),
-        )
+        with older_opsets.spelled_out(self._opset):
+            torch.onnx.export(
+                network,
+                module.example_inputs(job, _example_items(job)),
+                str(path),
+                dynamo=False,
+                opset_version=self._opset,
+                input_names=[spec.name for spec in job.inputs],
+                output_names=[spec.name for spec in job.outputs],
+                dynamic_axes=self._dynamic_axes(job),
+            )
 
     @staticmethod
     def _dynamic_axes(job):

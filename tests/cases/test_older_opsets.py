@@ -1,0 +1,32 @@
+"""SAM and Stable Diffusion in the opsets that older SDKs read: atc 11, XTCL 13, TensorRT 8.5 16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.vendor_hooks.reference.stack import probe
+
+PROBE = Path(__file__).with_name("probes") / "older_opsets.py"
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def exported(reference_python: Path) -> dict[str, Any]:
+    """Return how small models of both cases differ from torch, by opset, at batch 1 and 3."""
+    found: dict[str, Any] = probe(reference_python, PROBE)
+    return found
+
+
+@pytest.mark.parametrize("opset", ["11", "13", "16"])
+@pytest.mark.parametrize("model", ["sam", "unet"])
+def test_a_graph_of_an_older_opset_computes_what_torch_does(
+    exported: dict[str, Any], model: str, opset: str
+) -> None:
+    assert exported["differences"][model][opset] <= 1e-4
+
+
+def test_torch_is_as_it_was_after_an_export(exported: dict[str, Any]) -> None:
+    assert exported["restored"] is True
