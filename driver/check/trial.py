@@ -72,7 +72,10 @@ def _runs_alone(facts: Facts, engine: EngineSpec) -> bool:
 
 def _plan(facts: Facts, name: str, engine: EngineSpec, runner: RunnerName) -> Trial | Finding:
     what = f"contract of {name} {PLACES[runner]}"
-    stacks = [fact for fact in facts.stacks if fact.stack.name in engine.stacks]
+    # In the order of vendor.toml, whose first is the vendor's choice.
+    own = (fact for fact in facts.stacks if fact.stack.vendor == facts.vendor.name)
+    known = {fact.stack.name: fact for fact in own}
+    stacks = [known[name] for name in engine.stacks if name in known]
     reference = next(fact for fact in facts.stacks if fact.stack.vendor == "reference")
     obstacles = [
         (fact, _obstacle(facts, fact, runner) or _obstacle(facts, reference, runner))
@@ -101,7 +104,8 @@ def _plan(facts: Facts, name: str, engine: EngineSpec, runner: RunnerName) -> Tr
 def _obstacle(facts: Facts, fact: StackFact, runner: RunnerName) -> tuple[str, str] | None:
     """Return what keeps a stack from being run in here (what, remedy), None when nothing does."""
     held_up = _no_image(facts, fact) if runner is RunnerName.DOCKER else _no_environment(fact)
-    if held_up is not None or fact.stack.vendor != facts.vendor.name:
+    # A stand-in for the SDK has its devices in itself.
+    if held_up is not None or fact.stand_in or fact.stack.vendor != facts.vendor.name:
         return held_up
     missing = failures(check_devices(facts))
     return (f"{missing[0].what}: {missing[0].found}", missing[0].remedy) if missing else None

@@ -60,11 +60,15 @@ class ContainerEngine:
 
 @dataclass(frozen=True, kw_only=True)
 class StackFact:
-    """A stack on this host: its image, what one would be built of, and its virtual environment."""
+    """A stack on this host: its image, what one would be built of, and its virtual environment.
+
+    ``stand_in``: the image holds a test's imitation of the SDK.
+    """
 
     stack: Stack
     wanted: bool
     image: str | None = None
+    stand_in: bool = False
     base_here: bool = False
     installers: Problem | None = None
     environment: bool = False

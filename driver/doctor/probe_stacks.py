@@ -18,6 +18,7 @@ from driver.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
     from driver.catalog import Catalog, Stack, Vendor
+    from driver.images import StackImage
     from driver.settings import Settings
 
 
@@ -62,10 +63,12 @@ def _engine(client: Any) -> ContainerEngine:
 def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> StackFact:
     lock, wheels, missing = _wheels(stack, settings)
     installers = _installers(stack, settings)
+    image = None if api is None else _image(stack, settings, api)
     return StackFact(
         stack=stack,
         wanted=wanted,
-        image=None if api is None else _image(stack, settings, api),
+        image=None if image is None else image.tag,
+        stand_in=image is not None and image.stand_in,
         base_here=api is not None and _has_base(stack, settings, api),
         installers=installers,
         environment=_has_environment(stack, settings),
@@ -76,7 +79,7 @@ def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> Stack
     )
 
 
-def _image(stack: Stack, settings: Settings, api: Any) -> str | None:
+def _image(stack: Stack, settings: Settings, api: Any) -> StackImage | None:
     builder = ImageBuilder(
         api=api,
         home=settings.home,
@@ -84,8 +87,7 @@ def _image(stack: Stack, settings: Settings, api: Any) -> str | None:
         on_progress=lambda _text: None,
         stand_ins=settings.stand_ins,
     )
-    found = builder.find(stack)
-    return None if found is None else found.tag
+    return builder.find(stack)
 
 
 def _has_base(stack: Stack, settings: Settings, api: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 from driver.catalog import load_catalog
 from driver.check.case import judge_macs, plan_case_trial
 from driver.check.trial import PLACES, Trial, judge, plan_trials
-from driver.doctor.facts import ContainerEngine, Problem, StackFact
+from driver.doctor.facts import ContainerEngine, Node, Problem, StackFact
 from driver.findings import Finding
 from driver.models.base import RunnerName
 from tests.driver.doctor.machines import make_facts, make_node, make_stack
@@ -63,6 +64,30 @@ def test_a_trials_last_batch_is_a_partial_one() -> None:
     assert trial.request.limit is not None
     assert trial.request.batch_size is not None
     assert trial.request.limit % trial.request.batch_size
+
+
+NO_NODE = Node(path="/dev/acme0", exists=False)
+
+
+def test_without_its_device_an_engine_is_not_tried_unless_its_sdk_is_a_stand_in() -> None:
+    away = machine(devices={"nodes": ["/dev/acme{index}"]}, nodes=(NO_NODE,))
+    assert "/dev/acme0" in why(away, RunnerName.DOCKER).found
+    reference, vendor = away.stacks
+    imitated = replace(away, stacks=(reference, replace(vendor, stand_in=True)))
+    assert isinstance(planned(imitated)[RunnerName.DOCKER], Trial)
+
+
+def test_the_stack_that_the_engine_names_first_is_tried() -> None:
+    facts = machine(alone=False)
+    newer = StackFact(stack=make_stack("v2"), wanted=False, image="i")
+    manifest = facts.vendor.manifest
+    turbo = manifest.engines["turbo"].model_copy(update={"stacks": ("v2", "v1")})
+    engines = {**manifest.engines, "turbo": turbo}
+    vendor = replace(facts.vendor, manifest=manifest.model_copy(update={"engines": engines}))
+    trial = planned(replace(facts, vendor=vendor, stacks=(*facts.stacks, newer)))
+    found = trial[RunnerName.DOCKER]
+    assert isinstance(found, Trial)
+    assert found.request.stack == "v2"
 
 
 def why(facts: Facts, runner: RunnerName) -> Finding:
