@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from driver.check.guest_code import check_module, defined_names, python_of
 from driver.check.manifests import check_manifest
-from driver.check.marks import check_marks
+from driver.check.marks import MARK, check_marks
 from driver.check.stacks import check_stacks
 from driver.findings import failed, note, ok
 
@@ -105,9 +105,11 @@ def _engine_files(vendor: Vendor) -> Iterator[Finding]:
 
 
 def _notes(vendor: Vendor) -> Iterator[Finding]:
-    if vendor.manifest.licence.strip():
-        yield ok("licence", vendor.manifest.licence)
-    else:
+    licence = vendor.manifest.licence.strip()
+    # A part that is marked is listed with the other marks.
+    if licence and not MARK.search(licence):
+        yield ok("licence", licence)
+    elif not licence:
         yield failed(
             "licence",
             "vendor.toml says nothing of licences",

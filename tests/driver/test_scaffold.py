@@ -50,6 +50,12 @@ def test_a_new_vendor_in_the_tree_passes_but_for_its_marks(tree: Path, name: str
     assert beside_marks(check_vendor(load_catalog(tree).vendors[name])) == []
 
 
+def test_what_is_still_a_mark_is_not_said_to_be_well(tree: Path) -> None:
+    new_vendor("acme", tree)
+    found = check_vendor(load_catalog(tree).vendors["acme"])
+    assert [one.what for one in found if one.status == "ok" and "<<" in one.found] == []
+
+
 def test_a_private_vendor_holds_its_images_itself(tree: Path, tmp_path: Path) -> None:
     made = new_vendor("acme", tree, tmp_path / "mine")
     assert made.folder == tmp_path / "mine/acme"
