@@ -79,6 +79,7 @@ def test_a_case_of_full_size_runs_within_its_memory_and_agrees_with_fp32(
     assert metrics["fidelity"]["cosine_min"] >= COSINE_MIN
     assert metrics["mem_gib"] <= look.memory_gib
     assert metrics["p_infer_core"] > 0
+    assert "not_simplified" not in {warning["code"] for warning in result["warnings"]}
     whole = next(entry for entry in result["samples"] if entry["name"] == "infer-0-whole")
     batches = -(-look.items // result["job"]["batch_size"])
     assert (result["provenance"]["dataset"]["count"], whole["count"]) == (look.items, batches)

@@ -3,7 +3,9 @@
 ByteSize() is never called: it fails beyond 2 GB. Sizes are sums of the tensors' own bytes.
 """
 
+import contextlib
 import shutil
+import tempfile
 
 from harness.errors import StageFailure, one_line
 from hook import onnx_export
@@ -86,7 +88,9 @@ def _simplified(path):
     try:
         import onnxsim
 
-        model, same = onnxsim.simplify(str(path))
+        # Beyond 2 GB it goes through a file, and a container's /tmp lies in memory.
+        with _temporary_files_in(path.parent):
+            model, same = onnxsim.simplify(str(path))
     except MemoryError:
         raise
     except (
@@ -96,6 +100,15 @@ def _simplified(path):
     if not same:
         return None, "onnxsim's result gave other outputs"
     return model, ""
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder):
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _strip(model):

@@ -145,6 +145,14 @@ def test_a_graph_that_onnxsim_cannot_simplify_is_used_as_it_is(
     assert [warning["code"] for warning in found["warnings"]] == ["not_simplified"]
 
 
+def test_onnxsim_keeps_its_gigabytes_on_disk_not_in_the_containers_memory(
+    odd: dict[str, dict[str, Any]],
+) -> None:
+    before, _, after = odd["not_simplified"]["places"]
+    assert odd["not_simplified"]["on_disk"] is True
+    assert before == after
+
+
 def test_two_exports_are_the_same_bytes(odd: dict[str, dict[str, Any]], exports: Exports) -> None:
     assert odd["again"]["sha256"] == description(exports[17, "dynamic"])["onnx_sha256"]
 

@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 import sys
+import tempfile
 
 FOLDER = pathlib.Path(sys.argv[1])
 sys.path.insert(0, str(FOLDER))
@@ -71,14 +72,24 @@ def not_simplified():
     """Export while onnxsim fails."""
     simplify = onnxsim.simplify
 
+    places = [tempfile.gettempdir()]
+
     def refuse(*_, **__):
+        places.append(tempfile.gettempdir())
         raise RuntimeError("no pass for this")
 
     onnxsim.simplify = refuse
     status = export()
     onnxsim.simplify = simplify
+    places.append(tempfile.gettempdir())
     report = json.loads((OUT / "report.json").read_text())
-    return {"status": status, "export": described(), "warnings": report["warnings"]}
+    return {
+        "status": status,
+        "export": described(),
+        "warnings": report["warnings"],
+        "places": places,
+        "on_disk": pathlib.Path(places[1]).is_relative_to(OUT),
+    }
 
 
 def synthetic():
