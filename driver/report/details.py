@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from driver.aggregate.reading import Unusable, read_result
+from driver.statistics import median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -66,6 +67,7 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
         "digest": result.digest,
         "finished": result.finished_utc,
         "acc_also": result.metrics.acc_also,
+        "core_interval": _core_interval(result),
         "energy_j": result.metrics.energy_j,
         "published_mfu": result.metrics.mfu_published_convention,
     }
@@ -73,6 +75,13 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
         found["latency"] = _latency_quantiles(result, Path(path).parent)
         found["monitor"] = _monitor_series(result.monitor)
     return found
+
+
+def _core_interval(result: Result) -> list[float] | None:
+    """Return the bootstrap 95 % interval of p_infer_core over the processes, items/s."""
+    core = result.metrics.spread.get("p_infer_core")
+    interval = median_interval(core.values) if core else None
+    return None if interval is None else [float(f"{bound:.5g}") for bound in interval]
 
 
 def _stage_name(stage: StageRecord) -> str:

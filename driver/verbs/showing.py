@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from driver.models.base import Tier
 from driver.seed_row import HEADERS, seed_row
+from driver.statistics import median_interval
 
 if TYPE_CHECKING:
     from driver.console import Console
@@ -32,9 +33,24 @@ def show_result(booked: Booked, console: Console) -> None:
         console.say(f"accuracy: {result.gate.reason}")
     if result.failure is not None:
         console.failure(result.failure)
+    if (spread := _spread(result)) is not None:
+        console.say(spread)
     console.say(f"time: {_time(result)}")
     console.say(f"result: {booked.folder / 'result.json'}")
     console.say(f"next: {_next(result)}")
+
+
+def _spread(result: Result) -> str | None:
+    """Return what the processes of a repeated job say together, or None for one process."""
+    core = result.metrics.spread.get("p_infer_core")
+    if core is None or len(core.values) < 2:
+        return None
+    interval = median_interval(core.values)
+    bounds = f"95 % interval {interval.low:.4g} to {interval.high:.4g}, " if interval else ""
+    varies = f"they vary by {core.cv:.1%}" if core.cv is not None else ""
+    return (
+        f"p_infer_core: median {core.median:.4g} of {len(core.values)} processes, {bounds}{varies}"
+    )
 
 
 def _title(result: Result) -> str:

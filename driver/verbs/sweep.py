@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -61,9 +62,13 @@ def sweep(given: Mapping[str, str | None], console: Console, *, again: bool, dry
     if not choices:
         raise UsageFault("the sweep has no job that can be run", "mend the lists above")
     tally = _Tally(skipped=len(chosen) - len(choices))
-    for runner, group in by_runner(choices).items():
-        with console, open_site(runner, settings, catalog, console) as site:
-            missing = _plan(site, group, console, tally, again=again)
+    with ExitStack() as opened:
+        opened.enter_context(console)
+        planned = []
+        for runner, group in by_runner(choices).items():
+            site = opened.enter_context(open_site(runner, settings, catalog, console))
+            planned.append((site, _plan(site, group, console, tally, again=again)))
+        for site, missing in planned:
             if not dry_run:
                 _run(site, missing, console, tally)
     _show_end(tally, console, len(choices))

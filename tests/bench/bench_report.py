@@ -2,7 +2,10 @@
 
     make bench CASE=report [ARGS="--count 10000 --folder DIR"]
 
-Prints one JSON document; exits 1 where a bound is missed. The bounds are for two idle cores.
+Prints one JSON document; exits 1 where a bound is missed. The bounds are for two idle cores. The first
+report is timed twice: from a cold disk (``cold_s``; the caches are dropped, which only root may do) and
+from warm caches (``first_s``). ``disk_s`` is what reading every result.json takes cold, one after the
+other as `cat` does, ``disk_ratio`` that against the cold report.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 from tests.bench.report_100k import generate
 
 BOUNDS = {
+    "cold_s": 20.0,
     "first_s": 20.0,
     "second_s": 3.0,
     "peak_mib": 1024.0,
@@ -29,11 +33,13 @@ BOUNDS = {
     "compare_s": 1.0,
 }
 
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+
 REPORT = """
 import json, os, resource, sys
 from pathlib import Path
-from driver.report.build import ReportOptions, report
 if __name__ == "__main__":
+    from driver.report.build import ReportOptions, report
     options = ReportOptions(out=Path(sys.argv[2]), home=Path(sys.argv[3]), synthetic=True)
     made = report([Path(sys.argv[1])], options)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -68,6 +74,40 @@ def timed(program: str, *arguments: object) -> tuple[float, str]:
         return time.perf_counter() - started, done.stdout
 
 
+def forgotten() -> bool:
+    """Empty the system's file caches; return whether it let us."""
+    os.sync()
+    try:
+        DROP_CACHES.write_text("3", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def disk_s(tree: Path) -> float:
+    """Return the seconds of a plain search and `cat` of every result.json."""
+    started = time.perf_counter()
+    found = "find . -name result.json -print0 | xargs -0 cat > /dev/null"
+    subprocess.run(["/bin/sh", "-c", found], cwd=tree, check=True)
+    return time.perf_counter() - started
+
+
+def cold(tree: Path, out: Path, home: Path) -> dict[str, float]:
+    """Time the disk alone and a first report, both from a cold disk; nothing where that is not allowed."""
+    if not forgotten():
+        return {}
+    alone_s = disk_s(tree)
+    forgotten()
+    cold_s, _ = timed(REPORT, tree, out, home)
+    return {"cold_s": cold_s, "disk_s": alone_s, "disk_ratio": alone_s / cold_s}
+
+
+def without(*folders: Path) -> None:
+    """Remove what an earlier report left."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def opened_s(page: Path) -> float | None:
     """Return the seconds until Chromium has all rows and charts, or None where there is none."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -93,14 +133,16 @@ def measure(root: Path, count: int) -> dict[str, Any]:
     if not tree.is_dir():
         for _ in generate(tree, count):
             pass
-    for folder in (out, home):
-        shutil.rmtree(folder, ignore_errors=True)
+    without(out, home)
+    from_disk = cold(tree, out, home)
+    without(out, home)
     first_s, told = timed(REPORT, tree, out, home)
     second_s, _ = timed(REPORT, tree, out, home)
     two = [next(tree.glob(f"{case}/nvidia/*/*/result.json")) for case in ("vit_l_16", "vit_b_32")]
     compare_s, _ = timed(COMPARE, *two)
     return {
         **json.loads(told),
+        **from_disk,
         "first_s": first_s,
         "second_s": second_s,
         "html_mb": (out / "report.html").stat().st_size / 1e6,
@@ -118,9 +160,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as temporary:
         found = measure(options.folder or Path(temporary), options.count)
-    found["missed"] = [
-        name for name, bound in BOUNDS.items() if found[name] is not None and found[name] > bound
-    ]
+    found["missed"] = [name for name, bound in BOUNDS.items() if (found.get(name) or 0.0) > bound]
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     return 1 if found["missed"] else 0
 

@@ -122,3 +122,10 @@ def test_a_ratio_of_two_apart_samples_excludes_one() -> None:
     found = statistics.ratio_interval([120.0, 121.0, 119.0], [100.0, 101.0, 99.0])
     assert found is not None
     assert 1.17 < found.low < 1.2 < found.high < 1.23
+
+
+@given(FIGURES)
+def test_the_interval_lies_within_the_values_and_holds_their_median(values: list[float]) -> None:
+    found = statistics.median_interval(values)
+    assert found is not None
+    assert min(values) <= found.low <= statistics.median(values) <= found.high <= max(values)

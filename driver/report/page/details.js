@@ -86,6 +86,7 @@ function figuresOf(row, details) {
   return [
     ["p_infer_core", `${short(row.p_infer_core)} ${item}s/s`],
     ["across processes", row.core_cv === null ? "/" : `± ${(100 * row.core_cv).toFixed(1)} %`],
+    ["95 % interval of the median", details.core_interval ? details.core_interval.map(short).join("–") : "/ (fewer than three processes)"],
     ["latency p50", `${short(row.latency_p50_ms)} ms`], ["latency p90", `${short(row.latency_p90_ms)} ms`],
     ["latency p99", `${short(row.latency_p99_ms)} ms`], ["latency max", `${short(row.latency_max_ms)} ms`],
     ["MFU, seeds' convention", details.published_mfu === null ? "/" : `${short(details.published_mfu)} %`],
