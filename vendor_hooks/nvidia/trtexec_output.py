@@ -15,41 +15,13 @@ import json
 import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from . import trtexec_blocks, trtexec_summary
+from .trtexec_lines import Found, Line, Timing, TrtexecFormatError
+
 PREFIX = re.compile(r"^(?:\[\d\d/\d\d/\d{4}-\d\d:\d\d:\d\d\] )?(?:\[([VIWEF])\] ?)?(.*)$")
 BANNER = re.compile(
     r"^&&&& (RUNNING|PASSED|FAILED) TensorRT\.trtexec(?: \[TensorRT v(\d+)\])? # (.*)$"
 )
-STATISTIC = re.compile(r"^(min|max|mean|median|percentile\((\d+)%\)) = (\S+) (\S+)$")
-OLD_STATISTIC = re.compile(
-    r"^(min|max|mean|median|percentile): (\S+) (\S+?)(?: at (\d+)%)?"
-    r"(?: \(end to end (\S+) (\S+?)(?: at \d+%)?\))?$"
-)
-SUMMARY_TITLE = "=== Performance summary ==="
-TO_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-BLOCKS = {
-    "Latency": "latency",
-    "End-to-End Host Latency": "end_to_end",
-    "Enqueue Time": "enqueue",
-    "H2D Latency": "h2d",
-    "GPU Compute Time": "compute",
-    "D2H Latency": "d2h",
-}
-SUMMARY_LABELS = set(BLOCKS) | {"Throughput", "Total Host Walltime", "Total GPU Compute Time"}
-OLD_BLOCKS = {"Host Latency": "latency", "Enqueue Time": "enqueue", "GPU Compute": "compute"}
-
-
-class TrtexecFormatError(ValueError):
-    """The text is not what a known trtexec prints; the message names the line."""
-
-
-class Timing(NamedTuple):
-    """One statistic of trtexec, milliseconds; ``percentiles`` maps 99 to its value."""
-
-    min_ms: float
-    max_ms: float
-    mean_ms: Optional[float]
-    median_ms: float
-    percentiles_ms: Dict[int, float]
 
 
 class TrtexecSummary(NamedTuple):
@@ -74,38 +46,16 @@ class TrtexecSummary(NamedTuple):
         return self.throughput_qps * batch_size
 
 
-class _Line(NamedTuple):
-    number: int
-    severity: str
-    text: str
-
-    def refuse(self, why: str) -> TrtexecFormatError:
-        return TrtexecFormatError(
-            "trtexec output, line {}: {}: {!r}. Known are the formats of 7.x, 8.0-8.2 and 8.4 on; "
-            "keep the log and report it.".format(self.number, why, self.text)
-        )
-
-
-class _Found:
-    """What the reader has collected so far."""
-
-    def __init__(self) -> None:
-        self.rate: Optional[Tuple[float, _Line]] = None
-        self.wall_s: Optional[float] = None
-        self.compute_total_s: Optional[float] = None
-        self.timings: Dict[str, Timing] = {}
-
-
 def parse(text: str) -> TrtexecSummary:
     """Read a log (whole, or the performance part alone); ``TrtexecFormatError`` when it is unknown."""
     lines = _split(text)
     version, passed, command = _banner(lines)
-    old = any(line.text == "Host Latency" for line in lines)
-    if any(line.text == SUMMARY_TITLE for line in lines):
-        found = _read_summary(lines)
+    old = any(line.text == trtexec_blocks.FIRST_BLOCK for line in lines)
+    if any(line.text == trtexec_summary.TITLE for line in lines):
+        found = trtexec_summary.read(lines)
         generation = "8.0-8.2" if "end_to_end" in found.timings else "8.4+"
     elif old:
-        found, generation = _read_old(lines), "7.x"
+        found, generation = trtexec_blocks.read(lines), "7.x"
     else:
         raise _nothing(lines, passed)
     if found.rate is None or "latency" not in found.timings:
@@ -138,18 +88,18 @@ def errors(text: str) -> List[str]:
     return [line.text for line in _split(text) if line.severity in ("E", "F") and line.text]
 
 
-def _split(text: str) -> List[_Line]:
+def _split(text: str) -> List[Line]:
     lines = []
     for number, raw in enumerate(text.splitlines(), 1):
         match = PREFIX.match(raw.rstrip())
         severity, rest = match.groups() if match else ("", raw)
-        lines.append(_Line(number, severity or "", rest.strip()))
+        lines.append(Line(number, severity or "", rest.strip()))
     if not lines:
         raise TrtexecFormatError("trtexec output, line 1: there is none. Did trtexec start at all?")
     return lines
 
 
-def _banner(lines: List[_Line]) -> Tuple[Optional[str], Optional[bool], str]:
+def _banner(lines: List[Line]) -> Tuple[Optional[str], Optional[bool], str]:
     version, passed, command = None, None, ""
     for line in lines:
         match = BANNER.match(line.text)
@@ -172,101 +122,7 @@ def _implicit_batch(command: str) -> Optional[int]:
     return int(match.group(1)) if match and "--onnx" not in command else None
 
 
-def _read_summary(lines: List[_Line]) -> _Found:
-    found = _Found()
-    start = [line.text for line in lines].index(SUMMARY_TITLE) + 1
-    for line in lines[start:]:
-        if line.severity in ("W", "V") or (not line.text and not found.timings):
-            continue
-        if not line.text or line.text.startswith(("&&&&", "===", "Explanations")):
-            break
-        _summary_line(line, found)
-    return found
-
-
-def _summary_line(line: _Line, found: _Found) -> None:
-    label, separator, value = line.text.partition(": ")
-    if not separator or label not in SUMMARY_LABELS:
-        raise line.refuse("no version's performance summary has this")
-    if label == "Throughput":
-        found.rate = (_number(line, value, "qps"), line)
-    elif label == "Total Host Walltime":
-        found.wall_s = _number(line, value, "s")
-    elif label == "Total GPU Compute Time":
-        found.compute_total_s = _number(line, value, "s")
-    else:
-        found.timings[BLOCKS[label]] = _timing(line, value)
-
-
-def _timing(line: _Line, value: str) -> Timing:
-    plain: Dict[str, float] = {}
-    percentiles: Dict[int, float] = {}
-    for part in value.split(", "):
-        match = STATISTIC.match(part)
-        if not match:
-            raise line.refuse("expected 'min = X ms, max = …', found {!r}".format(part))
-        name, percent, number, unit = match.groups()
-        if percent:
-            percentiles[int(percent)] = _milliseconds(line, number, unit)
-        else:
-            plain[name] = _milliseconds(line, number, unit)
-    return _make_timing(line, plain, percentiles)
-
-
-def _make_timing(line: _Line, plain: Dict[str, float], percentiles: Dict[int, float]) -> Timing:
-    missing = [name for name in ("min", "max", "median") if name not in plain]
-    if missing:
-        raise line.refuse("there is no {} in".format(", ".join(missing)))
-    return Timing(plain["min"], plain["max"], plain.get("mean"), plain["median"], percentiles)
-
-
-def _read_old(lines: List[_Line]) -> _Found:
-    """7.x: a title line, then one statistic a line until the next title or the closing line."""
-    found = _Found()
-    title: Optional[_Line] = None
-    block: Dict[str, Dict[str, float]] = {}
-    start = [line.text for line in lines].index("Host Latency")
-    for line in lines[start:]:
-        if line.text in OLD_BLOCKS or line.text.startswith("&&&&") or not line.text:
-            _close_old(title, block, found)
-            title, block = (line, {}) if line.text in OLD_BLOCKS else (None, {})
-        elif title is not None and line.severity not in ("W", "V"):
-            _old_line(line, block, found)
-    _close_old(title, block, found)
-    return found
-
-
-def _old_line(line: _Line, block: Dict[str, Dict[str, float]], found: _Found) -> None:
-    label, _, value = line.text.partition(": ")
-    if label == "throughput":
-        found.rate = (_number(line, value, "qps"), line)
-    elif label == "walltime":
-        found.wall_s = _number(line, value, "s")
-    elif label == "total compute time":
-        found.compute_total_s = _number(line, value, "s")
-    else:
-        match = OLD_STATISTIC.match(line.text)
-        if not match:
-            raise line.refuse("no line of a 7.x block looks like this")
-        name, number, unit, percent, whole, whole_unit = match.groups()
-        key = percent if name == "percentile" else name
-        block.setdefault("own", {})[key] = _milliseconds(line, number, unit)
-        if whole:
-            block.setdefault("whole", {})[key] = _milliseconds(line, whole, whole_unit)
-
-
-def _close_old(title: Optional[_Line], block: Dict[str, Dict[str, float]], found: _Found) -> None:
-    if title is None:
-        return
-    for key, name in (("own", OLD_BLOCKS[title.text]), ("whole", "end_to_end")):
-        values = block.get(key)
-        if key == "own" or values:
-            values = values or {}
-            percentiles = {int(k): v for k, v in values.items() if k.isdigit()}
-            found.timings[name] = _make_timing(title, values, percentiles)
-
-
-def _rate(found: _Found) -> Tuple[float, str]:
+def _rate(found: Found) -> Tuple[float, str]:
     assert found.rate is not None
     printed, line = found.rate
     if printed > 0:
@@ -280,27 +136,7 @@ def _rate(found: _Found) -> Tuple[float, str]:
     return round(found.compute_total_s * 1e3 / compute.mean_ms) / found.wall_s, "derived"
 
 
-def _milliseconds(line: _Line, number: str, unit: str) -> float:
-    if unit not in TO_MS:
-        raise line.refuse("{!r} is no unit of time".format(unit))
-    return _float(line, number) * TO_MS[unit]
-
-
-def _number(line: _Line, value: str, unit: str) -> float:
-    number, _, printed = value.partition(" ")
-    if printed != unit:
-        raise line.refuse("expected a number in {}, found {!r}".format(unit, value))
-    return _float(line, number)
-
-
-def _float(line: _Line, number: str) -> float:
-    try:
-        return float(number)
-    except ValueError:
-        raise line.refuse("{!r} is not a number".format(number)) from None
-
-
-def _nothing(lines: List[_Line], passed: Optional[bool]) -> TrtexecFormatError:
+def _nothing(lines: List[Line], passed: Optional[bool]) -> TrtexecFormatError:
     told = [line for line in lines if line.severity in ("E", "F") and line.text]
     if passed is False and told:
         return told[0].refuse("trtexec failed; its first error")
