@@ -26,7 +26,7 @@ def test_every_stack_that_only_an_image_can_hold_has_a_stand_in_for_its_base() -
     assert {path.name for path in (STANDINS / "bases").iterdir()} == set(BASES.values())
 
 
-@pytest.mark.parametrize(("key", "base"), BASES.items(), ids=" ".join)
+@pytest.mark.parametrize(("key", "base"), BASES.items(), ids=map("-".join, BASES))
 def test_a_base_has_the_stacks_python(key: tuple[str, str], base: str) -> None:
     wanted = STACKS[key].manifest.python.split(".")[:2]
     assert base_stack(base).manifest.python.split(".") == wanted
@@ -45,7 +45,7 @@ def test_a_base_is_made_of_what_its_manifest_says(base: str) -> None:
     }
 
 
-@pytest.mark.parametrize("key", STACKS, ids=" ".join)
+@pytest.mark.parametrize("key", STACKS, ids=map("-".join, STACKS))
 def test_every_installer_has_a_stand_in(key: tuple[str, str]) -> None:
     for installer in STACKS[key].manifest.installers:
         kind, version = kind_of(installer.file)

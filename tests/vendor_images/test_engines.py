@@ -86,7 +86,7 @@ def run_case(vendor: str, stack: str, engine: str, out: Path) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize(("vendor", "stack"), BASES, ids=" ".join)
+@pytest.mark.parametrize(("vendor", "stack"), BASES, ids=map("-".join, BASES))
 def test_an_image_holds_what_its_lock_names_and_nothing_else(
     engine: Any, settings: Settings, vendor: str, stack: str
 ) -> None:
@@ -102,7 +102,7 @@ def test_an_image_holds_what_its_lock_names_and_nothing_else(
     assert set(listed.decode().split()) == expected
 
 
-@pytest.mark.parametrize(("vendor", "stack"), BASES, ids=" ".join)
+@pytest.mark.parametrize(("vendor", "stack"), BASES, ids=map("-".join, BASES))
 def test_an_image_on_a_stand_in_is_not_taken_for_the_vendors(
     engine: Any, settings: Settings, vendor: str, stack: str
 ) -> None:
@@ -115,7 +115,7 @@ def test_an_image_on_a_stand_in_is_not_taken_for_the_vendors(
     assert found is None or not found.stand_in
 
 
-@pytest.mark.parametrize(("vendor", "stack", "name"), RUNS, ids=" ".join)
+@pytest.mark.parametrize(("vendor", "stack", "name"), RUNS, ids=map("-".join, RUNS))
 def test_an_engine_runs_in_its_container(
     engine: Any, settings: Settings, vendor: str, stack: str, name: str, tmp_path: Path
 ) -> None:
