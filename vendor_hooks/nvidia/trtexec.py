@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 from harness import program
 from harness.errors import StageFailure
-from hook import trtexec_output
+from hook import trtexec_lines, trtexec_output
 
 PRECISION_OPTIONS = {"fp32": ["--noTF32"], "tf32": [], "fp16": ["--fp16"]}
 #: The release that renamed --buildOnly.
@@ -48,7 +48,7 @@ class Trtexec:
         try:
             summary = trtexec_output.parse(ran.text)
             queries = trtexec_output.parse_times(exported)
-        except trtexec_output.TrtexecFormatError as error:
+        except trtexec_lines.TrtexecFormatError as error:
             raise StageFailure(
                 "infer",
                 str(error),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vendor_hooks.nvidia import trtexec_output
+from vendor_hooks.nvidia import trtexec_lines, trtexec_output
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -82,7 +82,7 @@ def test_derivation_agrees_with_the_rate_that_7_2_prints() -> None:
 
 def test_failed_run_names_its_first_error() -> None:
     text = read("trtexec-8.5.3-failed.log")
-    with pytest.raises(trtexec_output.TrtexecFormatError, match=r"line 3: .*explicit shapes"):
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match=r"line 3: .*explicit shapes"):
         trtexec_output.parse(text)
     assert trtexec_output.errors(text)[0].startswith("Static model does not take explicit shapes")
 
@@ -99,19 +99,19 @@ def test_failed_run_names_its_first_error() -> None:
     ],
 )
 def test_unknown_line_is_named(old: str, new: str, told: str) -> None:
-    with pytest.raises(trtexec_output.TrtexecFormatError, match=told):
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match=told):
         trtexec_output.parse(read("trtexec-8.6.1.log").replace(old, new, 1))
 
 
 @pytest.mark.parametrize("text", ["", "Segmentation fault\n", "=== Performance summary ===\n"])
 def test_text_without_figures_is_refused(text: str) -> None:
-    with pytest.raises(trtexec_output.TrtexecFormatError, match="line 1"):
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match="line 1"):
         trtexec_output.parse(text)
 
 
 def test_unknown_line_of_a_7_2_block_is_named() -> None:
     text = read("trtexec-7.2.3-explicit-batch.log").replace("walltime: 3.00956 s", "walltime: now")
-    with pytest.raises(trtexec_output.TrtexecFormatError, match="line 16: expected a number in s"):
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match="line 16: expected a number in s"):
         trtexec_output.parse(text)
 
 
@@ -134,5 +134,5 @@ def test_exported_times_are_nanoseconds() -> None:
 
 @pytest.mark.parametrize("text", ["[", "5", '[{"h2dMs": "x"}]', "[3]"])
 def test_exported_times_of_another_form_are_refused(text: str) -> None:
-    with pytest.raises(trtexec_output.TrtexecFormatError, match="exportTimes"):
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match="exportTimes"):
         trtexec_output.parse_times(text)
