@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import Counter, defaultdict
@@ -95,7 +96,10 @@ def _outcomes(
         return
     # spawn: a forked child would inherit the locks of Arrow's threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
+    # What a document leaves behind has no cycles: looking for them took a tenth of the time.
+    with ProcessPoolExecutor(
+        min(workers, len(chunks)), mp_context=context, initializer=gc.disable
+    ) as pool:
         yield from pool.map(read_records, paths)
 
 
