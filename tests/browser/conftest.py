@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from driver.report.build import ReportFiles, ReportOptions, report
-from tests.driver.report.conftest import PUBLISHED, make_tree
+from tests.driver.report.conftest import make_tree
+from tests.driver.seed_figure import SEED_000
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     folder = tmp_path_factory.mktemp("browser")
-    options = ReportOptions(out=folder / "out", published=(PUBLISHED,))
+    options = ReportOptions(out=folder / "out", published=(SEED_000,))
     return report([make_tree(folder / "results")], options)
 
 
