@@ -1,4 +1,7 @@
-"""Text encoder and VAE decoder → ONNX, each held against torch on one item. Reference image only."""
+"""Text encoder and VAE decoder → ONNX, each held against torch on one item. Reference image only.
+
+The VAE takes latents of any size and is tried on small ones: a whole picture would take it half a minute.
+"""
 
 import shutil
 
@@ -7,21 +10,21 @@ from case.companions import NAMES, OnnxCompanion
 from case.task import LATENT
 from case.tokens import LENGTH
 from harness.errors import StageFailure
-from hook import fidelity
+from hook import fidelity, onnx_export
 
 OPSET = 18
 COSINE_MIN = 0.99999
+SMALL_SIDE = 12
 
 
 def export(name, module, folder, threads):
-    """Write ``folder``/<name>/<file>.onnx with a free batch; {"cosine_min", "max_abs"} to torch.
+    """Write ``folder``/<name>/<file>.onnx with free sizes; {"cosine_min", "max_abs"} to torch.
 
     Raises StageFailure (export) when ONNX Runtime and torch disagree.
     """
     import torch
 
     path = folder / name / NAMES[name]
-    batch = torch.export.Dim("batch")
     program = torch.onnx.export(
         module,
         # A size of 1 would be taken for a constant.
@@ -30,9 +33,12 @@ def export(name, module, folder, threads):
         opset_version=OPSET,
         input_names=["token_ids" if name == "text_encoder" else "latents"],
         output_names=["states" if name == "text_encoder" else "pictures"],
-        dynamic_shapes=({0: batch},),
+        dynamic_shapes=(_free_sizes(name),),
+        # ONNX Runtime optimises it anyway when it loads it; the exporter's rewriter takes long.
+        optimize=False,
         verbose=False,
     )
+    onnx_export.fold(program.model)
     program.save(str(path), external_data=False)
     del program
     return _agreement(name, module, path, threads)
@@ -41,7 +47,7 @@ def export(name, module, folder, threads):
 def _agreement(name, module, path, threads):
     import torch
 
-    example = _example(name, 1)
+    example = _example(name, 1, side=SMALL_SIDE)
     with torch.inference_mode():
         expected = module(torch.from_numpy(example))[0].numpy()
     found = OnnxCompanion(path, threads)(example)
@@ -59,8 +65,18 @@ def _agreement(name, module, path, threads):
     return {"cosine_min": cosine, "max_abs": difference}
 
 
-def _example(name, count):
+def _free_sizes(name):
+    from torch.export import Dim
+
+    axes = {0: Dim("batch")}
+    if name == "vae":
+        axes.update({2: Dim("height", min=4, max=512), 3: Dim("width", min=4, max=512)})
+    return axes
+
+
+def _example(name, count, side=LATENT[-1]):
     random = np.random.RandomState(0)
     if name == "text_encoder":
         return random.randint(0, 49000, (count, LENGTH)).astype(np.int64)
-    return random.standard_normal((count,) + LATENT).astype(np.float32)
+    shape = (count, LATENT[0], side, side)
+    return random.standard_normal(shape).astype(np.float32)

@@ -45,21 +45,12 @@ class Dynamo:
             verbose=False,
         )
         if simplified_later:
-            self._fold(program.model)
+            fold(program.model)
         program.save(str(path), external_data=True)
         # onnxscript's rewrite rules keep the last graph that they saw, and with it every weight: 3.4 GB
         # of Stable Diffusion's would lie in memory until the stage ends.
         for value in program.model.graph.initializers.values():
             value.const_value = None
-
-    @staticmethod
-    def _fold(model):
-        """Inline, fold constants and drop what is left over, so that onnxsim has half the nodes."""
-        import onnxscript.optimizer
-
-        onnxscript.optimizer.inline(model)
-        onnxscript.optimizer.fold_constants(model)
-        onnxscript.optimizer.remove_unused_nodes(model)
 
     @staticmethod
     def _dynamic_shapes(job):
@@ -103,6 +94,15 @@ class TorchScript:
             return None
         names = batch_names(job.inputs + job.outputs)
         return {s.name: {0: names[s.rows_per_item]} for s in job.inputs + job.outputs if s.batched}
+
+
+def fold(model):
+    """Inline, fold constants and drop what is left over: half of the nodes that an export has."""
+    import onnxscript.optimizer
+
+    onnxscript.optimizer.inline(model)
+    onnxscript.optimizer.fold_constants(model)
+    onnxscript.optimizer.remove_unused_nodes(model)
 
 
 def is_static(job):
