@@ -79,6 +79,14 @@ def _layer(ours, theirs, shape, width):
 CLASSIFIER = HuggingFaceClassifier(
     "RegNet", CONFIG, {"pth": from_timm}, residual_ends=("layer.3.normalization",)
 )
-build = CLASSIFIER.build
-skeleton = CLASSIFIER.skeleton
 save = CLASSIFIER.save
+
+
+def build(weights_dir, weights_format, synthetic, seed, attention=None):  # noqa: ARG001
+    """As HuggingFaceClassifier.build; ``attention`` is for networks that have some."""
+    return CLASSIFIER.build(weights_dir, weights_format, synthetic, seed)
+
+
+def skeleton(attention=None):  # noqa: ARG001
+    """As HuggingFaceClassifier.skeleton, without attention as well."""
+    return CLASSIFIER.skeleton()
