@@ -26,7 +26,7 @@ from driver.results import (
     write_atomically,
     write_result,
 )
-from driver.stage_cache import adopt, read_stage_report, write_stage_report
+from driver.stage_cache import CacheFolders, adopt, read_stage_report, write_stage_report
 from driver.stage_run import StageInputs, StageRun, run_stage
 from driver.stopwatch import Stopwatch
 from driver.telemetry import Telemetry
@@ -109,10 +109,7 @@ class _Job:
         self.workspace = workspace
         self.result = result
         self.stage: StageName | None = None
-        cache = site.settings.cache
-        self.model = cache / "models" / self.planned.export_key[:16]
-        self.golden = cache / "golden" / self.planned.golden_key[:16]
-        self.engine = cache / "engines" / self.planned.compile_key[:16]
+        self.kept = CacheFolders.of(site.settings.cache, self.planned)
         self.outs: dict[StageName, Path] = {}
 
     def run(self) -> None:
@@ -125,13 +122,12 @@ class _Job:
     def export(self) -> None:
         """Have the reference image export the model and compute golden outputs, unless cached."""
         with (
-            locked(self.model.with_suffix(".lock"), self._waiting),
-            locked(self.golden.with_suffix(".lock"), self._waiting),
+            locked(self.kept.model.with_suffix(".lock"), self._waiting),
+            locked(self.kept.golden.with_suffix(".lock"), self._waiting),
         ):
-            has_model = (self.model / "model" / "export.json").is_file()
-            has_golden = (self.golden / "golden" / "golden.json").is_file()
+            has_model, has_golden = self.kept.has_model, self.kept.has_golden
             if has_model and has_golden:
-                self._cached(StageName.EXPORT, self.model)
+                self._cached(StageName.EXPORT, self.kept.model)
                 self._book_export()
                 return
             parameters = self.planned.choice.case.manifest.model.parameters
@@ -139,27 +135,27 @@ class _Job:
             require_free(self.site.settings.cache, needed, what="the export")
             inputs = StageInputs(
                 data=self.prepared.dataset.data,
-                model=self.model / "model" if has_model else None,
-                golden=self.golden / "golden" if has_golden else None,
+                model=self.kept.model / "model" if has_model else None,
+                golden=self.kept.golden / "golden" if has_golden else None,
                 weights=self.prepared.weights.folder,
             )
             ended = self._run(StageName.EXPORT, inputs)
             if ended.failure is None:
-                adopt(ended, "model", self.model)
-                adopt(ended, "golden", self.golden)
+                adopt(ended, "model", self.kept.model)
+                adopt(ended, "golden", self.kept.golden)
                 self._book_export()
 
     def compile(self) -> None:
         """Have the vendor compile the model, unless this very engine is there already."""
-        with locked(self.engine.with_suffix(".lock"), self._waiting):
-            if (self.engine / "report.json").is_file():
-                self._cached(StageName.COMPILE, self.engine)
+        with locked(self.kept.engine.with_suffix(".lock"), self._waiting):
+            if self.kept.has_engine:
+                self._cached(StageName.COMPILE, self.kept.engine)
                 return
-            shutil.rmtree(self.engine, ignore_errors=True)
-            (self.engine / "cache").mkdir(parents=True)
+            shutil.rmtree(self.kept.engine, ignore_errors=True)
+            (self.kept.engine / "cache").mkdir(parents=True)
             ended = self._run(StageName.COMPILE, self._vendor_inputs())
             if ended.failure is None and ended.report is not None:
-                write_stage_report(self.engine, ended.report)
+                write_stage_report(self.kept.engine, ended.report)
 
     def validate(self) -> None:
         """Have the framework itself run on the vendor's device, where the stack has one."""
@@ -180,7 +176,7 @@ class _Job:
         inputs = StageInputs(
             data=self.prepared.dataset.data,
             labels=self.prepared.dataset.labels,
-            golden=self.golden / "golden",
+            golden=self.kept.golden / "golden",
             infer=self.outs[StageName.INFER],
             validate=self.outs.get(StageName.VALIDATE),
             weights=self.prepared.weights.folder,
@@ -190,9 +186,9 @@ class _Job:
     def _vendor_inputs(self) -> StageInputs:
         return StageInputs(
             data=self.prepared.dataset.data,
-            model=self.model / "model",
+            model=self.kept.model / "model",
             weights=self.prepared.weights.folder,
-            cache=self.engine / "cache",
+            cache=self.kept.engine / "cache",
         )
 
     def _run(self, stage: StageName, inputs: StageInputs, repeat: int = 0) -> StageEnd:
@@ -273,14 +269,14 @@ class _Job:
 
     def _book_export(self) -> None:
         try:
-            text = (self.model / "model" / "export.json").read_text(encoding="utf-8")
+            text = (self.kept.model / "model" / "export.json").read_text(encoding="utf-8")
             self.books.provenance["export"] = json.loads(text)
         except (OSError, ValueError) as error:
             self.books.failure = Failure(
                 kind=FailureKind.EXPORT,
                 stage=StageName.EXPORT,
-                message=f"the exported model in {self.model} has no readable export.json: {error}",
-                remedy=f"remove {self.model} and run again",
+                message=f"the exported model in {self.kept.model} has no readable export.json: {error}",
+                remedy=f"remove {self.kept.model} and run again",
             )
 
     def _with_names(self, failure: Failure | None) -> Failure | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from driver.models.report import StageReport
@@ -12,7 +13,46 @@ from driver.results import write_atomically
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from driver.plan import PlannedJob
     from driver.stage_run import StageEnd
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheFolders:
+    """Where a job's exported model, golden outputs and engine are kept, each by what it is made of."""
+
+    model: Path
+    golden: Path
+    engine: Path
+
+    @classmethod
+    def of(cls, cache: Path, planned: PlannedJob) -> CacheFolders:
+        """Return the folders of a planned job below ``cache``."""
+        return cls(
+            model=cache / "models" / planned.export_key[:16],
+            golden=cache / "golden" / planned.golden_key[:16],
+            engine=cache / "engines" / planned.compile_key[:16],
+        )
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the export is there, whole."""
+        return (self.model / "model" / "export.json").is_file()
+
+    @property
+    def has_golden(self) -> bool:
+        """Whether the golden outputs are there, whole."""
+        return (self.golden / "golden" / "golden.json").is_file()
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether the compiled engine is there, whole."""
+        return (self.engine / "report.json").is_file()
+
+    def present(self) -> str:
+        """Return what needs not be made again, for people: "export, engine", or ""."""
+        parts = {"export": self.has_model and self.has_golden, "engine": self.has_engine}
+        return ", ".join(name for name, there in parts.items() if there)
 
 
 def adopt(ended: StageEnd, part: str, target: Path) -> None:

@@ -19,6 +19,7 @@ from driver.preparation import prepare
 from driver.request import LARGEST_BATCH, Request, parse_request, positive, split_list
 from driver.session import run_job
 from driver.settings import load_settings
+from driver.stage_cache import CacheFolders
 from driver.stopwatch import Stopwatch
 from driver.sweep import DONE, by_runner, estimate, measured_before
 
@@ -95,13 +96,12 @@ def _plan(
     missing, seconds = [], 0.0
     for choice in choices:
         try:
-            before = measured_before(
-                site.settings.results, prepare(site, choice, Stopwatch()).planned.key
-            )
+            planned = prepare(site, choice, Stopwatch()).planned
         except AssayError as error:
             console.error(error)
             tally.codes.append(error.exit_code)
             continue
+        before = measured_before(site.settings.results, planned.key)
         if before is not None and not again:
             console.say(f"  ✓ {name(choice)}: measured before")
             tally.paths.append(before)
@@ -109,6 +109,8 @@ def _plan(
         expected = estimate(site.settings.results, choice)
         seconds += expected.seconds
         about = "" if expected.known else " (a guess: never run here)"
+        cached = CacheFolders.of(site.settings.cache, planned).present()
+        about += f"; cached: {cached}" if cached else ""
         console.say(f"  · {name(choice)}: about {expected.seconds:.0f} s{about}")
         missing.append(choice)
     console.say(

@@ -101,11 +101,11 @@ class Lab:
         )
         path.write_text(text)
 
-    def run(self, **changes: object) -> Booked:
-        catalog = load_catalog(self.root)
-        site = Site(
+    def site(self) -> Site:
+        """Return the site of a run: this process as the caller, its Python as every stack's."""
+        return Site(
             settings=self.settings,
-            catalog=catalog,
+            catalog=load_catalog(self.root),
             host=HostFacts(threads=1, memory_bytes=4 << 30),
             caller=Caller(
                 uid=os.getuid(),
@@ -118,7 +118,10 @@ class Lab:
             installer=self.installer,
             listener=self.listener,
         )
-        return run_job(site, choose(self.request.model_copy(update=changes), catalog))
+
+    def run(self, **changes: object) -> Booked:
+        site = self.site()
+        return run_job(site, choose(self.request.model_copy(update=changes), site.catalog))
 
 
 @pytest.fixture

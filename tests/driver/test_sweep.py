@@ -11,6 +11,9 @@ from driver.catalog import load_catalog
 from driver.errors import UsageFault
 from driver.models.base import Tier
 from driver.plan import choose
+from driver.preparation import prepare
+from driver.stage_cache import CacheFolders
+from driver.stopwatch import Stopwatch
 from driver.sweep import by_runner, estimate, measured_before
 from driver.verbs.sweep import requests
 from tests.driver.test_session import Lab
@@ -67,6 +70,21 @@ def test_an_estimate_is_a_guess_until_something_like_it_ran_here(lab: Lab) -> No
     expected = estimate(lab.settings.results, choice)
     assert expected.known
     assert expected.seconds == pytest.approx(took)
+
+
+def test_what_is_cached_is_known_before_a_job_runs(lab: Lab) -> None:
+    def present() -> str:
+        site = lab.site()
+        planned = prepare(site, choose(lab.request, site.catalog), Stopwatch()).planned
+        return CacheFolders.of(site.settings.cache, planned).present()
+
+    assert present() == ""
+    lab.behave(compile="fails")
+    lab.run()
+    assert present() == "export"
+    lab.behave()
+    lab.run()
+    assert present() == "export, engine"
 
 
 def test_a_standard_guess_counts_its_repeats(lab: Lab) -> None:
