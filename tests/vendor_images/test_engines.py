@@ -10,7 +10,7 @@ import json
 import os
 import re
 import subprocess
-from functools import cache
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,17 +51,28 @@ LISTING = (
 )
 
 
-@cache
-def built(engine: Any, settings: Settings, vendor: str, stack: str) -> StackImage:
-    """Return a stack's image, once a session; a failure to make it is told to each who asks."""
-    return ensure_image(engine.api, settings, stack_of(vendor, stack), lambda _text: None)
+Images = Callable[[str, str], "StackImage"]
 
 
-def image_of(engine: Any, settings: Settings, vendor: str, stack: str) -> StackImage:
-    try:
-        return built(engine, settings, vendor, stack)
-    except AssayError as error:
-        lacking(f"{error.message}: {error.remedy}")
+@pytest.fixture(scope="session")
+def image_of(engine: Any, settings: Settings) -> Images:
+    """Return what makes a stack's image, once a session; a failure is told to each who asks."""
+    made: dict[tuple[str, str], StackImage | AssayError] = {}
+
+    def image(vendor: str, stack: str) -> StackImage:
+        if (vendor, stack) not in made:
+            try:
+                made[vendor, stack] = ensure_image(
+                    engine.api, settings, stack_of(vendor, stack), lambda _text: None
+                )
+            except AssayError as error:
+                made[vendor, stack] = error
+        found = made[vendor, stack]
+        if isinstance(found, AssayError):
+            lacking(f"{found.message}: {found.remedy}")
+        return found
+
+    return image
 
 
 def run_case(vendor: str, stack: str, engine: str, out: Path) -> dict[str, Any]:
@@ -88,9 +99,9 @@ def run_case(vendor: str, stack: str, engine: str, out: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("vendor", "stack"), BASES, ids=map("-".join, BASES))
 def test_an_image_holds_what_its_lock_names_and_nothing_else(
-    engine: Any, settings: Settings, vendor: str, stack: str
+    engine: Any, image_of: Images, vendor: str, stack: str
 ) -> None:
-    image = image_of(engine, settings, vendor, stack)
+    image = image_of(vendor, stack)
     listed: bytes = engine.containers.run(
         image.id, ["python3", "-B", "-c", LISTING], remove=True, network_mode="none"
     )
@@ -104,9 +115,9 @@ def test_an_image_holds_what_its_lock_names_and_nothing_else(
 
 @pytest.mark.parametrize(("vendor", "stack"), BASES, ids=map("-".join, BASES))
 def test_an_image_on_a_stand_in_is_not_taken_for_the_vendors(
-    engine: Any, settings: Settings, vendor: str, stack: str
+    engine: Any, settings: Settings, image_of: Images, vendor: str, stack: str
 ) -> None:
-    image = image_of(engine, settings, vendor, stack)
+    image = image_of(vendor, stack)
     builder = ImageBuilder(
         api=engine.api, home=settings.home, torch_index="", on_progress=lambda _text: None
     )
@@ -117,9 +128,9 @@ def test_an_image_on_a_stand_in_is_not_taken_for_the_vendors(
 
 @pytest.mark.parametrize(("vendor", "stack", "name"), RUNS, ids=map("-".join, RUNS))
 def test_an_engine_runs_in_its_container(
-    engine: Any, settings: Settings, vendor: str, stack: str, name: str, tmp_path: Path
+    engine: Any, image_of: Images, vendor: str, stack: str, name: str, tmp_path: Path
 ) -> None:
-    image = image_of(engine, settings, vendor, stack)
+    image = image_of(vendor, stack)
     result = run_case(vendor, stack, name, tmp_path)
     spec = CATALOG.vendor(vendor).manifest.engines[name]
     precision = spec.precisions[spec.default_precision]
