@@ -93,7 +93,7 @@ class PlannedJob:
 
         A look at a slow model leaves it out too: its accuracy is held against fp32 all the same.
         """
-        if self.choice.engine.validate_engine is None or self.choice.measure.single_pass:
+        if self.choice.engine.validate_engine is None or _slow_item(self.choice):
             return tuple(stage for stage in StageName if stage is not StageName.VALIDATE)
         return tuple(StageName)
 
@@ -120,8 +120,8 @@ MEASURES: dict[Tier, dict[str, Any]] = {
 
 
 SLOW_MACS = 300_000_000_000
-"""From here on a host's processor takes seconds for one core step: two cores do 5e10 to 1e11 MACs/s in
-fp32 (measured with ViT-L/16), so a look at such a model makes no call that it can do without."""
+"""From here on a host's processor takes seconds for one call: two cores do 5e10 to 1e11 MACs/s in fp32
+(measured with ViT-L/16), so a look makes no call that it can do without."""
 
 
 def choose(request: Request, catalog: Catalog) -> Choice:
@@ -204,10 +204,10 @@ def _less(request: Request, case: Case) -> str | None:
 def choose_measure(request: Request, tier: Tier, case: Case, vendor: Vendor) -> Measure:
     """Return how long and how often a tier measures, with REPEAT and LIMIT as asked."""
     on_host = vendor.manifest.devices == DeviceSpec()
+    batch_size = request.batch_size or case.manifest.run.batch_size
+    slow_call = on_host and case.manifest.model.macs * batch_size >= SLOW_MACS
     measure = Measure(
-        **MEASURES[tier],
-        limit=request.limit,
-        single_pass=tier is Tier.SMOKE and on_host and case.manifest.model.macs >= SLOW_MACS,
+        **MEASURES[tier], limit=request.limit, single_pass=tier is Tier.SMOKE and slow_call
     )
     if request.repeat is None:
         return measure
@@ -330,9 +330,14 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
     return export_key, golden_key, compile_key
 
 
+def _slow_item(choice: Choice) -> bool:
+    """Whether the run is a look at a model that takes seconds for a single item."""
+    return choice.measure.single_pass and choice.case.manifest.model.macs >= SLOW_MACS
+
+
 def _golden_count(choice: Choice, material: Material) -> int:
     """Return how many items fp32 goes over; a look at a slow model makes do with one."""
-    wanted = 1 if choice.measure.single_pass else choice.case.manifest.run.golden_count
+    wanted = 1 if _slow_item(choice) else choice.case.manifest.run.golden_count
     return min(wanted, material.data_count)
 
 
