@@ -32,7 +32,9 @@ def shell_image(engine: Any) -> str:
     """Return an image with sh and coreutils: ASSAY_TEST_IMAGE, or any of Assay's own."""
     named = os.environ.get("ASSAY_TEST_IMAGE")
     tags = [tag for image in engine.images.list() for tag in image.tags]
-    own = sorted(tag for tag in tags if tag.startswith("assay/"))
+    own = sorted(
+        tag for tag in tags if tag.startswith(("assay/base", "assay/cpu", "assay/reference"))
+    )
     found = named or (own[0] if own else None)
     if found is not None:
         return found

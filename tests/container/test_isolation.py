@@ -274,7 +274,9 @@ def test_ctrl_c_removes_the_container(engine: Any, home: Path, shell_image: str)
 def test_ctrl_c_at_any_moment_leaves_no_container(
     engine: Any, home: Path, shell_image: str, delay_s: float
 ) -> None:
-    code = "import sys; print('up', flush=True); " + f"exec({DRIVER!r})"
+    # What a shell starts in the background ignores SIGINT, and so does all that it starts.
+    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heed + "print('up', flush=True); " + f"exec({DRIVER!r})"
     driver = subprocess.Popen(
         [sys.executable, "-c", code, str(home), shell_image],
         stdout=subprocess.PIPE,
