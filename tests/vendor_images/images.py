@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from driver.catalog import Stack, load_catalog
 from driver.errors import AssayError
-from driver.images import ImageBuilder, StackImage
+from driver.images import STAND_IN, ImageBuilder, StackImage
 from driver.runners.docker import connect
 from driver.settings import ROOT, load_settings
 from tests.vendor_images.bases import BASES, ensure_base
@@ -22,6 +23,16 @@ from tests.vendor_images.installers import write_installers
 if TYPE_CHECKING:
     from driver.base_images import ImageApi, Progress
     from driver.settings import Settings
+
+
+class Removing(Protocol):
+    """What is used of an engine to remove images."""
+
+    def images(self, *, filters: Any) -> list[dict[str, Any]]:
+        """Return the images that match."""
+
+    def remove_image(self, image: str) -> object:
+        """Remove an image by its tag; an OSError where something is in its way."""
 
 
 def stack_of(vendor: str, name: str) -> Stack:
@@ -44,7 +55,22 @@ def ensure_image(
         base=ensure_base(api, settings, BASES[stack.vendor, stack.name], on_progress),
         installers=write_installers(stack, settings, on_progress),
     )
-    return builder.ensure(stack)
+    image = builder.ensure(stack)
+    if image.built:
+        remove_superseded(api, image)
+    return image
+
+
+def remove_superseded(api: Removing, image: StackImage) -> None:
+    """Remove older images of a stack on stand-ins, and their bases: gigabytes with every change."""
+    same = [f"assay.{key}={image.labels[f'assay.{key}']}" for key in ("vendor", "stack")]
+    listed = api.images(filters={"label": [STAND_IN, *same]})
+    old = [one for one in listed if one["Id"] != image.id]
+    bases = {one["Labels"]["assay.base"] for one in old} - {image.labels["assay.base"]}
+    # One that a container runs on, or that another stack's image is on, stays.
+    for name in (*(tag for one in old for tag in one["RepoTags"] or []), *sorted(bases)):
+        with suppress(OSError):
+            api.remove_image(name)
 
 
 def main(vendors: list[str]) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from driver.catalog import load_catalog
 from driver.errors import EnvironmentFault
+from driver.images import StackImage
 from driver.locks import parse_lock
 from driver.settings import ROOT
 from tests.vendor_images.bases import BASES, STANDINS, base_stack
 from tests.vendor_images.cpython import find_cpython
+from tests.vendor_images.images import remove_superseded
 from tests.vendor_images.installers import kind_of
 
 CATALOG = load_catalog(ROOT)
@@ -59,3 +63,43 @@ def test_a_missing_python_is_named_with_what_gets_it(monkeypatch: pytest.MonkeyP
     with pytest.raises(EnvironmentFault, match=r"no CPython 3\.7") as caught:
         find_cpython("3.7")
     assert caught.value.remedy == "type: pyenv install 3.7, or set ASSAY_PY37 to a python3.7"
+
+
+def test_an_image_on_a_stand_in_replaces_those_before_it_and_their_bases() -> None:
+    api = FakeApi(
+        {
+            "new": {"tag": "assay/acme:v1-2", "base": "assay/standin:b-2"},
+            "old": {"tag": "assay/acme:v1-1", "base": "assay/standin:b-1"},
+            "same base": {"tag": "assay/acme:v1-0", "base": "assay/standin:b-2"},
+        }
+    )
+    labels = {
+        "assay.vendor": "acme",
+        "assay.stack": "v1",
+        "assay.base": "assay/standin:b-2",
+        "assay.standin": "acme",
+    }
+    remove_superseded(api, StackImage(id="new", tag="assay/acme:v1-2", labels=labels))
+    assert api.asked == ["assay.standin", "assay.vendor=acme", "assay.stack=v1"]
+    assert api.removed == ["assay/acme:v1-1", "assay/acme:v1-0", "assay/standin:b-1"]
+
+
+class FakeApi:
+    """An engine that has these images, all of one stack; one is in use."""
+
+    def __init__(self, images: dict[str, dict[str, str]]) -> None:
+        self.known = images
+        self.asked: list[str] = []
+        self.removed: list[str] = []
+
+    def images(self, *, filters: dict[str, list[str]]) -> list[dict[str, Any]]:
+        self.asked = filters["label"]
+        return [
+            {"Id": name, "RepoTags": [one["tag"]], "Labels": {"assay.base": one["base"]}}
+            for name, one in self.known.items()
+        ]
+
+    def remove_image(self, image: str) -> None:
+        self.removed.append(image)
+        if image == "assay/acme:v1-1":
+            raise OSError("a container is using it")
