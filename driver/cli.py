@@ -98,6 +98,9 @@ def run(given: dict[str, Text], output_format: Format = "table") -> int:
 @plans
 def sweep(
     given: dict[str, Text],
+    ratio: Annotated[
+        Text, typer.Option(help="ratio columns of the table: 310P/T4,310P/310")
+    ] = None,
     again: Annotated[bool, typer.Option(help="measure again what was measured before")] = False,
     dry_run: Annotated[bool, typer.Option(help="only show the plan")] = False,
     output_format: Format = "table",
@@ -105,7 +108,7 @@ def sweep(
     """Measure every combination of lists such as --bs 1,4,8 --precision fp32,bf16."""
     from driver.verbs.sweep import sweep as verb
 
-    return verb(given, console_for(output_format), again=again, dry_run=dry_run)
+    return verb(given, console_for(output_format), ratios=ratio, again=again, dry_run=dry_run)
 
 
 @app.command("list")

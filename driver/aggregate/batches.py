@@ -65,6 +65,16 @@ def default_pairs(count: int) -> list[Pair]:
     return [(above, 0) for above in range(1, count)]
 
 
+def named_pairs(names: Sequence[str], wanted: Iterable[str]) -> list[Pair]:
+    """Return the pairs that ``wanted`` names: "310P/T4", columns as the table names them."""
+    parted = (text.partition("/") for text in wanted)
+    return [
+        (names.index(above), names.index(below))
+        for above, _, below in parted
+        if above in names and below in names
+    ]
+
+
 def batch_rows(
     columns: Sequence[Column],
     pairs: Sequence[Pair],

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from driver.aggregate.batches import THROUGHPUT, batch_rows, column_names, columns_of, default_pairs
+from driver.aggregate.batches import (
+    THROUGHPUT,
+    batch_rows,
+    column_names,
+    columns_of,
+    default_pairs,
+    named_pairs,
+)
 from driver.aggregate.groups import comparable_rows, marks, struck
 from driver.aggregate.text import plain
 from driver.published.columns import ACCURACY, BEST, CHIP, NOTE
 from driver.seed_row import HEADERS, METRIC_HEADERS, NONE, figure, seed_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from driver.aggregate.batches import Pair
     from driver.aggregate.record import Record
     from driver.published.columns import Language
 
@@ -86,16 +92,17 @@ def _struck_cells(row: Row, strike: str) -> tuple[str, ...]:
 
 
 def batch_table(
-    records: Sequence[Record], language: Language = "en", pairs: Sequence[Pair] = ()
+    records: Sequence[Record], language: Language = "en", ratios: Iterable[str] = ()
 ) -> Table:
     """Return p_infer_core by batch size: a column a chip, the best batch, ratios between columns.
 
-    A column is a chip with its engine and precision where those differ. ``pairs`` chooses the ratios;
-    without them every pair stands there, or each column against the first where there are many.
+    A column is a chip with its engine and precision where those differ. ``ratios`` names those wanted
+    ("310P/T4"); without one that fits every pair stands there, or each column against the first where
+    there are many.
     """
     columns = columns_of(comparable_rows(records))
     names = column_names(list(columns))
-    chosen = list(pairs) or default_pairs(len(names))
+    chosen = named_pairs(names, ratios) or default_pairs(len(names))
     rows = batch_rows(list(columns.values()), chosen, BEST[language], figure)
-    ratios = tuple(f"{names[above]}/{names[below]}" for above, below in chosen)
-    return Table((THROUGHPUT, *names, *ratios), tuple(Row(cells, None, "") for cells in rows))
+    headers = tuple(f"{names[above]}/{names[below]}" for above, below in chosen)
+    return Table((THROUGHPUT, *names, *headers), tuple(Row(cells, None, "") for cells in rows))

@@ -52,8 +52,16 @@ class _Tally:
     skipped: int = 0
 
 
-def sweep(given: Mapping[str, str | None], console: Console, *, again: bool, dry_run: bool) -> int:
+def sweep(
+    given: Mapping[str, str | None],
+    console: Console,
+    *,
+    ratios: str | None,
+    again: bool,
+    dry_run: bool,
+) -> int:
     """Run every combination; return 0, or the exit code of the first job that did not go well."""
+    wanted = pairs_asked(ratios)
     settings = load_settings()
     catalog = load_catalog(settings.root, settings.vendor_path)
     chosen = expand(requests(given), catalog)
@@ -72,7 +80,7 @@ def sweep(given: Mapping[str, str | None], console: Console, *, again: bool, dry
         for site, missing in planned:
             if not dry_run:
                 _run(site, missing, console, tally)
-    _show_end(tally, console, len(choices))
+    _show_end(tally, console, len(choices), wanted)
     return next((code for code in tally.codes if code), 0)
 
 
@@ -148,7 +156,21 @@ def _run(site: Site, choices: list[Choice], console: Console, tally: _Tally) -> 
                 raise KeyboardInterrupt
 
 
-def _show_end(tally: _Tally, console: Console, jobs: int) -> None:
+def pairs_asked(text: str | None) -> list[str]:
+    """Return the ratios that RATIO asks for, "A/B" each; UsageFault for one that is none."""
+    asked = []
+    for member in split_list(text):
+        above, slash, below = (part.strip() for part in (member or "").partition("/"))
+        if member is not None and not (above and slash and below and "/" not in below):
+            raise UsageFault(
+                f"RATIO={member} names no two columns", "for example RATIO=310P/T4,310P/310"
+            )
+        if member is not None:
+            asked.append(f"{above}/{below}")
+    return asked
+
+
+def _show_end(tally: _Tally, console: Console, jobs: int, ratios: list[str]) -> None:
     read = [read_record(str(path)) for path in tally.paths]
     records = [
         record for record in read if not isinstance(record, Problem) and record.status in DONE
@@ -158,8 +180,11 @@ def _show_end(tally: _Tally, console: Console, jobs: int) -> None:
             {"results": [str(path) for path in tally.paths], "exit_codes": tally.codes}
         )
     elif records:
-        table = batch_table(records)
+        table = batch_table(records, ratios=ratios)
         console.table(table.headers, table.as_text(), title="p_infer_core, items/s")
+        if ratios and not set(ratios) <= set(table.headers):
+            columns = ", ".join(name for name in table.headers[1:] if "/" not in name)
+            console.say(f"RATIO names columns that are not there; the columns are: {columns}")
     failed = sum(code != 0 for code in tally.codes)
     console.say(
         f"{jobs} jobs: {tally.run} run now, {len(tally.paths) - tally.run} measured before, "

@@ -15,7 +15,7 @@ from driver.preparation import prepare
 from driver.stage_cache import CacheFolders
 from driver.stopwatch import Stopwatch
 from driver.sweep import by_runner, estimate, measured_before
-from driver.verbs.sweep import requests
+from driver.verbs.sweep import pairs_asked, requests
 from tests.driver.test_session import Lab
 
 if TYPE_CHECKING:
@@ -41,6 +41,17 @@ def test_lists_make_every_combination_in_order() -> None:
 def test_a_bad_member_of_a_list_is_refused_before_anything_runs() -> None:
     with pytest.raises(UsageFault, match="BS=x"):
         requests({"bs": "1,x"})
+
+
+def test_ratio_takes_pairs_of_columns() -> None:
+    assert pairs_asked(None) == []
+    assert pairs_asked("310P/T4, 310P / 310") == ["310P/T4", "310P/310"]
+
+
+@pytest.mark.parametrize("text", ["310P", "310P/", "/T4", "a/b/c"])
+def test_a_ratio_that_names_no_two_columns_is_refused(text: str) -> None:
+    with pytest.raises(UsageFault, match=f"RATIO={text} names no two columns"):
+        pairs_asked(text)
 
 
 def test_a_job_that_was_measured_is_found_by_its_id(lab: Lab) -> None:

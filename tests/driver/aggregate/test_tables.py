@@ -146,6 +146,17 @@ def test_columns_of_one_chip_are_told_apart_by_engine_and_precision(make: Any) -
     )
 
 
+def test_ratios_stand_between_the_columns_that_are_named(make: Any) -> None:
+    rows = [
+        make({"chip": chip, "batch_size": 8}, metrics=documents.metrics(rate))
+        for chip, rate in (("A", 100.0), ("B", 50.0), ("C", 25.0), ("D", 200.0))
+    ]
+    assert batch_table(rows).headers[5:] == ("B/A", "C/A", "D/A")
+    found = batch_table(rows, ratios=["D/B", "A/C", "A/nothing"])
+    assert found.headers[5:] == ("D/B", "A/C")
+    assert found.rows[0].cells[5:] == ("4.00", "4.00")
+
+
 def test_no_results_give_an_empty_batch_table() -> None:
     assert batch_table([]).rows == ()
 
