@@ -56,7 +56,10 @@ def estimate(results: Path, choice: Choice) -> Estimate:
     for path in sorted(folder.glob(pattern))[-20:]:
         document = _read(path)
         took = document.get("metrics", {}).get("e2e_time_s")
-        if document.get("job", {}).get("tier") == choice.tier and isinstance(took, (int, float)):
+        alike = (
+            document.get("status") in DONE and document.get("job", {}).get("tier") == choice.tier
+        )
+        if alike and isinstance(took, (int, float)):
             times.append(float(took))
     if times:
         return Estimate(seconds=median(times), known=True)

@@ -83,6 +83,13 @@ def test_an_estimate_is_a_guess_until_something_like_it_ran_here(lab: Lab) -> No
     assert expected.seconds == pytest.approx(took)
 
 
+def test_a_job_that_was_cut_off_estimates_nothing(lab: Lab) -> None:
+    lab.behave(infer="fails")
+    lab.run()
+    choice = choose(lab.request, load_catalog(lab.root))
+    assert not estimate(lab.settings.results, choice).known
+
+
 def test_what_is_cached_is_known_before_a_job_runs(lab: Lab) -> None:
     def present() -> str:
         site = lab.site()
