@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from driver.content import key_of
 from driver.errors import UsageFault, unknown
 from driver.models.base import Frozen, RunnerName, StageName, Tier
-from driver.models.device_access import DeviceSpec
 from driver.models.job import JobFile, JobKey, Measure
+from driver.tiers import choose_measure, choose_tier, is_slow_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,37 +91,13 @@ class PlannedJob:
     def stages(self) -> tuple[StageName, ...]:
         """Return the stages in order; validate only where the stack has the framework.
 
-        A look at a slow model leaves it out too: its accuracy is held against fp32 all the same.
+        A look at a model that takes seconds an item leaves it out too.
         """
-        if self.choice.engine.validate_engine is None or _slow_item(self.choice):
+        if self.choice.engine.validate_engine is None or is_slow_item(
+            self.choice.measure, self.choice.case
+        ):
             return tuple(stage for stage in StageName if stage is not StageName.VALIDATE)
         return tuple(StageName)
-
-
-MEASURES: dict[Tier, dict[str, Any]] = {
-    Tier.SMOKE: {
-        "min_seconds": 1.0,
-        "repeats": 1,
-        "warmup_min_calls": 1,
-        "warmup_max_seconds": 3.0,
-        "latency_min_calls": 1,
-        "latency_max_seconds": 1.5,
-    },
-    Tier.STANDARD: {"min_seconds": 60.0, "repeats": 3, "latency_min_calls": 1},
-    Tier.OFFICIAL: {
-        "min_seconds": 600.0,
-        "repeats": 5,
-        "latency_min_calls": 1,
-        "warmup_max_seconds": 120.0,
-        "latency_max_seconds": 60.0,
-    },
-}
-"""How long each tier measures; ../docs/figures.md gives the reasons."""
-
-
-SLOW_MACS = 300_000_000_000
-"""From here on a host's processor takes seconds for one call: two cores do 5e10 to 1e11 MACs/s in fp32
-(measured with ViT-L/16), so a look makes no call that it can do without."""
 
 
 def choose(request: Request, catalog: Catalog) -> Choice:
@@ -178,40 +154,6 @@ def combine(base: Request, axes: Mapping[str, Sequence[object]]) -> list[Request
         base.model_copy(update=dict(zip(names, values, strict=True)))
         for values in product(*(axes[name] for name in names))
     ]
-
-
-def choose_tier(request: Request, case: Case) -> Tier:
-    """Return the tier; LIMIT, fewer PROMPTS or STEPS make a run a look, which official runs are not."""
-    less = _less(request, case)
-    if less is None:
-        return request.tier or case.manifest.run.tier
-    if request.tier is Tier.OFFICIAL:
-        raise UsageFault(
-            f"TIER=official measures the whole dataset and takes no {less}", f"drop {less}"
-        )
-    return Tier.SMOKE
-
-
-def _less(request: Request, case: Case) -> str | None:
-    """Return the variable that makes the run smaller than the case is, if one does."""
-    if request.limit is not None:
-        return "LIMIT"
-    whole = {**case.manifest.options, "prompts": case.manifest.data.count}
-    smaller = (name for name, value in request.options if value < whole.get(name, 0))
-    return next((name.upper() for name in smaller), None)
-
-
-def choose_measure(request: Request, tier: Tier, case: Case, vendor: Vendor) -> Measure:
-    """Return how long and how often a tier measures, with REPEAT and LIMIT as asked."""
-    on_host = vendor.manifest.devices == DeviceSpec()
-    batch_size = request.batch_size or case.manifest.run.batch_size
-    slow_call = on_host and case.manifest.model.macs * batch_size >= SLOW_MACS
-    measure = Measure(
-        **MEASURES[tier], limit=request.limit, single_pass=tier is Tier.SMOKE and slow_call
-    )
-    if request.repeat is None:
-        return measure
-    return measure.model_copy(update={"repeats": request.repeat})
 
 
 def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
@@ -330,14 +272,11 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
     return export_key, golden_key, compile_key
 
 
-def _slow_item(choice: Choice) -> bool:
-    """Whether the run is a look at a model that takes seconds for a single item."""
-    return choice.measure.single_pass and choice.case.manifest.model.macs >= SLOW_MACS
-
-
 def _golden_count(choice: Choice, material: Material) -> int:
     """Return how many items fp32 goes over; a look at a slow model makes do with one."""
-    wanted = 1 if _slow_item(choice) else choice.case.manifest.run.golden_count
+    wanted = (
+        1 if is_slow_item(choice.measure, choice.case) else choice.case.manifest.run.golden_count
+    )
     return min(wanted, material.data_count)
 
 
