@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.harness.modules import core
+from tests.harness.modules import core, latency
 from tests.harness.virtual_device import VirtualClock, VirtualDevice
 
 MS = 1_000_000
@@ -156,13 +156,15 @@ def test_a_slow_model_rotates_as_many_batches_as_one_pass_affords(
 
 def test_latency_has_one_in_flight_and_each_call_by_itself(clock: VirtualClock) -> None:
     device = VirtualDevice(clock, call_ns=lambda n: (5 + n % 2) * MS, in_flight=4)
-    run = core.latency_loop(device, [0, 1, 2], measure(latency_max_seconds=0.1))
+    run = latency.latency_loop(device, [0, 1, 2], measure(latency_max_seconds=0.1), 8)
     assert device.most_outstanding == 1
     assert list(run.samples_ns()[:3]) == [5 * MS, 6 * MS, 5 * MS]
-    assert run.calls == 19
+    assert (run.calls, run.items) == (19, 19 * 8)
     assert run.wall_ns == sum(run.samples_ns())
 
 
 def test_latency_makes_its_least_calls_even_when_they_are_slow(clock: VirtualClock) -> None:
-    run = core.latency_loop(VirtualDevice(clock, call_ns=SECOND), [0], measure(latency_min_calls=3))
+    run = latency.latency_loop(
+        VirtualDevice(clock, call_ns=SECOND), [0], measure(latency_min_calls=3), 8
+    )
     assert run.calls == 3

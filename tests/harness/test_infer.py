@@ -206,7 +206,8 @@ def test_a_look_at_a_slow_model_times_core_within_the_whole_loop(make_job: MakeJ
     report = outcome.ok
     assert sorted(found.name for found in report.measurements) == ["core", "whole"]
     core, whole = loop(report, "core"), loop(report, "whole")
-    assert (core.calls, core.items, whole.items) == (2, 8, 10)  # without the call that warmed up
+    # Without the call that warmed up: a full batch, and the last one of two items.
+    assert (core.calls, core.items, whole.items) == (2, 6, 10)
     assert core.wall_ns == outcome.npy("core.npy").sum() < whole.wall_ns
     assert 0 < report.details["first_call_ns"] < whole.wall_ns
     assert whole.started_ns is not None
@@ -214,6 +215,12 @@ def test_a_look_at_a_slow_model_times_core_within_the_whole_loop(make_job: MakeJ
     assert core.started_ns >= whole.started_ns
     assert core.warmup is None
     assert report.details["core_of_whole"] is True
+
+
+def test_a_padded_batch_counts_whole_in_core_and_as_its_items_in_whole(make_job: MakeJob) -> None:
+    job = make_job(engine="static", batch_size=4, measure={"single_pass": True})
+    report = job.with_pictures(10).run().ok
+    assert (loop(report, "core").items, loop(report, "whole").items) == (8, 10)
 
 
 def test_a_single_call_is_core_and_warm_up_in_one(make_job: MakeJob) -> None:

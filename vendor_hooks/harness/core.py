@@ -1,4 +1,4 @@
-"""The core loop, its warm-up and the latency loop: batches that already lie in host memory."""
+"""The core loop and its warm-up: batches that already lie in host memory."""
 
 import array
 import collections
@@ -137,52 +137,6 @@ def core_loop(engine, batches, min_seconds, progress=None):
         return calls < one_pass or elapsed_ns < limit_ns
 
     return drive(engine, batches, engine.in_flight, more, progress)
-
-
-class SingleCalls:
-    """Calls timed one by one, with nothing else on the engine; wall_ns is of the calls alone."""
-
-    def __init__(self):
-        self.started_ns = 0
-        self.wall_ns = 0
-        self.calls_ns = array.array("q")
-
-    def add(self, submitted_ns, completed_ns):
-        """Book a call, from its hand-over to its outputs in host memory."""
-        self.started_ns = self.started_ns or submitted_ns
-        self.calls_ns.append(completed_ns - submitted_ns)
-        self.wall_ns += completed_ns - submitted_ns
-
-    def without_first(self):
-        """These calls but for the first one, which warmed the engine up; all where there is but one."""
-        if self.calls < 2:
-            return self
-        later = SingleCalls()
-        later.started_ns = self.started_ns + self.calls_ns[0]
-        later.calls_ns = self.calls_ns[1:]
-        later.wall_ns = self.wall_ns - self.calls_ns[0]
-        return later
-
-    @property
-    def calls(self):
-        """Calls that were timed."""
-        return len(self.calls_ns)
-
-    def samples_ns(self):
-        """Each call's time, from hand-over to outputs in host memory."""
-        return np.array(self.calls_ns, np.int64)
-
-
-def latency_loop(engine, batches, measure):
-    """Single calls, one in flight, for latency_max_seconds and at least latency_min_calls of them."""
-    run = SingleCalls()
-    limit_ns = int(measure.latency_max_seconds * clock.NS_PER_S)
-    while run.calls < measure.latency_min_calls or run.wall_ns < limit_ns:
-        batch = batches[run.calls % len(batches)]
-        submitted_ns = clock.now_ns()
-        engine.wait(engine.submit(batch))
-        run.add(submitted_ns, clock.now_ns())
-    return run
 
 
 def _window(calls, left_ns):

@@ -10,6 +10,7 @@ from harness.dataset import Dataset
 from harness.engine import Engine
 from harness.errors import StageFailure
 from harness.held import held_batches
+from harness.latency import SingleCalls, latency_loop
 from harness.load import load_engine, load_task
 from harness.loader import make_source
 from harness.outputs import OutputContract, host_dtype, require_finite
@@ -41,10 +42,12 @@ class Measuring:
             report.effective.setdefault("in_flight", engine.in_flight)
             source = make_source(dataset, task)
             self._check_inputs(source, task)
-            last = None
-            if not self._in_one_pass(engine):
+            if self._in_one_pass(engine):
+                last = None
+                predictions = self._measure_whole(engine, task, dataset, source, SingleCalls())
+            else:
                 last = self._measure_held(engine, task, dataset, source)
-            predictions = self._measure_whole(engine, task, dataset, source)
+                predictions = self._measure_whole(engine, task, dataset, source)
             if last is not None and type(task).run is Task.run:
                 report.core_agreement = agreement(task, last, predictions)
             report.describe(engine)
@@ -129,18 +132,19 @@ class Measuring:
         if self._job.stage != "infer" or measure.latency_min_calls < 1:
             return
         with self._books.phase("latency", "latency"):
-            run = core.latency_loop(engine, inputs, measure)
-        self._books.loop("latency", run.calls * self._job.batch_size, run, 1)
+            run = latency_loop(engine, inputs, measure, self._job.batch_size)
+        self._books.loop("latency", run.items, run, 1)
 
-    def _measure_whole(self, engine, task, dataset, source):
+    def _measure_whole(self, engine, task, dataset, source, calls=None):
+        """The whole loop's predictions; with ``calls`` its model calls are the core loop's as well."""
         job = self._job
         whole = Whole(engine, task, dataset, source, self._contract, job)
         # The first process scores the whole dataset; later ones only repeat the figure.
         limit_ns = int(job.measure.min_seconds * clock.NS_PER_S) if job.repeat else None
         with self._books.phase("whole", "whole", len(dataset), "items"):
-            whole.run(limit_ns, self._progress)
-        if self._in_one_pass(engine):
-            self._core_of_whole(whole)
+            whole.run(limit_ns, self._progress, calls)
+        if calls is not None:
+            self._core_of_whole(calls)
         includes = WHOLE_INCLUDES[dataset.kind]
         self._books.loop("whole", whole.predictions.count, whole, engine.in_flight, includes)
         files.write_npz(job.out_dir / "raw.npz", whole.predictions.raw_written())
@@ -152,10 +156,10 @@ class Measuring:
         # With several in flight a call's time says nothing about the rate.
         return self._job.measure.single_pass and engine.in_flight == 1 and not vendors_own
 
-    def _core_of_whole(self, whole):
-        calls = whole.calls.without_first()
-        self._books.loop("core", calls.calls * self._job.batch_size, calls, 1)
-        self._report.details.update(core_of_whole=True, first_call_ns=int(whole.calls.calls_ns[0]))
+    def _core_of_whole(self, calls):
+        later = calls.without_first()
+        self._books.loop("core", later.items, later, 1)
+        self._report.details.update(core_of_whole=True, first_call_ns=calls.calls_ns[0])
 
     def _describe(self, task, dataset):
         self._report.details.update(

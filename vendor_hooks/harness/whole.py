@@ -5,7 +5,7 @@ import collections
 
 import numpy as np
 
-from harness import clock, core, files
+from harness import clock, files
 from harness.loader import Loader
 from harness.predictions import Decoder, Predictions
 from harness.task import Task
@@ -26,19 +26,19 @@ class Whole:
         self.started_ns = 0
         self.wall_ns = 0
         self.completed_ns = array.array("q")
-        #: The model calls by themselves, where there is one in flight: the core step of a slow model.
-        self.calls = core.SingleCalls() if engine.in_flight == 1 else None
+        self._calls = None
 
     def samples_ns(self):
         """Time between completions of batches, the first one from the start."""
         return np.diff(np.array(self.completed_ns, np.int64), prepend=self.started_ns)
 
-    def run(self, limit_ns, progress):
+    def run(self, limit_ns, progress, calls=None):
         """Go over the dataset once; stop after ``limit_ns`` where that is not None.
 
+        ``calls`` (SingleCalls; one batch in flight) takes the model calls by themselves.
         Ends with predictions.npz on disk: writing it belongs to the figure.
         """
-        engine = self._engine
+        engine, self._calls = self._engine, calls
         loader = Loader(
             self._source,
             self._job.batch_size,
@@ -60,7 +60,8 @@ class Whole:
         for batch in loader.batches(len(self._ids)):
             if batch.start and self._is_over(limit_ns):
                 break
-            flying.append((batch, clock.now_ns(), engine.submit(batch.inputs)))
+            submitted_ns = clock.now_ns() if self._calls is not None else 0
+            flying.append((batch, submitted_ns, engine.submit(batch.inputs)))
             if len(flying) >= engine.in_flight:
                 self._complete(*flying.popleft(), loader=loader, decoder=decoder)
                 progress.done = batch.start
@@ -71,7 +72,8 @@ class Whole:
         outputs = self._engine.wait(ticket)
         now = clock.now_ns()
         self.completed_ns.append(now)
-        self._timed(submitted_ns, now)
+        if self._calls is not None:
+            self._calls.add(submitted_ns, now, batch.rows)
         loader.release(batch)
         outputs = self._contract.checked(outputs, batch.count, batch.rows)
         if self._engine.reuses_outputs:
@@ -94,12 +96,9 @@ class Whole:
         rows = self._job.batch_size if self._engine.static_batch else items_in(inputs, self._job)
         submitted_ns = clock.now_ns()
         outputs = self._engine.wait(self._engine.submit(inputs))
-        self._timed(submitted_ns, clock.now_ns())
+        if self._calls is not None:
+            self._calls.add(submitted_ns, clock.now_ns(), rows)
         return self._contract.checked(outputs, rows, rows)
-
-    def _timed(self, submitted_ns, completed_ns):
-        if self.calls is not None:
-            self.calls.add(submitted_ns, completed_ns)
 
     def _is_over(self, limit_ns):
         return limit_ns is not None and clock.now_ns() - self.started_ns >= limit_ns
