@@ -27,7 +27,8 @@ def gate_accuracy(
         return Gate(
             passed=None,
             allowed_relative_drop=spec.relative_drop,
-            reason="held against nothing: this stack has no validate engine, or it gave no accuracy",
+            reason="held against nothing: this stack has no validate engine, a look left it out, or it "
+            "gave no accuracy",
         )
     drop = relative_drop(acc_infer, acc_val, higher_is_better=metric.higher_is_better)
     passed = drop <= spec.relative_drop

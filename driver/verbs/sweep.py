@@ -159,14 +159,13 @@ def _run(site: Site, choices: list[Choice], console: Console, tally: _Tally) -> 
 def pairs_asked(text: str | None) -> list[str]:
     """Return the ratios that RATIO asks for, "A/B" each; UsageFault for one that is none."""
     asked = []
-    for member in split_list(text):
-        above, slash, below = (part.strip() for part in (member or "").partition("/"))
-        if member is not None and not (above and slash and below and "/" not in below):
+    for member in filter(None, split_list(text)):
+        columns = [part.strip() for part in member.split("/")]
+        if len(columns) != 2 or not all(columns):
             raise UsageFault(
                 f"RATIO={member} names no two columns", "for example RATIO=310P/T4,310P/310"
             )
-        if member is not None:
-            asked.append(f"{above}/{below}")
+        asked.append("/".join(columns))
     return asked
 
 
