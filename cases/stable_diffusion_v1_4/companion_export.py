@@ -39,7 +39,8 @@ def export(name, module, folder, threads):
         verbose=False,
     )
     onnx_export.fold(program.model)
-    program.save(str(path), external_data=False)
+    # Half a gigabyte inside a protobuf takes ten times as long as beside it.
+    program.save(str(path), external_data=True)
     del program
     return _agreement(name, module, path, threads)
 

@@ -8,10 +8,13 @@ already (model/export.json, golden/golden.json) is not made again.
 import ctypes
 import gc
 import platform
+import shutil
 
 from harness import clock, files, log
 from harness.load import load_task
 from hook import agreement, golden, graph, macs, module, onnx_export
+
+TORCH = "torch"
 
 
 def run(job, report, progress):
@@ -40,6 +43,7 @@ class Export:
         self._report = report
         self._progress = progress
         self._model = job.out_dir / "model"
+        self._raw = job.out_dir / "raw"
         self._exporter = onnx_export.exporter(job.document["export"]["opset"])
         report.details["steps_ns"] = {}
 
@@ -71,14 +75,16 @@ class Export:
     def export(self, network):
         """Write the raw graph and what belongs to it; the description for export.json so far."""
         job = self._job
-        self._model.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(str(self._raw), ignore_errors=True)
+        self._raw.mkdir(parents=True)
         with self._step("count"):
             counted = macs.count(job)
         if job.document["weights_format"] != "huggingface" or job.weights == "synthetic":
+            # In the raw graph's folder, which may then refer to these weights.
             with self._step("save"):
-                module.case_model().save(network, self._model / "torch")
+                module.case_model().save(network, self._raw / TORCH)
         with self._step("export"):
-            self._exporter.write(network, job, job.out_dir / "raw")
+            self._exporter.write(network, job, self._raw)
         return {
             "exporter": self._exporter.name,
             "attention": self._exporter.attention,
@@ -90,7 +96,11 @@ class Export:
         """Simplify, check, compare with torch, and write export.json last."""
         job, needs = self._job, self._job.document["export"]
         with self._step("simplify"):
-            simplified, reason = graph.finish(job, job.out_dir / "raw", self._model)
+            self._model.mkdir(parents=True, exist_ok=True)
+            simplified, reason = graph.finish(job, self._raw, self._model)
+            if (self._raw / TORCH).is_dir():
+                (self._raw / TORCH).rename(self._model / TORCH)
+            shutil.rmtree(str(self._raw))
             _release()
         if reason:
             log.say("not simplified: {}".format(reason))

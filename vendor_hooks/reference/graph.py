@@ -4,7 +4,6 @@ ByteSize() is never called: it fails beyond 2 GB. Sizes are sums of the tensors'
 """
 
 import contextlib
-import shutil
 import tempfile
 
 from harness.errors import StageFailure, one_line
@@ -19,7 +18,7 @@ EXTERNAL_TENSOR_BYTES = 1024
 
 
 def finish(job, raw, folder):
-    """Simplify raw/raw.onnx into ``folder`` and remove ``raw``.
+    """Simplify raw/raw.onnx into ``folder``.
 
     Returns (simplified, reason); ``reason`` is "" or says why the graph was not simplified.
     """
@@ -28,11 +27,13 @@ def finish(job, raw, folder):
     path = raw / onnx_export.RAW_NAME
     reason = "the engine's manifest asks for the graph as exported"
     model = None
+    for name in (MODEL, DATA):
+        if (folder / name).exists():
+            (folder / name).unlink()
     if job.document["export"]["simplify"]:
-        model, reason = _simplified(path)
+        model, reason = _simplified(path, folder)
     if model is None:
         model = onnx.load(str(path))
-    shutil.rmtree(str(raw))
     _strip(model)
     _declare_shapes(model, job)
     # The oldest file format that may hold this opset: vendors' parsers are as old as their SDK.
@@ -83,14 +84,21 @@ def weights_bytes(model):
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
 
 
-def _simplified(path):
-    """(model, "") or (None, why not)."""
+def _simplified(path, folder):
+    """(model, "") or (None, why not).
+
+    Beyond 2 GB the weights then lie in ``folder``/model.data already, and the model refers to them.
+    """
+    import onnx
+
+    written = path.parent / "simplified"
+    written.mkdir()
     try:
         import onnxsim
 
-        # Beyond 2 GB it goes through a file, and a container's /tmp lies in memory.
-        with _temporary_files_in(path.parent):
-            model, same = onnxsim.simplify(str(path))
+        # What it writes beside its output would lie in memory in a container's /tmp.
+        with _temporary_files_in(written):
+            _, same = onnxsim.simplify(str(path), output_path=str(written / MODEL))
     except MemoryError:
         raise
     except (
@@ -99,7 +107,33 @@ def _simplified(path):
         return None, "onnxsim failed: {}".format(one_line(error))
     if not same:
         return None, "onnxsim's result gave other outputs"
+    model = onnx.load(str(written / MODEL), load_external_data=False)
+    _take_data(model, written, folder)
     return model, ""
+
+
+def _take_data(model, written, folder):
+    """Move the data file, which onnxsim named by chance, to its place."""
+    entries = [
+        entry
+        for tensor in _tensors(model.graph)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    ]
+    for name in {entry.value for entry in entries}:
+        (written / name).replace(folder / DATA)
+    for entry in entries:
+        entry.value = DATA
+
+
+def _tensors(graph):
+    """All tensors of a graph: initializers, attributes of its nodes, and those of graphs within them."""
+    yield from graph.initializer
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield attribute.t
+        yield from attribute.tensors
+        for inner in [attribute.g, *attribute.graphs]:
+            yield from _tensors(inner)
 
 
 @contextlib.contextmanager
@@ -145,9 +179,9 @@ def _declare_shapes(model, job):
 
 
 def _write(model, folder):
+    """Write ``folder``/model.onnx, and model.data where the model itself holds a gigabyte of weights."""
     import onnx
 
-    external = weights_bytes(model) >= EXTERNAL_DATA_BYTES
     options = (
         {
             "save_as_external_data": True,
@@ -155,13 +189,9 @@ def _write(model, folder):
             "location": DATA,
             "size_threshold": EXTERNAL_TENSOR_BYTES,
         }
-        if external
+        if weights_bytes(model) >= EXTERNAL_DATA_BYTES
         else {}
     )
-    # onnx appends to a data file that is there already.
-    for name in (MODEL, DATA):
-        if (folder / name).exists():
-            (folder / name).unlink()
     onnx.save_model(model, str(folder / MODEL), **options)
     for name in (MODEL, DATA):
         if (folder / name).exists():

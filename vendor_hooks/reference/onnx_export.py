@@ -4,9 +4,7 @@ The dynamo exporter writes opset 18 whatever smaller one it is asked for. The To
 scaled_dot_product_attention only from opset 14, so older opsets take the products apart ("eager").
 """
 
-import shutil
-
-from hook import module, older_opsets
+from hook import module, older_opsets, stored_weights
 
 DYNAMO_OPSET = 18
 RAW_NAME = "raw.onnx"
@@ -27,10 +25,9 @@ class Dynamo:
         self._opset = opset
 
     def write(self, network, job, folder):
-        """Write ``folder``/raw.onnx, weights as external data beside it."""
+        """Write ``folder``/raw.onnx, weights as external data below it."""
         import torch
 
-        path = _empty(folder) / RAW_NAME
         simplified_later = job.document["export"]["simplify"]
         program = torch.onnx.export(
             network,
@@ -46,7 +43,7 @@ class Dynamo:
         )
         if simplified_later:
             fold(program.model)
-        program.save(str(path), external_data=True)
+        stored_weights.save(program.model, folder / RAW_NAME)
         # onnxscript's rewrite rules keep the last graph that they saw, and with it every weight: 3.4 GB
         # of Stable Diffusion's would lie in memory until the stage ends.
         for value in program.model.graph.initializers.values():
@@ -75,12 +72,11 @@ class TorchScript:
         """Write ``folder``/raw.onnx; beyond 2 GB it scatters one file a weight beside it."""
         import torch
 
-        path = _empty(folder) / RAW_NAME
         with older_opsets.spelled_out(self._opset):
             torch.onnx.export(
                 network,
                 module.example_inputs(job, _example_items(job)),
-                str(path),
+                str(folder / RAW_NAME),
                 dynamo=False,
                 opset_version=self._opset,
                 input_names=[spec.name for spec in job.inputs],
@@ -119,9 +115,3 @@ def batch_names(specs):
 def _example_items(job):
     # torch.export takes a size of 1 for a constant, so a dynamic batch is traced with two items.
     return job.batch_size if is_static(job) else 2
-
-
-def _empty(folder):
-    shutil.rmtree(str(folder), ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder

@@ -178,3 +178,29 @@ def test_synthetic_weights_are_kept_as_a_folder_that_loads_again(
     found = odd["synthetic"]
     assert found["torch"] == ["config.json", "model.safetensors"]
     assert found["largest_difference"] == 0.0
+
+
+def test_weights_that_onnxsim_put_beside_the_graph_become_model_data(
+    odd: dict[str, dict[str, Any]],
+) -> None:
+    found = odd["beyond"]
+    assert found["status"] == 0
+    assert found["export"]["simplified"] is True
+    assert found["files"] == ["export.json", "model.data", "model.onnx"]
+    assert found["constant"] == [0, 1, 2]
+    assert "raw" not in found["left"]
+
+
+def test_weights_that_are_stored_already_are_not_written_again(
+    odd: dict[str, dict[str, Any]],
+) -> None:
+    assert odd["stored"]["status"] == 0
+    assert "torch/model.safetensors" in odd["stored"]["files"]
+
+
+def test_stored_weights_with_other_values_are_not_taken_for_the_graphs(
+    odd: dict[str, dict[str, Any]],
+) -> None:
+    assert odd["stored_others"]["status"] == 0
+    assert odd["stored_others"]["files"] == ["raw.data"]
+    assert odd["stored_others"]["export"]["agreement"]["cosine_min"] >= 0.99999

@@ -1,5 +1,6 @@
 """Exports of one job folder with something put wrong or small; print what became of each."""
 
+import copy
 import hashlib
 import json
 import pathlib
@@ -16,6 +17,7 @@ import onnxsim  # noqa: E402
 from harness.__main__ import main  # noqa: E402
 from harness.errors import StageFailure  # noqa: E402
 from hook import agreement, graph  # noqa: E402
+from onnx.numpy_helper import from_array, to_array  # noqa: E402
 
 OUT = FOLDER / "out"
 MODEL = OUT / "model"
@@ -92,6 +94,39 @@ def not_simplified():
     }
 
 
+def beyond_two_gigabytes():
+    """Export while onnxsim does what it does beyond 2 GB: data beside the graph, under a name by chance."""
+    simplify = onnxsim.simplify
+
+    def scatter(path, output_path):
+        model, same = simplify(path)
+        large = np.arange(1024, dtype=np.float32)
+        constant = onnx.helper.make_node("Constant", [], ["large"], value=from_array(large))
+        model.graph.node.extend([constant, onnx.helper.make_node("Neg", ["large"], ["unused"])])
+        onnx.save_model(
+            model,
+            output_path,
+            save_as_external_data=True,
+            location="46b3aece",
+            size_threshold=1024,
+            convert_attribute=True,
+        )
+        return None, same
+
+    onnxsim.simplify = scatter
+    status = export()
+    onnxsim.simplify = simplify
+    model = onnx.load(str(MODEL / "model.onnx"))
+    held = [node.attribute[0].t for node in model.graph.node if node.output[0] == "large"]
+    return {
+        "status": status,
+        "export": described(),
+        "files": sorted(path.name for path in MODEL.iterdir()),
+        "constant": to_array(held[0]).tolist()[:3],
+        "left": sorted(path.name for path in OUT.iterdir()),
+    }
+
+
 def synthetic():
     """Export synthetic weights, load the folder that was kept, and compare."""
     export(weights="synthetic", weights_format=None)
@@ -108,6 +143,34 @@ def synthetic():
     }
 
 
+def where_the_weights_lie(changed):
+    """Export synthetic weights by the dynamo exporter; give the files that the raw graph refers to."""
+    from case import model as case_model
+
+    save, simplify, found = case_model.save, onnxsim.simplify, set()
+
+    def look(path, **options):
+        raw = onnx.load(path, load_external_data=False)
+        entries = (e for tensor in raw.graph.initializer for e in tensor.external_data)
+        found.update(entry.value for entry in entries if entry.key == "location")
+        return simplify(path, **options)
+
+    case_model.save = lambda module, folder: save(changed(module, folder), folder)
+    onnxsim.simplify = look
+    needs = dict(json.loads((FOLDER / "job.json").read_text())["export"], opset=18)
+    status = export(weights="synthetic", weights_format=None, export=needs)
+    case_model.save, onnxsim.simplify = save, simplify
+    return {"status": status, "files": sorted(found), "export": described()}
+
+
+def halved(module, _):
+    """Give the module with weights of the same names and sizes that are not those of the graph."""
+    other = copy.deepcopy(module)
+    for weight in other.parameters():
+        weight.data.mul_(0.5)
+    return other
+
+
 export()
 TOLD = {"again": {"sha256": described()["onnx_sha256"]}}
 TOLD["other_opset"] = failure(graph.check, MODEL / "model.onnx", 18)
@@ -116,5 +179,8 @@ WRONG = {"output": np.eye(1, 10, dtype=np.float32)}
 TOLD["disagrees"] = failure(agreement.require, MODEL / "model.onnx", [(PIXELS, WRONG)], 1)
 TOLD["external"], TOLD["data_cut"], TOLD["data_missing"] = external()
 TOLD["not_simplified"] = not_simplified()
+TOLD["beyond"] = beyond_two_gigabytes()
 TOLD["synthetic"] = synthetic()
+TOLD["stored"] = where_the_weights_lie(lambda module, _: module)
+TOLD["stored_others"] = where_the_weights_lie(halved)
 print(json.dumps(TOLD))  # noqa: T201

@@ -1,0 +1,85 @@
+"""The raw graph's weights: what lies in a safetensors file below it already is not written again.
+
+Of a gigabyte more on the disk, the kernel makes the export wait.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+DATA = "raw.data"
+#: Smaller tensors stay in the graph, as onnx.save_model leaves them.
+EXTERNAL_TENSOR_BYTES = 1024
+
+
+def save(model, path):
+    """Write an onnx_ir model to ``path``; its large weights lie in files below ``path``'s folder."""
+    import onnx_ir
+
+    held = [value for value in model.graph.initializers.values() if value.const_value is not None]
+    held = [value for value in held if value.const_value.nbytes > EXTERNAL_TENSOR_BYTES]
+    stored = _Stored(path.parent)
+    left = []
+    for value in held:
+        found = stored.find(value.name, value.const_value)
+        if found is None:
+            left.append(value)
+        else:
+            value.const_value = found
+    if left:
+        written = onnx_ir.external_data.convert_tensors_to_external(
+            [value.const_value for value in left], path.parent, DATA
+        )
+        for value, tensor in zip(left, written):
+            value.const_value = tensor
+    onnx_ir.save(model, str(path))
+
+
+class _Stored:
+    """The tensors of all safetensors files below a folder."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._tensors = {}
+        for file in sorted(folder.rglob("*.safetensors")):
+            self._tensors.update(_entries(file))
+
+    def find(self, name, tensor):
+        """An onnx_ir.ExternalTensor of the same bytes, or None.
+
+        A graph's names have the wrapping module's name before those in the file.
+        """
+        import onnx_ir
+
+        below = name
+        while below not in self._tensors:
+            _, dot, below = below.partition(".")
+            if not dot:
+                return None
+        file, offset, length = self._tensors[below]
+        ours = np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8)
+        if length != ours.nbytes:
+            return None
+        theirs = np.memmap(str(file), np.uint8, "r", offset, (length,))
+        if not np.array_equal(ours, theirs):
+            return None
+        return onnx_ir.ExternalTensor(
+            str(pathlib.PurePosixPath(file.relative_to(self._folder))),
+            offset,
+            length,
+            tensor.dtype,
+            shape=tensor.shape,
+            name=name,
+            base_dir=str(self._folder),
+        )
+
+
+def _entries(file):
+    """Name → (file, offset in it, bytes), from the header: its length as uint64, then JSON."""
+    with file.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+    header.pop("__metadata__", None)
+    spans = {name: entry["data_offsets"] for name, entry in header.items()}
+    return {name: (file, 8 + size + start, end - start) for name, (start, end) in spans.items()}
