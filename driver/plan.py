@@ -10,7 +10,7 @@ from driver.content import key_of
 from driver.errors import UsageFault, unknown
 from driver.models.base import Frozen, RunnerName, StageName, Tier
 from driver.models.job import JobFile, JobKey, Measure
-from driver.tiers import choose_measure, choose_tier, is_slow_item
+from driver.tiers import choose_golden_count, choose_measure, choose_tier, is_slow_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -273,11 +273,7 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
 
 
 def _golden_count(choice: Choice, material: Material) -> int:
-    """Return how many items fp32 goes over; a look at a slow model makes do with one."""
-    wanted = (
-        1 if is_slow_item(choice.measure, choice.case) else choice.case.manifest.run.golden_count
-    )
-    return min(wanted, material.data_count)
+    return min(choose_golden_count(choice.measure, choice.case), material.data_count)
 
 
 def _validate_precision(choice: Choice) -> str | None:

@@ -75,3 +75,11 @@ def choose_measure(request: Request, tier: Tier, case: Case, vendor: Vendor) -> 
 def is_slow_item(measure: Measure, case: Case) -> bool:
     """Whether the run is a look at a model that takes seconds for a single item."""
     return measure.single_pass and case.manifest.model.macs >= SLOW_MACS
+
+
+def choose_golden_count(measure: Measure, case: Case) -> int:
+    """Return how many items fp32 goes over; in a look at a slow model no more than a slow call takes."""
+    wanted = case.manifest.run.golden_count
+    if not measure.single_pass:
+        return wanted
+    return min(wanted, max(1, SLOW_MACS // case.manifest.model.macs))

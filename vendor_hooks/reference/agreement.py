@@ -36,6 +36,8 @@ def _session(path, threads):
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # The last level lays all weights out anew for this processor: longer than the call it would speed up.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no base class

@@ -10,7 +10,8 @@ from hook import module, onnx_export
 SCHEMA = "assay/golden/1"
 #: Items a call, where the engine leaves the batch free: enough to keep cores busy, little memory.
 BATCH = 8
-#: Model calls kept for the comparison with the exported graph, where an item takes many of them.
+#: Model calls kept for the comparison with the exported graph, where an item takes many of them; a look
+#: at a slow model has one golden item and keeps one.
 CALLS_KEPT = 2
 
 
@@ -42,7 +43,7 @@ def run(job, task, network, progress):
     stepwise = type(task).run is not Task.run
     # One item of many calls is work enough, and its calls are the smallest to compare with the graph.
     size = job.batch_size if static else 1 if stepwise else min(BATCH, job.golden_count)
-    recorder = Recorder(network, job, CALLS_KEPT if stepwise else None)
+    recorder = Recorder(network, job, min(CALLS_KEPT, job.golden_count) if stepwise else None)
     dataset = Dataset(job.data_dir, job.golden_count)
     parts = []
     try:
