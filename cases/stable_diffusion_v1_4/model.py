@@ -1,5 +1,6 @@
 """Stable Diffusion v1.4: the UNet is the model; text encoder and VAE decoder are its companions."""
 
+import functools
 import pathlib
 import shutil
 
@@ -248,9 +249,7 @@ def _unet_module(network, attention):
     import torch
 
     if attention == "eager":
-        from diffusers.models.attention_processor import AttnProcessor
-
-        network.set_attn_processor(AttnProcessor())
+        _spell_attention_out(network)
 
     class Unet(torch.nn.Module):
         """Positional inputs, a tuple of outputs in declared order: what exporters want."""
@@ -263,6 +262,27 @@ def _unet_module(network, attention):
             return (self.network(sample, timestep, encoder_hidden_states, return_dict=False)[0],)
 
     return Unet().eval().requires_grad_(False)
+
+
+def _spell_attention_out(network):
+    """Attention as matrix products, for exporters that know no other.
+
+    The library's own adds them to an uninitialised tensor times 0: a tracing exporter writes that tensor
+    into the graph, a gigabyte for each attention on the whole picture.
+    """
+    from diffusers.models.attention_processor import Attention, AttnProcessor
+
+    network.set_attn_processor(AttnProcessor())
+    for module in network.modules():
+        if isinstance(module, Attention):
+            module.get_attention_scores = functools.partial(_scores, module.scale)
+
+
+def _scores(scale, query, key, attention_mask=None):
+    """Probabilities [heads of B, queries, keys]; this UNet has no masks."""
+    if attention_mask is not None:
+        raise NotImplementedError("attention with a mask")
+    return (query @ key.transpose(-1, -2) * scale).softmax(dim=-1)
 
 
 def _module_of(name, network):
