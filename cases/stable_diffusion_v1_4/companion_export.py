@@ -22,6 +22,7 @@ def export(name, module, folder, threads):
 
     Raises StageFailure (export) when ONNX Runtime and torch disagree.
     """
+    import onnx
     import torch
 
     path = folder / name / NAMES[name]
@@ -39,6 +40,10 @@ def export(name, module, folder, threads):
         verbose=False,
     )
     onnx_export.fold(program.model)
+    # The exporter's own is later than what this opset needs, and than what ONNX Runtime 1.14 reads.
+    program.model.ir_version = onnx.helper.find_min_ir_version_for(
+        [onnx.helper.make_opsetid("", OPSET)]
+    )
     # Half a gigabyte inside a protobuf takes ten times as long as beside it.
     program.save(str(path), external_data=True)
     del program

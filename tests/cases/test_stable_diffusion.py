@@ -144,3 +144,13 @@ def test_the_clip_score_is_that_of_the_models_own_processor(compared: dict[str, 
 @pytest.mark.stack
 def test_the_result_names_the_clip_weights(compared: dict[str, Any]) -> None:
     assert {"clip_model", "clip_sha256"} <= set(compared["clip"]["named"])
+
+
+@pytest.mark.parametrize("name", ["text_encoder", "vae"])
+def test_companions_are_read_by_the_oldest_runtime_of_any_stack(
+    compared: dict[str, Any], name: str
+) -> None:
+    found = compared["exported"][name]
+    assert found["cosine_min"] >= 0.99999
+    # ONNX Runtime 1.14, the last for Python 3.7, reads opset 18 and file format 8.
+    assert (found["opset"], found["ir_version"]) == (18, 8)

@@ -63,7 +63,7 @@ class Atc:
         words += ["--output={}".format(str(self.file.path)[: -len(".om")])]
         words += [
             "--input_format={}".format(self._format()),
-            "--input_shape={}".format(self._shapes()),
+            "--input_shape={}".format(input_shapes(self._job.inputs, self._job.batch_size)),
         ]
         words += ["--soc_version={}".format(self.soc_version)]
         words += ["--precision_mode={}".format(self._options["precision_mode"])]
@@ -74,14 +74,6 @@ class Atc:
     def _format(self):
         pictures = all(len(spec.shape) == 3 and spec.batched for spec in self._job.inputs)
         return "NCHW" if pictures else "ND"
-
-    def _shapes(self):
-        texts = []
-        for spec in self._job.inputs:
-            rows = [self._job.batch_size * spec.rows_per_item] if spec.batched else []
-            shape = ",".join(str(size) for size in rows + list(spec.shape))
-            texts.append("{}:{}".format(spec.name, shape))
-        return ";".join(texts)
 
     def _mixlist(self):
         name = self._options.get("modify_mixlist")
@@ -101,6 +93,20 @@ class Atc:
             and "{}; the whole output of atc is in the stage's log beside the result".format(remedy)
         )
         return program.failure("compile", ran, lines[: program.LINES] or None, said)
+
+
+def input_shapes(specs, batch_size):
+    """The inputs as --input_shape has them, name:1,3,224,224;… without scalars.
+
+    Until CANN 8 atc takes a scalar only unnamed, later also with nothing after the colon.
+    """
+    texts = []
+    for spec in specs:
+        rows = [batch_size * spec.rows_per_item] if spec.batched else []
+        sizes = rows + list(spec.shape)
+        if sizes:
+            texts.append("{}:{}".format(spec.name, ",".join(map(str, sizes))))
+    return ";".join(texts)
 
 
 def cann_version(job):

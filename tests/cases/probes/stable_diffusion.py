@@ -7,6 +7,7 @@ import tempfile
 
 import job_stub
 import numpy as np
+import onnx
 import torch
 import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
@@ -263,6 +264,23 @@ def folders(place):
     return {"text": same_text, "vae": same_vae, "bad": bad}
 
 
+def exported(place):
+    """Small companions as the export leaves them: name → opset, file format, agreement with torch."""
+    from case import companion_export
+
+    model.TEXT.update(num_hidden_layers=1, intermediate_size=64, num_attention_heads=2)
+    model.VAE.update(sample_size=32, block_out_channels=[32], layers_per_block=1)
+    torch.manual_seed(0)
+    found = {}
+    for name, network in (("text_encoder", model._new_text_encoder()), ("vae", model._new_vae())):
+        (place / name).mkdir(parents=True)
+        told = companion_export.export(name, model._module_of(name, network), place, 1)
+        graph = onnx.load(place / name / companions.NAMES[name], load_external_data=False)
+        opset = graph.opset_import[0].version
+        found[name] = {**told, "opset": opset, "ir_version": graph.ir_version}
+    return found
+
+
 def judged(place):
     """The CLIP score of a small CLIP against the same by transformers' own processor."""
     ids = tokenizer_folder(place / "tokenizer")
@@ -306,6 +324,7 @@ if __name__ == "__main__":
             "pipeline": pipeline(),
             "folders": folders(place / "folders"),
             "clip": judged(place),
+            "exported": exported(place / "exported"),
             "unet": unet_folder(place / "unets"),
         }
     print(json.dumps(document))  # noqa: T201

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.standin import standin_python
 from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
 
@@ -216,3 +218,15 @@ def _without_module(python: Path) -> Path:
     for module in (python.parents[1] / "assay-standins" / "ascend" / "lib").glob("ais_bench"):
         module.rename(module.with_name("absent"))
     return python
+
+
+def test_a_scalar_input_is_not_named_to_atc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "vendor_hooks"))
+    atc = importlib.import_module("vendor_hooks.ascend.atc")
+    read = importlib.import_module("harness.job").TensorSpec.read
+    specs = [
+        read({"name": "sample", "shape": [4, 64, 64], "rows_per_item": 2}),
+        read({"name": "timestep", "shape": [], "dtype": "int32", "batched": False}),
+        read({"name": "states", "shape": [77, 768], "rows_per_item": 2}),
+    ]
+    assert atc.input_shapes(specs, 3) == "sample:6,4,64,64;states:6,77,768"
