@@ -12,7 +12,7 @@ import shutil
 
 from harness import clock, files, log
 from harness.load import load_task
-from hook import agreement, golden, graph, macs, module, onnx_export
+from hook import agreement, companions, golden, graph, macs, module, onnx_export
 
 TORCH = "torch"
 
@@ -21,11 +21,8 @@ def run(job, report, progress):
     """Export, or whatever part of it is still missing."""
     stage = Export(job, report, progress)
     wants_model = not (job.model_dir / "export.json").is_file()
-    if wants_model:
-        # Before the model proper, so that the two never lie in memory together.
-        stage.companions()
     wants_golden = not (job.path("golden") / "golden.json").is_file()
-    network = stage.build()
+    network = stage.build(wants_model)
     recorded = stage.reference(network, wants_golden)
     if wants_model:
         described = stage.export(network)
@@ -47,20 +44,16 @@ class Export:
         self._exporter = onnx_export.exporter(job.document["export"]["opset"])
         report.details["steps_ns"] = {}
 
-    def companions(self):
-        """What the case's task needs around the model (a text encoder), where the case has such."""
-        write = getattr(module.case_model(), "write_companions", None)
-        if write is not None:
+    def build(self, with_companions):
+        """The torch module, fp32, in eval mode; beside it what the case's task needs around it."""
+        with companions.made_beside(self._job, self._model, with_companions) as made:
+            with self._step("build"):
+                network = module.build(self._job, attention=self._exporter.attention)
+            self._report.versions.update(module.versions())
             with self._step("companions"):
-                self._model.mkdir(parents=True, exist_ok=True)
-                self._report.details["companions"] = write(self._job, self._model)
-                _release()
-
-    def build(self):
-        """The torch module, fp32, in eval mode."""
-        with self._step("build"):
-            network = module.build(self._job, attention=self._exporter.attention)
-        self._report.versions.update(module.versions())
+                told = made()
+        if told is not None:
+            self._report.details["companions"] = told
         return network
 
     def reference(self, network, write):
