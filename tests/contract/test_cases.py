@@ -11,6 +11,10 @@ from driver.findings import Finding
 from driver.settings import load_settings
 from tests.contract.test_vendors import CATALOG, told
 
+#: The others take minutes and gigabytes: tests/container/test_full_size.py.
+PLANNED = {name: plan_case_trial(case, None) for name, case in CATALOG.cases.items()}
+SMALL = {name: trial for name, trial in PLANNED.items() if isinstance(trial, Trial)}
+
 
 @pytest.mark.parametrize("name", sorted(CATALOG.cases))
 def test_a_cases_folder_is_whole(name: str) -> None:
@@ -19,12 +23,9 @@ def test_a_cases_folder_is_whole(name: str) -> None:
 
 @pytest.mark.stack
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(CATALOG.cases))
+@pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_small_case_runs_and_counts_what_it_states(name: str) -> None:
-    case = CATALOG.cases[name]
-    trial = plan_case_trial(case, None)
-    if not isinstance(trial, Trial):
-        pytest.skip(f"{trial.found}; {trial.remedy}")
+    case, trial = CATALOG.cases[name], SMALL[name]
     result = run_trial(trial, load_settings(), CATALOG, Console())
     if isinstance(result, Finding):
         pytest.skip(f"{result.found}; {result.remedy}")
