@@ -53,6 +53,15 @@ def test_the_page_is_as_wide_as_its_window(show: Any, files: ReportFiles, width:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_every_column_is_seen_in_a_window_of_1280(show: Any, files: ReportFiles) -> None:
+    page = show(files.html, width=1280).page
+    hidden = page.evaluate(
+        "[...document.querySelectorAll('.results')].map((table) => table.scrollWidth - table.parentElement.clientWidth)"
+    )
+    assert hidden
+    assert max(hidden) <= 0
+
+
 def test_the_dark_page_is_dark_and_the_button_changes_it(show: Any, files: ReportFiles) -> None:
     page = show(files.html, dark=True).page
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -6,7 +6,7 @@ const IDENTITY = [
 ];
 const FIGURES = ["e2e_time_s", "p_val_whole", "p_val_core", "p_infer_whole", "p_infer_core", "mfu", "acc_infer", "mem_gib"];
 const KEYS = [...IDENTITY, ...FIGURES.map((name) => (row) => row[name]), (row) => row.note];
-const WIDTHS = [14, 8, 6.5, 3.5, 6.5, 7.5, 7, 8.3, 8.7, 5.5, 7.7, 7.3, 9.5];
+const WIDTHS = [10.2, 9.1, 7, 3, 7, 8.7, 7.7, 9.6, 9.4, 5, 8, 6.7, 8.6];
 const CORE = 8;
 
 const view = { column: null, descending: false, shown: rows, rendering: 0 };
