@@ -7,14 +7,12 @@ import contextlib
 import tempfile
 
 from harness.errors import StageFailure, one_line
-from hook import onnx_export
+from hook import onnx_export, stored_weights
 
 MODEL, DATA = "model.onnx", "model.data"
 
 #: From here on weights go to model.data: protobuf ends at 2 GB, and engines can map a file.
 EXTERNAL_DATA_BYTES = 1 << 30
-#: Smaller tensors stay in model.onnx, so that shapes and constants can be read without the data.
-EXTERNAL_TENSOR_BYTES = 1024
 
 
 def finish(job, raw, folder):
@@ -27,6 +25,7 @@ def finish(job, raw, folder):
     path = raw / onnx_export.RAW_NAME
     reason = "the engine's manifest asks for the graph as exported"
     model = None
+    # onnx appends to a data file that is there already.
     for name in (MODEL, DATA):
         if (folder / name).exists():
             (folder / name).unlink()
@@ -187,7 +186,7 @@ def _write(model, folder):
             "save_as_external_data": True,
             "all_tensors_to_one_file": True,
             "location": DATA,
-            "size_threshold": EXTERNAL_TENSOR_BYTES,
+            "size_threshold": stored_weights.EXTERNAL_TENSOR_BYTES,
         }
         if weights_bytes(model) >= EXTERNAL_DATA_BYTES
         else {}

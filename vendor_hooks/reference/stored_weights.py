@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 DATA = "raw.data"
-#: Smaller tensors stay in the graph, as onnx.save_model leaves them.
+#: Smaller tensors stay in the graph, so that shapes and constants can be read without the data.
 EXTERNAL_TENSOR_BYTES = 1024
 
 
@@ -17,11 +17,11 @@ def save(model, path):
     """Write an onnx_ir model to ``path``; its large weights lie in files below ``path``'s folder."""
     import onnx_ir
 
-    held = [value for value in model.graph.initializers.values() if value.const_value is not None]
-    held = [value for value in held if value.const_value.nbytes > EXTERNAL_TENSOR_BYTES]
     stored = _Stored(path.parent)
     left = []
-    for value in held:
+    for value in model.graph.initializers.values():
+        if value.const_value.nbytes <= EXTERNAL_TENSOR_BYTES:
+            continue
         found = stored.find(value.name, value.const_value)
         if found is None:
             left.append(value)
