@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from driver import warnings as warn
 from driver.errors import EXIT_OF_KIND, EXIT_OK
 from driver.figures import compute_metrics, gib, measured, throughput
-from driver.models.base import FailureKind, RunnerName, StageName, Tier
+from driver.models.base import FailureKind, RunnerName, StageName, Tier, WarningCode
 from driver.models.result import Result, StageRecord
 from driver.results import utc_now
 
@@ -64,7 +64,7 @@ def make_result(books: Books, stopwatch: Stopwatch) -> Result:
         books.reports,
         case=choice.case.manifest,
         chip=choice.chip,
-        arithmetic=choice.precision.arithmetic,
+        arithmetic=_effective_arithmetic(books) or choice.precision.arithmetic,
         precision=choice.precision_name,
         latency_samples_ns=books.latency_samples_ns,
     )
@@ -133,6 +133,8 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
             warn.simulated(simulated),
             warn.not_isolated(template.job.runner, template.job.tier),
             warn.extra_privileges(template.job.vendor, *_privileges(books)),
+            warn.chip_unconfirmed(template.job.vendor, books.planned.choice.chip_doubt),
+            _arithmetic_differs(books),
             *(
                 warn.unstable(name, found.values, found.cv)
                 for name, found in metrics.spread.items()
@@ -145,6 +147,25 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
     )
     told = (found for report in books.reports for found in report.warnings)
     return _once((*own, *books.telemetry.warnings(), *told))
+
+
+def _effective_arithmetic(books: Books) -> str | None:
+    """Return the arithmetic that the engine read back in infer, None where it told none."""
+    told = [
+        report.effective["arithmetic"]
+        for report in books.reports
+        if report.stage is StageName.INFER and isinstance(report.effective.get("arithmetic"), str)
+    ]
+    return told[-1] if told else None
+
+
+def _arithmetic_differs(books: Books) -> Warn | None:
+    """An engine that said so itself, with more to say, is not repeated."""
+    told = (found.code for report in books.reports for found in report.warnings)
+    if WarningCode.EFFECTIVE_DIFFERS in set(told):
+        return None
+    planned = books.planned.choice.precision.arithmetic
+    return warn.arithmetic_differs(planned, _effective_arithmetic(books))
 
 
 def _whole_exceeds_core(books: Books, metrics: Metrics) -> Warn | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
+from driver.chips import choose_chip
 from driver.content import key_of
 from driver.errors import UsageFault, unknown
 from driver.models.base import Frozen, RunnerName, StageName, Tier
@@ -13,12 +15,17 @@ from driver.models.job import JobFile, JobKey, Measure
 from driver.tiers import choose_golden_count, choose_measure, choose_tier, is_slow_item
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from driver.catalog import Case, Catalog, Stack, Vendor
+    from driver.chips import ChosenChip
     from driver.models.manifest import ChipSpec, EngineSpec, PrecisionSpec
     from driver.request import Request
     from driver.weights import FormatKind
+
+
+DeviceNames = Mapping[str, tuple[str, ...]]
+"""What a vendor's monitor calls the selected devices, by vendor."""
 
 
 class HostFacts(Frozen):
@@ -41,6 +48,7 @@ class Choice:
     precision: PrecisionSpec
     chip_name: str
     chip: ChipSpec
+    chip_doubt: str | None
     batch_size: int
     tier: Tier
     runner: RunnerName
@@ -100,14 +108,18 @@ class PlannedJob:
         return tuple(StageName)
 
 
-def choose(request: Request, catalog: Catalog) -> Choice:
-    """Look every name up and fill every default in; UsageFault with the nearest name otherwise."""
+def choose(request: Request, catalog: Catalog, device_names: DeviceNames | None = None) -> Choice:
+    """Look every name up and fill every default in; UsageFault with the nearest name otherwise.
+
+    ``device_names`` tells the chip where the request does not (see ``driver.chips``).
+    """
     case = catalog.case(request.case)
     vendor = catalog.vendor(request.vendor)
     engine_name, engine = vendor.engine(request.engine)
     stack = vendor.stack(request.stack, engine_name, engine)
     precision_name, precision = vendor.precision(engine_name, request.precision)
-    chip_name, chip = vendor.chip(request.chip)
+    chip = choose_chip(vendor, request.chip, (device_names or {}).get(vendor.name, ()))
+    _require_arithmetic(chip, precision_name, precision)
     runner = request.runner or _default_runner(stack)
     if runner is not RunnerName.DOCKER and not stack.manifest.process_runner:
         raise UsageFault(
@@ -125,8 +137,9 @@ def choose(request: Request, catalog: Catalog) -> Choice:
         engine=engine,
         precision_name=precision_name,
         precision=precision,
-        chip_name=chip_name,
-        chip=chip,
+        chip_name=chip.name,
+        chip=chip.spec,
+        chip_doubt=chip.doubt,
         batch_size=request.batch_size or case.manifest.run.batch_size,
         tier=tier,
         runner=runner,
@@ -136,12 +149,24 @@ def choose(request: Request, catalog: Catalog) -> Choice:
     )
 
 
-def expand(requests: Sequence[Request], catalog: Catalog) -> list[Choice | Skip]:
+def _require_arithmetic(chip: ChosenChip, name: str, precision: PrecisionSpec) -> None:
+    """Refuse a precision that the chip would run as another one, under the wrong name."""
+    why = chip.spec.lacks.get(precision.arithmetic)
+    if why is not None:
+        raise UsageFault(
+            f"{chip.name} has no {precision.arithmetic}: {why}",
+            f"another PRECISION than {name}, or another CHIP",
+        )
+
+
+def expand(
+    requests: Sequence[Request], catalog: Catalog, device_names: DeviceNames | None = None
+) -> list[Choice | Skip]:
     """Choose for each request; one that cannot be becomes a skip instead of ending the sweep."""
     chosen: list[Choice | Skip] = []
     for request in requests:
         try:
-            chosen.append(choose(request, catalog))
+            chosen.append(choose(request, catalog, device_names))
         except UsageFault as error:
             chosen.append(Skip(request=request, reason=error.message, remedy=error.remedy))
     return chosen

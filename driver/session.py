@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from driver.stage_run import StageEnd
     from driver.workspace import StageFolder
 
+CHIPS_MEASURED = 1
+"""Every engine runs on one chip, the first that DEVICE names, whatever else its card carries."""
 BYTES_PER_PARAMETER = 4
 EXPORT_COPIES = 3
 """An export holds the graph twice (raw and simplified) and the framework's weights once."""
@@ -313,6 +315,7 @@ def _provenance(site: Site, prepared: Prepared) -> dict[str, Any]:
         "preprocess": dict(choice.preprocess),
         "input": choice.request.input_kind,
         "arithmetic": choice.precision.arithmetic,
+        "chips": CHIPS_MEASURED,
         "chips_per_card": choice.chip.chips_per_card,
         "chip": choice.chip.model_dump(include={"title", "peaks", "peaks_source"}),
         "measure": prepared.planned.template.measure.model_dump(),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DOUBTFUL = (
     *("unstable", "not_steady", "throttled", "device_shared", "too_short"),
-    *("core_disagrees", "whole_exceeds_core"),
+    *("core_disagrees", "whole_exceeds_core", "chip_unconfirmed", "effective_differs"),
 )
 """Warnings of a result that its reader must know before comparing it."""
 
@@ -82,7 +82,8 @@ def _facts(record: Record) -> Facts:
         "weights_digest": record.weights_sha256,
         "data": record.data,
         "dataset": record.dataset_sha256,
-        "chips": record.chips_per_card,
+        # Results of before this was written counted one chip too.
+        "chips": record.chips or "1",
         "precision": record.precision,
         "arithmetic": record.arithmetic,
         "batch_size": str(record.batch_size),

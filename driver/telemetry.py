@@ -7,24 +7,59 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from driver import warnings as warn
-from driver.models.base import StageName
+from driver.models.base import RunnerName, StageName
 from driver.monitors.reading import MonitorFormatError
 from driver.monitors.sampler import Sampler
 from driver.monitors.sources import MonitorError, make_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from driver.catalog import Vendor
     from driver.models.base import Warn
     from driver.models.manifest import MonitorSpec
     from driver.models.report import Measurement
     from driver.monitors.window import Window
+    from driver.request import Request
 
 LOOK_S = 0.25
 BUSY_PERCENT = 20.0
 """A device that is this busy before or after our stages is shared with somebody."""
 
 WATCHED = frozenset({StageName.COMPILE, StageName.VALIDATE, StageName.INFER})
+
+
+def names_here(
+    vendors: Mapping[str, Vendor], requests: Sequence[Request]
+) -> dict[str, tuple[str, ...]]:
+    """Return by vendor what its monitor calls the devices of the requests that run on this host."""
+    asked = {
+        request.vendor: request.device
+        for request in requests
+        # A cluster's devices are on its nodes, this host has none or others.
+        if request.vendor in vendors and request.runner is not RunnerName.SLURM
+    }
+    return {
+        name: device_names(vendors[name].manifest.monitor, device) for name, device in asked.items()
+    }
+
+
+def device_names(spec: MonitorSpec, device: str) -> tuple[str, ...]:
+    """Return what the monitor calls the selected devices; empty where it tells nothing of them.
+
+    A monitor that fails here fails in ``Telemetry.watching`` too, which says so in the result.
+    """
+    # The kernel's files tell of the host, which vendor.toml lists no names of.
+    source = None if spec.parser == "proc" else make_source(spec)
+    if source is None:
+        return ()
+    try:
+        readings = source.read()
+    except (MonitorError, MonitorFormatError, OSError):
+        return ()
+    wanted = set(device.split(","))
+    chosen = [reading for reading in readings if {reading.device, reading.uuid} & wanted]
+    return tuple(dict.fromkeys(reading.name for reading in chosen if reading.name))
 
 
 class Telemetry:

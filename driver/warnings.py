@@ -225,6 +225,30 @@ def unpinned(stack: str, base: str | None, digest: str | None) -> Warn | None:
     )
 
 
+def chip_unconfirmed(vendor: str, doubt: str | None) -> Warn | None:
+    """The device did not confirm the chip that the job is booked on (see ``driver.chips``)."""
+    if doubt is None:
+        return None
+    return Warn(
+        code=WarningCode.CHIP_UNCONFIRMED,
+        message=doubt,
+        remedy=f"name it with CHIP=…; `make list VENDOR={vendor}` shows those that vendor.toml has, "
+        "with names under [chips] match",
+    )
+
+
+def arithmetic_differs(planned: str, effective: str | None) -> Warn | None:
+    """Another arithmetic ran than the precision stands for; ``effective`` as the engine read it back."""
+    if effective in {None, planned}:
+        return None
+    return Warn(
+        code=WarningCode.EFFECTIVE_DIFFERS,
+        message=f"{planned} was asked for, the engine ran {effective}: MFU is against that peak",
+        remedy="compare it with figures of that arithmetic only; vendor.toml and the hook's README say "
+        "which settings decide",
+    )
+
+
 def extra_privileges(
     vendor: str, capabilities: Sequence[str], writable: Sequence[str] = ()
 ) -> Warn | None:

@@ -88,6 +88,7 @@ def provenance(key: dict[str, Any]) -> dict[str, Any]:
         },
         "engine_file": {"sha256": sha(case, vendor, precision, key["batch_size"])},
         "core": {"clock": "harness", "in_flight": 2, "includes": ["h2d", "compute", "d2h"]},
+        "chips": 1,
         "chips_per_card": 1,
         "input": "file",
         "effective": {"infer": {"precision": precision, "arithmetic": arithmetic, "in_flight": 2}},

@@ -17,8 +17,8 @@ PROVENANCE: dict[str, tuple[tuple[str, ...], ...]] = {
     "dataset_sha256": (("dataset", "sha256"),),
     "arithmetic": (("effective", "infer", "arithmetic"), ("arithmetic",)),
     "clock": (("core", "clock"),),
-    "in_flight": (("effective", "infer", "in_flight"), ("core", "in_flight")),
-    "chips_per_card": (("chips_per_card",),),
+    "in_flight": (("core", "in_flight"), ("effective", "infer", "in_flight")),
+    "chips": (("chips",),),
     "attention": (("export", "attention"),),
     "input_kind": (("dataset", "input"), ("input",)),
     "commit": (("commit",),),
@@ -93,7 +93,7 @@ class Record(NamedTuple):
     arithmetic: str | None
     clock: str | None
     in_flight: str | None
-    chips_per_card: str | None
+    chips: str | None
     attention: str | None
     input_kind: str | None
     commit: str | None

@@ -15,6 +15,7 @@ from driver.opening import open_site
 from driver.plan import choose
 from driver.request import Request
 from driver.session import run_job
+from driver.telemetry import names_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,7 +143,8 @@ def run_trial(
     with tempfile.TemporaryDirectory(prefix="assay-check-") as results:
         settings = settings.model_copy(update={"results": Path(results)})
         try:
-            choice = choose(trial.request, catalog)
+            names = names_here(catalog.vendors, [trial.request])
+            choice = choose(trial.request, catalog, names)
             with open_site(choice.runner, settings, catalog, listener) as site:
                 result = run_job(site, choice).result
         except AssayError as error:

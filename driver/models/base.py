@@ -89,6 +89,7 @@ class WarningCode(StrEnum):
     NOT_ISOLATED = "not_isolated"
     UNPINNED = "unpinned"
     EXTRA_PRIVILEGES = "extra_privileges"
+    CHIP_UNCONFIRMED = "chip_unconfirmed"
     EFFECTIVE_DIFFERS = "effective_differs"
     MONITOR_FAILED = "monitor_failed"
     NOT_SIMPLIFIED = "not_simplified"

@@ -192,9 +192,15 @@ class ChipSpec(Frozen):
     """A hardware model with its dense peaks, operations a second by arithmetic."""
 
     title: str
-    match: tuple[str, ...] = Field(default=(), description="names under which the monitor knows it")
+    match: tuple[str, ...] = Field(
+        default=(), description="names, whole, under which the monitor knows it"
+    )
     peaks: dict[str, float] = {}
     peaks_source: str = ""
+    lacks: dict[str, str] = Field(
+        default={},
+        description="arithmetic that the chip has not, and what would run instead: refused by name",
+    )
     published_peaks: dict[str, float] = Field(
         default={}, description="peak by printed precision that the seeds divided by"
     )

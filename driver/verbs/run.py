@@ -12,6 +12,7 @@ from driver.plan import choose
 from driver.request import parse_request
 from driver.session import run_job
 from driver.settings import load_settings
+from driver.telemetry import names_here
 from driver.verbs.showing import show_result
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ def run(given: Mapping[str, str | None], console: Console) -> int:
     request = parse_request(given)
     settings = load_settings()
     catalog = load_catalog(settings.root, settings.vendor_path)
-    choice = choose(request, catalog)
+    choice = choose(request, catalog, names_here(catalog.vendors, [request]))
     with console, open_site(choice.runner, settings, catalog, console) as site:
         console.say(
-            f"{choice.case.manifest.title} on {choice.vendor.name} "
+            f"{choice.case.manifest.title} on {choice.vendor.name} {choice.chip_name} "
             f"({choice.stack.name}, {choice.engine_name}, {choice.precision_name}, "
             f"batch {choice.batch_size}, {choice.tier}, {choice.runner})"
         )

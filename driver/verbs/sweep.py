@@ -22,6 +22,7 @@ from driver.settings import load_settings
 from driver.stage_cache import CacheFolders
 from driver.stopwatch import Stopwatch
 from driver.sweep import DONE, by_runner, estimate, measured_before
+from driver.telemetry import names_here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,8 @@ def sweep(
     wanted = pairs_asked(ratios)
     settings = load_settings()
     catalog = load_catalog(settings.root, settings.vendor_path)
-    chosen = expand(requests(given), catalog)
+    asked = requests(given)
+    chosen = expand(asked, catalog, names_here(catalog.vendors, asked))
     choices = [one for one in chosen if isinstance(one, Choice)]
     for skip in (one for one in chosen if isinstance(one, Skip)):
         console.say(f"  - skipped: {skip.reason}; {skip.remedy}")

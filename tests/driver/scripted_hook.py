@@ -104,6 +104,8 @@ elif said == "takes-a-second":
     started = {"wall_ns": 6 * 10**8, "started_ns": time.monotonic_ns()}
     time.sleep(0.9)
     leave(document(measurements=[dict(loop("core"), **started), loop("whole")]))
+elif said == "runs-fp16":
+    leave(document(effective={"precision": "fp32", "arithmetic": "fp16"}))
 elif said == "few-items":
     leave(document(measurements=[loop("core"), dict(loop("whole"), items=1)]))
 else:

@@ -102,7 +102,7 @@ DECIDING = [
     ("data", {"data": "synthetic"}),
     ("dataset", {"provenance": provenance(dataset={"sha256": "f" * 64})}),
     ("core_item", {"core_item": "unet step"}),
-    ("chips", {"provenance": provenance(chips_per_card=4)}),
+    ("chips", {"provenance": provenance(chips=4)}),
     ("onnx", {"provenance": provenance(export={"onnx_sha256": "f" * 64})}),
     ("arithmetic", {"provenance": provenance(effective={"infer": {"arithmetic": "fp32"}})}),
 ]
@@ -126,10 +126,7 @@ CAVEATS = [
     ("runner", {"job": documents.job(runner="process")}),
     ("clock", {"provenance": provenance(core={"clock": "vendor-tool"})}),
     ("input", {"provenance": provenance(input="tensor")}),
-    (
-        "in_flight",
-        {"provenance": provenance(effective={"infer": {"arithmetic": "fp16", "in_flight": 8}})},
-    ),
+    ("in_flight", {"provenance": provenance(core={"in_flight": 8})}),
     (
         "onnx",
         {"provenance": provenance(export={"onnx_sha256": "f" * 64, "opset": 11})},
@@ -286,6 +283,27 @@ def test_a_published_figure_of_four_chips_is_not_one_chips(tmp_path: Path) -> No
     path = documents.write(tmp_path, documents.document())
     (found,) = compare_published(path, [SEED_000.model_copy(update={"chips": 4})]).made
     assert found.comparable is Comparable.NO
+
+
+def test_two_chips_are_compared_whatever_their_cards_carry(versus: Any) -> None:
+    """A figure is one chip's: an Ascend 310 lies on a card of four, a 310P has its own."""
+    found = versus({"provenance": provenance(chips_per_card=4)})
+    assert found.comparable is Comparable.YES
+
+
+def test_one_chip_of_a_card_of_four_is_not_the_published_card(tmp_path: Path) -> None:
+    four = documents.document(provenance=provenance(chips_per_card=4))
+    path = documents.write(tmp_path, four)
+    (found,) = compare_published(path, [SEED_000.model_copy(update={"chips": 4})]).made
+    assert found.comparable is Comparable.NO
+    assert [(d.a, d.b) for d in found.differences if d.field == "chips"] == [("4", "1")]
+
+
+def test_what_the_loop_had_in_flight_counts_not_what_another_runtime_would(versus: Any) -> None:
+    """A vendor's tool measures with one; the runtime that predicts says two of itself."""
+    effective = {"infer": {"arithmetic": "fp16", "in_flight": 8}}
+    found = versus({"provenance": provenance(effective=effective)})
+    assert found.comparable is Comparable.YES
 
 
 def test_the_same_batch_size_is_preferred(tmp_path: Path) -> None:

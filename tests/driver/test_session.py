@@ -23,6 +23,7 @@ from driver.runners.process import ProcessRunner
 from driver.session import Booked, run_job
 from driver.settings import Settings
 from driver.site import Installation, Site
+from driver.telemetry import names_here
 from tests.driver.miniature import make_pictures, make_tree, write_executable
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ class Lab:
 
     def run(self, **changes: object) -> Booked:
         site = self.site()
-        return run_job(site, choose(self.request.model_copy(update=changes), site.catalog))
+        request = self.request.model_copy(update=changes)
+        names = names_here(site.catalog.vendors, [request])
+        return run_job(site, choose(request, site.catalog, names))
 
 
 @pytest.fixture
