@@ -85,6 +85,7 @@ class PublishedChip(Frozen):
 
     title: str
     vendor: Name
+    known_as: str = Field(description="its name among the chips of the vendor's vendor.toml")
     peaks: dict[Arithmetic, float] = {}
     peaks_source: str
     published_peaks: dict[str, float] = Field(

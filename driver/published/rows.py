@@ -22,8 +22,8 @@ class PublishedFigure(Frozen):
     """One printed row as numbers, so that a result can be set against it; null where it has none.
 
     Throughputs in items/s, ``mem_gib`` in GiB, MFU in percent; ``mfu_printed`` is as printed, the two
-    others are recomputed. ``title`` is what the document calls the chip. ``chips`` is how many chips
-    the figure counts, null where that is unsaid. ``clock`` ``device`` marks figures of a vendor tool
+    others are recomputed. ``title`` is what the document calls the chip, ``known_as`` what our
+    results of that vendor call it. ``chips`` is how many chips the figure counts, null where that is unsaid. ``clock`` ``device`` marks figures of a vendor tool
     that leave the host out.
     """
 
@@ -35,6 +35,7 @@ class PublishedFigure(Frozen):
     tool: str
     chip: str
     title: str
+    known_as: str
     vendor: str
     engine: str
     precision: str | None
@@ -149,6 +150,7 @@ def _place(case: PublishedCase, table: str, row: int, chip: str) -> dict[str, An
         "table": table,
         "row": row,
         "chip": chip,
+        "known_as": case.published.chips[chip].known_as,
         "vendor": case.published.chips[chip].vendor,
     }
 

@@ -138,7 +138,8 @@ def _published(figure: PublishedFigure) -> dict[str, Any]:
     return {
         "case": figure.case,
         "name": plain(figure.name),
-        "chip": plain(figure.title),
+        "vendor": figure.vendor,
+        "known_as": figure.known_as,
         "tool": plain(figure.tool),
         "precision": plain(figure.precision_name),
         "batch_size": figure.batch_size,

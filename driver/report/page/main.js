@@ -24,17 +24,11 @@ function renderSummary() {
   for (const cell of document.querySelectorAll(".summary-table tr > :nth-child(4)")) cell.classList.add("text");
 }
 
-function chipsMatch(row, figure) {
-  const words = (text) => text.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
-  const [ours, theirs] = [words(row.chip), words(figure.chip)];
-  return ours.every((word) => theirs.includes(word)) || theirs.every((word) => ours.includes(word));
-}
-
-// Pairs of [row, published figure] of the same case, chip, precision and batch size.
+// Pairs of [row, published figure] of the same case, vendor, chip, precision and batch size.
 function publishedPairs(members) {
   return data.published.filter((figure) => figure.p_infer_core !== null).flatMap((figure) => members
     .filter((row) => row.case === figure.case && row.batch_size === figure.batch_size && row.precision === figure.precision
-      && row.p_infer_core !== null && chipsMatch(row, figure))
+      && row.p_infer_core !== null && row.vendor === figure.vendor && row.chip === figure.known_as)
     .map((row) => [row, figure]));
 }
 
