@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.gate import gate_accuracy, gate_fidelity
+from driver.gate import apply_gate
 from driver.models.base import StageName
 from driver.models.result import Gate, Latency, Metrics, Spread
 from driver.statistics import latency, spread
@@ -91,13 +91,7 @@ def compute_metrics(
         fidelity=score.fidelity if score else None,
         spread=spreads,
     )
-    return metrics, _gate(case, metrics) if score else None
-
-
-def _gate(case: CaseManifest, metrics: Metrics) -> Gate:
-    if metrics.acc_kind == "agreement":
-        return gate_fidelity(case.gate, metrics.fidelity)
-    return gate_accuracy(case.gate, case.metric, metrics.acc_infer, metrics.acc_val)
+    return metrics, apply_gate(case, metrics) if score else None
 
 
 def _spreads(infers: Sequence[StageReport], validate: StageReport | None) -> dict[str, Spread]:

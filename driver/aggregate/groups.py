@@ -98,7 +98,8 @@ def accuracy_basis(record: Record) -> str | None:
         return None
     if record.gate_passed is None:
         return "accuracy held against nothing"
-    if record.acc_kind == "agreement":
+    # Without an accuracy of validation's a gate can have passed on raw outputs only.
+    if record.acc_kind == "agreement" or record.acc_val is None:
         return "accuracy held against fp32 golden outputs"
     return None
 

@@ -90,6 +90,7 @@ class Gate(Frozen):
     passed: bool | None
     reference: float | None = None
     allowed_relative_drop: float
+    fidelity_cosine_min: float | None = Field(default=None, description="the case's bound")
     drop: float | None = None
     reason: str
 

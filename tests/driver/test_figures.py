@@ -127,6 +127,37 @@ def test_without_labels_the_gate_holds_outputs_against_fp32(tmp_path: Path) -> N
     assert compute(tmp_path, scored(0.98))[1].passed is False  # type: ignore[union-attr]
 
 
+def gated(tmp_path: Path, cosine: float, **accuracy: float) -> Gate:
+    score = report(
+        "score",
+        accuracy={
+            name: {"kind": "labels", "items": 4, "values": {"top1": value}}
+            for name, value in accuracy.items()
+        },
+        fidelity={"items": 3, "cosine_min": cosine, "max_abs": 0.1},
+    )
+    gate = compute(tmp_path, score)[1]
+    assert gate is not None
+    return gate
+
+
+def test_where_nothing_validates_outputs_are_held_against_fp32_though_there_are_labels(
+    tmp_path: Path,
+) -> None:
+    broken = gated(tmp_path, -0.36, infer=0.0)
+    assert broken.passed is False
+    assert broken.reason == (
+        "nothing validated, held against fp32 golden outputs: cosine -0.360000, below 0.99"
+    )
+    assert gated(tmp_path, 0.9999, infer=98.1).passed is True
+
+
+def test_an_accuracy_that_equals_a_broken_devices_validation_does_not_pass(tmp_path: Path) -> None:
+    both = {"infer": 10.0, "validate": 10.0}
+    assert gated(tmp_path, 0.2, **both).passed is False
+    assert gated(tmp_path, 0.95, **both).passed is True, "a lower precision: accuracy decides"
+
+
 @pytest.mark.parametrize(
     ("measured", "reference", "passes"),
     [(79.0, 79.3, True), (17.1, 25.2, False), (0.89, 1.0, False)],

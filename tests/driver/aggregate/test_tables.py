@@ -162,16 +162,17 @@ def test_no_results_give_an_empty_batch_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "passed", "notes"),
+    ("kind", "acc_val", "passed", "notes"),
     [
-        ("labels", True, []),
-        ("labels", None, ["accuracy held against nothing"]),
-        ("agreement", True, ["accuracy held against fp32 golden outputs"]),
+        ("labels", 79.3, True, []),
+        ("labels", None, None, ["accuracy held against nothing"]),
+        ("labels", None, True, ["accuracy held against fp32 golden outputs"]),
+        ("agreement", 79.3, True, ["accuracy held against fp32 golden outputs"]),
     ],
 )
 def test_a_row_says_what_its_accuracy_was_held_against(
-    make: Any, kind: str, passed: bool | None, notes: list[str]
+    make: Any, kind: str, acc_val: float | None, passed: bool | None, notes: list[str]
 ) -> None:
     gate = {"passed": passed, "allowed_relative_drop": 0.01, "reason": "as it was"}
-    found = table([make(metrics=documents.metrics(acc_kind=kind), gate=gate)])
+    found = table([make(metrics=documents.metrics(acc_kind=kind, acc_val=acc_val), gate=gate)])
     assert list(found.rows[0].cells[12:]) == notes

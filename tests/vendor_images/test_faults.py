@@ -1,0 +1,81 @@
+"""A stand-in told to go wrong, in its container: what `run` books, and what a report shows of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from driver.errors import AssayError
+from driver.settings import ROOT
+from tests.vendor_images.bases import STANDINS
+from tests.vendor_images.conftest import lacking
+from tests.vendor_images.images import ensure_image, stack_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from driver.settings import Settings
+
+pytestmark = pytest.mark.vendors
+
+STACK = "cann5.1.rc2"
+"""A stack without an engine that validates."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _image(engine: Any, settings: Settings) -> None:
+    try:
+        ensure_image(engine.api, settings, stack_of("ascend", STACK), lambda _text: None)
+    except AssayError as error:
+        lacking(f"{error.message}: {error.remedy}")
+
+
+def faulty(folder: Path, fault: str) -> Path:
+    """Copy the vendor under another name, its stand-in told to go wrong."""
+    folder.parent.chmod(0o755)
+    shutil.copytree(ROOT / "vendor_hooks" / "ascend", folder)
+    shutil.copytree(ROOT / "images" / "ascend", folder / "images")
+    manifest = folder / "vendor.toml"
+    text = manifest.read_text(encoding="utf-8")
+    text = text.replace('name = "ascend"', f'name = "{folder.name}"', 1)
+    told = f'[devices]\nenv = {{ ASSAY_STANDIN_FAULT = "{fault}" }}'
+    manifest.write_text(text.replace("[devices]", told), encoding="utf-8")
+    return folder
+
+
+def assay(vendor: Path, *arguments: str, results: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{STANDINS / 'ascend' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    own = {"VENDOR_PATH": str(vendor), "OUT": str(results), "PATH": path}
+    return subprocess.run(
+        [str(ROOT / "driver" / "assay"), *arguments],
+        env={**os.environ, "ASSAY_STANDINS": "1", **own},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def run(vendor: Path, results: Path) -> tuple[int, dict[str, Any]]:
+    what = ("--case", "vit_digits", "--vendor", vendor.name, "--runner", "docker", "--limit", "20")
+    done = assay(vendor, "run", *what, "--format", "json", results=results)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_outputs_that_drift_fail_the_gate_where_nothing_validates(tmp_path: Path) -> None:
+    vendor, results = faulty(tmp_path / "faulty", "infer:drift"), tmp_path / "results"
+    code, result = run(vendor, results)
+    assert (code, result["status"]) == (4, "accuracy_failed")
+    assert result["metrics"]["acc_val"] is None
+    assert "nothing validated" in result["gate"]["reason"]
+    shown = assay(vendor, "report", "--simulated", str(results), results=results)
+    assert shown.returncode == 0, shown.stderr
+    text = (results / "report" / "report.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if "accuracy failed: nothing validated" in line)
+    assert row.startswith("| ~cann~ |")
