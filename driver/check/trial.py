@@ -171,11 +171,27 @@ def judge(what: str, result: Result) -> Iterator[Finding]:
             "the engine calls itself simulated, so its results stay out of reports",
             "simulated = False in the engine, once it runs on the chip",
         )
-    if result.status == "accuracy_failed" and result.gate is not None:
-        yield note(
+    yield from _gated(what, result)
+
+
+def _gated(what: str, result: Result) -> Iterator[Finding]:
+    """Top-1 of ten items says little; how far their raw outputs lie from fp32's says enough to fail."""
+    gate, fidelity = result.gate, result.metrics.fidelity
+    bound = None if gate is None else gate.fidelity_cosine_min
+    strays = fidelity is not None and bound is not None and fidelity.cosine_min < bound
+    look = f"look at it with the whole case: make run CASE={result.job.case} VENDOR={result.job.vendor}"
+    if gate is not None and result.status == "accuracy_failed":
+        yield (failed if strays else note)(
             what,
-            f"the accuracy gate failed on {TINY_ITEMS} items: {result.gate.reason}",
-            f"look at it with the whole case: make run CASE={TINY_CASE} VENDOR={result.job.vendor}",
+            f"the accuracy gate failed on {result.metrics.acc_items} items: {gate.reason}",
+            "the outputs are not the model's: look at their order, at what wait() waits for, and at the "
+            "precision that runs"
+            if strays
+            else look,
+        )
+    elif strays and fidelity is not None:
+        yield note(
+            what, f"the outputs' cosine to fp32 is {fidelity.cosine_min:.6f}, below {bound}", look
         )
 
 

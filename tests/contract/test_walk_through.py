@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -65,6 +66,23 @@ def test_every_command_of_the_walk_through_works(tmp_path: Path) -> None:
     assert "nothing that was checked fails" in done.stderr
     assert "contract of acme in process" in done.stdout
     assert list(tmp_path.glob("results/vit_digits/acme/sdk1-acme-fp32-bs*/*/result.json"))
+
+
+@pytest.mark.stack
+def test_an_engine_that_returns_constants_fails_its_check(tmp_path: Path) -> None:
+    if not Wheelhouse(load_settings().home).folder.is_dir():
+        pytest.skip("there is no wheelhouse: make wheelhouse")
+    vendor = Path(shutil.copytree(EXAMPLE, tmp_path / "acme"))
+    engine = vendor / "engines" / "acme.py"
+    honest = "return dict(zip(self._names, ticket.result()))"
+    code = engine.read_text(encoding="utf-8")
+    assert honest in code
+    constant = "return {n: a * 0 + 1 for n, a in zip(self._names, ticket.result())}"
+    engine.write_text(code.replace(honest, constant), encoding="utf-8")
+    check = "make check VENDOR=acme RUNNER=process"
+    done = follow(f"{PLACE}export VENDOR_PATH={vendor}\n{check}\n", tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "the accuracy gate failed on 10 items: nothing validated" in done.stderr
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!#|http)([^)]+)\)", TEXT))

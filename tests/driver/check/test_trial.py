@@ -14,6 +14,7 @@ from driver.check.trial import PLACES, Trial, judge, plan_trials
 from driver.doctor.facts import ContainerEngine, Node, Problem, StackFact
 from driver.findings import Finding
 from driver.models.base import RunnerName
+from driver.models.report import Fidelity
 from tests.driver.doctor.machines import make_facts, make_node, make_stack
 from tests.driver.test_session import Lab
 
@@ -148,6 +149,24 @@ def test_a_stand_in_and_a_failed_gate_are_told(lab: Lab) -> None:
     found = " ".join(one.found for one in judge("x", result))
     assert "simulated" in found
     assert "accuracy gate failed" in found
+
+
+@pytest.mark.parametrize(
+    ("passed", "cosine", "status"),
+    [(False, 0.9999, "note"), (False, 0.2, "failed"), (True, 0.98, "note"), (True, 0.9999, None)],
+)
+def test_ten_items_top1_is_told_and_outputs_that_stray_from_fp32_fail(
+    lab: Lab, passed: bool, cosine: float, status: str | None
+) -> None:
+    if not passed:
+        lab.behave("reference", score="worse")
+    result = lab.run().result
+    said = {"effective": {"infer": {"precision": "fp32", "arithmetic": "fp32"}}}
+    said["versions"] = {"infer": {"sdk": "1"}}
+    fidelity = Fidelity(items=3, cosine_min=cosine, max_abs=0.1)
+    metrics = result.metrics.model_copy(update={"fidelity": fidelity})
+    result = result.model_copy(update={"provenance": said, "metrics": metrics})
+    assert statuses(list(judge("x", result))) == ["ok", *([status] if status else [])]
 
 
 def test_macs_that_differ_from_the_count_say_what_to_write(lab: Lab) -> None:
