@@ -9,6 +9,8 @@ from driver.models.base import RunnerName
 from driver.site import Installation
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from driver.catalog import Stack
     from driver.events import Listener
     from driver.settings import Settings
@@ -34,9 +36,16 @@ class EnvironmentInstaller:
             on_progress=self._listener.note,
         )
         return Installation(
-            stack=InstalledStack(venv=environment.folder),
+            stack=InstalledStack(
+                venv=environment.folder, stand_in=holds_stand_in(environment.folder)
+            ),
             provenance=environment.provenance(),
         )
+
+
+def holds_stand_in(venv: Path) -> bool:
+    """Say whether a test's imitation of an SDK was put into an environment (tests/standins/install)."""
+    return any(venv.glob("lib/python*/site-packages/assay_standin_*.pth"))
 
 
 class ImageInstaller:

@@ -69,7 +69,8 @@ def run_job(site: Site, choice: Choice) -> Booked:
     reap_leftovers(site.settings.home)
     prepared = prepare(site, choice, stopwatch)
     folder = result_folder(site.settings.results, prepared.planned.key)
-    books = Books(planned=prepared.planned, telemetry=_telemetry(choice))
+    stand_in = prepared.stacks.vendor.stand_in
+    books = Books(planned=prepared.planned, telemetry=_telemetry(choice), stand_in=stand_in)
     books.provenance = _provenance(site, prepared)
     with Workspace(site.settings.home, prepared.planned.key.id) as workspace:
         job = _Job(site, prepared, books, stopwatch, workspace, folder)

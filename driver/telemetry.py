@@ -10,7 +10,7 @@ from driver import warnings as warn
 from driver.models.base import RunnerName, StageName
 from driver.monitors.reading import MonitorFormatError
 from driver.monitors.sampler import Sampler
-from driver.monitors.sources import MonitorError, make_source
+from driver.monitors.sources import MonitorError, command_of, is_stand_in, make_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,8 +113,8 @@ class Telemetry:
 
     @property
     def simulated(self) -> bool:
-        """Whether a monitor was a test's stand-in."""
-        return any(sampler.simulated for sampler in self._samplers.values())
+        """Whether the monitor is a test's stand-in."""
+        return is_stand_in(command_of(self._spec))
 
     def window(self, loop: Measurement, repeat: int = 0) -> Window | None:
         """Return what was seen during exactly one loop of infer, None where nothing was."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from driver.models.base import Warn, WarningCode
 from driver.monitors.sources import (
-    COMMANDS,
     MonitorError,
     MonitorFormatError,
+    command_of,
     is_stand_in,
     make_source,
 )
@@ -85,7 +85,7 @@ class Sampler:
     @property
     def simulated(self) -> bool:
         """Whether the monitor is a test's stand-in."""
-        return is_stand_in(self._spec.command or COMMANDS.get(self._spec.parser, ()))
+        return is_stand_in(command_of(self._spec))
 
     def window(self, start_ns: int, end_ns: int) -> Window:
         """Return the figures of a stretch of ``time.monotonic_ns``."""
@@ -101,7 +101,7 @@ class Sampler:
         if not self._failures:
             return None
         told = "; ".join(f"{f.message} (×{f.times})" for f in self._failures.values())
-        command = " ".join(self._spec.command or COMMANDS.get(self._spec.parser, ("/proc",)))
+        command = " ".join(command_of(self._spec) or ("/proc",))
         return Warn(
             code=WarningCode.MONITOR_FAILED,
             message=f"the monitor told nothing, or not always: {told}",
@@ -112,7 +112,7 @@ class Sampler:
         """Return what a result keeps: samples (seconds since ``start_ns``) and failures."""
         return {
             "parser": self._spec.parser,
-            "command": list(self._spec.command or COMMANDS.get(self._spec.parser, ())),
+            "command": list(command_of(self._spec)),
             "interval_s": self._spec.interval_s,
             "device": self._device,
             "simulated": self.simulated,

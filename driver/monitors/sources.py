@@ -104,6 +104,11 @@ def make_source(spec: MonitorSpec) -> Source | None:
     return CommandSource(spec.command, spec.parser, spec.timeout_s)
 
 
+def command_of(spec: MonitorSpec) -> tuple[str, ...]:
+    """Return the command that a vendor.toml asks for; empty where it asks for none."""
+    return spec.command or COMMANDS.get(spec.parser, ())
+
+
 def is_stand_in(command: tuple[str, ...]) -> bool:
     """Tell whether a command is a test's imitation of a vendor's tool."""
     found = shutil.which(command[0]) if command else None
@@ -117,6 +122,7 @@ __all__ = [
     "MonitorError",
     "MonitorFormatError",
     "Source",
+    "command_of",
     "is_stand_in",
     "make_source",
 ]

@@ -17,6 +17,7 @@ from driver.bytecode import link_shared
 from driver.child import ChildFailed, run_child
 from driver.environments import Environment, prepare_environment, read_environment
 from driver.errors import ImageFault
+from driver.installation import holds_stand_in
 from driver.settings import ROOT
 from tests.driver.wheels import make_wheel, sha256, write_lock
 
@@ -55,6 +56,14 @@ def test_it_imports_what_the_lock_names(stack: Path, home: Path) -> None:
     environment = prepare(stack, home)
     assert run_in(environment, "import acme; print(acme.ANSWER)") == "42"
     assert environment.folder == home / "venvs" / f"acme1.0-{environment.lock_sha256[:12]}"
+
+
+def test_one_that_a_stand_in_was_put_into_is_known_as_that(stack: Path, home: Path) -> None:
+    environment = prepare(stack, home)
+    assert not holds_stand_in(environment.folder)
+    install = str(ROOT / "tests" / "standins" / "install")
+    run_child([sys.executable, install, "ascend", "--python", str(environment.python)])
+    assert holds_stand_in(environment.folder)
 
 
 def test_it_holds_nothing_but_the_lock(stack: Path, home: Path) -> None:

@@ -16,7 +16,7 @@ from driver.catalog import load_catalog
 from driver.containers import Caller, InstalledStack
 from driver.digests import canonical_digest
 from driver.identity import DriverProcess
-from driver.models.base import FailureKind, StageName
+from driver.models.base import FailureKind, StageName, WarningCode
 from driver.plan import HostFacts, choose
 from driver.request import Request
 from driver.runners.process import ProcessRunner
@@ -62,9 +62,11 @@ class OwnPython:
         (venv / "bin").mkdir(parents=True)
         (venv / "bin" / "python3").symlink_to(sys.executable)
         self._venv = venv
+        self.stand_in = False
 
     def install(self, stack: Stack) -> Installation:
-        return Installation(stack=InstalledStack(venv=self._venv), provenance={"kind": "test"})
+        installed = InstalledStack(venv=self._venv, stand_in=self.stand_in)
+        return Installation(stack=installed, provenance={"kind": "test"})
 
 
 class Lab:
@@ -284,6 +286,20 @@ def test_an_interruption_in_any_stage_keeps_what_was_measured(lab: Lab, stage: S
     assert exit_code(result) == 130
     assert any(record.name is stage for record in result.stages)
     assert nothing_left(lab)
+
+
+@pytest.mark.parametrize("stage", [StageName.EXPORT, StageName.COMPILE])
+def test_what_ends_early_on_a_stand_in_is_simulated(lab: Lab, stage: StageName) -> None:
+    lab.installer.stand_in = True
+    lab.listener.interrupt_in = stage
+    interrupted = lab.run().result
+    lab.listener.interrupt_in = None
+    lab.behave("reference" if stage is StageName.EXPORT else "acme", **{stage: "fails"})
+    failed = lab.run().result
+    for result in (interrupted, failed):
+        assert result.status == "failed"
+        assert result.simulated is True
+        assert WarningCode.SIMULATED in {found.code for found in result.warnings}
 
 
 def test_what_a_killed_driver_left_is_removed_and_the_next_run_works(lab: Lab) -> None:

@@ -100,6 +100,25 @@ def test_an_engine_file_that_is_none_breaks_the_contract(
     assert said in run_engine(make_job, tmp_path, source).failed("contract")
 
 
+@pytest.mark.parametrize("stage", ["compile", "infer"])
+def test_a_stand_in_that_fails_is_simulated_too(
+    make_job: MakeJob, tmp_path: Path, stage: str
+) -> None:
+    source = (
+        "from harness.engine import Engine\n"
+        "class Odd(Engine):\n"
+        "    def compile(self):\n"
+        "        self.simulated = True\n"
+        "        raise RuntimeError('EZ3003: no supported operator')\n"
+        "    load = compile\n"
+        "    def infer(self, inputs):\n        return {}\n"
+        "ENGINE = Odd\n"
+    )
+    outcome = run_engine(make_job, tmp_path, source, stage)
+    outcome.failed(stage)
+    assert outcome.report.simulated is True
+
+
 def test_an_engine_that_fails_to_compile_is_a_compile_failure(
     make_job: MakeJob, tmp_path: Path
 ) -> None:

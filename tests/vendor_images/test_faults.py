@@ -79,3 +79,16 @@ def test_outputs_that_drift_fail_the_gate_where_nothing_validates(tmp_path: Path
     text = (results / "report" / "report.md").read_text(encoding="utf-8")
     row = next(line for line in text.splitlines() if "accuracy failed: nothing validated" in line)
     assert row.startswith("| ~cann~ |")
+
+
+def test_a_stand_in_that_fails_to_compile_is_simulated_and_stays_out_of_reports(
+    tmp_path: Path,
+) -> None:
+    vendor, results = faulty(tmp_path / "faulty", "compile:fail"), tmp_path / "results"
+    code, result = run(vendor, results)
+    assert (code, result["failure"]["stage"]) == (1, "compile")
+    assert result["simulated"] is True
+    assert assay(vendor, "report", str(results), results=results).returncode == 0
+    text = (results / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| \\~~cann" not in text
+    assert "EZ3003" not in text

@@ -27,6 +27,8 @@ def compile_stage(job, report, progress):
         report.details["compile_ns"] = clock.now_ns() - started
         report.describe(engine)
     finally:
+        # A stand-in that fails is one too; it knows only once it has looked for its SDK.
+        report.simulated = bool(engine.simulated)
         engine.close()
     made = sorted(path for path in job.cache_dir.rglob("*") if path.is_file())
     report.artifacts = [files.artifact(path, job.folder) for path in made]
