@@ -101,8 +101,9 @@ def batch_table(
     there are many.
     """
     columns = columns_of(comparable_rows(records))
-    names = column_names(list(columns))
-    chosen = named_pairs(names, ratios) or default_pairs(len(names))
+    keys = list(columns)
+    names = column_names(keys)
+    chosen = named_pairs(keys, ratios) or default_pairs(keys)
     rows = batch_rows(list(columns.values()), chosen, BEST[language], figure)
     headers = tuple(f"{names[above]}/{names[below]}" for above, below in chosen)
     return Table((THROUGHPUT, *names, *headers), tuple(Row(cells, None, "") for cells in rows))

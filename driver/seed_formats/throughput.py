@@ -9,13 +9,13 @@ from driver.aggregate.record import record_of
 from driver.errors import UsageFault, unknown
 from driver.published.columns import BEST
 from driver.published.table import markdown_rows
-from driver.seed_formats.admission import admitted, marks
+from driver.seed_formats.admission import admitted
 from driver.seed_row import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from driver.aggregate.batches import Column, Pair
+    from driver.aggregate.batches import ColumnKey, Pair
     from driver.models.result import Result
     from driver.published.columns import Language
 
@@ -38,37 +38,31 @@ def throughput_table(
     stand in it, or a ratio names no column.
     """
     kept = admitted(results, simulated=simulated, synthetic=synthetic)
-    columns = _columns([result for result in kept if result.status == "ok"])
+    columns = columns_of(
+        record_of(result, "", edited=False) for result in kept if result.status == "ok"
+    )
     if not columns:
         raise UsageFault(
             f"the accuracy of all {len(kept)} result(s) failed its gate",
             "`make report` shows by how much; mend the engine's precision first",
         )
-    names = list(columns)
-    pairs = _pairs(names, ratios)
+    keys = list(columns)
+    names = column_names(keys)
+    pairs = _pairs(keys, ratios)
     rows = batch_rows(list(columns.values()), pairs, BEST[language], _figure, ratio_digits)
     headers = [THROUGHPUT, *names, *(f"{names[above]}/{names[below]}" for above, below in pairs)]
     return "\n".join(markdown_rows(headers, rows)) + "\n"
 
 
-def _pairs(names: Sequence[str], ratios: Sequence[tuple[str, str]] | None) -> list[Pair]:
+def _pairs(keys: Sequence[ColumnKey], ratios: Sequence[tuple[str, str]] | None) -> list[Pair]:
     if ratios is None:
-        return [(0, other) for other in range(1, len(names))]
+        others = range(1, len(keys))
+        return [(0, other) for other in others if keys[other].marks == keys[0].marks]
+    names = column_names(keys)
     for name in (name for pair in ratios for name in pair):
         if name not in names:
             raise unknown("column of the throughput table", name, names)
     return [(names.index(above), names.index(below)) for above, below in ratios]
-
-
-def _columns(results: Sequence[Result]) -> dict[str, Column]:
-    """Return the columns by name; what was made up never shares one with what was measured."""
-    columns: dict[str, Column] = {}
-    for mark in sorted({marks(result) for result in results}):
-        marked = [result for result in results if marks(result) == mark]
-        found = columns_of(record_of(result, "", edited=False) for result in marked)
-        names = column_names(list(found))
-        columns |= {name + mark: values for name, values in zip(names, found.values(), strict=True)}
-    return columns
 
 
 def _figure(value: float | None) -> str:

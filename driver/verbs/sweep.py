@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from driver.aggregate.groups import grouped
 from driver.aggregate.problem import Problem
 from driver.aggregate.reading import read_record
 from driver.aggregate.tables import batch_table
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from driver.aggregate.record import Record
     from driver.console import Console
     from driver.site import Site
 
@@ -44,7 +46,7 @@ LISTS = {
 
 
 @dataclass(kw_only=True)
-class _Tally:
+class Tally:
     """What became of the jobs."""
 
     paths: list[Path] = field(default_factory=list)
@@ -72,7 +74,7 @@ def sweep(
         console.say(f"  - skipped: {skip.reason}; {skip.remedy}")
     if not choices:
         raise UsageFault("the sweep has no job that can be run", "mend the lists above")
-    tally = _Tally(skipped=len(chosen) - len(choices))
+    tally = Tally(skipped=len(chosen) - len(choices))
     with ExitStack() as opened:
         opened.enter_context(console)
         planned = []
@@ -82,7 +84,7 @@ def sweep(
         for site, missing in planned:
             if not dry_run:
                 _run(site, missing, console, tally)
-    _show_end(tally, console, len(choices), wanted)
+    show_end(tally, console, len(choices), wanted)
     return next((code for code in tally.codes if code), 0)
 
 
@@ -100,7 +102,7 @@ def requests(given: Mapping[str, str | None]) -> list[Request]:
 
 
 def _plan(
-    site: Site, choices: list[Choice], console: Console, tally: _Tally, *, again: bool
+    site: Site, choices: list[Choice], console: Console, tally: Tally, *, again: bool
 ) -> list[Choice]:
     """Show what the whole set is and how long it may take; return what is to be run."""
     missing, seconds = [], 0.0
@@ -131,14 +133,14 @@ def _plan(
 
 
 def name(choice: Choice) -> str:
-    """Return a job's name for a line: case, vendor, engine, precision, batch size."""
+    """Return a job's name for a line: case, vendor, chip, engine, precision, batch size."""
     return (
-        f"{choice.case.name} {choice.vendor.name} {choice.engine_name} "
+        f"{choice.case.name} {choice.vendor.name} {choice.chip_name} {choice.engine_name} "
         f"{choice.precision_name} bs{choice.batch_size}"
     )
 
 
-def _run(site: Site, choices: list[Choice], console: Console, tally: _Tally) -> None:
+def _run(site: Site, choices: list[Choice], console: Console, tally: Tally) -> None:
     """Run what is missing, each booked as it ends; one that fails does not end the sweep."""
     for number, choice in enumerate(choices, start=1):
         console.say(f"[{number}/{len(choices)}] {name(choice)}")
@@ -171,7 +173,21 @@ def pairs_asked(text: str | None) -> list[str]:
     return asked
 
 
-def _show_end(tally: _Tally, console: Console, jobs: int, ratios: list[str]) -> None:
+def _show_tables(records: list[Record], console: Console, ratios: list[str]) -> None:
+    """Show a table for what may be set side by side: one case, never a look beside a measurement."""
+    tables = [(group, batch_table(group.records, ratios=ratios)) for group in grouped(records)]
+    for group, table in tables:
+        title = f"p_infer_core, {group.key.core_item}s/s: {group.title}"
+        console.table(table.headers, table.as_text(), title=title)
+    columns = {name for _, table in tables for name in table.headers[1:] if "/" not in name}
+    bare = columns | {name.partition(" (")[0] for name in columns}
+    if not all(part in bare for pair in ratios for part in pair.split("/")):
+        listed = ", ".join(sorted(columns))
+        console.say(f"RATIO names columns that are not there; the columns are: {listed}")
+
+
+def show_end(tally: Tally, console: Console, jobs: int, ratios: list[str]) -> None:
+    """Show the tables of what was measured, now and before, and what became of the jobs."""
     read = [read_record(str(path)) for path in tally.paths]
     records = [
         record for record in read if not isinstance(record, Problem) and record.status in DONE
@@ -180,12 +196,8 @@ def _show_end(tally: _Tally, console: Console, jobs: int, ratios: list[str]) -> 
         console.document(
             {"results": [str(path) for path in tally.paths], "exit_codes": tally.codes}
         )
-    elif records:
-        table = batch_table(records, ratios=ratios)
-        console.table(table.headers, table.as_text(), title="p_infer_core, items/s")
-        if ratios and not set(ratios) <= set(table.headers):
-            columns = ", ".join(name for name in table.headers[1:] if "/" not in name)
-            console.say(f"RATIO names columns that are not there; the columns are: {columns}")
+    else:
+        _show_tables(records, console, ratios)
     failed = sum(code != 0 for code in tally.codes)
     console.say(
         f"{jobs} jobs: {tally.run} run now, {len(tally.paths) - tally.run} measured before, "

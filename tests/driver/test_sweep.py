@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driver.catalog import load_catalog
+from driver.console import Console
+from driver.digests import canonical_digest
 from driver.errors import UsageFault
 from driver.models.base import Tier
 from driver.plan import choose
@@ -15,7 +17,7 @@ from driver.preparation import prepare
 from driver.stage_cache import CacheFolders
 from driver.stopwatch import Stopwatch
 from driver.sweep import by_runner, estimate, measured_before
-from driver.verbs.sweep import pairs_asked, requests
+from driver.verbs.sweep import Tally, name, pairs_asked, requests, show_end
 from tests.driver.test_session import Lab
 
 if TYPE_CHECKING:
@@ -109,6 +111,30 @@ def test_a_standard_guess_counts_its_repeats(lab: Lab) -> None:
     request = lab.request.model_copy(update={"tier": Tier.STANDARD})
     guess = estimate(lab.settings.results, choose(request, load_catalog(lab.root)))
     assert guess.seconds > 3 * 2 * 60
+
+
+def test_the_table_at_the_end_tells_cases_and_looks_apart(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [lab.run(), lab.run(batch_size=1)]
+    other = json.loads((paths[0].folder / "result.json").read_text())
+    other["job"].update(case="other")
+    other["simulated"] = True
+    other["digest"] = canonical_digest(other)
+    (lab.root / "result.json").write_text(json.dumps(other))
+    tally = Tally(paths=[*(one.folder / "result.json" for one in paths), lab.root / "result.json"])
+    show_end(tally, Console(), 3, [])
+    shown = capsys.readouterr().out
+    assert "images/s: other · published weights · real data · smoke" in shown
+    assert "SIMULATED" in shown
+    assert "One (simulated, smoke)" in shown
+    assert shown.count("best batch") == 2
+    assert "/" not in "".join(line for line in shown.splitlines() if line.startswith("Throughput"))
+
+
+def test_a_line_of_a_job_names_its_chip(lab: Lab) -> None:
+    choice = choose(lab.request, load_catalog(lab.root))
+    assert name(choice) == "tiny acme One turbo fp32 bs2"
 
 
 def test_a_runner_is_opened_once(lab: Lab) -> None:

@@ -157,6 +157,25 @@ def test_ratios_stand_between_the_columns_that_are_named(make: Any) -> None:
     assert found.rows[0].cells[5:] == ("4.00", "4.00")
 
 
+def test_what_is_marked_shares_no_column_and_no_ratio_with_what_was_measured(make: Any) -> None:
+    def batches(chip: str, core: float, **changes: Any) -> Record:
+        record: Record = make({"chip": chip}, metrics=documents.metrics(core), **changes)
+        return record
+
+    rows = [
+        batches("310P", 100.0),
+        batches("310P", 900.0, simulated=True),
+        batches("310", 300.0, simulated=True),
+    ]
+    found = batch_table(rows)
+    names = ("310P", "310 (simulated)", "310P (simulated)")
+    assert found.headers == ("Throughput", *names, "310P (simulated)/310 (simulated)")
+    assert found.rows[0].cells == ("bs64", "100.0", "300.0", "900.0", "3.00")
+    assert batch_table(rows, ratios=["310P/310"]).headers[4:] == found.headers[4:]
+    look = make({"tier": "smoke"}, weights="synthetic")
+    assert batch_table([look]).headers[1] == "A100-SXM4-40GB (synthetic, smoke)"
+
+
 def test_no_results_give_an_empty_batch_table() -> None:
     assert batch_table([]).rows == ()
 

@@ -155,6 +155,12 @@ def test_of_two_results_for_one_cell_the_later_one_counts() -> None:
     assert _cells(throughput_table([second, first]))[2][1] == "2"
 
 
+def test_a_simulated_column_is_marked_and_has_no_ratio_to_a_measured_one() -> None:
+    two = [_result(core=10.0, chip="T4"), _result(core=99.0, chip="310", simulated=True)]
+    header = _cells(throughput_table(two, simulated=True))[0]
+    assert header == ["Throughput", "T4", "310 (simulated)"]
+
+
 def test_failed_accuracy_has_no_place_in_the_throughput_table() -> None:
     failed = _result(status="accuracy_failed", gate=GATE, batch_size=128)
     assert "bs128" not in throughput_table([failed, _result()])
