@@ -42,6 +42,23 @@ def admitted(
     return kept
 
 
+def newest_good(
+    results: Iterable[Result], *, simulated: bool = False, synthetic: bool = False
+) -> Result:
+    """Return the newest of the admitted results whose accuracy passed, for a format that holds one.
+
+    UsageFault when there is none.
+    """
+    kept = admitted(results, simulated=simulated, synthetic=synthetic)
+    good = [result for result in kept if result.status == "ok"]
+    if not good:
+        raise UsageFault(
+            f"the accuracy of all {len(kept)} result(s) failed its gate",
+            "`make report` shows by how much; mend the engine's precision first",
+        )
+    return max(good, key=lambda result: result.finished_utc)
+
+
 def is_synthetic(result: Result) -> bool:
     """Tell whether weights or data were made up."""
     return "synthetic" in (result.weights, result.data)

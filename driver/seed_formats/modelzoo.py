@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from driver.errors import UsageFault
+from driver.seed_formats.admission import marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,8 @@ TOP = 5
 
 def overall_evaluation(result: Result, *, classes: int) -> str:
     """Return the document for a classification result: counts, then top-1 to top-5 in percent.
+
+    What a reader must know of it (simulated, a look) stands behind the title.
 
     ``classes`` comes from the case's manifest. UsageFault for a result without top-k accuracies, or
     whose accuracy is agreement with the reference (synthetic weights or data) and not with labels.
@@ -36,7 +39,7 @@ def overall_evaluation(result: Result, *, classes: int) -> str:
             "choose an image-classification case",
         )
     shown = {k: f"{round(value, 2)}%" for k, value in values.items()}
-    return _document(str(metrics.acc_items), str(classes), shown)
+    return _document(str(metrics.acc_items), str(classes), shown, TITLE + marks(result))
 
 
 def printed_evaluation(evaluation: StatisticalEvaluation) -> str:
@@ -52,8 +55,8 @@ def _top_k(metrics: Metrics) -> dict[int, float]:
     return {k: known[f"top{k}"] for k in range(1, TOP + 1) if f"top{k}" in known}
 
 
-def _document(images: str, classes: str, top: Mapping[int, str]) -> str:
+def _document(images: str, classes: str, top: Mapping[int, str], title: str = TITLE) -> str:
     entries = [("Number of images", images), ("Number of classes", classes)]
     entries += [(f"Top{k} accuracy", shown) for k, shown in top.items()]
     value = [{"key": key, "value": shown} for key, shown in entries]
-    return json.dumps({"title": TITLE, "value": value})
+    return json.dumps({"title": title, "value": value})

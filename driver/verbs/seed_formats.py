@@ -9,6 +9,7 @@ from driver.aggregate.text import plain
 from driver.aggregate.tree import find_results
 from driver.catalog import load_catalog
 from driver.errors import UsageFault, unknown
+from driver.seed_formats.admission import newest_good
 from driver.seed_formats.flagperf import flagperf_table
 from driver.seed_formats.modelzoo import overall_evaluation
 from driver.seed_formats.throughput import throughput_table
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from driver.catalog import Case
     from driver.console import Console
     from driver.models.result import Result
     from driver.verbs.report import Wanted
@@ -39,17 +39,14 @@ def show_seed_format(name: str, folders: Sequence[Path], wanted: Wanted, console
         of = f" of {case}" if case else ""
         raise UsageFault(f"there is no result{of} to show", "measure one: make run")
     if name == "modelzoo":
-        console.text(_newest_evaluation(chosen, catalog.case(chosen[0].job.case)))
+        newest = newest_good(chosen, simulated=wanted.simulated, synthetic=wanted.synthetic)
+        classes = catalog.case(newest.job.case).manifest.data.classes or 0
+        console.text(overall_evaluation(newest, classes=classes))
         return 0
     table = flagperf_table if name == "flagperf" else throughput_table
     text = table(chosen, wanted.language, simulated=wanted.simulated, synthetic=wanted.synthetic)
     console.text(text)
     return 0
-
-
-def _newest_evaluation(results: Sequence[Result], case: Case) -> str:
-    newest = max(results, key=lambda result: result.finished_utc)
-    return overall_evaluation(newest, classes=case.manifest.data.classes or 0)
 
 
 def _results(folders: Sequence[Path], console: Console) -> list[Result]:

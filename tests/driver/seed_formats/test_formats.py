@@ -9,6 +9,7 @@ import pytest
 
 from driver.errors import UsageFault
 from driver.models.result import Result
+from driver.seed_formats.admission import newest_good
 from driver.seed_formats.flagperf import flagperf_table
 from driver.seed_formats.modelzoo import overall_evaluation
 from driver.seed_formats.throughput import throughput_table
@@ -187,6 +188,25 @@ def test_the_evaluation_is_document_004_s() -> None:
         '"value": "93.72%"}]}'
     )
     assert json.loads(text)["value"][2] == {"key": "Top1 accuracy", "value": "77.85%"}
+
+
+def test_a_look_and_a_simulated_one_say_so_in_the_evaluations_title() -> None:
+    metrics = {"acc_metric": "top1", "acc_infer": 77.852, "acc_also": TOP}
+    odd = _result(metrics=metrics, simulated=True, tier="smoke")
+    title = json.loads(overall_evaluation(odd, classes=1000))["title"]
+    assert title == "Overall statistical evaluation (simulated, smoke)"
+
+
+def test_the_newest_good_result_is_taken_and_simulated_ones_only_when_asked_for() -> None:
+    good = _result(finished_utc="2024-03-01T09:00:00Z")
+    failed = _result(status="accuracy_failed", gate=GATE, finished_utc="2024-03-03T09:00:00Z")
+    imitated = _result(simulated=True, finished_utc="2024-03-02T09:00:00Z")
+    assert newest_good([imitated, good, failed]) is good
+    assert newest_good([imitated, good, failed], simulated=True) is imitated
+    with pytest.raises(UsageFault, match="none of the 1"):
+        newest_good([imitated])
+    with pytest.raises(UsageFault, match="accuracy of all 1 result"):
+        newest_good([failed])
 
 
 def test_agreement_with_the_reference_is_no_evaluation() -> None:

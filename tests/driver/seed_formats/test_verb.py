@@ -40,3 +40,12 @@ def test_results_come_out_in_the_seeds_columns_and_edited_ones_stay_out(tmp_path
     assert lines[2].startswith("| turbo (smoke) | fp32 | 2 |")
     assert "left out" in done.stderr or "!" in done.stderr
     assert len([line for line in lines if line.startswith("| turbo")]) == 1
+
+
+def test_the_evaluation_of_a_simulated_result_is_not_given_unasked(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.installer.stand_in = True
+    lab.run()
+    done = assay("report", "--table", "modelzoo", str(lab.settings.results), home=tmp_path / "home")
+    assert done.returncode == 2
+    assert "none of the 1 result(s) may stand in this table" in done.stderr
