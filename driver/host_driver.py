@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
+from driver.command import Command, CommandHung
 from driver.errors import EnvironmentFault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from driver.models.manifest import DriverRequirement
 
 COMMAND_TIMEOUT_S = 15.0
@@ -25,6 +28,7 @@ class DriverFact:
     requirement: DriverRequirement
     version: str | None
     said: str
+    hung: bool = False
 
     def provenance(self) -> dict[str, str | None]:
         """Return what a result keeps of it."""
@@ -38,30 +42,23 @@ def ask(requirement: DriverRequirement) -> DriverFact:
         return DriverFact(requirement=requirement, version=None, said=said)
     name = requirement.command[0]
     try:
-        done = subprocess.run(
-            requirement.command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        answer = Command(requirement.command, COMMAND_TIMEOUT_S).run()
     except FileNotFoundError:
         return DriverFact(requirement=requirement, version=None, said=f"{name} is not there")
-    except subprocess.TimeoutExpired:
-        said = f"{name} did not answer in {COMMAND_TIMEOUT_S:g} s"
-        return DriverFact(requirement=requirement, version=None, said=said)
+    except CommandHung as error:
+        return DriverFact(requirement=requirement, version=None, said=str(error), hung=True)
     except OSError as error:
         return DriverFact(requirement=requirement, version=None, said=f"{name}: {error.strerror}")
-    version = version_in(done.stdout) if done.returncode == 0 else None
-    return DriverFact(requirement=requirement, version=version, said=_said(name, done))
+    out, err = (text.decode("utf-8", "replace") for text in (answer.out, answer.err))
+    version = version_in(out) if answer.returncode == 0 else None
+    said = _said(name, answer.returncode, err.strip() or out.strip())
+    return DriverFact(requirement=requirement, version=version, said=said)
 
 
-def _said(name: str, done: subprocess.CompletedProcess[str]) -> str:
-    text = " ".join((done.stderr.strip() or done.stdout.strip()).split())[:SAID_CHARACTERS]
-    if done.returncode:
-        return text or f"{name} exited with {done.returncode} and said nothing"
+def _said(name: str, returncode: int, printed: str) -> str:
+    text = " ".join(printed.split())[:SAID_CHARACTERS]
+    if returncode:
+        return text or f"{name} exited with {returncode} and said nothing"
     return f"{name} printed no version: {text!r}" if text else f"{name} printed nothing"
 
 
@@ -114,6 +111,19 @@ def require(requirement: DriverRequirement, stack: str) -> DriverFact:
         f"the host driver {fact.version} is older than the stack {stack} needs: "
         f"{needed(requirement)}",
         f"{install(requirement)}, or name a stack that is content with it: STACK=",
+    )
+
+
+def remedy(fact: DriverFact) -> str:
+    """Return what to do about a driver that told no version."""
+    return hangs(fact.requirement.command) if fact.hung else install(fact.requirement)
+
+
+def hangs(command: Sequence[str]) -> str:
+    """Return what to do about a vendor's tool that is there and does not answer."""
+    return (
+        f"run `{shlex.join(command)}` by hand: where it hangs too, reset the device, load the vendor's "
+        "kernel driver again, or restart this host"
     )
 
 

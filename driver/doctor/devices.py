@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driver.findings import failed, not_checked, note, ok
-from driver.host_driver import install, is_enough, needed
+from driver.host_driver import hangs, install, is_enough, needed, remedy
+from driver.monitors.sources import command_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def _driver(stack: StackFact, driver: DriverFact) -> Finding:
     wrong = failed if stack.wanted else note
     if driver.version is None:
         said = f"{driver.said}; at least {requirement.minimum} is needed"
-        return wrong(what, said, install(requirement))
+        return wrong(what, said, remedy(driver))
     enough = is_enough(driver.version, requirement)
     if enough is None:
         return not_checked(
@@ -125,7 +126,9 @@ def _monitor(facts: Facts) -> Finding:
         return note(
             "monitor",
             f"{fact.problem}; runs go on without memory, power and temperature",
-            f"put {spec.parser} on PATH; it comes with the vendor's host driver",
+            hangs(command_of(spec))
+            if fact.hung
+            else f"put {spec.parser} on PATH; it comes with the vendor's host driver",
         )
     mark = "simulated by a stand-in: " if fact.simulated else ""
     return ok("monitor", mark + "; ".join(fact.devices))

@@ -85,6 +85,7 @@ class MonitorFact:
 
     devices: tuple[str, ...] = ()
     problem: str = ""
+    hung: bool = False
     simulated: bool = False
 
 

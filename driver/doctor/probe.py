@@ -121,7 +121,8 @@ def monitor_facts(spec: MonitorSpec) -> MonitorFact:
     try:
         readings = source.read()
     except (MonitorError, MonitorFormatError) as error:
-        return MonitorFact(problem=str(error))
+        hung = isinstance(error, MonitorError) and error.kind == "hung"
+        return MonitorFact(problem=str(error), hung=hung)
     command = spec.command or COMMANDS.get(spec.parser, ())
     return MonitorFact(
         devices=tuple(

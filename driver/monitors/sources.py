@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from driver.command import Command, CommandHung
 from driver.monitors import mx_smi, npu_smi, nvidia_smi, xpu_smi
 from driver.monitors.proc import ProcSource
 from driver.monitors.reading import MonitorFormatError
@@ -56,43 +53,28 @@ class CommandSource:
     """Runs a command and parses what it prints; killed, with its children, after ``timeout_s``."""
 
     def __init__(self, command: tuple[str, ...], parser: str, timeout_s: float) -> None:
-        self._command = command or COMMANDS[parser]
+        self._command = Command(command or COMMANDS[parser], timeout_s)
         self._parse = PARSERS[parser]
-        self._timeout_s = timeout_s
+
+    def stop(self) -> None:
+        """End the command that another thread waits for, with its children."""
+        self._command.stop()
 
     def read(self) -> tuple[Reading, ...]:
         """Return the devices that the command prints."""
-        name = self._command[0]
+        name = self._command.argv[0]
         if shutil.which(name) is None:
             raise MonitorError("missing", f"{name} is not there or not executable", lasting=True)
         try:
-            returncode, out, err = self._run()
-        except subprocess.TimeoutExpired:
-            message = f"{name} did not answer in {self._timeout_s:g} s"
-            raise MonitorError("hung", message) from None
+            returncode, out, err = self._command.run()
+        except CommandHung as error:
+            raise MonitorError("hung", str(error)) from None
         except OSError as error:
             raise MonitorError("missing", f"{name}: {error.strerror}", lasting=True) from None
         if returncode != 0:
             said = (err or out).decode("utf-8", "replace").strip()[:200]
             raise MonitorError("exit", f"{name} exited with {returncode}: {said!r}")
         return self._parse(out.decode("utf-8", "replace"))
-
-    def _run(self) -> tuple[int, bytes, bytes]:
-        """Run the command as a group of its own, so that a hung one's children die with it."""
-        with subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
-            try:
-                out, err = process.communicate(timeout=self._timeout_s)
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                raise
-        return process.returncode, out, err
 
 
 def make_source(spec: MonitorSpec) -> Source | None:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from driver.catalog import load_catalog
 from driver.errors import EnvironmentFault
-from driver.host_driver import ask, is_at_least, is_enough, require, version_in
+from driver.host_driver import ask, is_at_least, is_enough, remedy, require, version_in
 from driver.models.base import RunnerName
 from driver.models.manifest import DriverRequirement
 from driver.settings import ROOT
-from tests.driver.miniature import VENDOR
+from tests.driver.miniature import VENDOR, write_executable
+from tests.driver.monitors.test_sampler import alive, wait_until
 from tests.driver.test_session import Lab
 
 if TYPE_CHECKING:
@@ -52,6 +53,21 @@ def test_a_driver_that_does_not_answer_has_no_version(command: tuple[str, ...], 
 def test_a_command_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("driver.host_driver.COMMAND_TIMEOUT_S", 0.2)
     assert ask(requirement("sleep", "60")).said == "sleep did not answer in 0.2 s"
+
+
+def test_what_hangs_in_a_pipeline_is_named_and_nothing_of_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driver.host_driver.COMMAND_TIMEOUT_S", 0.5)
+    tool = write_executable(
+        tmp_path / "xpu_smi", f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 60\n"
+    )
+    fact = ask(requirement("sh", "-c", f"{tool} | sed -n p"))
+    assert fact.said == "xpu_smi did not answer in 0.5 s"
+    assert "install" not in remedy(fact)
+    assert f"run `sh -c '{tool} | sed -n p'` by hand" in remedy(fact)
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not alive(pid))
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,13 @@ def test_a_monitor_that_is_not_there_stops_nothing(
     assert find(make_facts(monitor_spec=spec, monitor=fact), "monitor").status == status
 
 
+def test_a_monitor_that_hangs_is_not_said_to_be_missing() -> None:
+    fact = MonitorFact(problem="npu-smi did not answer in 5 s", hung=True)
+    remedy = find(make_facts(monitor_spec={"parser": "npu-smi"}, monitor=fact), "monitor").remedy
+    assert "PATH" not in remedy
+    assert "run `npu-smi info" in remedy
+
+
 def test_a_monitor_of_a_stand_in_is_called_simulated() -> None:
     fact = MonitorFact(devices=("0 A100",), simulated=True)
     facts = make_facts(monitor_spec={"parser": "nvidia-smi"}, monitor=fact)
