@@ -50,10 +50,10 @@ def summarise(samples: Sequence[Sample], start_ns: int, end_ns: int, interval_s:
     inside = [sample for sample in samples if start_ns <= sample.at_ns <= end_ns]
     wall_s = max(0, end_ns - start_ns) / 1e9
     energy = energy_j(samples, start_ns, end_ns, interval_s)
-    powers = _totals(inside, lambda reading: reading.power_w)
+    powers = _values(inside, lambda reading: reading.power_w)
     clocks = _each(inside, lambda reading: reading.clock_mhz)
-    memories = _totals(inside, lambda reading: reading.memory_used_bytes)
-    totals = _totals(inside, lambda reading: reading.memory_total_bytes)
+    memories = _values(inside, lambda reading: reading.memory_used_bytes)
+    totals = _values(inside, lambda reading: reading.memory_total_bytes)
     mean = energy / wall_s if energy is not None and wall_s > 0 else _mean(powers)
     return Window(
         samples=len(inside),
@@ -75,16 +75,18 @@ def energy_j(
 ) -> float | None:
     """Return joules of exactly ``[start_ns, end_ns]``.
 
-    A device's own counter is read off at both ends (linear between samples); else power is
-    integrated by trapezoids, with the ends interpolated, or held for at most one interval beyond
-    the first and last sample. None where the samples do not cover the window.
+    A device's own counter is read off at both ends (linear between samples), which samples must lie
+    at or beyond: held, a counter says that nothing was used. Else power is integrated by trapezoids,
+    with the ends interpolated, or held for at most one interval beyond the first and last sample.
+    None where the samples do not cover the window, or a counter began anew.
     """
     if end_ns <= start_ns:
         return None
-    counter = _points(samples, lambda reading: reading.energy_j)
-    if _covers(counter, start_ns, end_ns, interval_s):
-        return _at(counter, end_ns) - _at(counter, start_ns)
-    power = _points(samples, lambda reading: reading.power_w)
+    counter = totals(samples, lambda reading: reading.energy_j)
+    reaches = counter and counter[0][0] <= start_ns and counter[-1][0] >= end_ns
+    if reaches and _covers(counter, start_ns, end_ns, interval_s):
+        return _counted(counter, start_ns, end_ns)
+    power = totals(samples, lambda reading: reading.power_w)
     if not _covers(power, start_ns, end_ns, interval_s):
         return None
     inner = [point for point in power if start_ns < point[0] < end_ns]
@@ -93,10 +95,18 @@ def energy_j(
     return sum(areas) / 1e9
 
 
+def _counted(counter: list[_Point], start_ns: int, end_ns: int) -> float | None:
+    """Return what a counter rose by; None where it fell, since a driver was loaded anew or it ran over."""
+    steps = itertools.pairwise(counter)
+    if any(v1 < v0 for (t0, v0), (t1, v1) in steps if t1 > start_ns and t0 < end_ns):
+        return None
+    return _at(counter, end_ns) - _at(counter, start_ns)
+
+
 _Point = tuple[int, float]
 
 
-def _points(
+def totals(
     samples: Sequence[Sample], figure: Callable[[Reading], float | int | None]
 ) -> list[_Point]:
     """Return (time, sum over devices) where every device tells the figure."""
@@ -129,10 +139,10 @@ def _at(points: list[_Point], at_ns: int) -> float:
     return points[-1][1]
 
 
-def _totals(
+def _values(
     samples: Sequence[Sample], figure: Callable[[Reading], float | int | None]
 ) -> list[float]:
-    return [value for _, value in _points(samples, figure)]
+    return [value for _, value in totals(samples, figure)]
 
 
 def _each(samples: Sequence[Sample], figure: Callable[[Reading], float | None]) -> list[float]:

@@ -79,6 +79,26 @@ def test_counter_of_the_device_goes_before_the_trapezoid() -> None:
     assert energy_j(rows, SECOND, 3_500_000_000, 1.0) == pytest.approx(175.0)
 
 
+def counted(*joules: float, power_w: float | None = None) -> list[Sample]:
+    return [
+        Sample(at_ns=i * SECOND, readings=(Reading(device="0", energy_j=value, power_w=power_w),))
+        for i, value in enumerate(joules)
+    ]
+
+
+def test_a_counter_is_not_held_beyond_its_samples() -> None:
+    half = SECOND // 2
+    assert energy_j(counted(500.0), -half, half, 1.0) is None, "one sample: nothing, not 0 J"
+    assert energy_j(counted(0.0, 70.0), 0, SECOND + half, 1.0) is None
+    both = counted(0.0, 70.0, power_w=80.0)
+    assert energy_j(both, 0, SECOND + half, 1.0) == pytest.approx(120.0), "by its power"
+
+
+def test_a_counter_that_began_anew_tells_nothing() -> None:
+    assert energy_j(counted(900.0, 970.0, 5.0, 75.0), 0, 3 * SECOND, 1.0) is None
+    assert energy_j(counted(900.0, 5.0, 75.0, 145.0), SECOND, 3 * SECOND, 1.0) == 140.0
+
+
 def test_summary_takes_peaks_and_means_inside_the_window_and_sums_devices() -> None:
     rows = [
         Sample(
