@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from driver.models.base import Failure, Warn
-    from driver.models.report import StageReport
+    from driver.models.report import Measurement, StageReport
     from driver.models.result import Gate, Metrics, SampleFile
     from driver.plan import PlannedJob
     from driver.stopwatch import Stopwatch
@@ -91,7 +91,7 @@ def make_result(books: Books, stopwatch: Stopwatch) -> Result:
         samples=tuple(books.samples),
         monitor=books.telemetry.document(),
         warnings=_warnings(books, metrics, simulated=simulated),
-        provenance=books.provenance,
+        provenance=books.provenance | {"monitor_wait_s": round(stopwatch.excluded_s, 3)},
     )
 
 
@@ -154,7 +154,13 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
         )
     )
     told = (found for report in books.reports for found in report.warnings)
-    return _once((*own, *books.telemetry.warnings(), *told))
+    return _once((*own, *books.telemetry.warnings(_cores(books)), *told))
+
+
+def _cores(books: Books) -> dict[int, Measurement]:
+    infers = (report for report in books.reports if report.stage is StageName.INFER)
+    found = ((report.repeat, measured(report, "core")) for report in infers)
+    return {repeat: core for repeat, core in found if core is not None}
 
 
 def _effective_arithmetic(books: Books) -> str | None:

@@ -70,7 +70,10 @@ def run_job(site: Site, choice: Choice) -> Booked:
     prepared = prepare(site, choice, stopwatch)
     folder = result_folder(site.settings.results, prepared.planned.key)
     stand_in = prepared.stacks.vendor.stand_in
-    books = Books(planned=prepared.planned, telemetry=_telemetry(choice), stand_in=stand_in)
+    telemetry = Telemetry(
+        choice.vendor.manifest.monitor, choice.request.device, stopwatch.excluding
+    )
+    books = Books(planned=prepared.planned, telemetry=telemetry, stand_in=stand_in)
     books.provenance = _provenance(site, prepared)
     with Workspace(site.settings.home, prepared.planned.key.id) as workspace:
         job = _Job(site, prepared, books, stopwatch, workspace, folder)
@@ -199,7 +202,8 @@ class _Job:
         repeats = self.planned.template.measure.repeats if stage is StageName.INFER else 1
         self.site.listener.stage_started(stage, repeat, repeats)
         folder = self.workspace.stage(stage, repeat)
-        with self.stopwatch.timing(str(stage)), self.books.telemetry.watching(stage, repeat):
+        # The monitor outside: what it is waited for at the end is no part of the stage.
+        with self.books.telemetry.watching(stage, repeat), self.stopwatch.timing(str(stage)):
             try:
                 run = StageRun(
                     choice=self.planned.choice,
@@ -294,10 +298,6 @@ class _Job:
 
     def _waiting(self) -> None:
         self.site.listener.note("another run is making the same thing; waiting for it")
-
-
-def _telemetry(choice: Choice) -> Telemetry:
-    return Telemetry(choice.vendor.manifest.monitor, choice.request.device)
 
 
 def _named_items(message: str, labels: Path) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Where a job's time went: rows that add up to its whole wall time."""
+"""Where a job's time went: rows that add up to its whole wall time, without our own instruments'."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self._started = time.perf_counter()
         self._spent: dict[str, float] = {}
+        self._excluded_s = 0.0
 
     @contextmanager
     def timing(self, what: str) -> Iterator[None]:
@@ -28,13 +29,30 @@ class Stopwatch:
         finally:
             self.book(what, time.perf_counter() - started)
 
+    @contextmanager
+    def excluding(self) -> Iterator[None]:
+        """Count the block's wall time to nothing: for waits that are no part of the job.
+
+        Not inside ``timing``, which would count it.
+        """
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._excluded_s += time.perf_counter() - started
+
+    @property
+    def excluded_s(self) -> float:
+        """The wall seconds that count to nothing."""
+        return self._excluded_s
+
     def book(self, what: str, wall_s: float) -> None:
         """Add seconds to ``what``."""
         self._spent[what] = self._spent.get(what, 0.0) + wall_s
 
     def elapsed_s(self) -> float:
-        """Return the wall seconds since the making."""
-        return time.perf_counter() - self._started
+        """Return the wall seconds since the making, without what was excluded."""
+        return time.perf_counter() - self._started - self._excluded_s
 
     def shares(self) -> tuple[TimeShare, ...]:
         """Return the rows; the last is the driver's own work, so that they add up to the whole."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from driver import warnings as warn
@@ -11,14 +11,17 @@ from driver.models.base import RunnerName, StageName
 from driver.monitors.reading import MonitorFormatError
 from driver.monitors.sampler import Sampler
 from driver.monitors.sources import MonitorError, command_of, is_stand_in, make_source
+from driver.monitors.window import totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from driver.catalog import Vendor
     from driver.models.base import Warn
     from driver.models.manifest import MonitorSpec
     from driver.models.report import Measurement
+    from driver.monitors.reading import Reading
     from driver.monitors.window import Window
     from driver.request import Request
 
@@ -65,9 +68,17 @@ def device_names(spec: MonitorSpec, device: str) -> tuple[str, ...]:
 class Telemetry:
     """The monitors of a job's stages on the vendor's device; one that fails never ends the run."""
 
-    def __init__(self, spec: MonitorSpec, device: str) -> None:
+    def __init__(
+        self,
+        spec: MonitorSpec,
+        device: str,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """``waiting`` surrounds every wait for the monitor: no part of what the job took."""
         self._spec = spec
         self._device = device
+        self._waiting = waiting
+        self._silent = False
         self._samplers: dict[tuple[StageName, int], Sampler] = {}
         self._others: list[Warn | None] = []
 
@@ -75,17 +86,10 @@ class Telemetry:
         """Ask the monitor once while none of our stages runs: whoever is on the device is not us.
 
         Two readings, since the kernel tells a processor's use as a difference. A monitor that fails
-        here fails in ``watching`` too, which says so.
+        here fails in ``watching`` too, which says so; one that gave up is not asked.
         """
-        source = make_source(self._spec)
-        if source is None:
-            return
-        try:
-            source.read()
-            time.sleep(LOOK_S)
-            readings = source.read()
-        except (MonitorError, MonitorFormatError, OSError):
-            return
+        with self._waiting():
+            readings = self._two_readings()
         wanted = set(self._device.split(",")) if self._spec.parser != "proc" else None
         self._others.append(
             warn.device_shared(
@@ -99,6 +103,22 @@ class Telemetry:
             )
         )
 
+    def _two_readings(self) -> tuple[Reading, ...]:
+        source = make_source(self._spec)
+        if source is None or self._gave_up:
+            return ()
+        try:
+            source.read()
+            time.sleep(LOOK_S)
+            return source.read()
+        except (MonitorError, MonitorFormatError, OSError):
+            self._silent = True
+            return ()
+
+    @property
+    def _gave_up(self) -> bool:
+        return self._silent or any(sampler.gave_up for sampler in self._samplers.values())
+
     @contextmanager
     def watching(self, stage: StageName, repeat: int) -> Iterator[None]:
         """Sample while a stage of the vendor's runs."""
@@ -107,9 +127,13 @@ class Telemetry:
             return
         # The kernel's files tell of the host as a whole, they number no devices.
         device = None if self._spec.parser == "proc" else self._device
-        with Sampler(self._spec, device) as sampler:
-            self._samplers[stage, repeat] = sampler
+        sampler = self._samplers[stage, repeat] = Sampler(self._spec, device)
+        sampler.start()
+        try:
             yield
+        finally:
+            with self._waiting():
+                sampler.stop()
 
     @property
     def simulated(self) -> bool:
@@ -125,30 +149,21 @@ class Telemetry:
 
     def stage_peak_bytes(self, stage: StageName) -> int | None:
         """Return the largest memory use that was seen during a stage."""
-        used = [
-            sum(reading.memory_used_bytes or 0 for reading in sample.readings)
-            for (name, _), sampler in self._samplers.items()
-            if name is stage
-            for sample in sampler.samples
-        ]
-        return max(used, default=None)
+        samplers = [sampler for (name, _), sampler in self._samplers.items() if name is stage]
+        return _largest(samplers, lambda reading: reading.memory_used_bytes)
 
     def total_bytes(self) -> int | None:
         """Return the memory of the selected devices together."""
-        totals = [
-            sum(reading.memory_total_bytes or 0 for reading in sample.readings)
-            for sampler in self._samplers.values()
-            for sample in sampler.samples
-        ]
-        return max(totals, default=None) or None
+        return _largest(list(self._samplers.values()), lambda reading: reading.memory_total_bytes)
 
-    def warnings(self) -> tuple[Warn, ...]:
-        """Return what failed, and whether the clock fell while measuring."""
+    def warnings(self, cores: Mapping[int, Measurement] | None = None) -> tuple[Warn, ...]:
+        """Return what failed, and whether the clock fell in ``cores``, infer's core loops by repeat."""
         found = [*self._others, *(sampler.warning() for sampler in self._samplers.values())]
-        for (stage, _), sampler in self._samplers.items():
-            if stage is StageName.INFER and sampler.samples:
-                first, last = sampler.samples[0].at_ns, sampler.samples[-1].at_ns
-                found.append(warn.throttled(sampler.clocks_mhz(first, last)))
+        for repeat, core in (cores or {}).items():
+            sampler = self._samplers.get((StageName.INFER, repeat))
+            if sampler is not None and core.started_ns is not None:
+                end_ns = core.started_ns + core.wall_ns
+                found.append(warn.throttled(sampler.clocks_mhz(core.started_ns, end_ns)))
         return warn.collected(found)
 
     def document(self) -> dict[str, Any] | None:
@@ -159,6 +174,12 @@ class Telemetry:
             f"{stage}-{repeat}": sampler.report(_first_ns(sampler))
             for (stage, repeat), sampler in self._samplers.items()
         }
+
+
+def _largest(samplers: Sequence[Sampler], figure: Callable[[Reading], int | None]) -> int | None:
+    """Return the largest sum over the devices, of the samples in which each of them tells the figure."""
+    samples = [sample for sampler in samplers for sample in sampler.samples]
+    return max((round(value) for _, value in totals(samples, figure)), default=None)
 
 
 def _first_ns(sampler: Sampler) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from driver.models.base import Warn, WarningCode
 from driver.monitors.sources import (
+    CommandSource,
     MonitorError,
     MonitorFormatError,
     command_of,
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 # A monitor that fails this often in a row is not asked again: a hung one would pile up.
 GIVE_UP_AFTER = 3
+# A stage's last sample is waited for as long as the monitor is known to need, doubled; for one that
+# has not answered yet, this long.
+FIRST_ANSWER_S = 1.0
+LONGEST_TIMES = 2.0
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,39 @@ class Sampler:
         self._samples: list[Sample] = []
         self._failures: dict[str, MonitorFailure] = {}
         self._in_a_row = 0
+        self._longest_s = 0.0
+        self._lasting = self._hangs = self._killed = False
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin to sample, where there is a monitor."""
         if self._source is not None:
             self._thread.start()
+
+    def stop(self) -> None:
+        """Take a last sample where it is due, and end; a monitor that hangs is killed and not waited for."""
+        self._stop.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(self._patience_s())
+        if self._thread.is_alive() and isinstance(self._source, CommandSource):
+            self._killed = True
+            self._source.stop()
+            self._thread.join(FIRST_ANSWER_S)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the monitor is not worth asking again: it failed for good, or had to be killed."""
+        return self._killed or self._lasting or self._in_a_row >= GIVE_UP_AFTER
+
+    def _patience_s(self) -> float:
+        if self._hangs:
+            return 0.0
+        # A sample that has begun, and the last one.
+        known_s = LONGEST_TIMES * 2 * self._longest_s + self._spec.interval_s
+        return min(known_s if self._samples else FIRST_ANSWER_S, self._spec.timeout_s)
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
@@ -67,10 +101,8 @@ class Sampler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take a last sample where it is due, and stop; at most one time limit later."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(self._spec.timeout_s + 1)
+        """Stop."""
+        self.stop()
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -93,7 +125,7 @@ class Sampler:
 
     def clocks_mhz(self, start_ns: int, end_ns: int) -> tuple[float, ...]:
         """Return the device's clock in each sample of a window, in order."""
-        inside = (s for s in self._samples if start_ns <= s.at_ns <= end_ns and s.readings)
+        inside = (s for s in self.samples if start_ns <= s.at_ns <= end_ns and s.readings)
         return tuple(s.readings[0].clock_mhz for s in inside if s.readings[0].clock_mhz is not None)
 
     def warning(self) -> Warn | None:
@@ -124,7 +156,9 @@ class Sampler:
         due = time.monotonic()
         while True:
             last = self._stop.is_set()
-            if not self._ask() or last:
+            if not self._ask() or last or self._killed:
+                return
+            if self._stop.is_set() and self._hangs:
                 return
             # A slow monitor skips its turns instead of running one after the other.
             due = max(due + self._spec.interval_s, time.monotonic())
@@ -137,14 +171,21 @@ class Sampler:
         try:
             readings = self._select(self._source.read())
         except MonitorError as error:
+            if self._killed:
+                command = " ".join(command_of(self._spec))
+                return self._failed("hung", f"{command} did not answer before the stage ended")
+            self._lasting, self._hangs = error.lasting, error.kind == "hung"
             return self._failed(error.kind, str(error)) and not error.lasting
         except MonitorFormatError as error:
             return self._failed("format", str(error))
         except Exception as error:  # a monitor's fault must never end a run
             return self._failed("fault", f"{type(error).__name__}: {error}")
-        at_ns = (before_ns + time.monotonic_ns()) // 2
+        after_ns = time.monotonic_ns()
+        self._longest_s = max(self._longest_s, (after_ns - before_ns) / 1e9)
+        at_ns = (before_ns + after_ns) // 2
         self._samples.append(Sample(at_ns=at_ns, readings=readings))
         self._in_a_row = 0
+        self._hangs = False
         return True
 
     def _select(self, readings: tuple[Reading, ...]) -> tuple[Reading, ...]:

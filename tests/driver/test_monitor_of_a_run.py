@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.driver.miniature import VENDOR, write_executable
+from tests.driver.monitors.test_sampler import alive, wait_until
 from tests.driver.test_session import Lab
 
 if TYPE_CHECKING:
@@ -56,6 +58,28 @@ def test_a_run_goes_on_without_its_monitor_and_the_result_says_so(
     assert {one["kind"] for one in result.monitor["infer-0"]["failures"]} == {kind}
     assert result.metrics.mem_gib is None
     assert result.metrics.energy_j is None
+
+
+def test_a_monitor_that_hangs_costs_the_job_no_time_and_is_not_waited_for(tmp_path: Path) -> None:
+    lab = lab_with_monitor(
+        tmp_path, "echo $$ >> pids\nsleep 60".replace("pids", f"{tmp_path}/pids")
+    )
+    manifest = lab.root / "vendor_hooks/acme/vendor.toml"
+    manifest.write_text(manifest.read_text().replace("timeout_s = 0.3", "timeout_s = 8.0"))
+    began = time.monotonic()
+    result = lab.run().result
+    took = time.monotonic() - began
+    assert result.status == "ok"
+    assert "did not answer" in " ".join(warned(result))
+    # The chip's name is asked for before the job; from the first stage on nobody waits 8 s any more.
+    assert took < 2 * 8
+    e2e_s = result.metrics.e2e_time_s
+    assert e2e_s is not None
+    assert e2e_s < took - 8
+    assert sum(share.wall_s for share in result.time_shares) == pytest.approx(e2e_s, abs=0.05)
+    assert result.provenance["monitor_wait_s"] > 0.5
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    wait_until(lambda: not any(map(alive, pids)))
 
 
 def test_memory_and_the_energy_of_the_measured_window_are_in_the_result(tmp_path: Path) -> None:

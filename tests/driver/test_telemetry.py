@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.models.base import WarningCode
+from driver.models.base import StageName, WarningCode
 from driver.models.manifest import MonitorSpec
+from driver.models.report import Measurement
 from driver.monitors.reading import Reading
+from driver.monitors.sampler import Sampler
+from driver.monitors.sources import MonitorError
+from driver.monitors.window import Sample
 from driver.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Source:
@@ -20,8 +24,10 @@ class Source:
 
     def __init__(self, *readings: Reading, error: Exception | None = None) -> None:
         self._readings, self._error = readings, error
+        self.asked = 0
 
     def read(self) -> tuple[Reading, ...]:
+        self.asked += 1
         if self._error is not None:
             raise self._error
         return self._readings
@@ -60,6 +66,76 @@ def test_an_idle_device_and_somebody_elses_are_not(
     telemetry = telemetry_on(Source(reading))
     telemetry.look_for_others("after")
     assert telemetry.warnings() == ()
+
+
+def watched(
+    telemetry_on: Callable[[Source], Telemetry],
+    monkeypatch: pytest.MonkeyPatch,
+    samples: Sequence[tuple[Reading, ...]],
+) -> Telemetry:
+    """Return telemetry whose infer has a sample each second from 0."""
+    telemetry = telemetry_on(Source(Reading(device="0")))
+    with telemetry.watching(StageName.INFER, 0):
+        pass
+    kept = tuple(Sample(at_ns=i * 10**9, readings=one) for i, one in enumerate(samples))
+    monkeypatch.setattr(Sampler, "samples", kept)
+    return telemetry
+
+
+@pytest.mark.parametrize(
+    ("clocks", "warns"),
+    [
+        # Idle while loading and writing: nothing fell while it was measured.
+        ([1800.0] * 6 + [1410.0] * 9 + [300.0] * 9, False),
+        # Idle clocks before and after hide what fell in between.
+        ([300.0] * 9 + [1410.0] * 3 + [900.0] * 6 + [1410.0] * 9, True),
+    ],
+)
+def test_only_a_clock_that_falls_in_the_core_loop_is_throttled(
+    telemetry_on: Callable[[Source], Telemetry],
+    monkeypatch: pytest.MonkeyPatch,
+    clocks: list[float],
+    warns: bool,
+) -> None:
+    samples = [(Reading(device="0", clock_mhz=clock),) for clock in clocks]
+    telemetry = watched(telemetry_on, monkeypatch, samples)
+    start = clocks.index(1410.0)
+    core = Measurement(
+        name="core",
+        items=1,
+        calls=1,
+        wall_ns=8 * 10**9,
+        in_flight=1,
+        started_ns=start * 10**9,
+    )
+    codes = {found.code for found in telemetry.warnings({0: core})}
+    assert (WarningCode.THROTTLED in codes) is warns
+    untold = core.model_copy(update={"started_ns": None})
+    codes = {found.code for found in telemetry.warnings({0: untold})}
+    assert WarningCode.THROTTLED not in codes, "a vendor's tool does not say when it measured"
+
+
+def test_memory_counts_where_every_device_tells_it_and_is_never_zero_for_unknown(
+    telemetry_on: Callable[[Source], Telemetry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untold = [(Reading(device="0", power_w=80.0),)]
+    telemetry = watched(telemetry_on, monkeypatch, untold)
+    assert telemetry.stage_peak_bytes(StageName.INFER) is None
+    assert telemetry.total_bytes() is None
+    both = (Reading(device="0", memory_used_bytes=5), Reading(device="1", memory_used_bytes=6))
+    half = (Reading(device="0", memory_used_bytes=50), Reading(device="1"))
+    telemetry = watched(telemetry_on, monkeypatch, [both, half])
+    assert telemetry.stage_peak_bytes(StageName.INFER) == 11
+
+
+def test_one_that_failed_is_not_asked_again_for_others(
+    telemetry_on: Callable[[Source], Telemetry],
+) -> None:
+    source = Source(error=MonitorError("hung", "it hangs"))
+    telemetry = telemetry_on(source)
+    telemetry.look_for_others("before")
+    telemetry.look_for_others("after")
+    assert source.asked == 1
 
 
 def test_a_broken_monitor_ends_nothing(telemetry_on: Callable[[Source], Telemetry]) -> None:

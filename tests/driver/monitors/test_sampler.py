@@ -112,6 +112,34 @@ def test_hung_monitor_and_its_children_are_killed(
     wait_until(lambda: not alive(child))
 
 
+def test_one_that_hangs_after_good_answers_is_killed_when_the_stage_ends(
+    tool: Callable[[str], MonitorSpec], tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    body = (
+        f"open({str(count)!r}, 'a').write('.')\n"
+        f"if os.path.getsize({str(count)!r}) > 3: time.sleep(600)\n"
+        f"print({ROW!r})"
+    )
+    with Sampler(tool(body).model_copy(update={"timeout_s": 60.0})) as sampler:
+        wait_until(lambda: count.exists() and count.stat().st_size > 3)
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+    assert sampler.gave_up
+    assert len(sampler.samples) == 3
+    assert [f.kind for f in sampler.failures] == ["hung"]
+
+
+def test_one_that_is_slow_is_waited_for_when_the_stage_ends(
+    tool: Callable[[str], MonitorSpec],
+) -> None:
+    with Sampler(tool(f"time.sleep(0.3)\nprint({ROW!r})")) as sampler:
+        wait_until(lambda: len(sampler.samples) == 1)
+        ended = time.monotonic_ns()
+    assert sampler.samples[-1].at_ns > ended
+    assert sampler.failures == ()
+
+
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
