@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,17 @@ if TYPE_CHECKING:
 OTHER_WAY = "or use RUNNER=process, which needs no container engine"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 LABEL_PREFIX = "assay.driver-"
+COMMAND_NOT_RUN = (126, 127)
+INIT_FAILED = re.compile(r"tini.*exec .* failed|catatonit.*exec")
+"""What tini (docker-init) and Podman's catatonit say of a command that they cannot execute."""
+NO_INIT = re.compile(
+    r'exec: "[^"]*(docker-init|tini|catatonit)"|container-init binary not found', re.IGNORECASE
+)
+"""What Docker and Podman say where the program is missing that `Init` asks for."""
+
+
+class NoInitError(EnvironmentFault):
+    """The engine has no small init to put before a container's command."""
 
 
 def connect() -> Any:  # docker.DockerClient; the SDK has no types
@@ -106,14 +119,24 @@ class DockerRunner(Closing):
     def run(self, spec: ContainerSpec, *, log: Path, on_tick: Callable[[], None]) -> Exit:
         """Run one stage; see Runner."""
         self.availability()
-        started = time.monotonic()
         require_hook(spec)
+        try:
+            return self._run(spec, log, on_tick)
+        except NoInitError:
+            # An engine may lack the program; only an abort() is told worse without it.
+            self._traits = replace(self._traits, init=False)
+            return self._run(spec, log, on_tick)
+
+    def _run(self, spec: ContainerSpec, log: Path, on_tick: Callable[[], None]) -> Exit:
+        started = time.monotonic()
         with lent(spec), self._container(spec, log) as container:
             with engine_faults(), interrupts_deferred():
                 self._client.api.start(container)
             timed_out = self._watch(container, spec.limits.timeout_s, on_tick)
             with engine_faults():
                 found = self._client.api.inspect_container(container)
+            if self._traits.init and found["State"]["ExitCode"] in COMMAND_NOT_RUN:
+                self._require_executed(container)
         wall_s = time.monotonic() - started
         state = found["State"]
         return Exit(
@@ -124,6 +147,14 @@ class DockerRunner(Closing):
             overhead_s=max(0.0, wall_s - lifetime_s(state)),
             executed_in=found["Image"],
         )
+
+    def _require_executed(self, container: str) -> None:
+        """ContractFault where the engine's init says that it could not execute the hook."""
+        with engine_faults():
+            text = self._client.api.logs(container, tail=5).decode("utf-8", "replace")
+        said = next((line for line in text.splitlines() if INIT_FAILED.search(line)), None)
+        if said is not None:
+            raise _cannot_execute(said)
 
     def close(self) -> None:
         """Close the connection."""
@@ -235,12 +266,20 @@ def engine_faults() -> Iterator[None]:
         raise unreachable(str(error)) from error
 
 
+def _cannot_execute(said: str) -> ContractFault:
+    return ContractFault(
+        f"the image cannot execute the hook: {said}",
+        "the hook's first line must name a program of the image, such as #!/bin/sh",
+    )
+
+
 def _refused(explanation: str) -> AssayError:
-    if 'exec: "' in explanation:
-        return ContractFault(
-            f"the image cannot execute the hook: {explanation}",
-            "the hook's first line must name a program of the image, such as #!/bin/sh",
+    if NO_INIT.search(explanation):
+        return NoInitError(
+            f"the engine has no init: {explanation}", f"install docker-init (tini), {OTHER_WAY}"
         )
+    if 'exec: "' in explanation:
+        return _cannot_execute(explanation)
     if "could not select device driver" in explanation or "CDI device" in explanation:
         return EnvironmentFault(
             f"the engine cannot give the container its devices: {explanation}",

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTraits:
-    """What differs between engines and changes what must be asked of them."""
+    """What differs between engines and changes what must be asked of them.
+
+    ``init``: the engine has its small init (docker-init, catatonit), as far as is known.
+    """
 
     rootless: bool = False
     remapped: bool = False
     selinux: bool = False
+    init: bool = True
 
     @classmethod
     def of(cls, security_options: Sequence[str]) -> EngineTraits:
@@ -79,6 +83,8 @@ def _host_config(spec: ContainerSpec, admitted: Admitted, engine: EngineTraits) 
     return {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
+        # The kernel gives process 1 no default signals: an SDK's abort() would end it as signal 11.
+        "Init": engine.init,
         "Privileged": False,
         "CapDrop": ["ALL"],
         "CapAdd": list(spec.devices.capabilities),

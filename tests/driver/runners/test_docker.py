@@ -15,7 +15,7 @@ from driver.errors import ContractFault, EnvironmentFault, ImageFault
 from driver.identity import DriverProcess
 from driver.models.base import RunnerName
 from driver.runners import RunnerSettings, docker, open_runner
-from driver.runners.docker import connect, engine_faults, lifetime_s, reap_leftovers
+from driver.runners.docker import NoInitError, connect, engine_faults, lifetime_s, reap_leftovers
 
 
 @pytest.fixture
@@ -75,6 +75,8 @@ def test_a_missing_sdk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ('OCI: exec: "/job/hook/hook": permission denied', ContractFault, "cannot execute"),
         ('could not select device driver "" with capabilities', EnvironmentFault, "its devices"),
         ("failed to inject: unresolvable CDI devices a/b=0", EnvironmentFault, "its devices"),
+        ('exec: "docker-init": executable file not found', NoInitError, "has no init"),
+        ("container-init binary not found on the host: stat /x", NoInitError, "has no init"),
         ("no space left on device", EnvironmentFault, "refused the container: no space left"),
     ],
 )

@@ -31,6 +31,7 @@ def config_of(
 
 def test_a_container_has_no_network_no_capabilities_and_no_way_to_more(tmp_path: Path) -> None:
     config, host = config_of(tmp_path)
+    assert host["Init"] is True
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
     assert host["Privileged"] is False
