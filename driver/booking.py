@@ -143,6 +143,7 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
             warn.extra_privileges(template.job.vendor, *_privileges(books)),
             warn.chip_unconfirmed(template.job.vendor, books.planned.choice.chip_doubt),
             _arithmetic_differs(books),
+            _implausible(books, metrics),
             *(
                 warn.unstable(name, found.values, found.cv)
                 for name, found in metrics.spread.items()
@@ -180,6 +181,12 @@ def _arithmetic_differs(books: Books) -> Warn | None:
         return None
     planned = books.planned.choice.precision.arithmetic
     return warn.arithmetic_differs(planned, _effective_arithmetic(books))
+
+
+def _implausible(books: Books, metrics: Metrics) -> Warn | None:
+    choice = books.planned.choice
+    arithmetic = _effective_arithmetic(books) or choice.precision.arithmetic
+    return warn.implausible_mfu(metrics.mfu, arithmetic, choice.chip.peaks.get(arithmetic))
 
 
 def _whole_exceeds_core(books: Books, metrics: Metrics) -> Warn | None:

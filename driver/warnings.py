@@ -23,6 +23,7 @@ INPUT_SHARE = 0.80
 THROTTLED_SHARE = 0.90
 """Clock of the loop's last third ÷ clock of its first third."""
 CORE_AGREEMENT = 0.99
+MFU_MAX = 100.0
 
 
 def collected(found: Iterable[Warn | None]) -> tuple[Warn, ...]:
@@ -246,6 +247,20 @@ def arithmetic_differs(planned: str, effective: str | None) -> Warn | None:
         message=f"{planned} was asked for, the engine ran {effective}: MFU is against that peak",
         remedy="compare it with figures of that arithmetic only; vendor.toml and the hook's README say "
         "which settings decide",
+    )
+
+
+def implausible_mfu(mfu: float | None, arithmetic: str, peak: float | None) -> Warn | None:
+    """The chip did more than it can: an MFU above 100 %. ``peak`` in operations/s."""
+    if mfu is None or peak is None or mfu <= MFU_MAX:
+        return None
+    return Warn(
+        code=WarningCode.IMPLAUSIBLE,
+        message=f"MFU is {mfu:.0f} % of the chip's {peak:.3g} {arithmetic} operations/s: one of them is "
+        "wrong, and reports leave the result out",
+        remedy="look at the peak's unit in vendor.toml (dense operations/s, 2 a MAC, one chip), at whether "
+        "this is the chip (CHIP=…), at the arithmetic that ran, and at whether the hook's clock stops "
+        "only when the outputs are there",
     )
 
 

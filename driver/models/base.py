@@ -98,6 +98,7 @@ class WarningCode(StrEnum):
     COMPILER_WARNING = "compiler_warning"
     CORE_DISAGREES = "core_disagrees"
     WHOLE_EXCEEDS_CORE = "whole_exceeds_core"
+    IMPLAUSIBLE = "implausible"
 
 
 class Warn(Frozen):

@@ -154,6 +154,17 @@ def test_the_result_on_disk_carries_the_digest_of_its_content(lab: Lab) -> None:
     assert document["digest"] != canonical_digest(document)
 
 
+def test_more_than_the_chip_can_is_said_in_the_result_itself(lab: Lab) -> None:
+    manifest = lab.root / "vendor_hooks/acme/vendor.toml"
+    text = manifest.read_text()
+    # A peak in tera-operations, where operations are asked for.
+    manifest.write_text(text.replace("tf32 = 1e6", "tf32 = 1e-6"))
+    result = lab.run().result
+    (found,) = [one for one in result.warnings if one.code is WarningCode.IMPLAUSIBLE]
+    assert "1e-06 tf32 operations/s" in found.message
+    assert "the peak's unit" in found.remedy
+
+
 def test_time_shares_add_up_to_the_whole(lab: Lab) -> None:
     result = lab.run().result
     total = sum(share.wall_s for share in result.time_shares)

@@ -24,6 +24,7 @@ GIVEN = [
     (warnings.smoke(10), WarningCode.SMOKE),
     (warnings.synthetic("synthetic", "real"), WarningCode.SYNTHETIC),
     (warnings.simulated(True), WarningCode.SIMULATED),
+    (warnings.implausible_mfu(133.0, "fp16", 1e12), WarningCode.IMPLAUSIBLE),
 ]
 
 NOT_GIVEN = [
@@ -44,6 +45,8 @@ NOT_GIVEN = [
     warnings.throttled([1800, 1800, 1800, 1800, 1790, 1780]),
     warnings.throttled([1800, 900]),
     warnings.throttled([0.0] * 9),
+    warnings.implausible_mfu(100.0, "fp16", 1e12),
+    warnings.implausible_mfu(None, "fp16", 1e12),
     warnings.device_shared("before", []),
     warnings.core_disagrees(1.0),
     warnings.core_disagrees(None),
