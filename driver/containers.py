@@ -154,7 +154,7 @@ def container_spec(
     Raises nothing: whether the paths, devices and images exist is the runner's to check.
     """
     by_vendor = job.stage in VENDOR_STAGES
-    uid, gid = guest_user(caller)
+    uid, gid = guest_user(caller.uid, caller.gid)
     return ContainerSpec(
         name=_name(places.folder, caller.process),
         stage=job.stage,
@@ -178,11 +178,9 @@ def _devices(job: JobFile, vendor: VendorManifest, stack: InstalledStack) -> Dev
     return Devices() if stack.stand_in else select_devices(vendor.devices, job.device)
 
 
-def guest_user(caller: Caller) -> tuple[int, int]:
-    """Return uid and gid of the guest: the caller's, so that out is theirs, but never root's."""
-    if caller.uid == 0:
-        return ROOT_STAND_IN, ROOT_STAND_IN
-    return caller.uid, caller.gid
+def guest_user(uid: int, gid: int) -> tuple[int, int]:
+    """Return uid and gid of a caller's guest: the caller's, so that out is theirs, but never root's."""
+    return (ROOT_STAND_IN, ROOT_STAND_IN) if uid == 0 else (uid, gid)
 
 
 def owner_labels(caller: Caller) -> dict[str, str]:

@@ -108,7 +108,7 @@ def _obstacle(facts: Facts, fact: StackFact, runner: RunnerName) -> tuple[str, s
     # A stand-in for the SDK has its devices in itself.
     if held_up is not None or fact.stand_in or fact.stack.vendor != facts.vendor.name:
         return held_up
-    missing = failures(check_devices(facts))
+    missing = failures(check_devices(facts, runner))
     return (f"{missing[0].what}: {missing[0].found}", missing[0].remedy) if missing else None
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from driver.containers import guest_user
+from driver.doctor.facts import User
+from driver.doctor.stacks import needs_containers
 from driver.findings import failed, not_checked, note, ok
 from driver.host_driver import hangs, install, is_enough, needed, remedy
+from driver.models.base import RunnerName
 from driver.monitors.sources import command_of
 
 if TYPE_CHECKING:
@@ -18,8 +23,9 @@ if TYPE_CHECKING:
 READ_WRITE = 0o6
 
 
-def check_devices(facts: Facts) -> Iterator[Finding]:
-    """Yield what is found of the vendor's devices."""
+def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Finding]:
+    """Yield what is found of the vendor's devices, for a runner (default: a run's own default)."""
+    runner = runner or (RunnerName.DOCKER if needs_containers(facts) else RunnerName.PROCESS)
     for stack in facts.stacks:
         if stack.driver is not None:
             yield _driver(stack, stack.driver)
@@ -27,7 +33,7 @@ def check_devices(facts: Facts) -> Iterator[Finding]:
     if not facts.nodes and spec.gpus == "none":
         yield ok("devices", "none is needed")
     for node in facts.nodes:
-        yield _node(node, facts)
+        yield _node(node, facts, runner)
     for mount in facts.host_mounts:
         yield _host_mount(mount.source, optional=mount.optional, exists=mount.exists)
     for group in spec.groups:
@@ -35,7 +41,7 @@ def check_devices(facts: Facts) -> Iterator[Finding]:
             yield note(
                 f"group {group}",
                 "this host has no such group, so it owns no device here",
-                "nothing to do unless a device below is not permitted",
+                "nothing to do unless a device above is not permitted",
             )
     yield _monitor(facts)
 
@@ -64,7 +70,7 @@ def _driver(stack: StackFact, driver: DriverFact) -> Finding:
     return ok(what, f"{driver.version} (needed: {needed(requirement)})")
 
 
-def _node(node: Node, facts: Facts) -> Finding:
+def _node(node: Node, facts: Facts, runner: RunnerName) -> Finding:
     what = f"device {node.path}"
     if not node.exists:
         return failed(
@@ -73,30 +79,67 @@ def _node(node: Node, facts: Facts) -> Finding:
             "load the vendor's kernel driver (its installer does), or choose a device that is there: "
             "DEVICE=",
         )
+    if node.is_folder:
+        return failed(
+            what,
+            "there is no device node in this folder",
+            "load the vendor's kernel driver (its installer does)",
+        )
     if not node.is_device:
         return failed(what, "this is no device node", "mend `nodes` in vendor.toml")
-    if permitted(node, facts):
-        return ok(what, f"there, {node.mode:03o} {node.group or node.gid}")
+    user = opener(facts, runner)
+    owner = f"mode {node.mode:03o}, group {node.group or node.gid}"
+    if permitted(node, user):
+        return ok(what, f"there, {owner}")
+    who = "the container's user" if runner is RunnerName.DOCKER else "user"
     return failed(
-        what,
-        f"user {facts.user.uid} may not read and write it (mode {node.mode:03o}, group "
-        f"{node.group or node.gid})",
-        f"type: sudo usermod -aG {node.group or node.gid} $USER, and log in again",
+        what, f"{who} {user.uid} may not read and write it ({owner})", _allow(node, facts, runner)
     )
 
 
-def permitted(node: Node, facts: Facts) -> bool:
-    """Say whether the caller, with the groups that vendor.toml adds, may read and write a node."""
-    user = facts.user
+def opener(facts: Facts, runner: RunnerName) -> User:
+    """Return who opens the devices: the caller, or the guest of a container, which is somebody else.
+
+    A guest has its own group and those that vendor.toml adds, none of the caller's others, and no
+    capability that opens what its user may not.
+    """
+    caller = facts.user
+    if runner is not RunnerName.DOCKER:
+        return caller
+    if facts.engine.rootless:
+        # The caller, in a namespace in which the host's other groups are not to be had.
+        return replace(caller, gids=frozenset({caller.gid}))
+    uid, gid = guest_user(caller.uid, caller.gid)
+    named = facts.vendor.manifest.devices.groups
+    granted = {facts.group_ids[name] for name in named if name in facts.group_ids}
+    return User(uid=uid, gid=gid, gids=frozenset({gid}) | granted)
+
+
+def permitted(node: Node, user: User) -> bool:
+    """Say whether a user may read and write a node."""
     if user.uid == 0:
         return True
-    granted = {
-        facts.group_ids[name]
-        for name in facts.vendor.manifest.devices.groups
-        if name in facts.group_ids
-    }
-    shift = 6 if node.uid == user.uid else 3 if node.gid in user.gids | granted else 0
+    shift = 6 if node.uid == user.uid else 3 if node.gid in user.gids else 0
     return (node.mode >> shift) & READ_WRITE == READ_WRITE
+
+
+def _allow(node: Node, facts: Facts, runner: RunnerName) -> str:
+    """Return what gives access to a node; never the group root, which owns the host."""
+    contained = runner is RunnerName.DOCKER
+    of_group = (node.mode >> 3) & READ_WRITE == READ_WRITE and node.gid != 0
+    if contained and facts.engine.rootless:
+        return (
+            "a rootless engine hands no groups on: use one of the system's, or a udev rule with 666"
+        )
+    if not of_group:
+        return (
+            "have a udev rule give it a group of its own and mode 660 (the vendor's installer brings "
+            "one), and name that group under [devices] in vendor.toml"
+        )
+    group = node.group or str(node.gid)
+    if contained:
+        return f'add "{group}" to `groups` under [devices] in vendor.toml: a guest has no others'
+    return f"type: sudo usermod -aG {group} $USER, and log in again"
 
 
 def _host_mount(source: str, *, optional: bool, exists: bool) -> Finding:

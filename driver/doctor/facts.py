@@ -20,19 +20,21 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """Who calls: effective user and every group, by number."""
+    """Who opens a device: effective user, own group and every group, by number."""
 
     uid: int
+    gid: int
     gids: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A device node. ``mode`` are its permission bits; None of it where there is no such file."""
+    """A device node, or a folder that holds none. ``mode`` are its permission bits."""
 
     path: str
     exists: bool
     is_device: bool = False
+    is_folder: bool = False
     mode: int = 0
     uid: int = 0
     gid: int = 0
@@ -56,6 +58,7 @@ class ContainerEngine:
     version: str = ""
     runtimes: frozenset[str] = frozenset()
     cdi_kinds: frozenset[str] = frozenset()
+    rootless: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

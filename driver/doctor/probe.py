@@ -6,7 +6,6 @@ import grp
 import os
 import shutil
 import stat
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +33,7 @@ from driver.monitors.sources import (
     is_stand_in,
     make_source,
 )
+from driver.runners.admission import device_files
 from driver.weights import locate_weights
 
 if TYPE_CHECKING:
@@ -62,10 +62,14 @@ def gather(
     devices = select_devices(vendor.manifest.devices, device)
     return Facts(
         vendor=vendor,
-        user=User(uid=os.geteuid(), gids=frozenset({os.getegid(), *os.getgroups()})),
+        user=User(
+            uid=os.geteuid(),
+            gid=os.getegid(),
+            gids=frozenset({os.getegid(), *os.getgroups()}),
+        ),
         machine=_machine(settings),
         engine=engine,
-        nodes=tuple(node_facts(path) for path in devices.nodes),
+        nodes=tuple(fact for path in devices.nodes for fact in node_facts(path)),
         host_mounts=tuple(
             HostMountFact(
                 source=mount.source, optional=mount.optional, exists=Path(mount.source).exists()
@@ -79,8 +83,15 @@ def gather(
     )
 
 
-def node_facts(path: str) -> Node:
-    """Return what the file system says of a device node."""
+def node_facts(path: str) -> tuple[Node, ...]:
+    """Return what the file system says of a device node; of a folder, of every node in it.
+
+    A folder that holds none is told as what it is.
+    """
+    return tuple(_node(str(file)) for file in device_files(path)) or (_node(path),)
+
+
+def _node(path: str) -> Node:
     try:
         found = Path(path).stat()
     except OSError:
@@ -92,25 +103,13 @@ def node_facts(path: str) -> Node:
     return Node(
         path=path,
         exists=True,
-        # A folder of nodes (/dev/dri) is passed to a container like a node.
-        is_device=_holds_devices(path, found.st_mode),
+        is_device=stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode),
+        is_folder=stat.S_ISDIR(found.st_mode),
         mode=stat.S_IMODE(found.st_mode),
         uid=found.st_uid,
         gid=found.st_gid,
         group=group,
     )
-
-
-def _holds_devices(path: str, mode: int) -> bool:
-    if stat.S_ISDIR(mode):
-        with suppress(OSError):
-            return any(_is_device(entry.stat().st_mode) for entry in Path(path).iterdir())
-        return False
-    return _is_device(mode)
-
-
-def _is_device(mode: int) -> bool:
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def monitor_facts(spec: MonitorSpec) -> MonitorFact:

@@ -14,6 +14,7 @@ from driver.images import ImageBuilder
 from driver.locks import lock_sha256, parse_lock, target_of
 from driver.recipes import LOCK
 from driver.runners.docker import connect, engine_faults
+from driver.runners.host_config import EngineTraits
 from driver.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _engine(client: Any) -> ContainerEngine:
         version=f"{info.get('Name', 'engine')} {info.get('ServerVersion', '')}".strip(),
         runtimes=frozenset(info.get("Runtimes") or {}),
         cdi_kinds=frozenset(device.partition("=")[0] for device in devices if device),
+        rootless=EngineTraits.of(info.get("SecurityOptions") or []).rootless,
     )
 
 

@@ -35,7 +35,10 @@ def admit(spec: ContainerSpec) -> Admitted:
 
 
 def require_devices(devices: Devices) -> None:
-    """Raise EnvironmentFault for a device node that is not there, or that is a disk."""
+    """Raise EnvironmentFault for a device node that is not there, or that is a disk.
+
+    Of a folder, for one without any node, and for one with a disk in it.
+    """
     for node in devices.nodes:
         path = Path(node)
         if not path.exists():
@@ -44,11 +47,35 @@ def require_devices(devices: Devices) -> None:
                 "load the vendor's kernel driver, or choose another one with DEVICE=; "
                 "`make doctor` shows what is there",
             )
-        if path.is_block_device():
+        files = device_files(node)
+        if path.is_dir() and not files:
             raise EnvironmentFault(
-                f"{node} is a block device (a disk), which no accelerator is",
-                "mend `nodes` under [devices] of vendor.toml",
+                f"there is no device node in the folder {node}",
+                "load the vendor's kernel driver; `make doctor` shows what is there",
             )
+        for file in files:
+            if file.is_block_device():
+                raise EnvironmentFault(
+                    f"{file} is a block device (a disk), which no accelerator is",
+                    "mend `nodes` under [devices] of vendor.toml",
+                )
+
+
+def device_files(node: str) -> tuple[Path, ...]:
+    """Return the device nodes that a container gets for one of `nodes`: itself, or those in a folder.
+
+    Of a folder (/dev/dri) an engine hands over every node, those of subfolders too, and follows no
+    link. Empty where there is none.
+    """
+    path = Path(node)
+    if not path.is_dir():
+        return (path,) if _is_device(path) else ()
+    found = (Path(parent) / name for parent, _, names in os.walk(path) for name in names)
+    return tuple(sorted(file for file in found if not file.is_symlink() and _is_device(file)))
+
+
+def _is_device(path: Path) -> bool:
+    return path.is_char_device() or path.is_block_device()
 
 
 def _without_links(mount: Mount) -> list[Mount]:

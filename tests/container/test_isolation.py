@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -234,6 +236,36 @@ def test_a_missing_device_is_named_before_anything_starts(
     spec = spec_for(home, shell_image, "exit 0", devices=devices)
     with pytest.raises(EnvironmentFault, match="/dev/davinci0"):
         runner.run(spec, log=home / "log", on_tick=nothing)
+
+
+@pytest.fixture
+def folder_of_devices() -> Iterator[Path]:
+    """Yield a folder below /dev, since guests open no device below /tmp: two nodes and a link."""
+    folder = Path("/dev") / f"assay-{os.getpid()}"
+    try:
+        folder.mkdir()
+        for name, mode in (("renderD128", 0o666), ("card0", 0o600)):
+            os.mknod(folder / name, stat.S_IFCHR, os.makedev(1, 3))
+            (folder / name).chmod(mode)
+    except PermissionError:
+        pytest.skip("only root makes device nodes")
+    (folder / "by-path").mkdir()
+    (folder / "by-path" / "gpu").symlink_to("../renderD128")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_folder_of_devices_arrives_node_by_node_with_the_hosts_modes(
+    runner: DockerRunner, home: Path, shell_image: str, folder_of_devices: Path
+) -> None:
+    folder = folder_of_devices
+    script = (
+        f"cd {folder} && ls | xargs > /job/out/nodes; echo x > renderD128 && "
+        "echo opened >> /job/out/nodes; echo x > card0 || echo refused >> /job/out/nodes"
+    )
+    spec = spec_for(home, shell_image, script, devices=Devices(nodes=(str(folder),)))
+    assert runner.run(spec, log=home / "log", on_tick=nothing).code == 0
+    assert read_out(spec, "nodes") == "card0 renderD128\nopened\nrefused\n"
 
 
 def test_gpus_without_a_toolkit_are_the_hosts_fault(

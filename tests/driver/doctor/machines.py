@@ -42,7 +42,7 @@ def make_facts(
     manifest = VendorManifest.model_validate(document | {"monitor": monitor_spec or {}})
     return Facts(
         vendor=Vendor(manifest=manifest, folder=Path("/nowhere"), stacks={"v1": stack}),
-        user=changes.pop("user", User(uid=1000, gids=frozenset({1000}))),
+        user=changes.pop("user", make_user()),
         machine=changes.pop(
             "machine", Machine(threads=8, memory_bytes=64 * GIB, home="/h", free_bytes=99 * GIB)
         ),
@@ -52,6 +52,11 @@ def make_facts(
         ),
         **changes,
     )
+
+
+def make_user(uid: int = 1000, *more: int) -> User:
+    """Return a caller whose own group has their number; ``more`` are other groups."""
+    return User(uid=uid, gid=uid, gids=frozenset({uid, *more}))
 
 
 def make_node(path: str = "/dev/acme0", **changes: Any) -> Node:

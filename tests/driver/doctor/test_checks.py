@@ -21,7 +21,7 @@ from driver.doctor.facts import (
 from driver.findings import failures
 from driver.host_driver import DriverFact
 from driver.models.manifest import DriverRequirement
-from tests.driver.doctor.machines import GIB, make_facts, make_node, make_stack
+from tests.driver.doctor.machines import GIB, make_facts, make_node, make_stack, make_user
 
 if TYPE_CHECKING:
     from driver.doctor.facts import Facts
@@ -53,34 +53,73 @@ def test_whatever_is_not_well_says_what_to_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "user", "groups", "status"),
+    ("node", "user", "groups", "in_container", "as_process"),
     [
-        (make_node(), User(uid=1000, gids=frozenset({1000})), (), "failed"),
-        (make_node(), User(uid=1000, gids=frozenset({1000, 44})), (), "ok"),
-        (make_node(), User(uid=1000, gids=frozenset({1000})), ("acme",), "ok"),
-        (make_node(), User(uid=0, gids=frozenset({0})), (), "ok"),
-        (make_node(uid=1000, mode=0o600), User(uid=1000, gids=frozenset()), (), "ok"),
-        (make_node(mode=0o666), User(uid=1000, gids=frozenset()), (), "ok"),
-        (make_node(mode=0o640), User(uid=1000, gids=frozenset({44})), (), "failed"),
-        (make_node(is_device=False), User(uid=0, gids=frozenset()), (), "failed"),
-        (Node(path="/dev/acme0", exists=False), User(uid=0, gids=frozenset()), (), "failed"),
+        (make_node(), make_user(), (), "failed", "failed"),
+        # A guest has none of the caller's other groups, and the caller none that only guests get.
+        (make_node(), make_user(1000, 44), (), "failed", "ok"),
+        (make_node(), make_user(), ("acme",), "ok", "failed"),
+        # Root's guest is not root.
+        (make_node(), make_user(0), (), "failed", "ok"),
+        (make_node(), make_user(0), ("acme",), "ok", "ok"),
+        (make_node(mode=0o600), make_user(0), ("acme",), "failed", "ok"),
+        (make_node(uid=1000, mode=0o600), make_user(), (), "ok", "ok"),
+        (make_node(mode=0o666), make_user(), (), "ok", "ok"),
+        (make_node(mode=0o640), make_user(1000, 44), ("acme",), "failed", "failed"),
+        (make_node(is_device=False), make_user(0), (), "failed", "failed"),
+        (make_node(is_device=False, is_folder=True), make_user(0), (), "failed", "failed"),
+        (Node(path="/dev/acme0", exists=False), make_user(0), (), "failed", "failed"),
     ],
 )
-def test_a_device_node_must_be_there_and_permitted(
-    node: Node, user: User, groups: tuple[str, ...], status: str
+def test_a_device_node_must_be_there_and_permitted_to_whom_it_will_be_opened_by(
+    node: Node, user: User, groups: tuple[str, ...], in_container: str, as_process: str
 ) -> None:
+    for alone, status in ((False, in_container), (True, as_process)):
+        stack = make_stack(alone=alone)
+        facts = make_facts(
+            {"nodes": ["/dev/acme{index}"], "groups": groups},
+            nodes=(node,),
+            user=user,
+            group_ids={"acme": 44},
+            stacks=(StackFact(stack=stack, wanted=True, image="i", environment=True),),
+        )
+        assert find(facts, "device /dev/acme0").status == status
+
+
+def forbidden(
+    node: Node, *, alone: bool = False, user: User | None = None, rootless: bool = False
+) -> Finding:
+    stack = StackFact(stack=make_stack(alone=alone), wanted=True, image="i", environment=True)
     facts = make_facts(
-        {"nodes": ["/dev/acme{index}"], "groups": groups},
+        {"nodes": ["/dev/acme0"]},
         nodes=(node,),
-        user=user,
-        group_ids={"acme": 44},
+        stacks=(stack,),
+        user=user or make_user(),
+        engine=ContainerEngine(rootless=rootless),
     )
-    assert find(facts, "device /dev/acme0").status == status
+    found = find(facts, "device /dev/acme0")
+    assert found.status == "failed"
+    return found
 
 
-def test_a_forbidden_node_names_the_group_to_join() -> None:
-    facts = make_facts({"nodes": ["/dev/acme0"]}, nodes=(make_node(),))
-    assert "usermod -aG acme" in find(facts, "device /dev/acme0").remedy
+def test_a_forbidden_node_names_the_group_and_who_must_have_it() -> None:
+    assert "usermod -aG acme" in forbidden(make_node(), alone=True).remedy
+    contained = forbidden(make_node(), user=make_user(0))
+    assert "the container's user 10001" in contained.found
+    assert 'add "acme" to `groups`' in contained.remedy
+
+
+def test_nobody_is_told_to_join_the_group_root() -> None:
+    for alone in (True, False):
+        remedy = forbidden(make_node(gid=0, group="root"), alone=alone).remedy
+        assert "usermod" not in remedy
+        assert '"root"' not in remedy
+        assert "udev" in remedy
+
+
+def test_a_rootless_engines_guest_is_the_caller_without_other_groups() -> None:
+    user = make_user(1000, 44)
+    assert "rootless" in forbidden(make_node(), user=user, rootless=True).remedy
 
 
 @pytest.mark.parametrize(("optional", "status"), [(True, "note"), (False, "failed")])

@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
 def test_a_device_node_is_told_from_a_file_and_from_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    null = node_facts("/dev/null")
+    (null,) = node_facts("/dev/null")
     assert (null.exists, null.is_device, null.mode) == (True, True, 0o666)
-    assert node_facts("/dev").is_device
-    assert not node_facts(str(tmp_path)).is_device
-    assert not node_facts(str(tmp_path / "file")).is_device
-    assert not node_facts(str(tmp_path / "none")).exists
+    (file,) = node_facts(str(tmp_path / "file"))
+    assert (file.exists, file.is_device) == (True, False)
+    (nothing,) = node_facts(str(tmp_path / "none"))
+    assert not nothing.exists
+
+
+def test_a_folder_is_told_as_the_nodes_in_it_and_their_modes(tmp_path: Path) -> None:
+    (tmp_path / "by-path").symlink_to("/dev/null")
+    (empty,) = node_facts(str(tmp_path))
+    assert (empty.path, empty.is_folder, empty.is_device) == (str(tmp_path), True, False)
+    inside = {node.path: node for node in node_facts("/dev")}
+    assert inside["/dev/null"].mode == 0o666
+    assert all(node.is_device and not node.is_folder for node in inside.values())
+    assert "/dev/stdin" not in inside, "a link"
 
 
 def test_a_monitor_that_is_not_there_or_talks_nonsense_is_a_problem_not_an_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from driver.devices import Devices, HostMount
 from driver.errors import EnvironmentFault
 from driver.models.base import FailureKind
 from driver.runners import admission
-from driver.runners.admission import admit, lent
+from driver.runners.admission import admit, device_files, lent
 from tests.driver.runners.hooks import make_spec
 
 
@@ -40,6 +41,25 @@ def test_a_missing_device_is_the_hosts_and_named(tmp_path: Path) -> None:
         admit(spec)
     assert error.value.kind is FailureKind.HOST
     assert "DEVICE=" in error.value.remedy
+
+
+def test_a_folder_must_hold_device_nodes_and_no_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "dri"
+    folder.mkdir()
+    (folder / "note").write_text("no node")
+    with pytest.raises(EnvironmentFault, match="no device node in the folder") as error:
+        admit(with_devices(tmp_path, Devices(nodes=(str(folder),))))
+    assert "kernel driver" in error.value.remedy
+    try:
+        os.mknod(folder / "renderD128", 0o660 | stat.S_IFCHR, os.makedev(1, 3))
+        os.mknod(folder / "sda", 0o600 | stat.S_IFBLK, os.makedev(7, 250))
+    except PermissionError:
+        pytest.skip("only root makes device nodes")
+    assert [path.name for path in device_files(str(folder))] == ["renderD128", "sda"]
+    with pytest.raises(EnvironmentFault, match=r"sda is a block device"):
+        admit(with_devices(tmp_path, Devices(nodes=(str(folder),))))
+    (folder / "sda").unlink()
+    admit(with_devices(tmp_path, Devices(nodes=(str(folder),))))
 
 
 def test_a_missing_piece_of_the_vendors_driver_is_named_unless_it_is_optional(

@@ -29,5 +29,5 @@ def test_eager_validates_both_engines_and_itself_in_fp32() -> None:
 def test_macas_nodes_and_group_are_passed_and_one_variable_selects() -> None:
     devices = vendor().devices
     assert devices.nodes == ("/dev/dri", "/dev/mxcd")
-    assert devices.groups == ("video",)
+    assert devices.groups == ("video", "render")
     assert devices.select == "MACA_VISIBLE_DEVICES"
