@@ -25,6 +25,13 @@ READ_WRITE = 0o6
 
 def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Finding]:
     """Yield what is found of the vendor's devices, for a runner (default: a run's own default)."""
+    if any(stack.wanted and stack.stand_in for stack in facts.stacks):
+        yield ok(
+            "devices",
+            "none of this host is needed: the image is a stand-in, which has its own (simulated)",
+        )
+        yield _monitor(facts)
+        return
     runner = runner or (RunnerName.DOCKER if needs_containers(facts) else RunnerName.PROCESS)
     for stack in facts.stacks:
         if stack.driver is not None:

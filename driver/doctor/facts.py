@@ -65,7 +65,7 @@ class ContainerEngine:
 class StackFact:
     """A stack on this host: its image, what one would be built of, and its virtual environment.
 
-    ``stand_in``: the image holds a test's imitation of the SDK.
+    ``stand_in``: the image holds a test's imitation of the SDK, which needs no device of the host.
     """
 
     stack: Stack

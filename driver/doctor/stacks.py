@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def check_stacks(facts: Facts) -> Iterator[Finding]:
     """Yield what is found of the engine and of every stack."""
     yield _engine(facts)
-    if facts.vendor.manifest.devices.gpus != "none" and facts.engine.problem is None:
+    # A stand-in's container gets no device.
+    imitated = any(stack.wanted and stack.stand_in for stack in facts.stacks)
+    has_gpus = facts.vendor.manifest.devices.gpus != "none"
+    if has_gpus and facts.engine.problem is None and not imitated:
         yield _gpu_runtime(facts)
     for stack in facts.stacks:
         yield _image(stack, facts)
@@ -75,7 +78,7 @@ def _image(stack: StackFact, facts: Facts) -> Finding:
     what = f"image of {stack.stack.vendor}/{stack.stack.name}"
     build = f"make images VENDOR={stack.stack.vendor} STACK={stack.stack.name}"
     if stack.image is not None:
-        return ok(what, stack.image)
+        return ok(what, stack.image + (" (stand-in: simulated)" if stack.stand_in else ""))
     needed = stack.wanted and not stack.stack.manifest.process_runner
     if facts.engine.problem is not None:
         return note(what, "cannot be looked for: no engine answers", facts.engine.problem.remedy)

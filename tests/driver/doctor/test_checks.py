@@ -122,6 +122,20 @@ def test_a_rootless_engines_guest_is_the_caller_without_other_groups() -> None:
     assert "rootless" in forbidden(make_node(), user=user, rootless=True).remedy
 
 
+def test_an_image_on_a_stand_in_is_marked_and_needs_no_device() -> None:
+    requirement = DriverRequirement(minimum="530.30.02", command=("smi",))
+    driver = DriverFact(requirement=requirement, version=None, said="smi is not there")
+    stack = StackFact(stack=make_stack(), wanted=True, image="i", stand_in=True, driver=driver)
+    facts = make_facts(
+        {"nodes": ["/dev/acme0"], "gpus": "nvidia"},
+        nodes=(Node(path="/dev/acme0", exists=False),),
+        stacks=(stack,),
+    )
+    assert failures(diagnose(facts)) == []
+    assert find(facts, "image of acme/v1").found == "i (stand-in: simulated)"
+    assert "simulated" in find(facts, "devices").found
+
+
 @pytest.mark.parametrize(("optional", "status"), [(True, "note"), (False, "failed")])
 def test_a_missing_part_of_the_driver_counts_unless_it_is_optional(
     optional: bool, status: str
