@@ -51,6 +51,7 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
                 "nothing to do unless a device above is not permitted",
             )
     yield _monitor(facts)
+    yield from _selection(facts)
 
 
 def _driver(stack: StackFact, driver: DriverFact) -> Finding:
@@ -182,3 +183,24 @@ def _monitor(facts: Facts) -> Finding:
         )
     mark = "simulated by a stand-in: " if fact.simulated else ""
     return ok("monitor", mark + "; ".join(fact.devices))
+
+
+def _selection(facts: Facts) -> Iterator[Finding]:
+    """Hold DEVICE against the monitor, where no device node has its number in its name."""
+    spec, monitor = facts.vendor.manifest.devices, facts.monitor
+    numbered = any("{index}" in node and node.startswith("/") for node in spec.nodes)
+    none = not spec.nodes and spec.gpus == "none"
+    if numbered or none or not monitor.indices:
+        return
+    for device in (part.strip() for part in facts.device.split(",")):
+        what = f"DEVICE={device}"
+        if device in monitor.indices or device in monitor.uuids:
+            yield ok(what, "the monitor sees it")
+        elif device.startswith("MIG-"):
+            yield not_checked(what, "the monitor tells no parts of a device", "nvidia-smi -L")
+        else:
+            yield failed(
+                what,
+                f"the monitor sees no such device (it sees: {', '.join(monitor.indices)})",
+                f"name one that is there: DEVICE={monitor.indices[0]}",
+            )

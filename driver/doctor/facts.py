@@ -84,9 +84,14 @@ class StackFact:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorFact:
-    """What the monitor's command says: a line a device, or why it says nothing."""
+    """What the monitor's command says: a line a device, or why it says nothing.
+
+    ``indices`` and ``uuids`` are the devices' names, as DEVICE= takes them.
+    """
 
     devices: tuple[str, ...] = ()
+    indices: tuple[str, ...] = ()
+    uuids: tuple[str, ...] = ()
     problem: str = ""
     hung: bool = False
     simulated: bool = False
@@ -119,6 +124,7 @@ class Facts:
     """Everything that the checks look at."""
 
     vendor: Vendor
+    device: str = "0"
     user: User
     machine: Machine
     engine: ContainerEngine

@@ -62,6 +62,7 @@ def gather(
     devices = select_devices(vendor.manifest.devices, device)
     return Facts(
         vendor=vendor,
+        device=device,
         user=User(
             uid=os.geteuid(),
             gid=os.getegid(),
@@ -128,6 +129,8 @@ def monitor_facts(spec: MonitorSpec) -> MonitorFact:
             " ".join(filter(None, (reading.device, reading.name, reading.driver_version)))
             for reading in readings
         ),
+        indices=tuple(reading.device for reading in readings),
+        uuids=tuple(reading.uuid for reading in readings if reading.uuid),
         simulated=is_stand_in(command),
     )
 

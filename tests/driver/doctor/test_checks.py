@@ -136,6 +136,36 @@ def test_an_image_on_a_stand_in_is_marked_and_needs_no_device() -> None:
     assert "simulated" in find(facts, "devices").found
 
 
+def selected(device: str, **spec: Any) -> list[str]:
+    monitor = MonitorFact(
+        devices=("0 A100", "1 A100"), indices=("0", "1"), uuids=("GPU-a", "GPU-b")
+    )
+    facts = make_facts(spec, monitor=monitor, monitor_spec={"parser": "nvidia-smi"}, device=device)
+    return [one.status for one in diagnose(facts) if one.what.startswith("DEVICE=")]
+
+
+@pytest.mark.parametrize(
+    ("device", "statuses"),
+    [
+        ("1", ["ok"]),
+        ("GPU-b", ["ok"]),
+        ("9", ["failed"]),
+        ("0, 9", ["ok", "failed"]),
+        ("MIG-1", ["not_checked"]),
+    ],
+)
+def test_a_device_without_a_node_of_its_own_must_be_one_that_the_monitor_sees(
+    device: str, statuses: list[str]
+) -> None:
+    assert selected(device, gpus="nvidia") == statuses
+    assert selected(device, nodes=["/dev/dri"]) == statuses
+
+
+def test_a_device_with_a_node_of_its_own_is_looked_for_there() -> None:
+    assert selected("9", nodes=["/dev/acme{index}"]) == []
+    assert selected("9") == []
+
+
 @pytest.mark.parametrize(("optional", "status"), [(True, "note"), (False, "failed")])
 def test_a_missing_part_of_the_driver_counts_unless_it_is_optional(
     optional: bool, status: str
