@@ -57,7 +57,8 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
 def _driver(stack: StackFact, driver: DriverFact) -> Finding:
     what = f"host driver for {stack.stack.name}"
     requirement = driver.requirement
-    wrong = failed if stack.wanted else note
+    # A minimum that no document states refuses no run.
+    wrong = failed if stack.wanted and requirement.documented else note
     if driver.version is None:
         said = f"{driver.said}; at least {requirement.minimum} is needed"
         return wrong(what, said, remedy(driver))
@@ -69,7 +70,6 @@ def _driver(stack: StackFact, driver: DriverFact) -> Finding:
             "compare the two yourself, and mend [drivers] in vendor.toml",
         )
     if not enough:
-        wrong = wrong if requirement.documented else note
         return wrong(
             what,
             f"{driver.version} is older than what it needs: {needed(requirement)}",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 
+import pytest
+
+from driver.host_driver import ask
 from driver.models.manifest import VendorManifest
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.vendor_job import manifest
@@ -31,3 +35,12 @@ def test_macas_nodes_and_group_are_passed_and_one_variable_selects() -> None:
     assert devices.nodes == ("/dev/dri", "/dev/mxcd")
     assert devices.groups == ("video", "render")
     assert devices.select == "MACA_VISIBLE_DEVICES"
+
+
+def test_the_drivers_version_is_what_mx_smi_heads_its_table_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    programs = ROOT / "tests" / "standins" / "metax" / "bin"
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("ASSAY_STANDIN_DRIVER", "2.5.014")
+    assert ask(vendor().drivers["maca2.19"]).version == "2.5.014"
