@@ -52,13 +52,19 @@ class HostMountFact:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerEngine:
-    """The container engine: who answered, or why nobody did."""
+    """The container engine: who answered, or why nobody did.
+
+    ``free_bytes`` of the disk where it keeps images; None where that is not on this host.
+    """
 
     problem: Problem | None = None
     version: str = ""
     runtimes: frozenset[str] = frozenset()
     cdi_kinds: frozenset[str] = frozenset()
     rootless: bool = False
+    root: str = ""
+    storage_driver: str = ""
+    free_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

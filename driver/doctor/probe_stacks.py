@@ -33,7 +33,7 @@ def engine_facts(
         client = None
         engine = ContainerEngine(problem=Problem(message=error.message, remedy=error.remedy))
     else:
-        engine = _engine(client)
+        engine = engine_fact(client)
     stacks = [catalog.reference, *vendor.stacks.values()]
     try:
         api = None if engine.problem or client is None else client.api
@@ -47,7 +47,8 @@ def engine_facts(
     return engine, facts
 
 
-def _engine(client: Any) -> ContainerEngine:
+def engine_fact(client: Any) -> ContainerEngine:
+    """Return what an engine says of itself, and the room on its disk."""
     try:
         with engine_faults():
             info = client.info()
@@ -58,8 +59,19 @@ def _engine(client: Any) -> ContainerEngine:
         version=f"{info.get('Name', 'engine')} {info.get('ServerVersion', '')}".strip(),
         runtimes=frozenset(info.get("Runtimes") or {}),
         cdi_kinds=frozenset(device.partition("=")[0] for device in devices if device),
+        root=str(info.get("DockerRootDir") or ""),
+        storage_driver=str(info.get("Driver") or ""),
+        free_bytes=_free_bytes(info.get("DockerRootDir")),
         rootless=EngineTraits.of(info.get("SecurityOptions") or []).rootless,
     )
+
+
+def _free_bytes(root: str | None) -> int | None:
+    """Return the room where the engine keeps its images; None where it is another host's."""
+    try:
+        return None if root is None else shutil.disk_usage(root).free
+    except OSError:
+        return None
 
 
 def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> StackFact:

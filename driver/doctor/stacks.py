@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.findings import Finding, failed, note, ok
+from driver.findings import Finding, failed, not_checked, note, ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from driver.doctor.facts import Facts, StackFact
 
 
+GIB = 1 << 30
+IMAGES_GIB = 20.0
+"""What .ci/run asks for the vendors' images; a real base alone takes as much when it is unpacked."""
+
+
 def check_stacks(facts: Facts) -> Iterator[Finding]:
     """Yield what is found of the engine and of every stack."""
     yield _engine(facts)
+    if facts.engine.problem is None and facts.engine.root:
+        yield _engine_disk(facts)
     # A stand-in's container gets no device.
     imitated = any(stack.wanted and stack.stand_in for stack in facts.stacks)
     has_gpus = facts.vendor.manifest.devices.gpus != "none"
@@ -42,6 +49,33 @@ def _engine(facts: Facts) -> Finding:
         f"{problem.message}; RUNNER=process works without one, not isolated",
         problem.remedy,
     )
+
+
+def _engine_disk(facts: Facts) -> Finding:
+    engine = facts.engine
+    what = "engine's disk"
+    if engine.free_bytes is None:
+        return not_checked(
+            what, f"{engine.root} of the engine is not to be seen from here", "docker system df"
+        )
+    free_gib = engine.free_bytes / GIB
+    found = f"{free_gib:.1f} GiB free at {engine.root} ({engine.storage_driver})"
+    lacking = any(stack.wanted and stack.image is None for stack in facts.stacks)
+    if lacking and free_gib < IMAGES_GIB:
+        wrong = failed if needs_containers(facts) else note
+        return wrong(
+            what,
+            f"{found}; images that are not built yet want {IMAGES_GIB:g} GiB",
+            "free some space (docker system df, docker image prune), or give the engine a larger "
+            "disk: data-root in /etc/docker/daemon.json",
+        )
+    if engine.storage_driver == "vfs":
+        return note(
+            what,
+            f"{found}: vfs copies every layer whole, so images take several times their size",
+            'set "storage-driver": "overlay2" in /etc/docker/daemon.json, where the disk allows it',
+        )
+    return ok(what, found)
 
 
 def _gpu_runtime(facts: Facts) -> Finding:

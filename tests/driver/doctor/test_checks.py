@@ -266,6 +266,31 @@ def test_a_missing_installer_is_missing_only_where_no_image_was_built() -> None:
     assert image(installers=problem, image="assay/acme:v1-0").status == "ok"
 
 
+@pytest.mark.parametrize(
+    ("free_gib", "storage", "image", "alone", "status"),
+    [
+        (19.0, "overlay2", None, False, "failed"),
+        (19.0, "vfs", None, False, "failed"),
+        (19.0, "overlay2", None, True, "note"),
+        (19.0, "overlay2", "assay/acme:v1-0", False, "ok"),
+        (21.0, "overlay2", None, False, "ok"),
+        (21.0, "vfs", "assay/acme:v1-0", False, "note"),
+        (None, "overlay2", None, False, "not_checked"),
+    ],
+)
+def test_the_engines_own_disk_must_hold_the_images_that_are_not_built(
+    free_gib: float | None, storage: str, image: str | None, alone: bool, status: str
+) -> None:
+    engine = ContainerEngine(
+        root="/var/lib/engine",
+        storage_driver=storage,
+        free_bytes=None if free_gib is None else int(free_gib * GIB),
+    )
+    stack = StackFact(stack=make_stack(alone=alone), wanted=True, image=image)
+    found = find(make_facts(engine=engine, stacks=(stack,)), "engine's disk")
+    assert (found.status, "/var/lib/engine" in found.found) == (status, True)
+
+
 @pytest.mark.parametrize(("free_gib", "status"), [(1, "failed"), (10, "note"), (99, "ok")])
 def test_disk_space_is_told_with_the_figure(free_gib: int, status: str) -> None:
     machine = Machine(threads=8, memory_bytes=64 * GIB, home="/h", free_bytes=free_gib * GIB)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from driver.doctor.probe import monitor_facts, node_facts
+from driver.doctor.probe_stacks import engine_fact
 from driver.models.manifest import MonitorSpec
 from tests.driver.miniature import STACK, VENDOR, write_executable
 from tests.driver.test_cli import assay
@@ -42,6 +46,25 @@ def test_a_monitor_that_is_not_there_or_talks_nonsense_is_a_problem_not_an_error
 
 def test_the_kernel_is_a_monitor_everywhere() -> None:
     assert len(monitor_facts(MonitorSpec(parser="proc")).devices) == 1
+
+
+class Engine:
+    """Answers the one question that is asked of an engine as a whole."""
+
+    def __init__(self, **info: Any) -> None:
+        self._info = info
+
+    def info(self) -> dict[str, Any]:
+        return self._info
+
+
+def test_an_engine_is_asked_for_its_disk_and_its_kind(tmp_path: Path) -> None:
+    rootless = ["name=seccomp,profile=default", "name=rootless"]
+    here = engine_fact(Engine(DockerRootDir=str(tmp_path), Driver="vfs", SecurityOptions=rootless))
+    assert (here.root, here.storage_driver, here.rootless) == (str(tmp_path), "vfs", True)
+    assert here.free_bytes == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    elsewhere = engine_fact(Engine(DockerRootDir=str(tmp_path / "none"), Driver="overlay2"))
+    assert (elsewhere.free_bytes, elsewhere.rootless) == (None, False)
 
 
 def private_vendor(folder: Path, devices: str = "") -> Path:
