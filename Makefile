@@ -81,7 +81,7 @@ clean: ## remove caches and left-over work folders; ALL=1 also environments and 
 lock: ## make the lock files whose requirements.in changed; ALL=1 makes all
 	@driver/assay lock $(call flags,ALL)
 
-pin: ## write the digests of the stacks' base images, where a registry answers: VENDOR STACK
+pin: ## write into stack.toml the digests of base images, where a registry answers, and the installers' sha256: VENDOR STACK INSTALLERS=<folder>
 	@driver/assay pin $(call options,VENDOR STACK)
 
 schemas: ## write the JSON Schemas of the contract from the typed models

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEBOOTSTRAP = "debootstrap"
 """The value of BASE that asks for a Debian made with debootstrap, for want of a registry."""
 
+DEBIAN_BASE = "assay/base"
 DEBIAN_SUITE = "bookworm"
 DEBIAN_PYTHON = "3.11"
 NOT_FOUND = 404
@@ -148,7 +149,7 @@ def _debian_base(
     script = Path(__file__).resolve().parent.parent / "images" / "base" / "make-base"
     key = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
     tag = f"{DEBIAN_SUITE}-{key}"
-    reference = f"assay/base:{tag}"
+    reference = f"{DEBIAN_BASE}:{tag}"
     with locked(home / "locks" / f"base-{tag}.lock"):
         found = inspect(api, reference)
         if found is None:
@@ -178,5 +179,5 @@ def _import_debian(api: ImageApi, script: Path, tag: str, home: Path) -> None:
         changes = [labels, "ENV LC_ALL=C.UTF-8", 'CMD ["python3"]']
         with engine_faults():
             api.import_image_from_file(
-                str(rootfs), repository="assay/base", tag=tag, changes=changes
+                str(rootfs), repository=DEBIAN_BASE, tag=tag, changes=changes
             )

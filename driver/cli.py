@@ -210,10 +210,10 @@ def lock(
 
 @app.command()
 def pin(vendor: Vendor = None, stack: Stack = None) -> int:
-    """Write the digests of the stacks' base images into stack.toml, where a registry answers."""
-    from driver.verbs.pin import pin_bases
+    """Write digests of base images and, of INSTALLERS, sha256 into stack.toml."""
+    from driver.verbs.pin import pin_stacks
 
-    return pin_bases(vendor, stack, Console())
+    return pin_stacks(vendor, stack, Console())
 
 
 @app.command()

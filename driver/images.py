@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from driver.base_images import inspect, resolve_base
+from driver.base_images import DEBIAN_BASE, DEBOOTSTRAP, inspect, resolve_base
 from driver.build_context import find_installers, write_context
+from driver.content import remembered_sha256
 from driver.errors import ImageFault
 from driver.locking import locked
 from driver.locks import parse_lock, target_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from driver.base_images import Base, ImageApi, Progress
     from driver.catalog import Stack
+    from driver.models.manifest import StackManifest
     from driver.settings import Settings
 
 SILENCE_SECONDS = 3600
@@ -53,9 +55,19 @@ class StackImage:
         """Say whether its SDK, and so its devices, are a test's imitation."""
         return STAND_IN in self.labels
 
-    def provenance(self) -> dict[str, object]:
-        """Return what a result says about it."""
+    @property
+    def base(self) -> str:
+        """Return the base that it is on, as it was named."""
+        return self.labels.get("assay.base", "")
+
+    def provenance(self, manifest: StackManifest) -> dict[str, object]:
+        """Return what a result says about it; ``manifest`` is its stack's.
+
+        ``pinned`` is the base: by the manifest, or by a digest that BASE= named.
+        """
         labels = self.labels
+        digest = manifest.base.digest
+        by_manifest = digest is not None and labels.get("assay.base-digest") == digest
         return {
             "kind": "image",
             "image": self.tag,
@@ -65,9 +77,11 @@ class StackImage:
             "base": labels.get("assay.base"),
             "base_id": labels.get("assay.base-id"),
             "base_digest": labels.get("assay.base-digest") or None,
-            "pinned": labels.get("assay.base-pinned") == "yes",
+            "base_of_stack": manifest.base.image,
+            "pinned": by_manifest or labels.get("assay.base-pinned") == "yes",
             "wheels": json.loads(labels.get("assay.wheels") or "{}"),
             "installers": json.loads(labels.get("assay.installers") or "{}"),
+            "installers_unpinned": [one.file for one in manifest.installers if one.sha256 is None],
         }
 
 
@@ -110,9 +124,10 @@ class ImageBuilder:
     stand_ins: bool = False
 
     def find(self, stack: Stack) -> StackImage | None:
-        """Return the newest image of the stack as its folder is now, whatever its base.
+        """Return the newest image of the stack as its folder, its pins and INSTALLERS are now.
 
-        An air-gapped lab has images that were loaded and no base to make them of.
+        A base that somebody named once (BASE=) will do: an air-gapped lab has images that were loaded
+        and no base to make them of. The stack's own must be the one that is pinned.
         """
         wanted = [
             f"assay.vendor={stack.vendor}",
@@ -122,7 +137,15 @@ class ImageBuilder:
         with engine_faults():
             listed = self.api.images(filters={"label": wanted})
         imitated = [image for image in listed if STAND_IN in image["Labels"]]
-        usual = [image for image in listed if image not in imitated]
+        given = self._given(stack) if listed else {}
+        usual = [
+            image
+            for image in listed
+            if image not in imitated
+            and fits_pins(image["Labels"], stack.manifest)
+            and self._is_on_base(image["Labels"])
+            and not differing(image["Labels"], given)
+        ]
         chosen = imitated if self.stand_ins and imitated else usual
         found = [(image["Created"], image["Id"], tag) for image in chosen if (tag := _tag(image))]
         if not found:
@@ -134,7 +157,7 @@ class ImageBuilder:
     def ensure(self, stack: Stack) -> StackImage:
         """Return the stack's image, built when there is none.
 
-        Without ``base`` any image of this recipe will do, with it only one on that base. Raises
+        Without ``base`` any image that ``find`` finds will do, with it only one on that base. Raises
         ImageFault when it cannot be built, EnvironmentFault when no engine answers.
         """
         found = self.find(stack) if self.base is None else None
@@ -157,6 +180,23 @@ class ImageBuilder:
         if present is None:
             raise ImageFault(f"the engine did not keep {recipe.tag}", "see the engine's log")
         return _image(present, recipe.tag, built=True)
+
+    def _is_on_base(self, labels: Mapping[str, str]) -> bool:
+        """Say whether an image is on the base that BASE= names, where it names one."""
+        made_on = labels.get("assay.base", "")
+        if self.base == DEBOOTSTRAP:
+            return made_on.startswith(f"{DEBIAN_BASE}:")
+        return self.base is None or made_on == self.base
+
+    def _given(self, stack: Stack) -> dict[str, str]:
+        """Return the sha256 of those of the stack's installers that lie in INSTALLERS."""
+        folder = self.installers
+        names = [installer.file for installer in stack.manifest.installers]
+        return {
+            name: remembered_sha256(folder / name, self.home / "cache" / "sha256")
+            for name in names
+            if folder is not None and (folder / name).is_file()
+        }
 
     def _build(
         self, stack: Stack, base: Base, recipe: Recipe, installers: Mapping[str, Path]
@@ -224,6 +264,27 @@ class ImageBuilder:
             for image in self.api.images(filters=mine):
                 with suppress(OSError):
                     self.api.remove_image(image["Id"])
+
+
+def fits_pins(labels: Mapping[str, str], manifest: StackManifest) -> bool:
+    """Say whether an image was made of what its stack's manifest pins: the own base, the installers."""
+    pins = {one.file: one.sha256 for one in manifest.installers if one.sha256 is not None}
+    if differing(labels, pins):
+        return False
+    digest = manifest.base.digest
+    is_own = is_own_base(labels, manifest)
+    return digest is None or not is_own or labels.get("assay.base-digest") == digest
+
+
+def is_own_base(labels: Mapping[str, str], manifest: StackManifest) -> bool:
+    """Say whether an image is on the base that its stack names, not on one in its place."""
+    return labels.get("assay.base", "").partition("@")[0] == manifest.base.image.partition("@")[0]
+
+
+def differing(labels: Mapping[str, str], installers: Mapping[str, str]) -> list[str]:
+    """Return which installers (name → sha256) are not those that an image was built with."""
+    built_with = json.loads(labels.get("assay.installers") or "{}")
+    return [name for name, digest in installers.items() if built_with.get(name) != digest]
 
 
 def build_fault(tag: str, error: str, said: list[str]) -> ImageFault:

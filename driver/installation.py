@@ -62,7 +62,7 @@ class ImageInstaller:
         image = prepare_image(stack, self._settings, on_progress=self._listener.note)
         return Installation(
             stack=InstalledStack(image=image.id, stand_in=image.stand_in),
-            provenance=image.provenance(),
+            provenance=image.provenance(stack.manifest),
         )
 
 

@@ -68,7 +68,7 @@ def _base(stack: Stack) -> Iterator[Finding]:
     if base.digest is None:
         yield note(
             what,
-            f"{base.image} is unpinned, and every result says so",
+            f"{base.image} is unpinned, and every result in a container says so",
             f"make pin VENDOR={stack.vendor} STACK={stack.name}, where a registry answers",
         )
     else:
@@ -119,8 +119,9 @@ def _installers(stack: Stack) -> Iterator[Finding]:
         elif installer.sha256 is None:
             yield note(
                 what,
-                "no sha256, so any file of that name is taken; results say unpinned",
-                "write the sha256 of the release that you tested under [[installers]] of stack.toml",
+                "unpinned: without a sha256 any file of that name is taken, and results in containers "
+                "say so",
+                f"make pin VENDOR={stack.vendor} STACK={stack.name} INSTALLERS=<folder>",
             )
         else:
             yield ok(what, f"sha256 {installer.sha256[:12]}…, {installer.licence}")

@@ -72,12 +72,14 @@ class StackFact:
     """A stack on this host: its image, what one would be built of, and its virtual environment.
 
     ``stand_in``: the image holds a test's imitation of the SDK, which needs no device of the host.
+    ``base_named``: the base that BASE= put in the place of the stack's own when it was built.
     """
 
     stack: Stack
     wanted: bool
     image: str | None = None
     stand_in: bool = False
+    base_named: str = ""
     base_here: bool = False
     installers: Problem | None = None
     environment: bool = False

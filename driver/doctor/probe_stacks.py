@@ -10,7 +10,7 @@ from driver.build_context import find_installers
 from driver.doctor.facts import ContainerEngine, Problem, StackFact
 from driver.environments import LOCK_DIGITS, find_python, read_environment
 from driver.errors import AssayError
-from driver.images import ImageBuilder
+from driver.images import ImageBuilder, is_own_base
 from driver.locks import lock_sha256, parse_lock, target_of
 from driver.recipes import LOCK
 from driver.runners.docker import connect, engine_faults
@@ -83,6 +83,7 @@ def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> Stack
         wanted=wanted,
         image=None if image is None else image.tag,
         stand_in=image is not None and image.stand_in,
+        base_named="" if image is None or is_own_base(image.labels, stack.manifest) else image.base,
         base_here=api is not None and _has_base(stack, settings, api),
         installers=installers,
         environment=_has_environment(stack, settings),
@@ -99,6 +100,8 @@ def _image(stack: Stack, settings: Settings, api: Any) -> StackImage | None:
         home=settings.home,
         torch_index=settings.torch_index,
         on_progress=lambda _text: None,
+        base=settings.base,
+        installers=settings.installers,
         stand_ins=settings.stand_ins,
     )
     return builder.find(stack)

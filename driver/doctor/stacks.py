@@ -112,7 +112,10 @@ def _image(stack: StackFact, facts: Facts) -> Finding:
     what = f"image of {stack.stack.vendor}/{stack.stack.name}"
     build = f"make images VENDOR={stack.stack.vendor} STACK={stack.stack.name}"
     if stack.image is not None:
-        return ok(what, stack.image + (" (stand-in: simulated)" if stack.stand_in else ""))
+        if stack.stand_in:
+            return ok(what, f"{stack.image} (stand-in: simulated)")
+        named = f" on {stack.base_named}, in place of the stack's own base"
+        return ok(what, stack.image + (named if stack.base_named else ""))
     needed = stack.wanted and not stack.stack.manifest.process_runner
     if facts.engine.problem is not None:
         return note(what, "cannot be looked for: no engine answers", facts.engine.problem.remedy)

@@ -12,6 +12,8 @@ from driver.settings import load_settings
 from driver.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from driver.catalog import Catalog, Stack
     from driver.console import Console
 
@@ -26,10 +28,17 @@ def build_images(vendor: str, stack: str | None, base: str | None, console: Cons
     rows = []
     for one in wanted_stacks(catalog, vendor, stack):
         found = installer.install(one).provenance
-        pinned = "yes" if found["pinned"] else "no"
-        rows.append((one.vendor, one.name, str(found["image"]), str(found["base"]), pinned))
-    console.table(("vendor", "stack", "image", "base", "base pinned"), rows)
+        unpinned = _unpinned(found)
+        rows.append((one.vendor, one.name, str(found["image"]), str(found["base"]), unpinned))
+    console.table(("vendor", "stack", "image", "base", "unpinned"), rows)
     return 0
+
+
+def _unpinned(image: Mapping[str, object]) -> str:
+    """Return what of an image may be another one tomorrow, in words."""
+    installers = image["installers_unpinned"]
+    assert isinstance(installers, list)
+    return ", ".join([*([] if image["pinned"] else ["base"]), *installers]) or "nothing"
 
 
 def make_environments(vendor: str, stack: str | None, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""`pin`: the digest of each base image's tag, asked of its registry and written into stack.toml."""
+"""`pin`: what stack.toml leaves open, written into it: digests of base images, sha256 of installers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from driver.catalog import load_catalog
+from driver.content import file_sha256
 from driver.errors import EnvironmentFault
 from driver.results import write_atomically
 from driver.runners.docker import connect
@@ -13,29 +14,56 @@ from driver.settings import load_settings
 from driver.verbs.images import wanted_stacks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from driver.catalog import Stack
     from driver.console import Console
 
 _BASE = re.compile(r"^\[base\][^\[]*", re.MULTILINE)
 _DIGEST = re.compile(r"^digest\s*=.*\n", re.MULTILINE)
+_INSTALLER = re.compile(r"^\[\[installers\]\].*?(?=^\[|\Z)", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"""^file\s*=\s*["'](?P<name>[^"']+)["'].*\n""", re.MULTILINE)
+_SHA256 = re.compile(r"^sha256\s*=.*\n", re.MULTILINE)
 
 
-def pin_bases(vendor: str | None, stack: str | None, console: Console) -> int:
-    """Pin the bases of one vendor's stacks, or of all; EnvironmentFault when no registry answered."""
+def pin_stacks(vendor: str | None, stack: str | None, console: Console) -> int:
+    """Pin one vendor's stacks, or all: the installers that lie in INSTALLERS, and the bases.
+
+    Raises EnvironmentFault when no registry answered; installers are pinned all the same.
+    """
     settings = load_settings()
     catalog = load_catalog(settings.root, settings.vendor_path)
     vendors = [vendor] if vendor else [catalog.reference.vendor, *catalog.vendors]
     stacks = {one.folder: one for name in vendors for one in wanted_stacks(catalog, name, stack)}
+    if settings.installers is not None:
+        for one in stacks.values():
+            _pin_installers(one, settings.installers, console)
+    _pin_bases(list(stacks.values()), console)
+    return 0
+
+
+def _pin_installers(stack: Stack, folder: Path, console: Console) -> None:
+    for installer in stack.manifest.installers:
+        path = folder / installer.file
+        if not path.is_file():
+            console.say(f"  - {stack.vendor} {stack.name}: {installer.file} is not in {folder}")
+            continue
+        digest = file_sha256(path)
+        _write(stack, with_sha256(_text(stack), installer.file, digest))
+        console.text(f"{stack.vendor} {stack.name}: {installer.file} sha256 {digest}")
+
+
+def _pin_bases(stacks: list[Stack], console: Console) -> None:
     api = connect().api
     problems = []
-    for one in stacks.values():
+    for one in stacks:
         image = one.manifest.base.image
         try:
             digest = api.inspect_distribution(image)["Descriptor"]["digest"]
         except (OSError, KeyError) as error:
             problems.append(f"{image}: {getattr(error, 'explanation', None) or error}")
             continue
-        write_digest(one, digest)
+        _write(one, with_digest(_text(one), digest))
         console.text(f"{one.vendor} {one.name}: {image}@{digest}")
     if problems:
         raise EnvironmentFault(
@@ -43,14 +71,14 @@ def pin_bases(vendor: str | None, stack: str | None, console: Console) -> int:
             "log in where a registry asks for it (docker login), or run where it can be reached; "
             "unpinned stacks keep working and are shown as unpinned",
         )
-    return 0
 
 
-def write_digest(stack: Stack, digest: str) -> None:
-    """Put ``digest = "sha256:…"`` into the [base] table of stack.toml; the rest stays as it is."""
-    path = stack.folder / "stack.toml"
-    text = path.read_text(encoding="utf-8")
-    write_atomically(path, with_digest(text, digest))
+def _text(stack: Stack) -> str:
+    return (stack.folder / "stack.toml").read_text(encoding="utf-8")
+
+
+def _write(stack: Stack, text: str) -> None:
+    write_atomically(stack.folder / "stack.toml", text)
 
 
 def with_digest(text: str, digest: str) -> str:
@@ -62,3 +90,19 @@ def with_digest(text: str, digest: str) -> str:
     table = _DIGEST.sub("", found.group())
     head, _, rest = table.partition("\n")
     return f"{text[: found.start()]}{head}\n{line}{rest}{text[found.end() :]}"
+
+
+def with_sha256(text: str, file: str, digest: str) -> str:
+    """Return the manifest's text with the sha256 of one installer set or replaced."""
+    text = text.rstrip("\n") + "\n"
+    for found in _INSTALLER.finditer(text):
+        table = _SHA256.sub("", found.group())
+        named = _FILE.search(table)
+        if named is not None and named["name"] == file:
+            line = f'sha256 = "{digest}"\n'
+            table = f"{table[: named.end()]}{line}{table[named.end() :]}"
+            return f"{text[: found.start()]}{table}{text[found.end() :]}"
+    raise EnvironmentFault(
+        f"stack.toml has no [[installers]] table with the line file = {file!r}",
+        "see docs/manifests.md",
+    )

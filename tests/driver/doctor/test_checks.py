@@ -259,6 +259,11 @@ def test_an_image_may_be_built_where_everything_for_it_is_there() -> None:
     assert (found.status, found.remedy) == ("note", "make images VENDOR=acme STACK=v1")
 
 
+def test_an_image_on_another_base_than_the_stacks_says_so() -> None:
+    found = image(image="assay/acme:v1-0", base_named="lab/own:1")
+    assert (found.status, "lab/own:1, in place of" in found.found) == ("ok", True)
+
+
 def test_a_missing_installer_is_missing_only_where_no_image_was_built() -> None:
     problem = Problem(message="needs acme.run", remedy="INSTALLERS=<folder>")
     assert image(installers=problem).status == "failed"
