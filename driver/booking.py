@@ -144,6 +144,7 @@ def _warnings(books: Books, metrics: Metrics, *, simulated: bool) -> tuple[Warn,
             warn.chip_unconfirmed(template.job.vendor, books.planned.choice.chip_doubt),
             _arithmetic_differs(books),
             _implausible(books, metrics),
+            *_unpinned(books),
             *(
                 warn.unstable(name, found.values, found.cv)
                 for name, found in metrics.spread.items()
@@ -210,6 +211,20 @@ def _privileges(books: Books) -> tuple[tuple[str, ...], tuple[str, ...]]:
     devices = books.planned.choice.vendor.manifest.devices
     writable = (mount.source for mount in devices.mounts if not mount.read_only)
     return devices.capabilities, tuple(writable)
+
+
+def _unpinned(books: Books) -> Iterator[Warn | None]:
+    """Hold both stacks' images against what their manifests pin; an environment is pinned by its lock."""
+    for role in ("reference_stack", "vendor_stack"):
+        made_of = books.provenance.get(role, {})
+        if made_of.get("kind") == "image":
+            yield warn.unpinned(
+                made_of["image"],
+                base=made_of["base"] or "",
+                base_of_stack=made_of["base_of_stack"],
+                pinned=made_of["pinned"],
+                installers=made_of["installers_unpinned"],
+            )
 
 
 def _items_whole(books: Books, metrics: Metrics) -> float | None:

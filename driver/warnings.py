@@ -215,14 +215,30 @@ def not_isolated(runner: RunnerName, tier: Tier) -> Warn | None:
     )
 
 
-def unpinned(stack: str, base: str | None, digest: str | None) -> Warn | None:
-    """An image whose base has no digest may be another one tomorrow; ``base`` None: no image."""
-    if base is None or digest:
+def unpinned(
+    image: str, *, base: str, base_of_stack: str, pinned: bool, installers: Sequence[str] = ()
+) -> Warn | None:
+    """An image whose base or ``installers`` no digest fixes: the same command may make another tomorrow.
+
+    ``base`` is what the image is on; where it is not ``base_of_stack``, which the stack names, somebody
+    put it there: a lab (BASE=), or a test's stand-in.
+    """
+    own = base.partition("@")[0] == base_of_stack.partition("@")[0]
+    loose = []
+    if not pinned and own:
+        loose.append(f"the base image {base} is pinned by no digest")
+    elif not pinned:
+        loose.append(f"{base} stands in for the stack's own base image {base_of_stack}")
+    if installers:
+        loose.append(f"no sha256 pins {', '.join(installers)}")
+    if not loose:
         return None
     return Warn(
         code=WarningCode.UNPINNED,
-        message=f"the base image {base} of {stack} is not pinned by a digest",
-        remedy="make pin VENDOR=… where a registry answers",
+        message=f"{image}: {'; '.join(loose)}",
+        remedy="make pin VENDOR=… (INSTALLERS=<folder>) where a registry answers"
+        if pinned or own
+        else "build it without BASE=, or name the base by its digest: BASE=<image>@sha256:…",
     )
 
 

@@ -16,6 +16,7 @@ from driver.catalog import load_catalog
 from driver.containers import Caller, InstalledStack
 from driver.digests import canonical_digest
 from driver.identity import DriverProcess
+from driver.images import StackImage
 from driver.models.base import FailureKind, StageName, WarningCode
 from driver.plan import HostFacts, choose
 from driver.request import Request
@@ -29,7 +30,7 @@ from tests.driver.miniature import make_pictures, make_tree, write_executable
 if TYPE_CHECKING:
     from driver.catalog import Stack
     from driver.events import Progress
-    from driver.models.result import StageRecord
+    from driver.models.result import Result, StageRecord
 
 HOOK = (Path(__file__).parent / "scripted_hook.py").read_text(encoding="utf-8")
 
@@ -63,10 +64,16 @@ class OwnPython:
         (venv / "bin" / "python3").symlink_to(sys.executable)
         self._venv = venv
         self.stand_in = False
+        self.labels: dict[str, str] | None = None
+        """Those of an image, to be told as what every stack is made of."""
 
     def install(self, stack: Stack) -> Installation:
+        made_of: dict[str, object] = {"kind": "test"}
+        if self.labels is not None:
+            image = StackImage(id="sha256:1", tag=f"assay/{stack.vendor}:1", labels=self.labels)
+            made_of = image.provenance(stack.manifest)
         installed = InstalledStack(venv=self._venv, stand_in=self.stand_in)
-        return Installation(stack=installed, provenance={"kind": "test"})
+        return Installation(stack=installed, provenance=made_of)
 
 
 class Lab:
@@ -163,6 +170,25 @@ def test_more_than_the_chip_can_is_said_in_the_result_itself(lab: Lab) -> None:
     (found,) = [one for one in result.warnings if one.code is WarningCode.IMPLAUSIBLE]
     assert "1e-06 tf32 operations/s" in found.message
     assert "the peak's unit" in found.remedy
+
+
+def unpinned(result: Result) -> list[str]:
+    return [found.message for found in result.warnings if found.code is WarningCode.UNPINNED]
+
+
+def test_an_image_on_an_unpinned_base_says_so_in_every_result(lab: Lab) -> None:
+    assert unpinned(lab.run().result) == [], "an environment is pinned by its lock"
+    lab.installer.labels = {"assay.base": "none", "assay.base-pinned": "no"}
+    own = unpinned(lab.run().result)
+    assert own == [
+        f"assay/{vendor}:1: the base image none is pinned by no digest"
+        for vendor in ("reference", "acme")
+    ]
+    lab.installer.labels["assay.base"] = "assay/base:bookworm"
+    for said in unpinned(lab.run().result):
+        assert "assay/base:bookworm stands in for the stack's own base image none" in said
+    lab.installer.labels["assay.base-pinned"] = "yes"
+    assert unpinned(lab.run().result) == []
 
 
 def test_time_shares_add_up_to_the_whole(lab: Lab) -> None:

@@ -22,6 +22,11 @@ GIVEN = [
     (warnings.device_shared("during", ["4711"], 2**31), WarningCode.DEVICE_SHARED),
     (warnings.core_disagrees(0.5), WarningCode.CORE_DISAGREES),
     (warnings.smoke(10), WarningCode.SMOKE),
+    (warnings.unpinned("i", base="b:1", base_of_stack="b:1", pinned=False), WarningCode.UNPINNED),
+    (
+        warnings.unpinned("i", base="b", base_of_stack="b", pinned=True, installers=["a.run"]),
+        WarningCode.UNPINNED,
+    ),
     (warnings.synthetic("synthetic", "real"), WarningCode.SYNTHETIC),
     (warnings.simulated(True), WarningCode.SIMULATED),
     (warnings.implausible_mfu(133.0, "fp16", 1e12), WarningCode.IMPLAUSIBLE),
@@ -52,6 +57,7 @@ NOT_GIVEN = [
     warnings.core_disagrees(None),
     warnings.synthetic("published", "real"),
     warnings.simulated(False),
+    warnings.unpinned("i", base="b:1@sha256:d", base_of_stack="b:1", pinned=True),
 ]
 
 
@@ -75,6 +81,21 @@ def test_a_warning_shows_the_value_it_is_about() -> None:
     assert found is not None
     assert "14.0%" in found.message
     assert "90, 110" in found.message
+
+
+def test_what_is_unpinned_is_named_and_whose_it_is() -> None:
+    own = warnings.unpinned(
+        "assay/acme:1", base="b:1", base_of_stack="b:1", pinned=False, installers=["a.run"]
+    )
+    lent = warnings.unpinned("assay/acme:1", base="lab/own:1", base_of_stack="b:1", pinned=False)
+    assert own is not None
+    assert lent is not None
+    assert own.message == (
+        "assay/acme:1: the base image b:1 is pinned by no digest; no sha256 pins a.run"
+    )
+    assert "make pin" in own.remedy
+    assert lent.message == "assay/acme:1: lab/own:1 stands in for the stack's own base image b:1"
+    assert "BASE=" in lent.remedy
 
 
 def test_collected_keeps_the_order() -> None:

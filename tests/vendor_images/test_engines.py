@@ -159,6 +159,8 @@ def test_an_engine_runs_in_its_container(
 
     assert provenance["vendor_stack"]["image"] == image.tag
     assert re.match("assay/standin:", provenance["vendor_stack"]["base"])
+    unpinned = [one["message"] for one in result["warnings"] if one["code"] == "unpinned"]
+    assert any(f"{image.tag}: assay/standin:" in said for said in unpinned)
     isolation = provenance["isolation"]["infer"]
     assert (isolation["container"], isolation["network"]) == (True, "none")
     assert isolation["devices"] == []
