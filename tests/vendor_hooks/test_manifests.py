@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driver.catalog import load_catalog
+from driver.check.dockerfile import PIP_INSTALL, parse_dockerfile
 from driver.locks import is_current, parse_lock
 from tests.harness.job_folder import ROOT
 
@@ -90,6 +91,16 @@ def test_a_stack_has_a_dockerfile_on_its_base(stack: Stack) -> None:
     for installer in stack.manifest.installers:
         stem = installer.file.rpartition(".")[2]
         assert installer.file in text or f"installers/*.{stem}" in text
+
+
+def test_pip_heeds_no_variable_of_a_vendors_base(stack: Stack) -> None:
+    if stack.manifest.process_runner:
+        pytest.skip("its base is Debian's Python, which sets none")
+    text = (stack.folder / "Dockerfile").read_text(encoding="utf-8")
+    steps = [one.text for one in parse_dockerfile(text) if one.word == "RUN"]
+    installs = [found for step in steps for found in PIP_INSTALL.findall(step)]
+    assert installs
+    assert all("--isolated" in found for found in installs)
 
 
 def test_a_stacks_lock_is_current_and_all_hashed(stack: Stack) -> None:
