@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -108,6 +109,28 @@ def test_cann_installer_lays_out_the_toolkit(tmp_path: Path) -> None:
     assert "unbound variable" in strict.stderr
 
 
+def test_cann_installer_is_a_script_for_bash_as_the_vendors_is(tmp_path: Path) -> None:
+    name = tmp_path / "toolkit.run"
+    make("cann-toolkit", name)
+    assert name.read_bytes().startswith(b"#!/bin/bash\n")
+    dash = shutil.which("dash")
+    if dash is None:
+        pytest.skip("no dash on this machine")
+    done = run(dash, name, "--install", f"--install-path={tmp_path / 'Ascend'}")
+    assert done.returncode != 0
+    assert not (tmp_path / "Ascend").exists()
+
+
+@pytest.mark.parametrize(("option", "others"), [((), 0), (("--install-for-all",), 0o5)])
+def test_cann_is_readable_for_others_only_where_it_was_installed_for_all(
+    tmp_path: Path, option: tuple[str, ...], others: int
+) -> None:
+    make("cann-toolkit", tmp_path / "toolkit.run")
+    run(tmp_path / "toolkit.run", "--install", f"--install-path={tmp_path}", *option)
+    atc = tmp_path / "ascend-toolkit" / "latest" / "bin" / "atc"
+    assert atc.stat().st_mode & 0o7 == others
+
+
 def test_wheels_are_wheels(tmp_path: Path) -> None:
     make("aclruntime", tmp_path)
     make("ais_bench", tmp_path)
@@ -142,6 +165,8 @@ def test_tar_files_are_whole_and_always_the_same(tmp_path: Path, kind: str, insi
     assert out.read_bytes() == first
     with tarfile.open(out) as archive:
         names = archive.getnames()
+        # Somebody packed it who lets nobody else read: to unpack it is not enough.
+        assert all(member.mode & 0o077 == 0 for member in archive if not member.issym())
         archive.extractall(tmp_path, filter="data")
     assert inside in names
     assert any(name.endswith("ASSAY-STANDIN") for name in names)

@@ -107,6 +107,19 @@ def test_an_image_holds_what_its_lock_names_and_nothing_else(
     assert {name_of(line) for line in listed.decode().split()} == expected
 
 
+@pytest.mark.parametrize(("vendor", "stack"), BASES, ids=map("-".join, BASES))
+def test_its_user_can_read_all_that_was_unpacked(
+    engine: Any, image_of: Images, vendor: str, stack: str
+) -> None:
+    image = image_of(vendor, stack)
+    places = "/opt /usr/local/Ascend"
+    find = f"for at in {places}; do [ ! -e $at ] || find $at ! -readable; done"
+    found: bytes = engine.containers.run(
+        image.id, ["sh", "-c", find], remove=True, network_mode="none", cap_drop=["ALL"]
+    )
+    assert found.decode() == ""
+
+
 def name_of(file: str) -> str:
     """Return name-version of a wheel's or a .dist-info's name, as a lock spells it."""
     name, version = file.removesuffix(".dist-info").split("-")[:2]
