@@ -89,12 +89,13 @@ class ProcSource:
         return grown * 1e9 / (now_ns - before_ns), self._energy_j
 
     def _counters(self) -> tuple[dict[str, float], float, dict[str, float]]:
-        """Packages only (``intel-rapl:0``): their parts (``intel-rapl:0:0``) are inside them."""
+        """Packages only, Intel's and AMD's: cores are inside them, and they inside the platform (psys)."""
         counters: dict[str, float] = {}
         ranges: dict[str, float] = {}
         for zone in self._root.glob("sys/class/powercap/intel-rapl:*"):
-            value = _integer(zone / "energy_uj")
-            if zone.name.count(":") == 1 and value is not None:
+            package = _text(zone / "name", required=False).startswith("package-")
+            value = _integer(zone / "energy_uj") if package else None
+            if value is not None:
                 counters[zone.name] = value / 1e6
                 ranges[zone.name] = (_integer(zone / "max_energy_range_uj") or 0) / 1e6
         return counters, 0.0, ranges

@@ -59,8 +59,10 @@ def test_package_zone_tells_the_temperature(root: Path) -> None:
 
 def test_energy_counts_packages_once_and_survives_a_wrap(root: Path) -> None:
     package = "sys/class/powercap/intel-rapl:0"
+    write(root, f"{package}/name", "package-0\n")
     write(root, f"{package}/energy_uj", "900000000")
     write(root, f"{package}/max_energy_range_uj", "1000000000")
+    write(root, "sys/class/powercap/intel-rapl:0:0/name", "core\n")
     write(root, "sys/class/powercap/intel-rapl:0:0/energy_uj", "5")
     source = ProcSource(root)
     first = source.read()[0]
@@ -71,6 +73,18 @@ def test_energy_counts_packages_once_and_survives_a_wrap(root: Path) -> None:
     assert second.energy_j == pytest.approx(150.0)
     assert second.power_w is not None
     assert 0 < second.power_w < 150.0 / 0.01
+
+
+def test_energy_is_that_of_the_packages_and_not_of_the_platform_around_them(root: Path) -> None:
+    zones = {"0": "package-0", "1": "package-1-die-0", "2": "psys"}
+    for number, name in zones.items():
+        write(root, f"sys/class/powercap/intel-rapl:{number}/name", f"{name}\n")
+        write(root, f"sys/class/powercap/intel-rapl:{number}/energy_uj", "0")
+    source = ProcSource(root)
+    source.read()
+    for number, joules in {"0": 10, "1": 20, "2": 55}.items():
+        write(root, f"sys/class/powercap/intel-rapl:{number}/energy_uj", f"{joules * 1_000_000}")
+    assert source.read()[0].energy_j == pytest.approx(30.0)
 
 
 def test_unreadable_counters_leave_power_unknown(root: Path) -> None:
