@@ -5,10 +5,14 @@ The export leaves both beside the UNet's graph, as ONNX and as Hugging Face fold
 stack, as in the published runs, so that the UNet is the only thing that differs.
 """
 
+import re
+
 import numpy as np
 from harness.errors import StageFailure
 
 NAMES = {"text_encoder": "model.onnx", "vae": "decoder.onnx"}
+#: The first ONNX Runtime that reads opset 18, which companion_export writes; MacaRT is 1.12.
+OLDEST_RUNTIME = (1, 14)
 
 
 def load(folder, name, threads):
@@ -17,16 +21,24 @@ def load(folder, name, threads):
     text_encoder: token ids int64 [B, 77] → float32 [B, 77, 768]. vae: latents float32 [B, 4, 64, 64],
     divided by the VAE's scale → pictures float32 [B, 3, 512, 512], -1 to 1. Raises StageFailure (image).
     """
-    if _imports("onnxruntime"):
+    runtime = _version_of("onnxruntime")
+    if runtime and reads_companions(runtime):
         return OnnxCompanion(folder / name / NAMES[name], threads)
-    if _imports("torch"):
+    if _version_of("torch"):
         return TorchCompanion(folder / name, name)
     raise StageFailure(
         "image",
         "text encoder and VAE run on the CPU beside the UNet, and this stack has neither onnxruntime "
-        "nor torch",
+        "1.14 or later ({}) nor torch".format(
+            "it has onnxruntime {}".format(runtime) if runtime else "it has none"
+        ),
         "add onnxruntime (1.14 or later) to the stack's requirements.in; then make lock, make images",
     )
+
+
+def reads_companions(version):
+    """True where an ONNX Runtime of this ``version`` (``1.12.0+mc2.19``) reads what the export leaves."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2]) >= OLDEST_RUNTIME
 
 
 class OnnxCompanion:
@@ -79,9 +91,9 @@ class TorchCompanion:
             return self._module(torch.from_numpy(np.ascontiguousarray(array)))[0].numpy()
 
 
-def _imports(name):
+def _version_of(name):
+    """The version of a package of this stack; None where it cannot be imported."""
     try:
-        __import__(name)
+        return __import__(name).__version__
     except ImportError:
-        return False
-    return True
+        return None

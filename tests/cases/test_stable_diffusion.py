@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from driver.catalog import Stack, load_catalog
 from driver.gate import gate_accuracy
+from driver.locks import parse_lock
 from tests.cases.test_manifests import manifest
+from tests.harness import modules
+from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.reference.stack import probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROBES = Path(__file__).with_name("probes")
 CASE = manifest("stable_diffusion_v1_4")
+companions: Any = import_module("cases.stable_diffusion_v1_4.companions")
+STACKS = {
+    f"{vendor.name}-{stack.name}": stack
+    for vendor in load_catalog(ROOT).vendors.values()
+    for stack in vendor.stacks.values()
+}
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +170,63 @@ def test_companions_are_read_by_the_oldest_runtime_of_any_stack(
     assert found["cosine_min"] >= 0.99999
     # ONNX Runtime 1.14, the last for Python 3.7, reads opset 18 and file format 8.
     assert (found["opset"], found["ir_version"]) == (18, 8)
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_every_stack_has_a_runtime_for_the_companions_from_its_lock_or_its_base(
+    stack: Stack,
+) -> None:
+    pins = {pin.name: pin.version for pin in parse_lock(stack.folder / "requirements.lock")}
+    torch = "torch" in pins or "torch" in stack.manifest.versions
+    assert companions.reads_companions(pins.get("onnxruntime", "0.0")) or (
+        torch and {"transformers", "diffusers"} <= set(pins)
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "reads"),
+    [("1.31.1", True), ("1.14.1", True), ("1.12.0+mc2.19.2.5", False), ("1.9.0", False)],
+)
+def test_a_runtime_before_opset_18_is_told_by_its_version(version: str, reads: bool) -> None:
+    assert companions.reads_companions(version) is reads
+
+
+@pytest.fixture
+def lay(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    """Return what lays the packages of an image out, name → version: others cannot be imported."""
+    for kind in ("OnnxCompanion", "TorchCompanion"):
+        monkeypatch.setattr(companions, kind, lambda *_, kind=kind: kind)
+
+    def lay(image: dict[str, str]) -> None:
+        for name in ("onnxruntime", "torch"):
+            module = SimpleNamespace(__version__=image[name]) if name in image else None
+            monkeypatch.setitem(sys.modules, name, module)
+
+    return lay
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ({"onnxruntime": "1.16.3"}, "OnnxCompanion"),
+        ({"onnxruntime": "1.16.3", "torch": "2.1.0"}, "OnnxCompanion"),
+        ({"torch": "2.0.0"}, "TorchCompanion"),
+        ({"onnxruntime": "1.12.0", "torch": "2.0.0"}, "TorchCompanion"),
+    ],
+)
+def test_companions_run_on_what_reads_them(
+    lay: Callable[[dict[str, str]], None], image: dict[str, str], kind: str
+) -> None:
+    lay(image)
+    assert companions.load(Path("model"), "vae", 1) == kind
+
+
+def test_an_image_whose_runtime_is_too_old_and_has_no_torch_is_told_so(
+    lay: Callable[[dict[str, str]], None],
+) -> None:
+    lay({"onnxruntime": "1.12.0"})
+    with pytest.raises(modules.errors.StageFailure) as caught:
+        companions.load(Path("model"), "vae", 1)
+    assert caught.value.kind == "image"
+    assert "onnxruntime 1.12.0" in str(caught.value)
+    assert "1.14" in caught.value.remedy

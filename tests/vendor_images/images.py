@@ -54,7 +54,7 @@ def ensure_image(
         torch_index=settings.torch_index,
         on_progress=on_progress,
         base=ensure_base(api, settings, BASES[stack.vendor, stack.name], on_progress),
-        installers=write_installers(stack, settings, on_progress),
+        installers=write_installers(stack, settings),
     )
     image = builder.ensure(_without_pins(stack))
     if image.built:

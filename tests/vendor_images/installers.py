@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import zipfile
 from typing import TYPE_CHECKING
 
-from driver.locks import parse_lock, target_of
-from driver.wheelhouse import Wheelhouse
-from tests.vendor_images.bases import BASES, STANDINS, base_stack
+from tests.vendor_images.bases import STANDINS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.base_images import Progress
     from driver.catalog import Stack
     from driver.settings import Settings
 
@@ -31,22 +27,21 @@ KINDS = (
 """An installer's file name in a stack.toml → the kind that make-installer knows."""
 
 WHEELS = frozenset({"aclruntime", "ais_bench"})
-WITH_RUNTIME = frozenset({"cann-toolkit", "ais_infer", "benchmark", "xtcl"})
-"""Kinds that bring ONNX Runtime along: nothing else of theirs in the stack has it."""
 
 
-def write_installers(stack: Stack, settings: Settings, on_progress: Progress) -> Path | None:
-    """Return a folder with a stand-in for every installer that a stack names; None where none is."""
+def write_installers(stack: Stack, settings: Settings) -> Path | None:
+    """Return a folder with a stand-in for every installer that a stack names; None where none is.
+
+    They compute with the ONNX Runtime of the stack's own lock, so that none of theirs hides that it has none.
+    """
     if not stack.manifest.installers:
         return None
     folder = settings.cache / "standins" / "installers" / stack.name
     folder.mkdir(parents=True, exist_ok=True)
-    runtime = _onnxruntime(BASES[stack.vendor, stack.name], settings, on_progress)
     for installer in stack.manifest.installers:
         kind, version = kind_of(installer.file)
         out = folder if kind in WHEELS else folder / installer.file
-        more = ["--with", str(runtime)] if kind in WITH_RUNTIME else []
-        more += ["--version", version] if version else []
+        more = ["--version", version] if version else []
         command = [sys.executable, "-B", str(STANDINS / "make-installer"), kind, str(out), *more]
         subprocess.run(command, check=True, capture_output=True)
     return folder
@@ -59,25 +54,3 @@ def kind_of(file: str) -> tuple[str, str | None]:
         if found:
             return kind, found.groupdict().get("version")
     raise KeyError(file)
-
-
-def _onnxruntime(base: str, settings: Settings, on_progress: Progress) -> Path:
-    """Return a folder with onnxruntime of the wheel that the base's lock names, unpacked."""
-    stack = base_stack(base)
-    pins = tuple(
-        pin for pin in parse_lock(stack.folder / "requirements.lock") if pin.name == "onnxruntime"
-    )
-    wheels = Wheelhouse(settings.home).fill(
-        pins,
-        target_of(stack.manifest.python),
-        torch_index=settings.torch_index,
-        on_progress=on_progress,
-    )
-    wheel = wheels["onnxruntime"]
-    folder = settings.cache / "standins" / f"{wheel.stem}-unpacked"
-    if not folder.is_dir():
-        part = folder.with_suffix(".part")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(part)
-        part.replace(folder)
-    return folder
