@@ -20,6 +20,16 @@ said = {"mark": ort.__assay_standin__, "available": ort.get_available_providers(
 session = ort.InferenceSession("model.onnx", providers=[("MACAExecutionProvider", {"device_id": "0"})])
 said["used"] = session.get_providers()
 said["out"] = session.run(None, {"image": np.load("batch.npy")})[0].tolist()
+options = ort.SessionOptions()
+options.enable_profiling = True
+maca = [("MACAExecutionProvider", {"device_id": "0"})]
+for host in ((), ("*",)):
+    ort.InferenceSession.host_operators = host
+    session = ort.InferenceSession("model.onnx", options, providers=maca)
+    session.run(None, {"image": np.load("batch.npy")})
+    args = [event.get("args", {}) for event in json.load(open(session.end_profiling()))]
+    booked = sorted({each["provider"] for each in args if "provider" in each})
+    said.setdefault("booked", []).append(booked)
 plain = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 said["plain"] = plain.get_providers()
 for providers in (["FastProvider"], [("MACAExecutionProvider", {"device_id": "9"})]):
@@ -50,6 +60,7 @@ def test_provider_is_there_is_used_and_computes(tmp_path: Path) -> None:
     assert said["mark"] is True
     assert said["available"][0] == "MACAExecutionProvider"
     assert said["used"][0] == "MACAExecutionProvider"
+    assert said["booked"] == [["MACAExecutionProvider"], ["CPUExecutionProvider"]]
     assert said["plain"] == ["CPUExecutionProvider"]
     np.testing.assert_allclose(said["out"], tiny_model.reference(tiny_model.images(3)), atol=1e-5)
     assert "FastProvider is not in available providers" in said["refused"][0]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.vendor_hooks.standin import SITE, standin_python
-from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job
+from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
 
 pytestmark = pytest.mark.stack
 
@@ -67,6 +67,9 @@ def test_macart_infers_on_the_provider_that_it_reads_back(tmp_path: Path, python
     assert report.simulated
     assert report.core_agreement == 1.0
     assert report.effective["providers"][0] == "MACAExecutionProvider"
+    assert report.effective["node_providers"] == {"MACAExecutionProvider": 3}
+    assert report.effective["profiling"] is False
+    assert report.warnings == ()
     assert report.effective["arithmetic"] == "fp32"
     assert report.effective["input_dtypes"] == {"input": "tensor(float)"}
     assert "onnxruntime" in report.versions
@@ -101,6 +104,27 @@ def test_a_provider_that_leaves_its_work_to_the_host_is_refused(
     job = vendor_job(tmp_path / "job", "metax", "macart")
     message = run(job, "infer", python, ODD_MACA="fallback").failed("host")
     assert "fell back to CPUExecutionProvider" in message
+
+
+def test_a_provider_that_is_listed_and_gets_no_node_is_refused(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "job", "metax", "macart")
+    message = run(job, "infer", python, ODD_MACA="host:*").failed("compile")
+    assert "none of the graph's 3 nodes ran on MACAExecutionProvider" in message
+
+
+def test_nodes_that_run_on_the_host_are_said_and_counted_once(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "metax", "macart")
+    said = "1 of the graph's 3 nodes ran on CPUExecutionProvider (MatMul)"
+    assert said in warned(run(job, "compile", python, ODD_MACA="host:MatMul"), "effective_differs")
+    # Nothing is left to the host any more: what it says is what compile found.
+    outcome = run(job, "infer", python)
+    assert said in warned(outcome, "effective_differs")
+    assert outcome.ok.effective["node_providers"] == {
+        "CPUExecutionProvider": 1,
+        "MACAExecutionProvider": 2,
+    }
 
 
 def test_a_graph_cut_short_is_a_compile_failure(tmp_path: Path, python: Path) -> None:

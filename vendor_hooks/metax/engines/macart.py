@@ -1,7 +1,13 @@
-"""MacaRT: ONNX Runtime with MACAExecutionProvider, fp32; whether it is in use is read back."""
+"""MacaRT: ONNX Runtime with MACAExecutionProvider, fp32; which nodes it took is read back."""
 
+import tempfile
+from pathlib import Path
+
+import numpy as np
 from harness.engine import Engine
+from harness.engine_file import EngineFile, graph_digest
 from harness.errors import StageFailure
+from hook import nodes
 
 PROVIDER = "MACAExecutionProvider"
 #: Takes the operators that MACA has no kernel for, as in ONNX Runtime everywhere.
@@ -16,10 +22,11 @@ class MacaRt(Engine):
     def __init__(self, job):
         super().__init__(job)
         self._session = None
+        self._warnings = []
         self._names = [spec.name for spec in job.outputs]
 
     def compile(self):
-        """Load the graph once, so that what MacaRT refuses is a compile failure."""
+        """Load the graph and run it once, so that what MacaRT refuses is a compile failure."""
         return self.load()
 
     def load(self):
@@ -28,18 +35,56 @@ class MacaRt(Engine):
 
         self.simulated = bool(getattr(onnxruntime, "__assay_standin__", False))
         self._require_provider(onnxruntime)
+        found = self._operators(onnxruntime)
+        nodes.require(found, PROVIDER)
+        self._warnings.extend(nodes.left_over(found, PROVIDER))
+        self._session = self._open(onnxruntime, self._options(onnxruntime))
+        return self._effective(found)
+
+    def _options(self, onnxruntime):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.job.threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+    def _open(self, onnxruntime, options):
         # MACA_VISIBLE_DEVICES leaves one device, which is then the first.
         providers = [(PROVIDER, {"device_id": "0"}), HOST_PROVIDER]
-        self._session = onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             str(self.job.onnx_path), options, providers=providers
         )
         # From now on a provider that fails raises, and is not replaced by the host's in silence.
-        self._session.disable_fallback()
-        self._require_in_use()
-        return self._effective()
+        session.disable_fallback()
+        self._require_in_use(session)
+        return session
+
+    def _operators(self, onnxruntime):
+        """What ran where: counted once for a graph and a release, kept in job.cache_dir."""
+        made_from = {
+            "graph": graph_digest(self.job),
+            "onnxruntime": onnxruntime.__version__,
+            "batch_size": self.job.batch_size,
+        }
+        file = EngineFile(self.job.cache_dir / "profile", made_from)
+        if not file.usable:
+            file.forget()
+            file.path.write_text(self._profile(onnxruntime), encoding="utf-8")
+            file.record({"operators": nodes.operators(file.path.read_text(encoding="utf-8"))})
+        return file.settings["operators"]
+
+    def _profile(self, onnxruntime):
+        """The profile of one run on zeros, in a session of its own that is gone before the measured one."""
+        options = self._options(onnxruntime)
+        options.enable_profiling = True
+        with tempfile.TemporaryDirectory() as folder:
+            options.profile_file_prefix = str(Path(folder, "run"))
+            session = self._open(onnxruntime, options)
+            session.run(self._names, {spec.name: self._zeros(spec) for spec in self.job.inputs})
+            return Path(session.end_profiling()).read_text(encoding="utf-8")
+
+    def _zeros(self, spec):
+        rows = (self.job.batch_size * spec.rows_per_item,) if spec.batched else ()
+        return np.zeros(rows + tuple(spec.shape), spec.dtype)
 
     def _require_provider(self, onnxruntime):
         available = onnxruntime.get_available_providers()
@@ -52,8 +97,8 @@ class MacaRt(Engine):
                 "put MacaRT into the base image: vendor_hooks/metax/README.md says how",
             )
 
-    def _require_in_use(self):
-        used = self._session.get_providers()
+    def _require_in_use(self, session):
+        used = session.get_providers()
         if not used or used[0] != PROVIDER:
             raise StageFailure(
                 "host",
@@ -63,14 +108,16 @@ class MacaRt(Engine):
                 "make doctor VENDOR=metax checks driver, device nodes and permissions",
             )
 
-    def _effective(self):
+    def _effective(self, found):
         options = self._session.get_session_options()
         return {
             "precision": self.job.precision,
             "arithmetic": "fp32",
             "providers": self._session.get_providers(),
+            "node_providers": {provider: len(ran) for provider, ran in found.items()},
             "provider_options": self._session.get_provider_options().get(PROVIDER, {}),
             "graph_optimization": options.graph_optimization_level.name,
+            "profiling": options.enable_profiling,
             "input_dtypes": {node.name: node.type for node in self._session.get_inputs()},
             "in_flight": self.in_flight,
         }
@@ -84,6 +131,10 @@ class MacaRt(Engine):
         import onnxruntime
 
         return {"onnxruntime": onnxruntime.__version__}
+
+    def warnings(self):
+        """Nodes that ran on the host."""
+        return self._warnings
 
     def close(self):
         """Drop the session and its memory."""

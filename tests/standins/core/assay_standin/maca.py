@@ -1,14 +1,19 @@
 """MetaX's ONNX Runtime: the real one, with a MACAExecutionProvider that runs on the CPU."""
 
+import json
+
 from assay_standin import faults
 
 PROVIDER = "MACAExecutionProvider"
+EVERY = "*"
 
 
 class MacaSession:
     """Goes before ONNX Runtime's own InferenceSession: says it is on MACA where it was asked for."""
 
     available = staticmethod(list)
+    #: Operators that MACA has no kernel for, so that their nodes run on the CPU; EVERY leaves it none.
+    host_operators = ()
     _maca = False
 
     def __init__(
@@ -35,6 +40,13 @@ class MacaSession:
         outputs = super().run(output_names, input_feed, run_options)
         return faults.spoil(outputs) if self._maca else outputs
 
+    def end_profiling(self):
+        """Return ONNX Runtime's profile of what ran, with the nodes that MACA took booked on it."""
+        path = super().end_profiling()
+        if self._maca:
+            _book(path, self.host_operators)
+        return path
+
     def run_with_iobinding(self, iobinding, run_options=None):
         """Run on bound buffers; only faults that need no output are there."""
         if self._maca:
@@ -48,6 +60,18 @@ def _open(options):
             raise RuntimeError("MACA failure 101: mcErrorInvalidDevice ; invalid device ordinal")
     if "oom" in faults.strike("load"):
         raise RuntimeError("MACA failure 2: mcErrorMemoryAllocation ; out of memory")
+
+
+def _book(path, host_operators):
+    """Write MACA's name over the CPU's; only a node's own event has a provider, as in ONNX Runtime."""
+    with open(path) as file:
+        events = json.load(file)
+    for event in events:
+        args = event.get("args", {})
+        if "provider" in args and not {EVERY, args["op_name"]} & set(host_operators):
+            args["provider"] = PROVIDER
+    with open(path, "w") as file:
+        json.dump(events, file)
 
 
 def patch(onnxruntime):
