@@ -81,7 +81,8 @@ def test_what_was_compiled_can_be_kept(tvm: Any, tmp_path: Path) -> None:
     ("environment", "fp16_config", "lowered"),
     [
         ({"XTCL_USE_FP16": "0", "XTCL_QUANTIZE_WEIGHT": "0"}, False, False),
-        ({"XTCL_USE_NEW_ALTER_PASS": "1"}, True, True),
+        ({"XTCL_USE_NEW_ALTER_PASS": "1"}, True, False),
+        ({"XTCL_USE_NEW_ALTER_PASS": "1", "XTCL_USE_FP16": "1"}, True, True),
         (
             {"XTCL_USE_NEW_ALTER_PASS": "1", "XTCL_USE_FP16": "1", "XTCL_QUANTIZE_WEIGHT": "1"},
             False, True,

@@ -13,10 +13,15 @@ def switched_on(name):
     return os.environ.get(name, "0") == "1"
 
 
-def arithmetic(out_dtype):
-    """What XTCL computes in with this environment; ``out_dtype`` is the option's value or None."""
-    lowered = out_dtype == "float16" and switched_on("XTCL_USE_NEW_ALTER_PASS")
-    return "fp16" if lowered or switched_on("XTCL_USE_FP16") else "fp32"
+def arithmetic():
+    """What XTCL computes in with this environment: fp16 where it is told to, whatever type goes out."""
+    return "fp16" if switched_on("XTCL_USE_FP16") else "fp32"
+
+
+def out_dtype(option):
+    """What comes out of each layer; ``option`` is the precision's own (vendor.toml), or None."""
+    lowered = option == "float16" and switched_on("XTCL_USE_NEW_ALTER_PASS")
+    return "float16" if lowered else "float32"
 
 
 def read_back(job):
@@ -25,12 +30,17 @@ def read_back(job):
     A hook that was called without the environment of vendor.toml would compile for another precision.
     """
     options = job.precision_options
-    found = arithmetic(options.get("out_dtype")), switched_on("XTCL_QUANTIZE_WEIGHT")
-    if found != (job.arithmetic, bool(options.get("quantize_weight", False))):
+    asked = (
+        job.arithmetic,
+        options.get("out_dtype", "float32"),
+        bool(options.get("quantize_weight", False)),
+    )
+    found = arithmetic(), out_dtype(options.get("out_dtype")), switched_on("XTCL_QUANTIZE_WEIGHT")
+    if found != asked:
         raise StageFailure(
             "contract",
-            "{} is {} arithmetic, but with {} XTCL would compile for {}".format(
-                job.precision, job.arithmetic, _in_words(), found[0]
+            "{} is {}, but with {} XTCL would compile for {}".format(
+                job.precision, _told(*asked), _in_words(), _told(*found)
             ),
             "call the hook with the variables of [engines.{}.precisions.{}] in "
             "vendor_hooks/kunlunxin/vendor.toml, as `make run` does".format(
@@ -40,7 +50,7 @@ def read_back(job):
     return {
         "precision": job.precision,
         "arithmetic": found[0],
-        "out_dtype": options.get("out_dtype", "float32"),
+        "out_dtype": found[1],
         "environment": environment(),
     }
 
@@ -49,6 +59,12 @@ def environment():
     """Every variable of XTCL's that this process has (dict)."""
     names = [name for name in os.environ if name.startswith(("XTCL_", "XPUSIM_", "XPU_PADDLE_"))]
     return {name: os.environ[name] for name in sorted(names)}
+
+
+def _told(computed, out, quantized):
+    return "{} arithmetic with {} out of each layer and weights {}".format(
+        computed, out, "quantized" if quantized else "as they are"
+    )
 
 
 def _in_words():

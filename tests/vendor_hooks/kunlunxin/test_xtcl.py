@@ -55,7 +55,10 @@ def stage(job: JobFolder, name: str, python: Path, **more: str) -> Outcome:
     ("precision", "arithmetic", "switches"),
     [
         ("fp32", "fp32", {"XTCL_USE_FP16": "0", "XTCL_QUANTIZE_WEIGHT": "0"}),
-        ("fp16", "fp16", {"XTCL_USE_NEW_ALTER_PASS": "1", "XTCL_USE_FP16": "0"}),
+        (
+            "fp16", "fp16",
+            {"XTCL_USE_NEW_ALTER_PASS": "1", "XTCL_USE_FP16": "1", "XTCL_QUANTIZE_WEIGHT": "1"},
+        ),
         (
             "w32a16", "fp16",
             {"XTCL_USE_NEW_ALTER_PASS": "1", "XTCL_USE_FP16": "1", "XTCL_QUANTIZE_WEIGHT": "1"},
@@ -155,6 +158,8 @@ def test_a_damaged_program_is_compiled_again_and_said_so(
     ("precision", "missing"),
     [
         ("fp16", "XTCL_USE_NEW_ALTER_PASS"),
+        ("fp16", "XTCL_USE_FP16"),
+        ("fp16", "XTCL_QUANTIZE_WEIGHT"),
         ("w32a16", "XTCL_USE_FP16"),
         ("w32a16", "XTCL_QUANTIZE_WEIGHT"),
     ],

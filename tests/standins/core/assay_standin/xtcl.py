@@ -1,8 +1,8 @@
 """XTCL 2.0: Relay's importer, both compilers, both executors, the environment of each precision.
 
-fp32: XTCL_USE_FP16=0 XTCL_QUANTIZE_WEIGHT=0. fp16: XTCL_USE_NEW_ALTER_PASS=1 and
-XPUOutDtypeConfig(default_precision="float16", …). W32A16: XTCL_USE_NEW_ALTER_PASS=1 XTCL_USE_FP16=1
-XTCL_QUANTIZE_WEIGHT=1. The environment is read when a model is compiled.
+fp32: XTCL_USE_FP16=0 XTCL_QUANTIZE_WEIGHT=0. W32A16: XTCL_USE_NEW_ALTER_PASS=1 XTCL_USE_FP16=1
+XTCL_QUANTIZE_WEIGHT=1. fp16: the same, and XPUOutDtypeConfig(default_precision="float16", …).
+The environment is read when a model is compiled; without XTCL_USE_FP16=1 nothing computes in fp16.
 """
 
 import os
@@ -166,6 +166,10 @@ def _read(model):
         raise TVMError(str(error)) from None
 
 
+#: Patterns that can be matched: importing tvm.relay.xpu.patterns makes them known.
+PATTERNS = set()
+
+
 def _precision():
     def switched(name):
         return os.environ.get(name, "0") == "1"
@@ -175,15 +179,19 @@ def _precision():
         next((v for k, v in config.items() if "OutDtype" in k or "out_dtype" in k.lower()), None)
         or {}
     )
-    if switched("XTCL_USE_FP16") and switched("XTCL_QUANTIZE_WEIGHT"):
-        if not switched("XTCL_USE_NEW_ALTER_PASS"):
-            raise TVMError("XTCL_QUANTIZE_WEIGHT needs XTCL_USE_NEW_ALTER_PASS=1")
-        return "fp16"
-    if out.get("default_precision") == "float16":
-        if not switched("XTCL_USE_NEW_ALTER_PASS"):
-            raise TVMError("XPUOutDtypeConfig needs XTCL_USE_NEW_ALTER_PASS=1")
-        return "fp16"
+    new_pass = switched("XTCL_USE_NEW_ALTER_PASS")
+    if switched("XTCL_USE_FP16") and switched("XTCL_QUANTIZE_WEIGHT") and not new_pass:
+        raise TVMError("XTCL_QUANTIZE_WEIGHT needs XTCL_USE_NEW_ALTER_PASS=1")
+    if out.get("default_precision") == "float16" and not new_pass:
+        raise TVMError("XPUOutDtypeConfig needs XTCL_USE_NEW_ALTER_PASS=1")
     return "fp16" if switched("XTCL_USE_FP16") else "fp32"
+
+
+def _require_patterns():
+    asked = PassContext.current().config.get("XPUFuzzyMatch", {}).get("pattern_match") or ()
+    unknown = sorted(set(asked) - PATTERNS)
+    if unknown:
+        raise TVMError("no pattern {!r} is registered".format(unknown[0]))
 
 
 def _compile(mod, target):
