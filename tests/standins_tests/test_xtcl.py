@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,32 @@ def test_virtual_machine_computes_what_the_model_computes(tvm: Any, tmp_path: Pa
     batch = tiny_model.images(4)
     got = run_vm(tvm, compile_vm(tvm, tiny_model.write(tmp_path)), batch)
     np.testing.assert_allclose(got, tiny_model.reference(batch), atol=1e-5)
+
+
+def test_an_array_of_the_device_is_taken_as_it_is_and_others_are_copied(
+    tvm: Any, tmp_path: Path
+) -> None:
+    first, second = tiny_model.images(4), tiny_model.images(4)[::-1].copy()
+    device = tvm.device("xpu", 0)
+    buffer = tvm.nd.empty(first.shape, "float32", device).copyfrom(first)
+    host = tvm.nd.array(first)
+    executable = compile_vm(tvm, tiny_model.write(tmp_path))
+    for array, runs in ((buffer, second), (host, first), (first.copy(), first)):
+        machine = tvm.runtime.vm.VirtualMachine(executable, device)
+        machine.set_one_input("main", "image", array)
+        array.copyfrom(second) if isinstance(array, tvm.nd.NDArray) else np.copyto(array, second)
+        machine.run()
+        got = machine.get_output(0).numpy()
+        np.testing.assert_allclose(got, tiny_model.reference(runs), atol=1e-5)
+
+
+def test_a_pattern_is_known_once_its_module_was_imported(tvm: Any, tmp_path: Path) -> None:
+    path = tiny_model.write(tmp_path)
+    match = tvm.contrib.xpu_config.XPUGraphMatchConfig(pattern_match=["fuse_attention_sam"])
+    with pytest.raises(tvm.TVMError, match="no pattern 'fuse_attention_sam' is registered"):
+        compile_vm(tvm, path, {"XPUFuzzyMatch": match.value()})
+    importlib.import_module("tvm.relay.xpu.patterns")
+    compile_vm(tvm, path, {"XPUFuzzyMatch": match.value()})
 
 
 def test_graph_executor_computes_the_same(tvm: Any, tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """The exported graph through XTCL: Relay's importer, the options of the passes, what it refuses."""
 
 import sys
+from importlib import import_module
 
 from harness import program
 from harness.errors import StageFailure, one_line, out_of_memory, says_out_of_memory
 
 OPT_LEVEL = 3
+#: Importing it makes XTCL's named patterns known, as far as public code tells: FlagPerf imports it since it
+#: names one, and uses nothing of it.
+PATTERNS = "tvm.relay.xpu.patterns"
 
 
 def compile_graph(job, executor, number):
@@ -19,6 +23,9 @@ def compile_graph(job, executor, number):
     graph = read_graph(job)
     passes = job.engine_options.get("cases", {}).get(job.case, {})
     config = pass_config(passes, job.precision_options.get("out_dtype"))
+    settings = dict(passes, opt_level=OPT_LEVEL, target=executor.target(number))
+    if passes.get("pattern_match"):
+        settings["pattern_module"] = import_patterns()
     try:
         module, params = relay.frontend.from_onnx(graph, static_shapes(job))
         with tvm.transform.PassContext(
@@ -30,7 +37,15 @@ def compile_graph(job, executor, number):
         ValueError,
     ) as error:  # TVMError and NotImplementedError are RuntimeErrors
         raise _refused(error) from error
-    return dict(passes, opt_level=OPT_LEVEL, target=executor.target(number))
+    return settings
+
+
+def import_patterns():
+    """The module whose import makes patterns known; None in a release without it, which must know them."""
+    try:
+        return import_module(PATTERNS).__name__
+    except ImportError:
+        return None
 
 
 def read_graph(job):

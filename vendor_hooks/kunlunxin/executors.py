@@ -1,7 +1,7 @@
 """XTCL's two ways to a running program: TVM's virtual machine, and the graph executor.
 
-Both have the same members: ``compile``, ``save`` and ``read`` (a folder), ``open`` (on a device),
-``feed``, ``run``, ``output``.
+Both have the same members: ``compile``, ``save`` and ``read`` (a folder), ``open`` (on a device, with
+name → (shape, dtype) of the inputs), ``feed``, ``run``, ``output``.
 """
 
 import numpy as np
@@ -17,6 +17,7 @@ class VirtualMachine:
     def __init__(self):
         self._program = None
         self._machine = None
+        self._buffers = {}
 
     @staticmethod
     def target(number):
@@ -44,15 +45,22 @@ class VirtualMachine:
         library = load_module(str(folder / LIBRARY))
         self._program = Executable.load_exec(bytearray((folder / self.CODE).read_bytes()), library)
 
-    def open(self, device):
-        """Put the program on a device."""
+    def open(self, device, inputs):
+        """Put the program on a device, with a buffer beside it for each input."""
+        import tvm
         from tvm.runtime.vm import VirtualMachine as Machine
 
         self._machine = Machine(self._program, device)
+        self._buffers = {
+            name: tvm.nd.empty(shape, dtype, device) for name, (shape, dtype) in inputs.items()
+        }
 
     def feed(self, name, array):
-        """Hand one input over; TVM copies it."""
-        self._machine.set_one_input("main", name, array)
+        """Copy one input to the device: the machine takes an array that lies there as it is.
+
+        Of an array on the host it would make a second one, and a third on the device, every time.
+        """
+        self._machine.set_one_input("main", name, self._buffers[name].copyfrom(array))
 
     def run(self):
         """Run one batch."""
@@ -105,8 +113,8 @@ class GraphExecutor:
         with np.load(str(folder / self.PARAMS)) as params:
             self._params = dict(params)
 
-    def open(self, device):
-        """Put graph and weights on a device."""
+    def open(self, device, _inputs):
+        """Put graph and weights on a device; the executor has buffers of its own for the inputs."""
         from tvm.contrib import graph_executor
 
         self._module = graph_executor.create(self._graph, self._library, device)

@@ -86,6 +86,29 @@ def test_each_precision_is_its_environment_read_back(
     assert report.versions["xtcl"] == "0.8.dev0+xtcl2.0.0.67"
 
 
+def test_fp16_lowers_what_comes_out_of_each_layer_and_w32a16_does_not(
+    tmp_path: Path, python: Path
+) -> None:
+    found = {
+        precision: stage(
+            vendor_job(tmp_path / precision, "kunlunxin", "xtcl", precision=precision),
+            "compile",
+            python,
+        ).ok.effective["out_dtype"]
+        for precision in ("fp32", "fp16", "w32a16")
+    }
+    assert found == {"fp32": "float32", "fp16": "float16", "w32a16": "float32"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_buffer_on_the_device_takes_every_batch_of_an_input(
+    tmp_path: Path, python: Path, engine: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "kunlunxin", engine)
+    outcome = stage(job, "infer", python, ODD_XTCL="no-second-copy")
+    assert_right(outcome)
+
+
 def test_both_executors_compile_for_the_chip_and_give_the_same(
     tmp_path: Path, python: Path
 ) -> None:
@@ -102,6 +125,23 @@ def test_both_executors_compile_for_the_chip_and_give_the_same(
     ]
     raw = [outcome.npz("raw.npz")["logits"] for outcome in outcomes.values()]
     np.testing.assert_allclose(raw[0], raw[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_patterns_of_sam_are_imported_before_they_are_asked_for(
+    tmp_path: Path, python: Path, engine: str
+) -> None:
+    options = manifest("kunlunxin").engines[engine].options
+    job = vendor_job(
+        tmp_path / "job",
+        "kunlunxin",
+        engine,
+        engine_options={**options, "cases": {"colours": options["cases"]["sam_h"]}},
+    )
+    outcome = stage(job, "infer", python)
+    assert_right(outcome)
+    assert outcome.ok.effective["pattern_match"] == ["fuse_attention_sam"]
+    assert outcome.ok.effective["pattern_module"] == "tvm.relay.xpu.patterns"
 
 
 def test_copies_are_inside_core_and_told_apart(tmp_path: Path, python: Path) -> None:

@@ -53,7 +53,10 @@ class Xtcl(Engine):
         self._open()
         file = self._program_file()
         settings = file.settings if file.usable and self._read(file) else self._make(file)
-        self._executor.open(self._device)
+        shapes = compiler.static_shapes(self.job)
+        self._executor.open(
+            self._device, {spec.name: (shapes[spec.name], spec.dtype) for spec in self.job.inputs}
+        )
         return dict(settings, in_flight=self.in_flight)
 
     def _open(self):

@@ -29,10 +29,11 @@ class Device:
 
 
 class NDArray:
-    """An array on a device; ``numpy()`` copies it to the host."""
+    """An array on a device, the host where none is named; ``numpy()`` copies it to the host."""
 
-    def __init__(self, values):
+    def __init__(self, values, device=None):
         self._values = np.array(values)
+        self.device = device or Device("cpu", 0)
 
     @property
     def shape(self):
@@ -44,11 +45,32 @@ class NDArray:
         """The name of its type."""
         return str(self._values.dtype)
 
+    def copyfrom(self, source):
+        """Copy a host array into this one, of the same shape."""
+        if source.shape != self.shape:
+            raise ValueError(
+                "array shape do not match the shape of NDArray {} vs {}".format(
+                    source.shape, self.shape
+                )
+            )
+        np.copyto(self._values, source)
+        return self
+
+    def lies_on(self, device):
+        """Tell whether it is an array of this device."""
+        here = self.device.device_type, self.device.device_id
+        return here == (device.device_type, device.device_id)
+
     def numpy(self):
         """Return a copy on the host."""
         return self._values.copy()
 
     asnumpy = numpy
+
+
+def copied_by_the_machine(value, device):
+    """Return a fresh array on the device: what the machine makes of one that does not lie there."""
+    return NDArray(value.numpy() if hasattr(value, "numpy") else value, device)
 
 
 class IRModule:
@@ -201,6 +223,7 @@ def _compile(mod, target):
         raise TVMError("target {!r} has no xpu".format(text))
     if not model.startswith("KUNLUN") or "xpu" + model[6:] not in text:
         raise TVMError("target {!r} does not fit XPUSIM_DEVICE_MODEL={}".format(text, model))
+    _require_patterns()
     if faults.strike("compile") & {"fail", "oom"}:
         raise TVMError("Check failed: (code == RT_SUCCESS) xpu_malloc failed: out of L3/HBM"
                        if "oom" in faults.asked("compile") else
@@ -300,6 +323,7 @@ class _Runner:
         if not device.exist:
             raise TVMError("xpu device {} does not exist".format(device.device_id))
         self._execution = execution.Execution(compiled)
+        self._device = device
         self._ports = {n: (np.dtype(t), tuple(s)) for n, t, s in compiled.header["inputs"]}
         self._names = list(self._ports)
         self._feeds, self._outputs = {}, None
@@ -308,18 +332,18 @@ class _Runner:
         name = self._names[key] if isinstance(key, int) else key
         if name not in self._ports:
             raise TVMError("there is no input {!r} ({})".format(name, ", ".join(self._names)))
-        array = value.numpy() if hasattr(value, "numpy") else np.array(value)
         dtype, shape = self._ports[name]
-        if array.dtype != dtype or array.shape != shape:
+        if np.dtype(value.dtype) != dtype or value.shape != shape:
             raise TVMError("Check failed: input {} is {}{}, got {}{}".format(
-                name, dtype, list(shape), array.dtype, list(array.shape)))  # fmt: skip
-        self._feeds[name] = array
+                name, dtype, list(shape), value.dtype, list(value.shape)))  # fmt: skip
+        self._feeds[name] = self._taken(name, value)
 
     def _run(self):
         missing = [name for name in self._names if name not in self._feeds]
         if missing:
             raise TVMError("input {} was not set".format(missing[0]))
-        self._outputs = [NDArray(array) for array in self._execution.run(self._feeds)]
+        feeds = {name: array.numpy() for name, array in self._feeds.items()}
+        self._outputs = [NDArray(array, self._device) for array in self._execution.run(feeds)]
 
     def get_num_outputs(self):
         """How many there are."""
@@ -336,6 +360,12 @@ class VirtualMachine(_Runner):
 
     def __init__(self, exe, device, memory_cfg=None):
         super().__init__(exe.program, device)
+
+    def _taken(self, name, value):
+        """An array of the device as it is: what is written into it later is what runs."""
+        if isinstance(value, NDArray) and value.lies_on(self._device):
+            return value
+        return copied_by_the_machine(value, self._device)
 
     def set_one_input(self, func_name, *args, **kwargs):
         """Set one input of "main", by name or index."""
@@ -373,7 +403,12 @@ class VirtualMachine(_Runner):
 
 
 class GraphModule(_Runner):
-    """The graph executor."""
+    """The graph executor: it has a buffer of its own for each input, into which arrays are copied."""
+
+    def _taken(self, name, value):
+        dtype, shape = self._ports[name]
+        buffer = self._feeds.get(name) or NDArray(np.empty(shape, dtype), self._device)
+        return buffer.copyfrom(value.numpy() if isinstance(value, NDArray) else value)
 
     def set_input(self, key=None, value=None, **params):
         """Set an input by name or index, or several by name."""
