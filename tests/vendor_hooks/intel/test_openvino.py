@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,15 @@ from driver.catalog import load_catalog
 from driver.environments import prepare_environment
 from driver.errors import AssayError
 from driver.settings import load_settings
-from tests.harness.job_folder import ROOT
+from tests.harness import modules  # noqa: F401 - puts the harness on the path
+from tests.harness.job_folder import CLASSES, ROOT, SIDE
+from tests.vendor_hooks.cpu import tiny_onnx as wire
 from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
 
 pytestmark = pytest.mark.stack
+
+INT32 = 6
+engine: Any = import_module("vendor_hooks.intel.engines.openvino")
 
 
 @cache
@@ -83,6 +90,65 @@ def test_bf16_runs_in_bf16_or_says_that_it_does_not(tmp_path: Path, python: Path
         assert 0 < difference < 0.02
     else:
         assert "bf16 was asked for" in warned(outcome, "effective_differs")
+
+
+@pytest.mark.parametrize(
+    ("hint", "nodes", "ran"),
+    [
+        ("bf16", {"bf16": 3}, "bf16"),
+        ("bf16", {"bf16": 3, "f32": 1}, "bf16"),
+        ("bf16", {"bf16": 2, "f32": 2}, "bf16"),
+        ("bf16", {"bf16": 1, "f32": 2}, "fp32"),
+        ("f32", {"f32": 1, "bf16": 9, "f16": 2}, "bf16"),
+        ("bf16", {"i8": 5}, "i8"),
+        ("f32", {}, "fp32"),
+    ],
+)
+def test_arithmetic_is_what_most_computing_nodes_run_in_and_not_the_hint(
+    hint: str, nodes: dict[str, int], ran: str
+) -> None:
+    assert engine.arithmetic_of(hint, nodes) == ran
+
+
+def test_nodes_that_run_in_another_type_than_the_hint_are_warned_of(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "job", "intel", "openvino", precision="bf16")
+    (job.folder / "model" / "model.onnx").write_bytes(integer_product())
+    outcome = run(job, "infer", python)
+    effective = outcome.ok.effective
+    if effective["inference_precision_hint"] != "bf16":
+        pytest.skip("this processor has no bf16")
+    assert (effective["node_precisions"], effective["arithmetic"]) == ({"f32": 1}, "fp32")
+    said = warned(outcome, "effective_differs")
+    assert "bf16 was asked for, OpenVINO runs fp32" in said
+    assert "hint in force bf16; computing nodes: 1 in f32" in said
+
+
+def integer_product() -> bytes:
+    """Return a graph whose one product is of integers: OpenVINO computes it in fp32, whatever the hint."""
+
+    def cast(source: str, target: str, kind: int) -> bytes:
+        to = wire.message(1, "to") + wire.number(3, kind) + wire.number(20, 2)
+        return wire.message(1, wire.node("Cast", [source], target, wire.message(5, to)))
+
+    weights = wire.colour_weights(CLASSES)
+    body = b"".join(
+        (
+            wire.message(1, wire.node("GlobalAveragePool", ["input"], "pooled")),
+            wire.message(1, wire.node("Flatten", ["pooled"], "flat")),
+            cast("flat", "whole", INT32),
+            cast("weights", "factors", INT32),
+            wire.message(1, wire.node("MatMul", ["whole", "factors"], "products")),
+            cast("products", "logits", wire.FLOAT),
+            wire.message(2, "integers"),
+            wire.message(5, wire.initializer("weights", weights)),
+            wire.message(11, wire.value_info("input", ("batch", 3, SIDE, SIDE))),
+            wire.message(12, wire.value_info("logits", ("batch", CLASSES))),
+        )
+    )
+    opset = wire.message(1, "") + wire.number(2, wire.OPSET)
+    return wire.number(1, wire.IR_VERSION) + wire.message(7, body) + wire.message(8, opset)
 
 
 def test_infer_loads_what_compile_cached(tmp_path: Path, python: Path) -> None:

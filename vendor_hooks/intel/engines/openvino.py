@@ -14,6 +14,29 @@ ARITHMETIC = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
 COMPUTING = ("FullyConnected", "MatMul", "Convolution", "ScaledDotProductAttention", "MHA")
 
 
+def arithmetic_of(hint, nodes):
+    """What a graph computes in: the hint's type, unless most of its computing nodes run in another one.
+
+    ``nodes`` maps an element type to how many of them run in it; a type without a name of ours keeps its own.
+    """
+    followed = 2 * nodes.get(hint, 0) >= sum(nodes.values())
+    ran = hint if followed else max(sorted(nodes), key=nodes.get)
+    return ARITHMETIC.get(ran, ran)
+
+
+def differs(precision, hint, nodes):
+    """The warning (code, message, remedy) for a graph that runs in something else than ``precision``."""
+    ran = arithmetic_of(hint, nodes)
+    counted = ", ".join("{} in {}".format(nodes[name], name) for name in sorted(nodes))
+    return (
+        "effective_differs",
+        "{} was asked for, OpenVINO runs {} on this processor (hint in force {}; computing nodes: {})".format(
+            precision, ran, hint, counted or "none"
+        ),
+        "read the row as {}; bf16 needs a processor with AVX512_BF16 or AMX".format(ran),
+    )
+
+
 class OpenVino(Engine):
     """A static graph of job.batch_size items, and a ring of infer requests, as many as it asks for.
 
@@ -106,14 +129,15 @@ class OpenVino(Engine):
     def _effective(self):
         get = self._compiled.get_property
         hint = get("INFERENCE_PRECISION_HINT").get_type_name()
-        arithmetic = ARITHMETIC.get(hint, hint)
+        nodes = self._node_precisions()
+        arithmetic = arithmetic_of(hint, nodes)
         if arithmetic != self.job.precision:
-            self._warnings.append(self._differs(arithmetic))
+            self._warnings.append(differs(self.job.precision, hint, nodes))
         return {
             "precision": self.job.precision,
             "arithmetic": arithmetic,
             "inference_precision_hint": hint,
-            "node_precisions": self._node_precisions(),
+            "node_precisions": nodes,
             "performance_hint": str(get("PERFORMANCE_HINT")).rpartition(".")[2],
             "streams": int(get("NUM_STREAMS")),
             "threads": int(get("INFERENCE_NUM_THREADS")),
@@ -130,15 +154,6 @@ class OpenVino(Engine):
             if facts["layerType"].value in COMPUTING:
                 counted[facts["runtimePrecision"].value] += 1
         return dict(counted)
-
-    def _differs(self, arithmetic):
-        return (
-            "effective_differs",
-            "{} was asked for, OpenVINO runs {} on this processor".format(
-                self.job.precision, arithmetic
-            ),
-            "read the row as {}; bf16 needs a processor with AVX512_BF16 or AMX".format(arithmetic),
-        )
 
     def _views(self, request):
         """The request's output buffers as arrays: made once, the runtime fills them in place."""
