@@ -1,0 +1,56 @@
+"""What a bench is asked for: a user's mistake is told in a line and ends with 2, before anything runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from driver.settings import ROOT
+from tests.bench.row import Row
+
+OF_ROWS = ("tests.bench.bench_openvino", "tests.bench.bench_onnxruntime")
+
+
+def bench(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *words],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_row_is_a_case_a_precision_and_a_batch_size() -> None:
+    row = Row.parse("vit_b_32:bf16:32")
+    assert row == Row(case="vit_b_32", precision="bf16", batch_size=32)
+    assert str(row) == "vit_b_32:bf16:32"
+
+
+@pytest.mark.parametrize("module", OF_ROWS)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--row", "vit_b_32"), "'vit_b_32' is not CASE:PRECISION:BATCH_SIZE"),
+        (("--row", "a:b:c:d"), "'a:b:c:d' is not CASE:PRECISION:BATCH_SIZE"),
+        (("--row", "vit_b_32:fp32:"), "'vit_b_32:fp32:' is not CASE:PRECISION:BATCH_SIZE"),
+        (("--row", "vit_b_32:fp32:x"), "the batch size is 'x'"),
+        (("--row", "vit_b_32:fp32:0"), "the batch size is '0'"),
+        (("--row", "vit_bb:fp32:1"), "unknown case 'vit_bb' (did you mean vit_b?)"),
+        (("--row", "vit_b_32:int8:1"), "'int8'"),
+        (("--pairs", "0"), "'0' and must be a whole number"),
+        (("--seconds", "2.5"), "'2.5' and must be a whole number"),
+    ],
+)
+def test_a_mistake_ends_with_2_and_no_traceback(
+    module: str, words: tuple[str, ...], told: str
+) -> None:
+    done = bench(module, *words)
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
