@@ -3,10 +3,12 @@
     python -m tests.bench.bench_onnxruntime [--row CASE:fp32:BS]… [--pairs 5] [--seconds 10]
 
 Ours is an ordinary job, in its own process with hook and harness; theirs is `bare_onnxruntime.py` in the
-same environment, with the same threads and batch size, in turns. The figure is the ratio of the medians;
-the suite promises that it lies within 5 %.
+same environment, with the threads, batch size and session settings that our job reads back, in turns.
+Both warm up to a steady state outside the clock. The figure is the ratio of the medians; the suite
+promises that it lies within 5 %, to either side: a harness that is faster than nothing measures
+something else.
 
-Exits with 0 when every row does, with 1 when one does not.
+Exits with 0 when every row lies there, with 1 when one does not.
 """
 
 from __future__ import annotations
@@ -30,23 +32,26 @@ if TYPE_CHECKING:
     from tests.bench.jobs import Bench
 
 ROWS = ("vit_b_32:fp32:8", "vit_l_16:fp32:4")
-GOAL = 0.95
+TOLERANCE = 0.05
 BARE = Path(__file__).with_name("bare_onnxruntime.py")
 
 
 def bare(bench: Bench, choice: Choice, result: Result, seconds: int) -> float:
     """Return items/s of the bare loop with the settings of our last run."""
     found = effective(result)
+    spinning = found["spinning"]
+    assert isinstance(spinning, dict)
     words = [
         *(str(BARE), str(bench.model(choice)), str(found["threads"])),
         *(str(choice.batch_size), str(seconds)),
+        *(f"{key}={value}" for key, value in spinning.items()),
     ]
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         return float(bench.bare(choice, words, Path(folder)))
 
 
 def compare(bench: Bench, choice: Choice, pairs: int, seconds: int) -> bool:
-    """Measure both in turns and print the row; return whether the ratio reaches GOAL."""
+    """Measure both in turns and print the row; return whether the ratio lies within TOLERANCE of 1."""
     results: list[Result] = []
 
     def ours() -> float:
@@ -55,11 +60,11 @@ def compare(bench: Bench, choice: Choice, pairs: int, seconds: int) -> bool:
 
     own, theirs = in_turns(pairs, [ours, lambda: bare(bench, choice, results[-1], seconds)])
     ratio, (low, high) = own.times(theirs), own.pairwise(theirs)
-    reached = ratio >= GOAL
+    reached = abs(ratio - 1) <= TOLERANCE
     print(
         f"{choice.case.name} {choice.precision_name} bs {choice.batch_size}: {own}, bare loop {theirs}, "
         f"ratio {ratio:.3f} (pairs {low:.3f}–{high:.3f}): "
-        f"{'reached' if reached else 'below'} {GOAL}; "
+        f"{'within' if reached else 'not within'} {TOLERANCE:.0%}; "
         f"{pairs} pairs, load {os.getloadavg()[0]:.1f}{doubts(results)}",
         flush=True,
     )

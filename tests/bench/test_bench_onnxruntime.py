@@ -1,0 +1,77 @@
+"""The bench of vendor cpu: its yardstick is warm and set as we are, and a ratio may miss to both sides."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.models.result import Result
+from tests import documents
+from tests.bench import bench_onnxruntime
+from tests.bench.bench_onnxruntime import BARE, main
+from tests.bench.jobs import Bench
+from tests.standins_tests import tiny_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from driver.plan import Choice
+
+EFFECTIVE = {"threads": 2, "spinning": {"session.force_spinning_stop": "1"}}
+
+
+class Scripted(Bench):
+    """A job that reached 100 items/s, and a bare loop that reaches what a test says."""
+
+    def __init__(self, theirs: float) -> None:
+        self.theirs = theirs
+        self.words: Sequence[str] = ()
+
+    def run(self, choice: Choice) -> Result:
+        key = documents.job(vendor="cpu", engine="onnxruntime")
+        provenance = documents.provenance(key) | {"effective": {"infer": EFFECTIVE}}
+        body = documents.document(job=key, provenance=provenance, metrics=documents.metrics(100.0))
+        return Result.model_validate_json(json.dumps(body))
+
+    def model(self, choice: Choice) -> Path:
+        return Path("/model.onnx")
+
+    def bare(self, choice: Choice, words: Sequence[str], folder: Path) -> str:
+        self.words = words
+        return f"{self.theirs}\n"
+
+
+@pytest.mark.parametrize(("theirs", "code"), [(100, 0), (104, 0), (96, 0), (106, 1), (60, 1)])
+def test_the_promise_holds_to_both_sides(
+    monkeypatch: pytest.MonkeyPatch, theirs: float, code: int
+) -> None:
+    # Faster than a loop of nothing but session.run: the two did not do the same work.
+    bench = Scripted(theirs)
+    monkeypatch.setattr(bench_onnxruntime, "open_bench", lambda _catalog: nullcontext(bench))
+    assert main(["--row", "vit_b_32:fp32:8", "--pairs", "1"]) == code
+
+
+def test_the_bare_loop_gets_the_settings_that_ours_read_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Scripted(100)
+    monkeypatch.setattr(bench_onnxruntime, "open_bench", lambda _catalog: nullcontext(bench))
+    main(["--row", "vit_b_32:fp32:8", "--pairs", "1", "--seconds", "7"])
+    assert bench.words == [
+        *(str(BARE), "/model.onnx", "2", "8", "7"),
+        "session.force_spinning_stop=1",
+    ]
+
+
+def test_the_bare_loop_runs_a_model_and_prints_its_rate(tmp_path: Path) -> None:
+    model = tiny_model.write(tmp_path)
+    words = [str(model), "1", "2", "0.2", "session.intra_op.spin_duration_us=50"]
+    command = [sys.executable, str(BARE), *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert float(done.stdout) > 0
