@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests import documents
+from tests.bench.entry import ended, writable
+from tests.bench.row import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,13 +169,16 @@ def _monitor(rng: np.random.Generator, memory_gib: float) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the tree and say how far it is."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--count", type=count, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-samples", action="store_true")
     parser.add_argument("--as-real", action="store_true")
     options = parser.parse_args(arguments)
+    writable(options.folder)
     made = generate(
         options.folder,
         options.count,
@@ -188,4 +193,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(ended(main))

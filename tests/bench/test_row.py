@@ -54,3 +54,22 @@ def test_a_mistake_ends_with_2_and_no_traceback(
     assert done.returncode == 2, done.stderr
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "code", "told"),
+    [
+        ("tests.bench.bench_report", ("--count", "x"), 2, "whole number"),
+        ("tests.bench.bench_report", ("--count", "3"), 2, "at least"),
+        ("tests.bench.bench_report", ("--folder", "/dev/null/here"), 3, "/dev/null/here"),
+        ("tests.bench.report_100k", ("/dev/null/here", "--count", "1"), 3, "/dev/null/here"),
+        ("tests.bench.report_100k", ("there", "--count", "-1"), 2, "whole number"),
+    ],
+)
+def test_the_other_benches_tell_mistakes_as_well(
+    module: str, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = bench(module, *words)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
