@@ -5,12 +5,15 @@ staged in pinned host memory and copied. Pinned and device buffers are made once
 """
 
 import collections
+import os
 
 from harness import torch_module, torch_slot
 from harness.engine import Engine
 from harness.errors import StageFailure
 
 NS_PER_MS = 1e6
+#: Where it is 1, as in NVIDIA's images, PyTorch before 2.0 keeps TF32 on (pytorch/pytorch#77114).
+OVERRIDE = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"
 
 
 class TorchCuda(Engine):
@@ -57,11 +60,29 @@ class TorchCuda(Engine):
         return settings
 
     def switch(self, torch):
-        """TF32 is another arithmetic than fp32: on only where it was asked for."""
+        """TF32 is another arithmetic than fp32: on only where it was asked for, or nothing runs."""
         allowed = self.job.precision == "tf32"
-        torch.backends.cuda.matmul.allow_tf32 = allowed
-        torch.backends.cudnn.allow_tf32 = allowed
+        switches = {
+            "torch.backends.cuda.matmul": torch.backends.cuda.matmul,
+            "torch.backends.cudnn": torch.backends.cudnn,
+        }
+        for name, switch in switches.items():
+            switch.allow_tf32 = allowed
+            # An environment variable goes before the switch in PyTorch before 2.0.
+            if switch.allow_tf32 and not allowed:
+                raise self._tf32_stays(torch, name)
         torch.backends.cudnn.benchmark = bool(self.job.engine_options.get("cudnn_benchmark", True))
+
+    def _tf32_stays(self, torch, name):
+        return StageFailure(
+            "image",
+            "{}.allow_tf32 is True in PyTorch {} after it was set to False, with {}={}: {} would be computed "
+            "as TF32".format(
+                name, torch.__version__, OVERRIDE, os.environ.get(OVERRIDE), self.job.precision
+            ),
+            'write env = {{ {} = "0" }} under [devices] in vendor_hooks/{}/vendor.toml, and take it out of the '
+            "environment of the image or of this shell".format(OVERRIDE, self.job.vendor),
+        )
 
     def effective(self, torch, module):
         """The settings as torch and the module report them."""

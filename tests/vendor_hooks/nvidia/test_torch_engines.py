@@ -8,7 +8,14 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.vendor_hooks.standin import standin_python
-from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
+from tests.vendor_hooks.vendor_job import (
+    assert_right,
+    core,
+    manifest,
+    run,
+    vendor_job,
+    warned,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +55,28 @@ def test_eagers_arithmetic_is_read_back_from_torch(
     assert effective["parameter_dtypes"] == [dtype]
     assert effective["matmul_allow_tf32"] is tf32
     assert effective["cudnn_allow_tf32"] is tf32
+
+
+OVERRIDE = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"
+
+
+def test_fp32_is_not_tf32_where_the_image_asks_for_it(tmp_path: Path) -> None:
+    """NVIDIA's PyTorch images set the variable to 1, and PyTorch 1.13 then ignores allow_tf32 = False."""
+    python = standin_python("nvidia", tensorrt="8.5.1")
+    granted = {OVERRIDE: "1", **manifest("nvidia").devices.env}
+    job = vendor_job(tmp_path / "job", "nvidia", "eager", precision="fp32")
+    effective = run(job, "infer", python, **granted).ok.effective
+    assert (effective["matmul_allow_tf32"], effective["arithmetic"]) == (False, "fp32")
+
+
+@pytest.mark.parametrize("engine", ["eager", "torch_tensorrt"])
+def test_tf32_that_cannot_be_switched_off_ends_the_run(tmp_path: Path, engine: str) -> None:
+    python = standin_python("nvidia", tensorrt="8.5.1")
+    job = vendor_job(tmp_path / "job", "nvidia", engine, precision="fp32")
+    outcome = run(job, "infer", python, **{OVERRIDE: "1"})
+    assert "torch.backends.cuda.matmul.allow_tf32 is True" in outcome.failed("image")
+    assert outcome.document is not None
+    assert f'env = {{ {OVERRIDE} = "0" }}' in outcome.document["failure"]["remedy"]
 
 
 def test_inductors_compile_fails_as_a_compile_failure(tmp_path: Path, python: Path) -> None:

@@ -27,6 +27,8 @@ def patch(torch, vendor):
     _patch_queries(torch, chips.chip(vendor))
     _patch_streams(torch)
     _patch_moves(torch)
+    if vendor == "nvidia":
+        _patch_tf32(torch)
     if hasattr(torch, "compile"):
         torch.compile = _compile
     torch.cuda.__assay_standin__ = True
@@ -34,6 +36,13 @@ def patch(torch, vendor):
 
 def _is_cut(torch):
     return os.path.exists(os.path.join(os.path.dirname(torch.__file__), "ASSAY-STANDIN"))
+
+
+def _patch_tf32(torch):
+    """As PyTorch before 2.0 (TensorRT 8.5's) does by itself: this variable goes before allow_tf32."""
+    older = settings.value("tensorrt").startswith(("7.", "8.0", "8.2", "8.4", "8.5"))
+    if older and os.environ.get("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE") == "1":
+        torch._C._get_cublas_allow_tf32 = lambda: True
 
 
 class _Compiled:
