@@ -49,6 +49,33 @@ def test_each_generation_prints_its_own_format(
 
 
 @pytest.mark.parametrize(
+    ("version", "keys", "has_warm_up"),
+    [
+        ("7.2.3", {"inMs", "outMs", "startInMs", "endOutMs", "endToEndMs"}, True),
+        ("8.2.1", {"h2dMs", "d2hMs", "startH2dMs", "endD2hMs", "endToEndMs"}, True),
+        ("8.4.3", {"h2dMs", "d2hMs", "startH2dMs", "endD2hMs"}, True),
+        ("8.5.1", {"h2dMs", "d2hMs", "startH2dMs", "endD2hMs"}, False),
+    ],
+)
+def test_exported_times_are_those_of_the_version(
+    program: Run, tmp_path: Path, version: str, keys: set[str], has_warm_up: bool
+) -> None:
+    tiny_model.write(tmp_path)
+    done = program(
+        "nvidia", "trtexec", "--onnx=model.onnx", "--shapes=image:4x3x8x8", "--iterations=10",
+        "--duration=0", "--warmUp=100", "--exportTimes=times.json", ASSAY_STANDIN_TENSORRT=version,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "times.json").read_text())
+    either = {"inMs", "outMs", "startInMs", "endOutMs", "h2dMs", "d2hMs", "startH2dMs", "endD2hMs"}
+    assert set(rows[0]) & (either | {"endToEndMs"}) == keys
+    counted = [row for row in rows if row["startComputeMs"] >= 100]
+    # One more where a query of the warm-up began a rounding before its end.
+    assert len(counted) == pytest.approx(trtexec_output.parse(done.stdout).queries, abs=1)
+    assert (len(rows) > len(counted)) is has_warm_up
+
+
+@pytest.mark.parametrize(
     ("version", "option"),
     [
         ("8.6.1", "--frobnicate"),

@@ -23,6 +23,10 @@ BANNER = re.compile(
     r"^&&&& (RUNNING|PASSED|FAILED) TensorRT\.trtexec(?: \[TensorRT v(\d+)\])? # (.*)$"
 )
 
+# What every query of --exportTimes is read for, and how 7.x calls its copies.
+TIMES = ("startCompute_ns", "h2d_ns", "compute_ns", "d2h_ns", "latency_ns")
+OLD_NAMES = {"in": "h2d", "out": "d2h"}
+
 
 class TrtexecSummary(NamedTuple):
     """What one run of trtexec said. ``passed`` is None when the closing line is not there."""
@@ -70,17 +74,33 @@ def parse(text: str) -> TrtexecSummary:
 
 
 def parse_times(text: str) -> List[Dict[str, int]]:
-    """Read the JSON list of ``--exportTimes``: one dict a query, its ``…Ms`` keys as ``…_ns``."""
+    """Read the JSON list of ``--exportTimes``: one dict a query, its ``…Ms`` keys as ``…_ns``.
+
+    Every release's copies are ``h2d_ns`` and ``d2h_ns``. 7.x writes the start and end of the copy in
+    and of the enqueueing under each other's names: take neither.
+    """
     try:
-        rows = json.loads(text)
-        return [{key[:-2] + "_ns": round(row[key] * 1e6) for key in row if key.endswith("Ms")}
-                for row in rows]  # fmt: skip
+        rows = [
+            {_name(key): round(row[key] * 1e6) for key in row if key.endswith("Ms")}
+            for row in json.loads(text)
+        ]
     except (ValueError, TypeError, AttributeError) as error:
         raise TrtexecFormatError(
             "trtexec --exportTimes: not a list of queries with times in ms: {} in {!r}".format(
                 error, text[:80]
             )
         ) from None
+    missing = sorted(name for name in TIMES if any(name not in row for row in rows))
+    if missing:
+        raise TrtexecFormatError(
+            "trtexec --exportTimes: no query's {} in {!r}".format(", ".join(missing), text[:80])
+        )
+    return rows
+
+
+def _name(key: str) -> str:
+    name = key[:-2]
+    return OLD_NAMES.get(name, name) + "_ns"
 
 
 def errors(text: str) -> List[str]:

@@ -126,13 +126,29 @@ def test_version_10_has_two_digits_each() -> None:
 
 
 def test_exported_times_are_nanoseconds() -> None:
-    text = '[\n  { "startEnqMs" : 1.5, "h2dMs" : 0.25, "computeMs" : 4, "latencyMs" : 4.5 }\n]'
+    text = (
+        '[\n  { "startEnqMs" : 1.5, "startComputeMs" : 2, "h2dMs" : 0.25, "computeMs" : 4, '
+        '"d2hMs" : 0.125, "latencyMs" : 4.375 }\n]'
+    )
     assert trtexec_output.parse_times(text) == [
-        {"startEnq_ns": 1500000, "h2d_ns": 250000, "compute_ns": 4000000, "latency_ns": 4500000}
-    ]
+        {
+            "startEnq_ns": 1500000, "startCompute_ns": 2000000, "h2d_ns": 250000,
+            "compute_ns": 4000000, "d2h_ns": 125000, "latency_ns": 4375000,
+        }
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["[", "5", '[{"h2dMs": "x"}]', "[3]"])
+def test_exported_times_of_7_2_have_their_copies_under_other_names() -> None:
+    """The file is in the form that sampleReporting.cpp of 21.06 writes."""
+    first, *_, last = rows = trtexec_output.parse_times(read("trtexec-7.2.3-times.json"))
+    assert len(rows) == 7
+    assert (first["h2d_ns"], first["compute_ns"], first["d2h_ns"]) == (92834, 4310530, 6775)
+    assert last["h2d_ns"] + last["compute_ns"] + last["d2h_ns"] == pytest.approx(
+        last["latency_ns"], abs=100
+    )
+
+
+@pytest.mark.parametrize("text", ["[", "5", '[{"h2dMs": "x"}]', "[3]", '[{"computeMs": 4}]'])
 def test_exported_times_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(trtexec_lines.TrtexecFormatError, match="exportTimes"):
         trtexec_output.parse_times(text)

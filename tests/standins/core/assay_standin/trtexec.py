@@ -103,10 +103,12 @@ def _run(options):
     if "buildOnly" in options or "skipInference" in options:
         return
     feeds = _feeds(engine, model_shapes, options)
-    times, wall_s, outputs = _measure(engine, feeds, options)
-    _report(times, wall_s, options)
+    trace, warmups, outputs = _measure(engine, feeds, options)
+    _log("I", "Warmup completed {} queries over {:g} ms".format(warmups, _warm_up_ms(options)))
+    times = trace[warmups:]
+    _report(times, (times[-1]["endD2hMs"] - times[0]["startH2dMs"]) / 1e3, options)
     if "exportTimes" in options:
-        _export_times(times, options["exportTimes"])
+        _export_times(trace[_export_from(warmups) :], options["exportTimes"])
     if "exportOutput" in options:
         _export_outputs(engine, outputs, options["exportOutput"])
 
@@ -231,21 +233,28 @@ def _input(name, dtype, shape, path):
     return np.fromfile(path, dtype=dtype).reshape(shape)
 
 
+def _warm_up_ms(options):
+    return float(options.get("warmUp") or 200)
+
+
 def _measure(engine, feeds, options):
+    """(every query, how many of them were warm-up, the last outputs).
+
+    As sampleInference.cpp and sampleReporting.cpp have it: one clock for both, and what is counted
+    begins with the first query that computes after the warm-up.
+    """
     run = execution.Execution(engine)
-    warm_s = float(options.get("warmUp") or 200) / 1e3
-    duration_s = float(options["duration"]) if options.get("duration") else 3.0
+    warm_ms = _warm_up_ms(options)
+    until_ms = warm_ms + 1e3 * float(options.get("duration") or 3)
     iterations = int(options.get("iterations") or 10)
     _log("I", "Starting inference")
+    trace, warmups, outputs = [], 0, []
     began = time.perf_counter()
-    while time.perf_counter() - began < warm_s:
-        run.run(feeds)
-    times, outputs = [], []
-    began = time.perf_counter()
-    while len(times) < iterations or time.perf_counter() - began < duration_s:
+    while len(trace) - warmups < iterations or trace[-1]["startComputeMs"] < until_ms:
         row, outputs = _query(run, feeds, began)
-        times.append(row)
-    return times, time.perf_counter() - began, outputs
+        trace.append(row)
+        warmups += row["startComputeMs"] < warm_ms
+    return trace, warmups, outputs
 
 
 def _query(run, feeds, began):
@@ -266,11 +275,34 @@ def _query(run, feeds, began):
     }, outputs  # fmt: skip
 
 
-def _export_times(times, path):
+def _export_from(warmups):
+    # Before 8.5 the whole trace is exported, warm-up and all.
+    return 0 if tensorrt_build.version()[:2] < (8, 5) else warmups
 
-    rows = [{k: round(v, 6) for k, v in row.items()} for row in times]
+
+def _export_times(times, path):
+    rows = [{k: float(_g(v)) for k, v in _exported(row).items()} for row in times]
     with open(path, "w") as file:
         json.dump(rows, file, indent=2)
+
+
+def _exported(row):
+    """A query under the names of its version; 7.x writes the copy in and the enqueueing under each other's."""
+    version = tensorrt_build.version()
+    if version[:2] >= (8, 4):
+        return row
+    end_to_end = {"endToEndMs": row["endD2hMs"] - row["startH2dMs"]}
+    if version >= (8, 0):
+        return dict(row, **end_to_end)
+    renamed = {
+        "startEnqMs": row["startH2dMs"], "endEnqMs": row["endH2dMs"],
+        "startInMs": row["startEnqMs"], "endInMs": row["endEnqMs"],
+        "startComputeMs": row["startComputeMs"], "endComputeMs": row["endComputeMs"],
+        "startOutMs": row["startD2hMs"], "endOutMs": row["endD2hMs"],
+        "inMs": row["h2dMs"], "computeMs": row["computeMs"], "outMs": row["d2hMs"],
+        "latencyMs": row["latencyMs"],
+    }  # fmt: skip
+    return dict(renamed, **end_to_end)
 
 
 def _export_outputs(engine, outputs, path):
