@@ -11,6 +11,8 @@ from harness.errors import StageFailure
 from hook import trtexec_lines, trtexec_output
 
 PRECISION_OPTIONS = {"fp32": ["--noTF32"], "tf32": [], "fp16": ["--fp16"]}
+#: trtexec's own default, said so that it is known which queries are warm-up.
+WARM_UP_MS = 200
 #: The release that renamed --buildOnly.
 SKIP_INFERENCE_SINCE = (8, 6)
 
@@ -38,16 +40,19 @@ class Trtexec:
         return command, _warnings(ran.text)
 
     def measure(self, engine_path, inputs, seconds):
-        """Time full batches of ``inputs``; (TrtexecSummary, list of queries with times in ns)."""
+        """Time full batches of ``inputs``; (TrtexecSummary, the queries that it counts, times in ns)."""
         with self._scratch() as folder:
             times = folder / "times.json"
             command = self._inference(engine_path, inputs, folder)
+            command += ["--warmUp={}".format(WARM_UP_MS)]
             command += ["--duration={}".format(max(1, math.ceil(seconds)))]
             ran = self._run(command + ["--exportTimes={}".format(times)], "infer")
             exported = times.read_text(encoding="utf-8")
         try:
             summary = trtexec_output.parse(ran.text)
-            queries = trtexec_output.parse_times(exported)
+            queries = trtexec_output.counted(
+                trtexec_output.parse_times(exported), WARM_UP_MS, summary
+            )
         except trtexec_lines.TrtexecFormatError as error:
             raise StageFailure(
                 "infer",

@@ -98,6 +98,26 @@ def parse_times(text: str) -> List[Dict[str, int]]:
     return rows
 
 
+def counted(
+    rows: List[Dict[str, int]], warm_up_ms: int, summary: TrtexecSummary
+) -> List[Dict[str, int]]:
+    """Return the queries of ``parse_times`` that the summary is of, by trtexec's own rule.
+
+    It counts from the first query whose compute begins after the warm-up (sampleReporting.cpp). Before
+    8.5 the file has the warm-up too; 7.x prints no number of queries, so the rows are what is exact.
+    """
+    first = next((n for n, row in enumerate(rows) if row["startCompute_ns"] >= warm_up_ms * 1e6), 0)
+    found = rows[first:]
+    told = summary.queries
+    if told is None or abs(len(found) - told) > max(2, told // 100):
+        raise TrtexecFormatError(
+            "trtexec --exportTimes has {} queries after a warm-up of {} ms, the summary is of {}".format(
+                len(found), warm_up_ms, told
+            )
+        )
+    return found
+
+
 def _name(key: str) -> str:
     name = key[:-2]
     return OLD_NAMES.get(name, name) + "_ns"

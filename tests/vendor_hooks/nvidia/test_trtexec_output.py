@@ -148,6 +148,17 @@ def test_exported_times_of_7_2_have_their_copies_under_other_names() -> None:
     )
 
 
+def test_queries_of_the_warm_up_do_not_count() -> None:
+    """Before 8.5 the exported times have them, and the printed figure does not."""
+    rows = trtexec_output.parse_times(read("trtexec-7.2.3-times.json"))
+    log = read("trtexec-7.2.3-explicit-batch.log")
+    summary = trtexec_output.parse(log)._replace(queries=5)
+    assert trtexec_output.counted(rows, 200, summary) == rows[2:]
+    assert trtexec_output.counted(rows[2:], 200, summary) == rows[2:]
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match=r"has 7 queries .* is of 663"):
+        trtexec_output.counted(rows, 0, trtexec_output.parse(log))
+
+
 @pytest.mark.parametrize("text", ["[", "5", '[{"h2dMs": "x"}]', "[3]", '[{"computeMs": 4}]'])
 def test_exported_times_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(trtexec_lines.TrtexecFormatError, match="exportTimes"):
