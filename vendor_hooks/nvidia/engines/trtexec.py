@@ -12,6 +12,8 @@ from hook.engines.tensorrt import TensorRt
 
 #: The oldest release with execute_async_v3.
 V3_SINCE = (8, 5)
+#: trtexec enqueues a query while one runs, unless --exposeDMA (sampleInference.cpp: depth 1 + overlap).
+IN_FLIGHT = 2
 INCLUDES = ("host_to_device", "compute", "device_to_host", "synchronise")
 
 
@@ -74,7 +76,7 @@ class Trtexec(Engine):
         file = self._engine_file()
         if not file.usable:
             make_engine(self.job, self._tool, file, self._warnings)
-        self._settings = dict(file.settings, in_flight=1)
+        self._settings = dict(file.settings, in_flight=IN_FLIGHT)
         return self._settings
 
     def _open(self):
@@ -104,6 +106,7 @@ class Trtexec(Engine):
             items=calls * self.job.batch_size,
             calls=calls,
             wall_ns=int(summary.wall_s * 1e9),
+            in_flight=IN_FLIGHT,
             samples_ns=[query["latency_ns"] for query in queries],
             h2d_ns=sum(query["h2d_ns"] for query in queries),
             compute_ns=sum(query["compute_ns"] for query in queries),
