@@ -37,6 +37,22 @@ def test_the_core_figure_is_the_tools_own(tmp_path: Path, release: str) -> None:
     assert list((tmp_path / "job" / "cache").glob("trtexec")) == [], "its files are gone"
 
 
+def test_nothing_else_is_on_the_device_while_it_measures(tmp_path: Path) -> None:
+    """A second copy of the engine would share the device, and count as the tool's memory."""
+    python = standin_python("nvidia", tensorrt="8.6.1")
+    job = vendor_job(tmp_path / "job", "nvidia", "trtexec")
+    outcome = run(job, "infer", python, ASSAY_STANDIN_FAULT="load:oom")
+    assert outcome.failed("out_of_memory"), "the runtime could not be loaded"
+    assert "=== Performance summary ===" in outcome.log, "the tool had measured before"
+
+
+def test_the_monitor_tells_its_memory(tmp_path: Path) -> None:
+    """This process asks when the tool has long ended."""
+    python = standin_python("nvidia", tensorrt="8.6.1")
+    job = vendor_job(tmp_path / "job", "nvidia", "trtexec")
+    assert run(job, "infer", python).ok.memory is None
+
+
 @pytest.mark.parametrize(
     ("precision", "option"), [("fp32", " --noTF32 "), ("fp16", " --fp16 "), ("tf32", "")]
 )

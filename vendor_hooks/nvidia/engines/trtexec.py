@@ -20,21 +20,27 @@ INCLUDES = ("host_to_device", "compute", "device_to_host", "synchronise")
 class Runtime(TensorRt):
     """The v3 runtime on an engine file that trtexec made."""
 
-    def __init__(self, job, tool):
+    def __init__(self, job, tool, file):
         super().__init__(job)
         self._tool = tool
+        self._file = file
 
     def plan(self, device, log):
         """Built by trtexec instead of the API."""
-        return ToolsPlan(self.job, device, log, self._tool)
+        return ToolsPlan(self.job, device, log, self._tool, self._file)
 
 
 class ToolsPlan(trt_plan.Plan):
     """An engine file that trtexec builds."""
 
-    def __init__(self, job, device, log, tool):
+    def __init__(self, job, device, log, tool, file):
         super().__init__(job, device, log)
         self._tool = tool
+        self._file = file
+
+    def file(self):
+        """The one that trtexec measured."""
+        return self._file
 
     def build(self, path):
         """Have trtexec build it; its settings are its command, for it reads nothing back."""
@@ -42,52 +48,51 @@ class ToolsPlan(trt_plan.Plan):
 
 
 class Trtexec(Engine):
-    """The tool, and what infers with its engine."""
+    """The tool, and what infers with its engine.
+
+    This process is not on the device while trtexec measures: it would hold a second copy of the engine.
+    """
 
     reuses_outputs = True
 
     def __init__(self, job):
         super().__init__(job)
         self._tool = None
+        self._file = None
         self._runtime = None
         self._warnings = []
-        self._settings = {}
 
     def compile(self):
         """Build with trtexec, unless the engine is there."""
         self._open()
-        if self._runtime is not None:
-            settings = self._runtime.compile()
-            self.cached = self._runtime.cached
-            return settings
-        file = self._engine_file()
-        if file.usable:
-            self.cached = True
-            return file.settings
-        return make_engine(self.job, self._tool, file, self._warnings)
+        self.cached = self._file.usable
+        return self._file.settings if self.cached else self._make()
 
     def load(self):
-        """Load the engine where the API can; the tool loads it by itself."""
+        """Have the engine's file; trtexec loads it by itself, and the runtime after it."""
         self._open()
-        if self._runtime is not None:
-            self._settings = self._runtime.load()
-            self.in_flight = self._runtime.in_flight
-            return self._settings
-        file = self._engine_file()
-        if not file.usable:
-            make_engine(self.job, self._tool, file, self._warnings)
-        self._settings = dict(file.settings, in_flight=IN_FLIGHT)
-        return self._settings
+        settings = self._file.settings if self._file.usable else self._make()
+        if self._has_v3():
+            self.in_flight = TensorRt.in_flight
+        return dict(settings, in_flight=IN_FLIGHT)
 
     def _open(self):
-        if self._tool is None:
-            self.simulated = trtexec.is_stand_in()
-            self._tool = trtexec.Trtexec(self.job)
-            if (self._tool.version or (7,)) >= V3_SINCE:
-                self._runtime = Runtime(self.job, self._tool)
+        self.simulated = trtexec.is_stand_in()
+        self._tool = trtexec.Trtexec(self.job)
+        self._file = self._engine_file()
+
+    def _make(self):
+        return make_engine(self.job, self._tool, self._file, self._warnings)
+
+    def _has_v3(self):
+        return (self._tool.version or (7,)) >= V3_SINCE
 
     def _engine_file(self):
-        query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader", "--id=0"]
+        # nvidia-smi heeds no CUDA_VISIBLE_DEVICES; a container has the selected devices alone.
+        in_container = self.job.document["job"]["runner"] == "docker"
+        device = "0" if in_container else self.job.device.split(",")[0]
+        query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        query.append("--id={}".format(device))
         made_from = {
             "graph": graph_digest(self.job),
             "trtexec": self._tool.version_text,
@@ -99,9 +104,11 @@ class Trtexec(Engine):
 
     def measure_core(self, batches, min_seconds):
         """The own loop of trtexec over the first batch, one stream, copies included."""
-        path = self.job.cache_dir / "engine.plan"
-        summary, queries = self._tool.measure(path, batches[0], min_seconds)
+        summary, queries = self._tool.measure(self._file.path, batches[0], min_seconds)
         calls = len(queries)
+        if self._has_v3():
+            self._runtime = Runtime(self.job, self._tool, self._file)
+            self._runtime.load()
         return VendorTiming(
             items=calls * self.job.batch_size,
             calls=calls,
@@ -118,15 +125,11 @@ class Trtexec(Engine):
         """By the v3 API, or a run of trtexec for this batch."""
         if self._runtime is not None:
             return self._runtime.submit(inputs)
-        return self._tool.outputs(self.job.cache_dir / "engine.plan", inputs)
+        return self._tool.outputs(self._file.path, inputs)
 
     def wait(self, ticket):
         """The outputs in host memory."""
         return self._runtime.wait(ticket) if self._runtime is not None else ticket
-
-    def memory(self):
-        """The runtime's, where there is one."""
-        return self._runtime.memory() if self._runtime is not None else None
 
     def versions(self):
         """trtexec's, and those of the runtime."""
