@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import csv
 
-from driver.monitors.reading import MonitorFormatError, Reading, mebibytes, number, unknown
+from driver.monitors.reading import (
+    MonitorFormatError,
+    Reading,
+    is_absent,
+    mebibytes,
+    number,
+    unknown,
+)
 
 COLUMNS = (
     "uuid",
@@ -70,7 +77,7 @@ def _value(name: str, cell: str) -> str | float | int | None:
         return mebibytes(cell)
     if name in {"power.draw", "utilization.gpu", "temperature.gpu", "clocks.sm"}:
         return number(cell, "W", "%", "MHz")
-    return cell
+    return "" if is_absent(cell) else cell
 
 
 def _row(device: str, cells: dict[str, str | float | int | None]) -> Reading:

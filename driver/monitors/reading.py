@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MIB = 1 << 20
-_ABSENT = frozenset({"", "-", "NA", "N/A", "[N/A]", "[Not Supported]", "Not Supported"})
+_ABSENT = frozenset({"", "-", "NA", "N/A", "Not Supported"})
 
 
 class MonitorFormatError(ValueError):
@@ -34,6 +34,11 @@ def unknown(tool: str, number: int, line: str, why: str) -> MonitorFormatError:
     return MonitorFormatError(f"{tool}, line {number}: {why}: {line.strip()[:160]!r}")
 
 
+def is_absent(text: str) -> bool:
+    """Tell whether a cell stands for no figure; nvidia-smi says why in brackets: "[Unknown Error]"."""
+    return text in _ABSENT or (text.startswith("[") and text.endswith("]"))
+
+
 def number(text: str, *units: str) -> float | None:
     """Return the number in ``text``, without one of ``units`` behind it; None for "N/A" and the like.
 
@@ -41,7 +46,7 @@ def number(text: str, *units: str) -> float | None:
         ValueError: it is neither.
     """
     text = text.strip()
-    if text in _ABSENT:
+    if is_absent(text):
         return None
     for unit in units:
         text = text.removesuffix(unit).rstrip()

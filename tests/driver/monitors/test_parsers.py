@@ -24,6 +24,10 @@ EXPECTED = [
      ("1", "NVIDIA A100-SXM4-40GB", 4, 40960, 52.1, 31, 0, 210)),
     ("nvidia-smi-570-absent.csv", "nvidia-smi", 0,
      ("0", "NVIDIA GB10", None, None, 41.2, 45, 12, None)),
+    ("nvidia-smi-535-errors.csv", "nvidia-smi", 0,
+     ("0", "Tesla T4", 1127, 15360, None, 63, None, None)),
+    ("nvidia-smi-535-errors.csv", "nvidia-smi", 1,
+     ("1", "", None, None, None, None, None, None)),
     ("npu-smi-21.0.3.1-310.txt", "npu-smi", 1, ("1", "310", 3377, 8192, 12.8, 51, 87, None)),
     ("npu-smi-22.0.2-310P3.txt", "npu-smi", 0, ("0", "310P3", 1074, 21534, 15.8, 42, 0, None)),
     ("npu-smi-23.0.rc3-910B4.txt", "npu-smi", 0, ("0", "910B4", 3127, 32768, 82.6, 47, 0, None)),
@@ -36,6 +40,7 @@ EXPECTED = [
 ]  # fmt: skip
 COUNTS = {
     "nvidia-smi-535-header-units.csv": 2,
+    "nvidia-smi-535-errors.csv": 2,
     "npu-smi-21.0.3.1-310.txt": 2,
     "npu-smi-23.0.rc3-910B4.txt": 2,
     "xpu_smi-m-P800.txt": 2,
