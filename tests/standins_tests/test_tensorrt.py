@@ -250,6 +250,24 @@ def test_timing_cache_is_kept(trt: Any, log: Log, tmp_path: Path) -> None:
     assert config.create_timing_cache(b"somebody else's") is None
 
 
+@pytest.mark.parametrize(
+    ("title", "taken", "taken_regardless"),
+    [
+        ("8.6.1 NVIDIA A100-SXM4-40GB", True, True),
+        ("8.6.1 Tesla T4", False, True),
+        ("8.5.1 NVIDIA A100-SXM4-40GB", False, False),
+    ],
+)
+def test_timing_cache_of_another_version_or_device_is_refused(
+    trt: Any, log: Log, title: str, taken: bool, taken_regardless: bool
+) -> None:
+    config = trt.Builder(log).create_builder_config()
+    cache = config.create_timing_cache(f"ASSAY-STANDIN-TIMING {title}\ntf32 0123".encode())
+    assert config.set_timing_cache(cache, False) is taken
+    assert (config.get_timing_cache() is cache) is taken
+    assert config.set_timing_cache(cache, True) is taken_regardless
+
+
 def test_bf16_flag_is_there_from_9_on(
     standin: Import, monkeypatch: pytest.MonkeyPatch, trt: Any
 ) -> None:

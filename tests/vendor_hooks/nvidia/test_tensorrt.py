@@ -70,9 +70,16 @@ def test_an_engine_of_another_version_or_chip_is_built_again_and_said_so(
 ) -> None:
     job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
     assert run(job, "compile", standin_python("nvidia", **before)).ok
+    timings = job.folder / "cache" / "timing.cache"
+    found = timings.read_bytes().splitlines()
     outcome = run(job, "infer", python)
     assert changed in warned(outcome, "recompiled")
     assert_right(outcome)
+    # TensorRT refuses timings of another version or chip: a cache is begun anew.
+    title, entry = timings.read_bytes().splitlines()
+    assert title.endswith(b"8.6.1 NVIDIA A100-SXM4-40GB")
+    assert title != found[0]
+    assert entry not in found
 
 
 def test_a_damaged_engine_is_built_again_and_said_so(tmp_path: Path, python: Path) -> None:

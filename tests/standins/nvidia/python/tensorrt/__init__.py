@@ -10,7 +10,7 @@ import os
 import sys
 
 import numpy as np
-from assay_standin import cuda_runtime, execution, faults, tensorrt_build
+from assay_standin import chips, cuda_runtime, execution, faults, tensorrt_build
 from assay_standin.tensorrt_build import BuildError
 
 __assay_standin__ = True
@@ -235,19 +235,32 @@ class IOptimizationProfile:
     __nonzero__ = __bool__
 
 
+_TIMING = "ASSAY-STANDIN-TIMING"
+_TIMED_ON = (__version__, chips.chip("nvidia").name)
+
+
 class ITimingCache:
-    """Kernel timings; grows with every new model that is built."""
+    """Kernel timings of one version and device; grows with every new model that is built."""
 
     def __init__(self, data):
-        self.entries = set(filter(None, bytes(data).decode("latin-1").split("\n")[1:]))
+        title, *entries = bytes(data).decode("latin-1").split("\n")
+        self.version, self.device = _TIMED_ON if not title else tuple(title.split(" ", 2)[1:])
+        self.entries = set(filter(None, entries))
+
+    def fits(self, ignore_mismatch):
+        """Tell whether it may be used here; another device's only where a mismatch is to be ignored."""
+        version, device = _TIMED_ON
+        return self.version == version and (ignore_mismatch or self.device == device)
 
     def serialize(self):
         """Return it as bytes."""
-        text = "\n".join(["ASSAY-STANDIN-TIMING " + __version__] + sorted(self.entries))
-        return IHostMemory(text.encode())
+        title = "{} {} {}".format(_TIMING, self.version, self.device)
+        return IHostMemory("\n".join([title] + sorted(self.entries)).encode())
 
     def combine(self, other, ignore_mismatch):
-        """Take another's entries."""
+        """Take another's entries; False where it does not fit."""
+        if not other.fits(ignore_mismatch):
+            return False
         self.entries |= other.entries
         return True
 
@@ -297,12 +310,14 @@ class IBuilderConfig:
     def create_timing_cache(self, serialized_timing_cache):
         """Make a cache of bytes; b"" makes an empty one."""
         data = bytes(serialized_timing_cache)
-        if data and not data.startswith(b"ASSAY-STANDIN-TIMING"):
+        if data and not data.startswith(_TIMING.encode()):
             return None
         return ITimingCache(data)
 
     def set_timing_cache(self, cache, ignore_mismatch):
-        """Use a cache."""
+        """Use a cache; False, and nothing is changed, where it is another version's or device's."""
+        if not cache.fits(ignore_mismatch):
+            return False
         self.timing_cache = cache
         return True
 
