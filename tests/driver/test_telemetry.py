@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from driver.catalog import load_catalog
 from driver.models.base import StageName, WarningCode
 from driver.models.manifest import MonitorSpec
 from driver.models.report import Measurement
@@ -13,6 +15,7 @@ from driver.monitors.reading import Reading
 from driver.monitors.sampler import Sampler
 from driver.monitors.sources import MonitorError
 from driver.monitors.window import Sample
+from driver.settings import ROOT
 from driver.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -136,6 +139,21 @@ def test_one_that_failed_is_not_asked_again_for_others(
     telemetry.look_for_others("before")
     telemetry.look_for_others("after")
     assert source.asked == 1
+
+
+@pytest.mark.parametrize(("use", "told"), [("0", 0), ("64", 2)])
+@pytest.mark.parametrize("vendor", ["nvidia", "ascend", "kunlunxin", "metax"])
+def test_every_vendors_tool_tells_a_foreign_load_from_an_idle_device(
+    vendor: str, use: str, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = ROOT / "tests" / "standins" / vendor / "bin"
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("ASSAY_STANDIN_USE", use)
+    telemetry = Telemetry(load_catalog(ROOT).vendor(vendor).manifest.monitor, "0")
+    telemetry.look_for_others("before")
+    telemetry.look_for_others("after")
+    codes = [warning.code for warning in telemetry.warnings()]
+    assert codes == [WarningCode.DEVICE_SHARED] * told
 
 
 def test_a_broken_monitor_ends_nothing(telemetry_on: Callable[[Source], Telemetry]) -> None:

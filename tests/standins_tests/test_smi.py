@@ -41,7 +41,14 @@ def test_output_is_what_the_monitor_reads(
     assert 0 < first.memory_used_bytes < first.memory_total_bytes
     assert first.power_w is not None
     assert first.temperature_c is not None
-    assert first.utilisation_percent is not None
+    assert first.utilisation_percent == 0
+
+
+@pytest.mark.parametrize(("tool", "chip"), [(tool, chip) for tool, chip, *_ in TOOLS])
+def test_it_is_as_busy_as_it_is_told_to_be(program: Run, tool: str, chip: str) -> None:
+    environment = {"ASSAY_STANDIN_CHIP": chip, "ASSAY_STANDIN_USE": "64"}
+    done = program(VENDORS[tool], tool, *COMMANDS[tool][1:], **environment)
+    assert PARSERS[tool](done.stdout)[0].utilisation_percent == 64
 
 
 def test_nvidia_smi_prints_headers_and_units_where_they_are_not_switched_off(program: Run) -> None:

@@ -169,6 +169,8 @@ def test_an_engine_runs_in_its_container(
     assert watched["simulated"] is True
     assert watched["samples"][0]["devices"][0]["name"]
     assert metrics["mem_gib"] is not None
+    # The stand-in's device is nobody else's, and idle before and after the job.
+    assert "device_shared" not in {warning["code"] for warning in result["warnings"]}
 
     assert provenance["vendor_stack"]["image"] == image.tag
     assert re.match("assay/standin:", provenance["vendor_stack"]["base"])

@@ -1,4 +1,8 @@
-"""nvidia-smi, npu-smi, xpu_smi and mx-smi: what they print of one idle-looking, busy chip."""
+"""nvidia-smi, npu-smi, xpu_smi and mx-smi: what they print of one chip.
+
+It is idle unless ASSAY_STANDIN_USE says how busy it is: what computes lies in a container of its own,
+and whoever looks while nothing of theirs runs must not find a load.
+"""
 
 import sys
 import time
@@ -16,6 +20,11 @@ def _begin(vendor):
     return chips.chip(vendor)
 
 
+def _use():
+    """How busy the chip is, percent."""
+    return int(settings.value("use", 0))
+
+
 # --- NVIDIA -----------------------------------------------------------------------------------
 def _nvidia_fields(chip):
     used = chip.memory_mib // 9
@@ -29,7 +38,7 @@ def _nvidia_fields(chip):
         "memory.free": "{} MiB".format(chip.memory_mib - used),
         "memory.total": "{} MiB".format(chip.memory_mib),
         "power.draw": "{:.2f} W".format(chip.power_w),
-        "utilization.gpu": "97 %",
+        "utilization.gpu": "{} %".format(_use()),
         "temperature.gpu": "63",
         "clocks.sm": "1410 MHz",
         "clocks.current.sm": "1410 MHz",
@@ -128,7 +137,7 @@ def _npu_table_310(version, chip):
             "| 1       {:<10}| OK              | {:<18}{:<21}|".format(chip.name, chip.power_w, 49)
         )
         memory = "{} / {}".format(2621, chip.memory_mib)
-        print("| {0:<8}{0:<10}| 0000:0{0}:00.0    | {1:<18}{2:<21}|".format(number, 87, memory))
+        print("| {0:<8}{0:<10}| 0000:0{0}:00.0    | {1:<18}{2:<21}|".format(number, _use(), memory))
         print("+-------------------+-----------------+----------------------------------------+")
 
 
@@ -150,7 +159,9 @@ def _npu_table(version, chip):
         )
     )
     memory = "{} / {}".format(1074, chip.memory_mib)
-    print("| 0       0                     | 0000:82:00.0    | {:<13}{:<40}|".format(88, memory))
+    print(
+        "| 0       0                     | 0000:82:00.0    | {:<13}{:<40}|".format(_use(), memory)
+    )
     print(rule.replace("-", "="))
 
 
@@ -164,11 +175,11 @@ def xpu_smi(argv):
     used = chip.memory_mib // 5
     if argv:
         print("0000:53:00.0 0 0 02K05Y6226V0004A 61 0 0 0 {:.0f} 1300 1300 1300 1300 1300 1300 63 63 "
-              '{} {} 88 0.0:0.0 "{}" 0 0'.format(chip.power_w, used, chip.memory_mib, chip.name))  # fmt: skip
+              '{} {} {} 0.0:0.0 "{}" 0 0'.format(chip.power_w, used, chip.memory_mib, _use(), chip.name))  # fmt: skip
         return 0
     titles = ("DevID", "PCI Addr", "Model", "SN", "INODE", "State", "UseRate", "L3", "Memory",
               "Power(W)", "Temp", "Freq(MHz)")  # fmt: skip
-    row = ("0", "0000:53:00.0", chip.name, "02K05Y6226V0004A", "/dev/xpu0", "N", "88 %", "63 / 63 MB",
+    row = ("0", "0000:53:00.0", chip.name, "02K05Y6226V0004A", "/dev/xpu0", "N", "{} %".format(_use()), "63 / 63 MB",
            "{} / {} MB".format(used, chip.memory_mib), "{:.0f}".format(chip.power_w), "61", "1300")  # fmt: skip
     print("Driver Version: {}".format(settings.value("driver", "4.0.18")))
     widths = [max(len(a), len(b)) for a, b in zip(titles, row)]
@@ -201,7 +212,11 @@ def mx_smi(argv):
     print("| GPU         NAME                   | Bus-id              | GPU-Util             |")
     print("| Temp        Pwr:Usage/Cap          | Memory-Usage        | GPU-State            |")
     print("|====================================+=====================+======================|")
-    print("| 0           {:<23}| 0000:01:00.0        | 97%                  |".format(chip.name))
+    print(
+        "| 0           {:<23}| 0000:01:00.0        | {:<21}|".format(
+            chip.name, "{}%".format(_use())
+        )
+    )
     power = "{:.0f}W / 350W".format(chip.power_w)
     memory = "{}/{} MiB".format(chip.memory_mib // 8, chip.memory_mib)
     print("| 64C         {:<23}| {:<20}| Available            |".format(power, memory))
