@@ -75,6 +75,9 @@ engine = torch_tensorrt.compile(module, ir="ts", inputs=specs, enabled_precision
 said["script"] = isinstance(engine, torch.jit.ScriptModule)
 torch.jit.save(engine, sys.argv[1])
 loaded = torch.jit.load(sys.argv[1])
+said["operators"] = sorted(
+    {node.kind() for node in loaded.inlined_graph.nodes() if not node.kind().startswith("prim::")}
+)
 batch = torch.randn(3, 64)
 said["same"] = bool(torch.equal(loaded(batch), engine(batch)))
 try:
@@ -180,10 +183,28 @@ def test_what_torch_tensorrt_compiled_is_saved_and_loads_only_where_it_is_import
     path = str(tmp_path / "engine.ts")
     done = run(SAVED, argument=path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"script": True, "same": True, "refused": True}
+    said = json.loads(done.stdout)
+    assert said.pop("operators") == ["tensorrt::execute_engine"]
+    assert said == {"script": True, "same": True, "refused": True}
     without = run(LOADED_WITHOUT, argument=path)
     assert without.returncode != 0
     assert "Unknown builtin op: tensorrt::" in without.stderr
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
+    ("fault", "operators"),
+    [
+        ("part", ["aten::matmul", "tensorrt::execute_engine"]),
+        ("nothing", ["aten::linear"]),
+    ],
+)
+def test_torch_tensorrt_leaves_to_pytorch_what_it_is_told_to(
+    tmp_path: Path, fault: str, operators: list[str]
+) -> None:
+    done = run(SAVED, fault=fault, argument=str(tmp_path / "engine.ts"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["operators"] == operators
 
 
 @pytest.mark.stack

@@ -106,6 +106,33 @@ def test_what_torch_tensorrt_compiled_is_loaded_by_infer(tmp_path: Path, python:
     effective = outcome.ok.effective
     assert (effective["loaded_from_cache"], effective["attention"]) == (True, "eager")
     assert effective["arithmetic"] == "fp16"
+    assert (effective["tensorrt_engines"], effective["left_to_pytorch"]) == (1, {})
+
+
+def test_torch_tensorrt_that_converts_nothing_is_no_torch_tensorrt(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
+    outcome = run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:nothing")
+    message = outcome.failed("compile")
+    assert "no TensorRT engine" in message
+    assert "aten::linear" in message
+    assert not (job.folder / "cache" / "engine.ts.json").exists()
+
+
+def test_what_torch_tensorrt_leaves_to_pytorch_is_counted_and_said(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
+    assert run(job, "compile", python, ASSAY_STANDIN_FAULT="compile:part").ok
+    outcome = run(job, "infer", python)
+    assert_right(outcome)
+    effective = outcome.ok.effective
+    assert effective["loaded_from_cache"] is True
+    assert (effective["tensorrt_engines"], effective["left_to_pytorch"]) == (1, {"aten::matmul": 1})
+    message = warned(outcome, "effective_differs")
+    assert "1 aten::matmul" in message
+    assert "fp32" in message
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Torch-TensorRT: the traced module with its subgraphs as TensorRT engines; fp32, tf32, fp16."""
 
 from harness.engine_file import EngineFile, graph_digest
+from harness.errors import StageFailure
 from harness.torch_cuda import TorchCuda
+from hook import torchscript
 
 
 class TorchTensorRt(TorchCuda):
@@ -27,7 +29,12 @@ class TorchTensorRt(TorchCuda):
     def load(self):
         """Load what compile saved; made for another device or version, or damaged, it is made again."""
         settings = super().load()
+        share = torchscript.Share(self._call)
+        if share.left:
+            self._warnings.append(self._partly(share, settings["arithmetic"]))
+        settings.update(share.settings())
         settings["loaded_from_cache"] = self._from_cache
+        # Of the engines, which tell no precision of their own; of the rest it is the warning's.
         settings["arithmetic"] = self.job.arithmetic
         settings["enabled_precisions"] = "float16" if self.job.precision == "fp16" else "float32"
         return settings
@@ -72,6 +79,7 @@ class TorchTensorRt(TorchCuda):
             self._warnings.append(stale)
         self._file.forget()
         compiled = self._compiled(torch, torch_tensorrt, module, examples)
+        self._require_engine(torchscript.Share(compiled))
         torch.jit.save(compiled, str(self._file.path))
         self._file.record({"attention": self._attention})
         return compiled
@@ -86,6 +94,29 @@ class TorchTensorRt(TorchCuda):
             enabled_precisions={torch.float32, precision},
             disable_tf32=self.job.precision == "fp32",
             truncate_long_and_double=True,
+        )
+
+    def _require_engine(self, share):
+        if not share.engines:
+            raise StageFailure(
+                "compile",
+                "Torch-TensorRT made no TensorRT engine, PyTorch would compute all of it: {}".format(
+                    share.listed()
+                ),
+                "the stage's log says which operators it does not convert; use ENGINE=tensorrt, or "
+                "ENGINE=eager for PyTorch's figure",
+            )
+
+    def _partly(self, share, arithmetic):
+        message = (
+            "Torch-TensorRT left to PyTorch what its {} engines do not hold, in {}: {}".format(
+                share.engines, arithmetic, share.listed()
+            )
+        )
+        return (
+            "effective_differs",
+            message,
+            "use ENGINE=tensorrt for a graph that is TensorRT's alone",
         )
 
     def _input(self, torch_tensorrt, spec):
@@ -117,7 +148,7 @@ class TorchTensorRt(TorchCuda):
         return dict(super().versions(), torch_tensorrt=torch_tensorrt.__version__)
 
     def warnings(self):
-        """What was compiled again."""
+        """What was compiled again, and what PyTorch computes."""
         return self._warnings
 
 

@@ -16,6 +16,8 @@ USUAL_PLACE = {
     "nan": "infer",
     "drift": "infer",
     "garble": "monitor",
+    "part": "compile",
+    "nothing": "compile",
 }
 _calls = {"infer": 0}
 

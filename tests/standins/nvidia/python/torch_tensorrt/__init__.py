@@ -1,8 +1,12 @@
-"""Stand-in of torch_tensorrt: ``compile`` gives TorchScript that runs in PyTorch, of lowered precision.
+"""Stand-in of torch_tensorrt: ``compile`` gives TorchScript with engines in it, of lowered precision.
 
-As in the real one, what it gives is saved by torch.jit.save, and torch.jit.load takes it back only where
-this package was imported: its operators are in the file.
+As in the real one, an engine is one call of tensorrt::execute_engine, whose operators are no longer in
+the graph; what is not converted stays there as PyTorch's. It is saved by torch.jit.save, and torch.jit.load
+takes it back only where this package was imported: its operator is in the file.
 """
+
+import io
+import json
 
 import torch
 from assay_standin import faults, settings
@@ -37,9 +41,9 @@ class Input:
 
 
 _OPERATORS = torch.library.Library("tensorrt", "DEF")
-_OPERATORS.define("standin_enter(Tensor x, int[] least, int[] most, str precision) -> Tensor")
-_OPERATORS.define("standin_leave(Tensor[] given, str precision) -> Tensor[]")
+_OPERATORS.define("execute_engine(Tensor[] inputs, Tensor engine) -> Tensor[]")
 _compiling = []
+_loaded = {}
 
 
 def _lower(tensor, precision):
@@ -48,50 +52,81 @@ def _lower(tensor, precision):
     return torch.from_numpy(ROUNDING[precision](tensor.detach().cpu().numpy()).copy())
 
 
-def _enter(tensor, least, most, precision):
-    Input(min_shape=least, opt_shape=most, max_shape=most).check(tensor)
-    return _lower(tensor, precision)
+def _serialize(script, specs, precision):
+    """An engine as bytes: a line that describes it, then what it computes."""
+    file = io.BytesIO()
+    ranges = [(spec.low, spec.high) for spec in specs]
+    file.write(json.dumps({"inputs": ranges, "precision": precision}).encode() + b"\n")
+    torch.jit.save(script, file)
+    return torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
 
 
-def _leave(given, precision):
+def _deserialize(engine):
+    """(description, script); kept with its bytes, so that no other engine gets their address."""
+    address = engine.data_ptr()
+    if address not in _loaded:
+        described, _, script = engine.numpy().tobytes().partition(b"\n")
+        _loaded[address] = json.loads(described), torch.jit.load(io.BytesIO(script)), engine
+    return _loaded[address][:2]
+
+
+def _execute(inputs, engine):
+    described, script = _deserialize(engine)
     if not _compiling:
         faults.strike("infer")
-    arrays = [_lower(tensor, precision).numpy() for tensor in given]
+    precision = described["precision"]
+    for tensor, (low, high) in zip(inputs, described["inputs"]):
+        Input(min_shape=low, opt_shape=high, max_shape=high).check(tensor)
+    with torch.no_grad():
+        outputs = _listed(script(*[_lower(tensor, precision) for tensor in inputs]))
+    arrays = [_lower(tensor, precision).numpy() for tensor in outputs]
     spoiled = arrays if _compiling else faults.spoil(arrays)
     return [torch.from_numpy(array.copy()) for array in spoiled]
 
 
-_OPERATORS.impl("standin_enter", _enter, "CPU")
-_OPERATORS.impl("standin_leave", _leave, "CPU")
+_OPERATORS.impl("execute_engine", _execute, "CPU")
 
 
-class _Engine(torch.nn.Module):
-    def __init__(self, module, inputs, precision):
+def _listed(outputs):
+    return list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+
+
+class _Compiled(torch.nn.Module):
+    """One engine; where a part is left to PyTorch, a product that changes nothing comes after it."""
+
+    def __init__(self, engine, outputs):
         super().__init__()
-        self._module, self._inputs, self._precision = module, inputs, precision
-        with torch.no_grad():
-            for parameter in module.parameters():
-                parameter.copy_(_lower(parameter, precision))
+        self._many = isinstance(outputs, (tuple, list))
+        self.register_buffer("engine", engine)
+        rest = (
+            torch.eye(_listed(outputs)[0].shape[-1]) if "part" in faults.asked("compile") else None
+        )
+        self.register_buffer("rest", rest)
 
     def forward(self, *tensors):
-        entered = [
-            torch.ops.tensorrt.standin_enter(tensor, spec.low, spec.high, self._precision)
-            for spec, tensor in zip(self._inputs, tensors)
-        ]
-        out = self._module(*entered)
-        many = isinstance(out, (tuple, list))
-        left = torch.ops.tensorrt.standin_leave(list(out) if many else [out], self._precision)
-        return tuple(left) if many else left[0]
+        left = torch.ops.tensorrt.execute_engine(list(tensors), self.engine)
+        if self.rest is not None:
+            left[0] = torch.matmul(left[0], self.rest)
+        return tuple(left) if self._many else left[0]
+
+
+def _trace(module, examples):
+    return torch.jit.trace(module, examples, strict=False, check_trace=False)
 
 
 def _script(module, specs, precision):
-    """TorchScript of the whole, with its operators in it."""
+    """TorchScript with an engine in it; that of PyTorch alone where nothing is converted."""
     examples = [torch.zeros(spec.high, dtype=spec.dtype or torch.float32) for spec in specs]
+    if "nothing" in faults.asked("compile"):
+        return _trace(module.eval(), examples)
     _compiling.append(True)
     try:
         with torch.no_grad():
-            engine = _Engine(module.eval(), specs, precision)
-            return torch.jit.trace(engine, examples, strict=False, check_trace=False)
+            outputs = module.eval()(*examples)
+            for parameter in module.parameters():
+                parameter.copy_(_lower(parameter, precision))
+            engine = _serialize(_trace(module, examples), specs, precision)
+            return _trace(_Compiled(engine, outputs), examples)
     finally:
         _compiling.clear()
 
