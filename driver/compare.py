@@ -116,7 +116,7 @@ DECIDING: dict[str, str] = {
 CAVEATS: dict[str, str] = {
     "precision": "another precision: less work for each item",
     "batch_size": "throughput depends on the batch size",
-    "clock": "a vendor's tool timed one of them: its loop is not ours",
+    "clock": "a vendor's tool, or a hook of its own, timed one of them: its loop is not ours",
     "in_flight": "more batches in flight hide more of the host's work",
     "tier": "measured for another length of time",
     "runner": "a container, a process and a cluster cost differently",

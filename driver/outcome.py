@@ -14,11 +14,15 @@ from driver.models.base import Failure, FailureKind, StageName
 from driver.models.report import StageReport
 
 if TYPE_CHECKING:
+    from driver.models.base import Clock
     from driver.models.job import JobFile
     from driver.runners.base import Exit
 
 SIGNAL_BASE = 128
 TELLING_LINES = 6
+NS_PER_S = 1e9
+_ALLOWED: dict[Clock, float] = {"harness": 1.01, "hook": 1.01, "vendor-tool": 1.1}
+"""How far a loop may exceed its stage: a node's clock drifts, a tool rounds what it prints."""
 
 CRASH_KINDS: dict[StageName, FailureKind] = {
     StageName.EXPORT: FailureKind.EXPORT,
@@ -85,10 +89,13 @@ def read_report(job: JobFile, text: str | None) -> StageReport:
     return report
 
 
-def check_measured(job: JobFile, report: StageReport, count: int) -> Failure | None:
+def check_measured(
+    job: JobFile, report: StageReport, count: int, *, wall_s: float, by_harness: bool
+) -> Failure | None:
     """Return the contract failure of a timed stage that did not measure what it must, or None.
 
-    ``count`` is the dataset's items: the first process of infer goes over all of them.
+    ``count`` is the dataset's items: the first process of infer goes over all of them. ``wall_s`` is
+    how long the stage took by the driver's own clock; ``by_harness``: its hook can call our harness.
     """
     if job.stage not in (StageName.VALIDATE, StageName.INFER):
         return None
@@ -101,6 +108,37 @@ def check_measured(job: JobFile, report: StageReport, count: int) -> Failure | N
             job.stage,
             f"{job.stage} reported {loops['whole'].items} items, the dataset has {count}",
             "",
+        )
+    wrong = _too_long(job, report, wall_s)
+    if wrong is None and not by_harness and any(loop.clock == "harness" for loop in loops.values()):
+        wrong = (
+            'reported loops of clock: harness, but its hook never calls the harness; "clock": "hook" '
+            "is what a hook says that times itself"
+        )
+    return None if wrong is None else _contract(job.stage, f"{job.stage} {wrong}", "")
+
+
+def _too_long(job: JobFile, report: StageReport, wall_s: float) -> str | None:
+    """Say which loop cannot have happened: none lasts longer than its stage, nor do all together.
+
+    A tool's wall time is computed from the rate or the mean that it printed, so that it stands for
+    itself alone. In a single pass the core's calls are the whole loop's own.
+    """
+    for loop in report.measurements:
+        if loop.wall_ns > _ALLOWED[loop.clock] * wall_s * NS_PER_S:
+            return (
+                f"reported a {loop.name} loop of {loop.wall_ns / NS_PER_S:g} s, the whole stage took "
+                f"{wall_s:.3g} s"
+            )
+    together = sum(
+        loop.wall_ns
+        for loop in report.measurements
+        if loop.clock != "vendor-tool" and not (job.measure.single_pass and loop.name == "core")
+    )
+    if together > _ALLOWED["hook"] * wall_s * NS_PER_S:
+        return (
+            f"reported loops of {together / NS_PER_S:g} s together, the whole stage took "
+            f"{wall_s:.3g} s"
         )
     return None
 

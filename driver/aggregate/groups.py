@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 SMOKE = "smoke"
 NOTE_LENGTH = 110
+TIMED_ELSEWHERE = {
+    "vendor-tool": "timed by the vendor's tool",
+    "hook": "timed by its own hook",
+}
+"""Whose loop gave the core figure, where it was not the harness's."""
 
 
 class GroupKey(NamedTuple):
@@ -83,6 +88,8 @@ def marks(record: Record, same_id: frozenset[str] = frozenset()) -> list[str]:
         found.append("synthetic data")
     if record.tier == SMOKE:
         found.append("smoke")
+    if record.clock in TIMED_ELSEWHERE:
+        found.append(TIMED_ELSEWHERE[record.clock])
     if (basis := accuracy_basis(record)) is not None:
         found.append(basis)
     if record.edited:

@@ -11,6 +11,7 @@ from driver.check.manifests import check_manifest
 from driver.check.marks import MARK, check_marks
 from driver.check.stacks import check_stacks
 from driver.findings import failed, note, ok
+from driver.hook import calls_harness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,17 +80,12 @@ def _engines(vendor: Vendor) -> Iterator[Finding]:
         for path in modules
         for finding in check_module(path, path.relative_to(vendor.folder).as_posix(), python)
     ]
-    if _uses_harness(vendor.folder):
+    # A hook in another language, which does every stage itself, needs no engines/.
+    if calls_harness(vendor.folder):
         problems += _engine_files(vendor)
     yield from problems
     if not problems and modules:
         yield ok("guest code", f"{len(modules)} files parse under Python {python[0]}.{python[1]}")
-
-
-def _uses_harness(folder: Path) -> bool:
-    """Say whether the hook hands over to our harness; one in another language needs no engines/."""
-    hook = folder / "hook"
-    return hook.is_file() and b"harness" in hook.read_bytes()
 
 
 def _engine_files(vendor: Vendor) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Clock = Literal["harness", "vendor-tool", "hook"]
 DType = Literal["float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool"]
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from driver.models.base import DType, Frozen, Name, Sha256, StageName, Tier
+from driver.models.base import Clock, DType, Frozen, Name, Sha256, StageName, Tier
 from driver.models.device_access import DeviceSpec, check_variables
 
 
@@ -184,7 +184,9 @@ class EngineSpec(Frozen):
     validate_engine: Name | None = Field(
         default=None, description="engine of the same stack that is the framework's own inference"
     )
-    clock: Literal["harness", "vendor-tool"] = "harness"
+    clock: Clock = Field(
+        default="harness", description="whose loop gives the core figure, as its reports say too"
+    )
     options: dict[str, Any] = {}
 
 

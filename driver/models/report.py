@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from driver.models.base import Failure, Frozen, StageName, Warn
+from driver.models.base import Clock, Failure, Frozen, StageName, Warn
 
 
 class Artifact(Frozen):
@@ -46,7 +46,10 @@ class Measurement(Frozen):
     h2d_ns: int | None = None
     compute_ns: int | None = None
     d2h_ns: int | None = None
-    clock: Literal["harness", "vendor-tool"] = "harness"
+    clock: Clock = Field(
+        description="whose loop this is: the harness says `harness`, and `vendor-tool` where the "
+        "vendor's own tool timed; a hook that times itself says `hook`"
+    )
     includes: tuple[str, ...] = ()
 
 

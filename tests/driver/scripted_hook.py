@@ -19,7 +19,9 @@ ITEMS = json.loads((folder / "data" / "index.json").read_text())["count"]
 
 
 def loop(name):
-    return {"name": name, "items": ITEMS, "calls": 2, "wall_ns": 10**9, "in_flight": 1}
+    # A millisecond: no interpreter starts and ends in two.
+    times = {"wall_ns": 10**6, "in_flight": 1, "clock": "hook"}
+    return dict(times, name=name, items=ITEMS, calls=2)
 
 
 def document(**more):
@@ -29,7 +31,7 @@ def document(**more):
         "stage": stage,
         "repeat": job["repeat"],
         "status": "ok",
-        "wall_ns": 1000,
+        "wall_ns": 3 * 10**6,
     }
     if stage in ("validate", "infer"):
         report["measurements"] = [loop("core"), loop("whole")]
@@ -104,6 +106,23 @@ elif said == "takes-a-second":
     started = {"wall_ns": 6 * 10**8, "started_ns": time.monotonic_ns()}
     time.sleep(0.9)
     leave(document(measurements=[dict(loop("core"), **started), loop("whole")]))
+elif said == "claims-a-minute":
+    leave(
+        document(measurements=[dict(loop("core"), items=10**9, wall_ns=61 * 10**9), loop("whole")])
+    )
+elif said == "claims-a-minute-by-a-tool":
+    claimed = {"items": 10**9, "wall_ns": 61 * 10**9, "clock": "vendor-tool"}
+    leave(document(measurements=[dict(loop("core"), **claimed), loop("whole")]))
+elif said == "claims-more-than-it-had":
+    time.sleep(0.5)
+    loops = [dict(loop(name), wall_ns=4 * 10**8) for name in ("core", "whole")]
+    leave(document(measurements=loops))
+elif said == "names-no-clock":
+    loops = [loop("core"), loop("whole")]
+    loops[0].pop("clock")
+    leave(document(measurements=loops))
+elif said == "claims-our-clock":
+    leave(document(measurements=[dict(loop("core"), clock="harness"), loop("whole")]))
 elif said == "runs-fp16":
     leave(document(effective={"precision": "fp32", "arithmetic": "fp16"}))
 elif said == "few-items":

@@ -125,6 +125,7 @@ CAVEATS = [
     ("tier", {"job": documents.job(tier="official")}),
     ("runner", {"job": documents.job(runner="process")}),
     ("clock", {"provenance": provenance(core={"clock": "vendor-tool"})}),
+    ("clock", {"provenance": provenance(core={"clock": "hook"})}),
     ("input", {"provenance": provenance(input="tensor")}),
     ("in_flight", {"provenance": provenance(core={"in_flight": 8})}),
     (
@@ -142,6 +143,17 @@ def test_what_a_reader_must_know_is_a_caveat(
     assert found.comparable is Comparable.CAVEATS
     assert field in {item.field for item in found.differences}
     assert found.verdict is Verdict.INDISTINGUISHABLE
+
+
+@pytest.mark.parametrize("clock", ["vendor-tool", "hook"])
+def test_two_programs_that_timed_themselves_are_two_clocks(versus: Any, clock: str) -> None:
+    own = provenance(core={"clock": clock})
+    other = documents.job(vendor="kunlunxin", engine="xtcl")
+    assert versus({"provenance": own}, {"provenance": own}).comparable is Comparable.YES
+    found = versus({"provenance": own, "job": other}, {"provenance": own})
+    assert {item.field: item.b for item in found.differences} == {
+        "clock": f"{clock} (kunlunxin xtcl)"
+    }
 
 
 def test_another_chip_stack_or_engine_is_what_is_compared(versus: Any) -> None:

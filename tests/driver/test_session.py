@@ -149,7 +149,7 @@ def test_a_good_job_is_booked_with_every_stage(lab: Lab) -> None:
     booked = lab.run()
     assert booked.result.status == "ok"
     assert [record.name for record in booked.result.stages] == list(StageName)
-    assert booked.result.metrics.p_infer_core == 4.0
+    assert booked.result.metrics.p_infer_core == 4000.0
     assert exit_code(booked.result) == 0
     assert nothing_left(lab)
 
@@ -224,6 +224,11 @@ def test_repeats_are_fresh_processes(lab: Lab) -> None:
         ("other-job", "another stage or job"),
         ("no-core", "reported no core loop"),
         ("few-items", "reported 1 items, the dataset has 4"),
+        ("claims-a-minute", "reported a core loop of 61 s, the whole stage took"),
+        ("claims-a-minute-by-a-tool", "reported a core loop of 61 s, the whole stage took"),
+        ("claims-more-than-it-had", "reported loops of 0.8 s together, the whole stage took 0."),
+        ("names-no-clock", "measurements.0.clock: Field required"),
+        ("claims-our-clock", "clock: harness, but its hook never calls the harness"),
     ],
 )
 def test_a_hook_that_breaks_the_contract_is_booked_as_that(
@@ -236,7 +241,11 @@ def test_a_hook_that_breaks_the_contract_is_booked_as_that(
     assert result.failure.stage is StageName.INFER
     assert said in result.failure.message
     assert exit_code(result) == 5
-    assert result.metrics.p_infer_core is None or behaviour in ("no-core", "few-items")
+    assert result.metrics.p_infer_core is None
+
+
+def test_a_hook_that_times_itself_is_said_to(lab: Lab) -> None:
+    assert lab.run().result.provenance["core"]["clock"] == "hook"
 
 
 def test_a_look_at_a_slow_model_leaves_validate_out(lab: Lab) -> None:

@@ -69,6 +69,15 @@ def test_made_up_rows_are_marked(make: Any) -> None:
     assert found.rows[0].cells[-1] == "simulated; synthetic weights; synthetic data"
 
 
+@pytest.mark.parametrize(
+    ("clock", "mark"),
+    [("vendor-tool", "timed by the vendor's tool"), ("hook", "timed by its own hook")],
+)
+def test_a_row_that_the_harness_did_not_time_says_who_did(make: Any, clock: str, mark: str) -> None:
+    told = documents.provenance(documents.job()) | {"core": {"clock": clock}}
+    assert table([make(provenance=told)]).rows[0].cells[-1] == mark
+
+
 def test_rows_without_notes_have_no_note_column(make: Any) -> None:
     assert "note" not in table([make()]).headers
 
