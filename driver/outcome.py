@@ -156,8 +156,9 @@ def _agreeing(
         return None, _contract(
             report.stage, f"{report.stage} reported a failure without saying which", log_text
         )
-    if report.status == "failed" and code != 0:
-        return report, report.failure
+    if report.status == "failed" and report.failure is not None and code != 0:
+        # A hook need not say in which stage it is.
+        return report, report.failure.model_copy(update={"stage": report.stage})
     said = "success" if report.status == "ok" else "a failure"
     return None, _contract(
         report.stage, f"{report.stage} reported {said} and exited with {code}", log_text

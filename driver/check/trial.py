@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driver.containers import VENDOR_STAGES
 from driver.doctor.devices import check_devices
 from driver.errors import AssayError
 from driver.findings import failed, failures, not_checked, note, ok
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from driver.doctor.facts import Facts, StackFact
     from driver.events import Listener
     from driver.findings import Finding
+    from driver.models.base import Failure
     from driver.models.manifest import EngineSpec
     from driver.models.result import Result
     from driver.settings import Settings
@@ -160,7 +162,7 @@ def judge(what: str, result: Result) -> Iterator[Finding]:
     if failure is not None:
         where = f"{failure.stage}: " if failure.stage else ""
         said = f"{where}[{failure.kind}] {failure.message}"
-        wrong = not_checked if failure.kind in NOT_THE_HOOKS else failed
+        wrong = failed if _is_the_vendors(result, failure) else not_checked
         yield wrong(what, said, failure.remedy)
         return
     yield ok(what, f"{', '.join(record.name for record in result.stages)}: all stages went well")
@@ -200,6 +202,21 @@ def _gated(what: str, result: Result) -> Iterator[Finding]:
         yield note(
             what, f"the outputs' cosine to fp32 is {fidelity.cosine_min:.6f}, below {bound}", look
         )
+
+
+def _is_the_vendors(result: Result, failure: Failure) -> bool:
+    """Say whether a failure is the vendor's to mend.
+
+    The driver's own ImageFault is this machine's (no environment was made); one that the guest
+    reports is a module that the vendor's stack lacks.
+    """
+    told_by_guest = any(
+        record.name is failure.stage and record.status == "failed" and record.guest_s is not None
+        for record in result.stages
+    )
+    if failure.kind is FailureKind.IMAGE and failure.stage in VENDOR_STAGES:
+        return told_by_guest
+    return failure.kind not in NOT_THE_HOOKS
 
 
 def _said(what: str, provenance: Mapping[str, object]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from driver.check.trial import Trial, judge, run_trial
 from driver.console import Console
 from driver.findings import Finding
 from driver.settings import load_settings
-from tests.contract.test_vendors import CATALOG, told
+from tests.contract.test_vendors import CATALOG, told, went_wrong
 
 #: The others take minutes and gigabytes: tests/container/test_full_size.py.
 PLANNED = {name: plan_case_trial(case, None) for name, case in CATALOG.cases.items()}
@@ -29,4 +29,4 @@ def test_a_small_case_runs_and_counts_what_it_states(name: str) -> None:
     result = run_trial(trial, load_settings(), CATALOG, Console())
     if isinstance(result, Finding):
         pytest.skip(f"{result.found}; {result.remedy}")
-    assert told([*judge(trial.what, result), judge_macs(case, result)]) == []
+    assert went_wrong([*judge(trial.what, result), judge_macs(case, result)]) == []

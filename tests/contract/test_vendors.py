@@ -31,6 +31,12 @@ def told(findings: list[Finding]) -> list[str]:
     return [f"{one.what}: {one.found} → {one.remedy}" for one in failures(findings)]
 
 
+def went_wrong(findings: list[Finding]) -> list[str]:
+    """Return what a trial that was run found wrong, also what it could not check after all."""
+    unchecked = [f"{one.what}: {one.found}" for one in findings if one.status == "not_checked"]
+    return [*told(findings), *unchecked]
+
+
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_vendors_folders_are_whole(name: str) -> None:
     assert told(check_vendor(CATALOG.vendors[name])) == []
@@ -41,7 +47,10 @@ def test_the_reference_stack_is_whole() -> None:
 
 
 def keeps_the_contract(name: str, runner: RunnerName) -> None:
-    """Try the vendor's default engine on the tiny case; skip where this machine cannot."""
+    """Try the vendor's default engine on the tiny case; skip where this machine cannot.
+
+    What goes wrong in a stage is never a reason to skip, whoever it is booked on.
+    """
     settings, vendor = load_settings(), CATALOG.vendors[name]
     facts = gather(settings, CATALOG, vendor, wanted=vendor.manifest.default_stack)
     place = list(vendor.manifest.engines).index(vendor.manifest.default_engine)
@@ -49,10 +58,7 @@ def keeps_the_contract(name: str, runner: RunnerName) -> None:
     result = run_trial(trial, settings, CATALOG, Console()) if isinstance(trial, Trial) else trial
     if isinstance(result, Finding):
         pytest.skip(f"{result.found}; {result.remedy}")
-    found = list(judge(trial.what, result))
-    assert told(found) == []
-    if found[0].status == "not_checked":
-        pytest.skip(f"{found[0].found}; {found[0].remedy}")
+    assert went_wrong(list(judge(trial.what, result))) == []
 
 
 @pytest.mark.stack

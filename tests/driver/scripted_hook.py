@@ -80,6 +80,10 @@ elif said == "failed-but-exits-0":
 elif said == "fails":
     leave(document(status="failed", failure=failure))
     sys.exit(1)
+elif said == "lacks-a-module":
+    failure.update(kind="image", message="No module named 'acmertx'")
+    leave(document(status="failed", failure=failure))
+    sys.exit(1)
 elif said == "bad-item":
     failure.update(kind="data", message="item 000001 is cut short")
     leave(document(status="failed", failure=failure))

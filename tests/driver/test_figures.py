@@ -46,6 +46,7 @@ def loop(name: str, items: int, wall_s: float) -> dict[str, Any]:
         "calls": items,
         "wall_ns": int(wall_s * 1e9),
         "in_flight": 1,
+        "clock": "harness",
     }
 
 

@@ -54,6 +54,13 @@ def test_every_other_exception_has_its_kind(error: BaseException, kind: str) -> 
     assert kind_of(error) == kind
 
 
+def test_a_missing_module_says_where_to_name_it_with_and_without_an_image() -> None:
+    error = ModuleNotFoundError("No module named 'acmertx'", name="acmertx")
+    failure = errors.from_exception(error, "infer", "acme")
+    assert "requirements.in" in failure.remedy
+    assert "make lock" in failure.remedy
+
+
 @pytest.mark.parametrize(
     ("stage", "kind"),
     [("export", "export"), ("compile", "compile"), ("validate", "infer"), ("score", "host")],

@@ -94,8 +94,10 @@ def _known(error, text, stage, vendor):
     if isinstance(error, ImportError):
         return StageFailure(
             "image",
-            "the image lacks what the {} stage imports: {}".format(stage, text),
-            "build it again: make images VENDOR={0}; then make check VENDOR={0}".format(vendor),
+            "the stack lacks what the {} stage imports: {}".format(stage, text),
+            "name it in the stack's requirements.in (an installer's files: in its Dockerfile), then: make "
+            "lock, make images VENDOR={0}; without Docker make lock is enough; then: make check "
+            "VENDOR={0}".format(vendor),
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StageFailure(

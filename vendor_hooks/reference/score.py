@@ -11,7 +11,7 @@ import numpy as np
 from harness import log
 from harness.errors import StageFailure
 from harness.load import load_task
-from hook import fidelity
+from hook import fidelity, received
 
 AGAIN = "remove the cached outputs (make clean), then run again"
 
@@ -21,12 +21,14 @@ def run(job, report, progress):
     progress.phase("score")
     task = load_task(job)
     golden = _arrays(job.path("golden") / "golden.npz")
-    judge = _by_labels(job, task) if _has_labels(job) else _by_agreement(task, golden)
+    expected = task.decode(golden)
+    judge = _by_labels(job, task) if _has_labels(job) else _by_agreement(task, expected)
     for which in ("infer", "validate"):
         path = job.path(which) / "predictions.npz"
         if path.is_file():
             predictions = _arrays(path)
-            report.accuracy[which] = judge(predictions)
+            received.require_predictions(job, which, predictions, expected)
+            report.accuracy[which] = _judged(job, which, judge, predictions)
             if which == "infer":
                 task.illustrate(predictions, job.out_dir / "pictures")
             log.say("{}: {}".format(which, report.accuracy[which]["values"]))
@@ -36,6 +38,16 @@ def run(job, report, progress):
         )
     report.fidelity = _fidelity(job, golden)
     report.effective = task.scorer()
+
+
+def _judged(job, which, judge, predictions):
+    try:
+        return judge(predictions)
+    except KeyError as error:
+        # What only scoring needs (pictures): an array that the stage should have left as well.
+        if error.args and isinstance(error.args[0], str) and error.args[0] not in predictions:
+            raise received.lacking(job, which, error.args[0]) from error
+        raise
 
 
 def _has_labels(job):
@@ -57,9 +69,7 @@ def _by_labels(job, task):
     return judge
 
 
-def _by_agreement(task, golden):
-    expected = task.decode(golden)
-
+def _by_agreement(task, expected):
     def judge(predictions):
         count = min(_count(expected), _count(predictions))
         ours, theirs = (
@@ -79,11 +89,9 @@ def _fidelity(job, golden):
     """Infer's raw outputs against the golden ones, over the items that both have."""
     path = job.path("infer") / "raw.npz"
     if not path.is_file():
-        return None
+        raise StageFailure("contract", "infer left no raw.npz", "make check VENDOR=" + job.vendor)
     raw = _arrays(path)
-    missing = sorted(set(golden) - set(raw))
-    if missing:
-        raise StageFailure("contract", "raw.npz of infer lacks {}".format(missing), AGAIN)
+    received.require_raw(job, "infer", raw, golden)
     count = min(_count(golden), _count(raw))
     if not count:
         return None

@@ -11,14 +11,17 @@ import pytest
 from driver.catalog import load_catalog
 from driver.check.case import judge_macs, plan_case_trial
 from driver.check.trial import PLACES, Trial, judge, plan_trials
+from driver.containers import InstalledStack
 from driver.doctor.facts import ContainerEngine, Node, Problem, StackFact
 from driver.findings import Finding
 from driver.models.base import RunnerName
 from driver.models.report import Fidelity
+from driver.site import Installation
 from tests.driver.doctor.machines import make_facts, make_node, make_stack
-from tests.driver.test_session import Lab
+from tests.driver.test_session import Lab, OwnPython
 
 if TYPE_CHECKING:
+    from driver.catalog import Stack
     from driver.doctor.facts import Facts
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -138,6 +141,24 @@ def test_settings_that_are_not_read_back_and_a_nameless_sdk_are_found(lab: Lab) 
 def test_a_hook_that_breaks_the_contract_fails_the_check(lab: Lab, behaviour: str) -> None:
     lab.behave(infer=behaviour)
     assert statuses(list(judge("x", lab.run().result))) == ["failed"]
+
+
+@pytest.mark.parametrize("stage", ["compile", "validate", "infer"])
+def test_a_module_that_the_stack_lacks_fails_the_check(lab: Lab, stage: str) -> None:
+    lab.behave(**{stage: "lacks-a-module"})
+    (found,) = judge("x", lab.run().result)
+    assert (found.status, found.found) == ("failed", f"{stage}: [image] No module named 'acmertx'")
+
+
+def test_an_environment_that_is_not_there_says_nothing_of_the_hook(lab: Lab) -> None:
+    class Nowhere(OwnPython):
+        def install(self, stack: Stack) -> Installation:
+            venv = self._venv if stack.vendor == "reference" else self._venv / "nowhere"
+            return Installation(stack=InstalledStack(venv=venv), provenance={})
+
+    lab.installer.__class__ = Nowhere
+    (found,) = judge("x", lab.run().result)
+    assert (found.status, found.found[:16]) == ("not_checked", "compile: [image]")
 
 
 def test_what_the_machine_cannot_do_is_not_booked_on_the_hook(lab: Lab) -> None:

@@ -42,6 +42,8 @@ def make_score(tmp_path: Path) -> MakeScore:
     ) -> JobFolder:
         settings = {"data": "real", "outputs": [{"name": "output", "shape": [10]}]} | job
         folder = JobFolder(tmp_path / "job", hook=HOOK, case=CASES / "vit_digits", **settings)
+        there = next(array for array in (infer, validate) if array is not None)
+        folder.with_pictures(len(there))
         for stage, array in (("infer", infer), ("validate", validate)):
             if array is not None:
                 (folder.folder / stage).mkdir()
@@ -74,8 +76,9 @@ def test_no_validate_stage_leaves_its_accuracy_out(make_score: MakeScore) -> Non
     assert set(report.accuracy) == {"infer"}
 
 
-def test_fewer_predictions_than_labels_are_scored_as_far_as_they_go(make_score: MakeScore) -> None:
-    report = make_score(infer=logits(LABELS[:4], [9] * 4)).run("score").ok
+def test_with_a_limit_the_first_labels_count(make_score: MakeScore) -> None:
+    job = make_score(infer=logits(LABELS[:4], [9] * 4), measure={"limit": 4})
+    report = job.with_pictures(6).run("score").ok
     assert report.accuracy["infer"].items == 4
     assert report.accuracy["infer"].values["top1"] == 100.0
 
@@ -128,3 +131,52 @@ def test_labels_that_cannot_be_read_are_a_fault_of_the_data(make_score: MakeScor
     job = make_score(infer=logits(LABELS, [9] * 6))
     (job.folder / "labels" / "labels.json").write_text("{}")
     assert "labels.json cannot be read" in job.run("score").failed("data")
+
+
+def rewritten(job: JobFolder, file: str, **arrays: Any) -> JobFolder:
+    """Return the job with another file of infer's in its place."""
+    np.savez(job.folder / "infer" / file, **arrays)
+    return job
+
+
+GOOD = logits(LABELS, [9] * 6)
+
+
+@pytest.mark.parametrize(
+    ("file", "arrays", "said"),
+    [
+        ("predictions.npz", {"labels": classes(GOOD)}, "'classes': no such array, but ['labels']"),
+        ("predictions.npz", {}, "'classes': no such array, but none at all"),
+        ("predictions.npz", {"classes": classes(GOOD)[:4]}, "4 rows, the dataset has 6 items"),
+        ("predictions.npz", {"classes": classes(GOOD)[:, :1]}, "shape [1] an item, expected [5]"),
+        ("predictions.npz", {"classes": np.int32(3)}, "it is a single number"),
+        (
+            "predictions.npz",
+            {"classes": classes(GOOD).astype(np.float32)},
+            "dtype float32, expected int32",
+        ),
+        ("raw.npz", {"logits": GOOD}, "'output': no such array, but ['logits']"),
+        ("raw.npz", {"output": GOOD[:, :9]}, "shape [9] an item, expected [10]"),
+        ("raw.npz", {"output": GOOD * np.nan}, "NaN or Inf in it"),
+    ],
+)
+def test_what_cannot_be_scored_is_the_hooks_failure_with_what_was_expected(
+    make_score: MakeScore, file: str, arrays: dict[str, Any], said: str
+) -> None:
+    outcome = rewritten(make_score(infer=GOOD), file, **arrays).run("score")
+    assert said in outcome.failed("contract")
+    assert f"infer left a {file} that cannot be scored" in outcome.failed("contract")
+    assert "Traceback" not in outcome.log
+
+
+def test_wider_whole_numbers_are_whole_numbers(make_score: MakeScore) -> None:
+    job = rewritten(
+        make_score(infer=GOOD), "predictions.npz", classes=classes(GOOD).astype(np.int64)
+    )
+    assert job.run("score").ok.accuracy["infer"].values["top1"] == 100.0
+
+
+def test_no_raw_outputs_break_the_contract(make_score: MakeScore) -> None:
+    job = make_score(infer=GOOD)
+    (job.folder / "infer" / "raw.npz").unlink()
+    assert "infer left no raw.npz" in job.run("score").failed("contract")
