@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from driver.models.base import Clock, DType, Frozen, Name, Sha256, StageName, Tier
 from driver.models.device_access import DeviceSpec, check_variables
@@ -190,6 +190,19 @@ class EngineSpec(Frozen):
     options: dict[str, Any] = {}
 
 
+def _are_operations_a_second(peak: float) -> float:
+    if peak < LEAST_PEAK:
+        raise ValueError(
+            f"{peak:g} is less than any chip computes: peaks are operations a second, "
+            "for example 4.0e12 (4 TFLOPS)"
+        )
+    return peak
+
+
+LEAST_PEAK = 1e9
+Peak = Annotated[float, AfterValidator(_are_operations_a_second)]
+
+
 class ChipSpec(Frozen):
     """A hardware model with its dense peaks, operations a second by arithmetic."""
 
@@ -197,13 +210,17 @@ class ChipSpec(Frozen):
     match: tuple[str, ...] = Field(
         default=(), description="names, whole, under which the monitor knows it"
     )
-    peaks: dict[str, float] = {}
+    peaks: dict[str, Peak] = Field(
+        default={},
+        description="dense operations a second (two a multiply-accumulate) by arithmetic, for example "
+        "{ fp16 = 65e12 } for 65 TFLOPS; MFU is held against that of the arithmetic which ran",
+    )
     peaks_source: str = ""
     lacks: dict[str, str] = Field(
         default={},
         description="arithmetic that the chip has not, and what would run instead: refused by name",
     )
-    published_peaks: dict[str, float] = Field(
+    published_peaks: dict[str, Peak] = Field(
         default={}, description="peak by printed precision that the seeds divided by"
     )
     memory_gib: float | None = None

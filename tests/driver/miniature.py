@@ -74,8 +74,8 @@ precisions = { fp32 = { arithmetic = "fp32" } }
 export = { batch = "static", opset = 11 }
 [chips.One]
 title = "One"
-peaks = { tf32 = 1e6, fp16 = 2e6 }
-published_peaks = { fp32 = 1e6 }
+peaks = { tf32 = 1e9, fp16 = 2e9 }
+published_peaks = { fp32 = 1e9 }
 """
 
 STACK = """

@@ -25,7 +25,7 @@ TWO = """
 [chips.Two]
 title = "Two"
 match = ["310P3"]
-peaks = { tf32 = 4e6 }
+peaks = { tf32 = 4e9 }
 """
 
 
@@ -118,8 +118,8 @@ def test_a_run_is_booked_on_the_chip_that_the_monitor_names(tmp_path: Path) -> N
     assert warned(result, "chip_unconfirmed") == []
     core = result.metrics.p_infer_core
     assert core is not None
-    # 1000 MACs an item, 4e6 operations a second.
-    assert result.metrics.mfu == pytest.approx(100 * 2 * 1000 * core / 4e6)
+    # 1000 MACs an item, 4e9 operations a second.
+    assert result.metrics.mfu == pytest.approx(100 * 2 * 1000 * core / 4e9)
 
 
 def test_a_run_without_a_monitor_says_that_the_chip_was_assumed(tmp_path: Path) -> None:
@@ -150,11 +150,11 @@ def load_catalog_vendor(lab: Lab) -> Vendor:
 
 
 def test_mfu_is_held_against_the_arithmetic_that_ran(tmp_path: Path) -> None:
-    """The miniature's fp32 is TF32 (1e6/s); its hook reads back that fp16 (2e6/s) ran."""
+    """The miniature's fp32 is TF32 (1e9/s); its hook reads back that fp16 (2e9/s) ran."""
     lab = Lab(tmp_path)
     lab.behave(infer="runs-fp16")
     result = lab.run().result
     core = result.metrics.p_infer_core
     assert core is not None
-    assert result.metrics.mfu == pytest.approx(100 * 2 * 1000 * core / 2e6)
+    assert result.metrics.mfu == pytest.approx(100 * 2 * 1000 * core / 2e9)
     assert "tf32 was asked for, the engine ran fp16" in warned(result, "effective_differs")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from driver.catalog import load_catalog
 from driver.check.marks import find_marks
 from driver.check.vendor import check_vendor
+from driver.errors import UsageFault
 from driver.findings import failures
 from driver.locks import source_sha256
 from tests.driver.check.test_dockerfile import GOOD
@@ -122,6 +124,16 @@ def test_the_engine_that_validates_must_be_in_the_same_stacks(folder: Folder) ->
 def test_a_chip_without_a_peak_is_told_not_refused(folder: Folder) -> None:
     told = [one.found for one in folder.check() if one.what == "chip One"]
     assert told == ['no peak for fp32: MFU will print "/" there']
+
+
+@pytest.mark.parametrize("key", ["peaks", "published_peaks"])
+def test_a_peak_in_teraflops_is_refused_with_what_was_meant(folder: Folder, key: str) -> None:
+    text = folder.toml.read_text()
+    folder.toml.write_text(re.sub(rf"(?m)^{key} = .*$", f"{key} = {{ fp16 = 4.0 }}", text))
+    with pytest.raises(UsageFault) as caught:
+        folder.check()
+    assert f"chips.One.{key}.fp16" in caught.value.message
+    assert "operations a second, for example 4.0e12" in caught.value.message
 
 
 @pytest.mark.parametrize(
