@@ -19,6 +19,7 @@ from driver.models.manifest import (
     PrecisionSpec,
     StackManifest,
     VendorManifest,
+    lies_in_folder,
 )
 
 if TYPE_CHECKING:
@@ -188,7 +189,22 @@ def load_catalog(root: Path, vendor_path: Iterable[Path] = ()) -> Catalog:
 
 def _load_vendor(folder: Path, images: Path) -> Vendor:
     manifest = read_manifest(folder / "vendor.toml", VendorManifest)
+    manifest = _with_own_programs(manifest, folder.absolute())
     return Vendor(manifest=manifest, folder=folder, stacks=_load_stacks(images))
+
+
+def _with_own_programs(manifest: VendorManifest, folder: Path) -> VendorManifest:
+    """Return the manifest with commands of the vendor's folder by their whole path."""
+
+    def found(command: tuple[str, ...]) -> tuple[str, ...]:
+        return (str(folder / command[0]), *command[1:]) if lies_in_folder(command) else command
+
+    monitor = manifest.monitor.model_copy(update={"command": found(manifest.monitor.command)})
+    drivers = {
+        stack: needed.model_copy(update={"command": found(needed.command)})
+        for stack, needed in manifest.drivers.items()
+    }
+    return manifest.model_copy(update={"monitor": monitor, "drivers": drivers})
 
 
 def _load_stacks(images: Path) -> dict[str, Stack]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driver.check.guest_code import check_module, defined_names, python_of
@@ -15,7 +16,6 @@ from driver.hook import calls_harness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from driver.catalog import Vendor
     from driver.check.guest_code import Python
@@ -118,9 +118,26 @@ def _notes(vendor: Vendor) -> Iterator[Finding]:
             "there is none",
             f"write {readme}: chips, where to get drivers and installers, what is special",
         )
+    yield from _programs(vendor)
     if vendor.manifest.monitor.parser == "none":
         yield note(
             "monitor",
             "none: no memory, power or temperature beside the figures",
             "name one under [monitor] in vendor.toml",
         )
+
+
+def _programs(vendor: Vendor) -> Iterator[Finding]:
+    """Programs of the vendor's own folder that [monitor] and [drivers] name."""
+    manifest = vendor.manifest
+    named = {"monitor": manifest.monitor.command}
+    named |= {f"drivers.{stack}": needed.command for stack, needed in manifest.drivers.items()}
+    for key, command in named.items():
+        program = Path(command[0]) if command else None
+        if program is None or vendor.folder.absolute() not in program.parents:
+            continue
+        name = program.relative_to(vendor.folder.absolute())
+        if not os.access(program, os.X_OK):
+            yield failed(
+                f"{key}: {name}", "it is not there or not executable", f"chmod +x {program}"
+            )

@@ -179,10 +179,16 @@ def _monitor(facts: Facts) -> Finding:
             f"{fact.problem}; runs go on without memory, power and temperature",
             hangs(command_of(spec))
             if fact.hung
-            else f"put {spec.parser} on PATH; it comes with the vendor's host driver",
+            else _how_to_have(spec.command[0] if spec.command else spec.parser),
         )
     mark = "simulated by a stand-in: " if fact.simulated else ""
     return ok("monitor", mark + "; ".join(fact.devices))
+
+
+def _how_to_have(program: str) -> str:
+    if "/" in program:
+        return f"run {program} by hand: [monitor] of vendor.toml names it"
+    return f"put {program} on PATH; it comes with the vendor's host driver"
 
 
 def _selection(facts: Facts) -> Iterator[Finding]:

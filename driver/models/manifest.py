@@ -228,13 +228,38 @@ class ChipSpec(Frozen):
     options: dict[str, Any] = {}
 
 
+Command = tuple[str, ...]
+OWN_PROGRAM = "A first word with a slash, `./acme-smi`, lies in the vendor's folder"
+
+
+def lies_in_folder(command: Command) -> bool:
+    """Say whether a command's program is a file of the vendor's folder."""
+    return bool(command) and "/" in command[0] and not command[0].startswith("/")
+
+
 class MonitorSpec(Frozen):
     """The command that tells memory, power, temperature, utilisation and clock."""
 
-    parser: Literal["none", "proc", "nvidia-smi", "npu-smi", "xpu_smi", "mx-smi"] = "none"
-    command: tuple[str, ...] = ()
-    interval_s: float = 1.0
-    timeout_s: float = 5.0
+    parser: Literal["none", "proc", "json", "nvidia-smi", "npu-smi", "xpu_smi", "mx-smi"] = Field(
+        default="none",
+        description="who reads what the command prints: `json` takes the document of any program "
+        "(docs/manifests.md shows it), `proc` is the kernel's files of this host",
+    )
+    command: Command = Field(
+        default=(), description="words of the command; absent: the parser's own. " + OWN_PROGRAM
+    )
+    interval_s: float = Field(
+        default=1.0, gt=0, description="seconds between two readings while a stage runs"
+    )
+    timeout_s: float = Field(
+        default=5.0, gt=0, description="seconds after which a reading is given up"
+    )
+
+    @model_validator(mode="after")
+    def _names_whom_to_ask(self) -> Self:
+        if self.parser == "json" and not self.command:
+            raise ValueError('parser = "json" needs a command, for example ["./acme-smi"]')
+        return self
 
 
 class DriverRequirement(Frozen):
@@ -250,7 +275,9 @@ class DriverRequirement(Frozen):
         default=True,
         description="false: no document of the vendor's states it; doctor tells, no run is refused",
     )
-    command: tuple[str, ...] = ()
+    command: Command = Field(
+        default=(), description="words of the command that prints the version. " + OWN_PROGRAM
+    )
     source: str = ""
 
 

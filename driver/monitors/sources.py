@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from driver.command import Command, CommandHung
-from driver.monitors import mx_smi, npu_smi, nvidia_smi, xpu_smi
+from driver.monitors import document, mx_smi, npu_smi, nvidia_smi, xpu_smi
 from driver.monitors.proc import ProcSource
 from driver.monitors.reading import MonitorFormatError
 
@@ -22,6 +22,7 @@ PARSERS: dict[str, Callable[[str], tuple[Reading, ...]]] = {
     "npu-smi": npu_smi.parse,
     "xpu_smi": xpu_smi.parse,
     "mx-smi": mx_smi.parse,
+    "json": document.parse,
 }
 COMMANDS: dict[str, tuple[str, ...]] = {
     "nvidia-smi": nvidia_smi.COMMAND,

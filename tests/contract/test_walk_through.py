@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -65,7 +66,12 @@ def test_every_command_of_the_walk_through_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "nothing that was checked fails" in done.stderr
     assert "contract of acme in process" in done.stdout
-    assert list(tmp_path.glob("results/vit_digits/acme/sdk1-acme-fp32-bs*/*/result.json"))
+    (path,) = tmp_path.glob("results/vit_digits/acme/sdk1-acme-fp32-bs*/*/result.json")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["job"]["chip"] == "host"
+    monitor = result["monitor"]["infer-0"]
+    assert monitor["failures"] == []
+    assert monitor["samples"][0]["devices"][0]["name"] == "Acme Host"
 
 
 @pytest.mark.stack
@@ -85,7 +91,7 @@ def test_an_engine_that_returns_constants_fails_its_check(tmp_path: Path) -> Non
     assert "the accuracy gate failed on 10 items: nothing validated" in done.stderr
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((?!#|http)([^)]+)\)", TEXT))
+@pytest.mark.parametrize("path", re.findall(r"\]\((?!#|http)([^)#]+)", TEXT))
 def test_every_file_that_the_page_links_to_exists(path: str) -> None:
     assert (ROOT / path).exists()
 

@@ -240,3 +240,22 @@ def test_marks_are_listed_with_file_and_line(folder: Folder) -> None:
 def test_bytes_that_are_no_text_hold_no_marks(folder: Folder) -> None:
     (folder.hook / "tool").write_bytes(b"<<not a mark>>\xff\xfe")
     assert folder.wrong() == []
+
+
+def test_a_monitor_of_the_vendors_folder_is_found_there_and_must_be_executable(
+    folder: Folder,
+) -> None:
+    folder.toml.write_text(
+        folder.toml.read_text() + '[monitor]\nparser = "json"\ncommand = ["./acme-smi", "-q"]\n'
+    )
+    assert folder.wrong() == ["monitor: acme-smi: it is not there or not executable"]
+    write_executable(folder.hook / "acme-smi", "#!/bin/sh\n")
+    assert folder.wrong() == []
+    monitor = load_catalog(folder.root).vendors["acme"].manifest.monitor
+    assert monitor.command == (str(folder.hook / "acme-smi"), "-q")
+
+
+def test_a_document_needs_a_program_that_prints_it(folder: Folder) -> None:
+    folder.toml.write_text(folder.toml.read_text() + '[monitor]\nparser = "json"\n')
+    with pytest.raises(UsageFault, match="needs a command"):
+        folder.check()

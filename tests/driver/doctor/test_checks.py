@@ -344,3 +344,19 @@ def test_a_monitor_of_a_stand_in_is_called_simulated() -> None:
     fact = MonitorFact(devices=("0 A100",), simulated=True)
     facts = make_facts(monitor_spec={"parser": "nvidia-smi"}, monitor=fact)
     assert "simulated" in find(facts, "monitor").found
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [
+        ([], "put nvidia-smi on PATH"),
+        (["acme-smi", "-q"], "put acme-smi on PATH"),
+        (["/opt/chips/acme-smi"], "run /opt/chips/acme-smi by hand"),
+    ],
+)
+def test_a_monitor_that_is_not_there_is_called_by_its_own_name(
+    command: list[str], remedy: str
+) -> None:
+    spec = {"parser": "nvidia-smi", "command": command}
+    facts = make_facts(monitor_spec=spec, monitor=MonitorFact(problem="it is not there"))
+    assert find(facts, "monitor").remedy.startswith(remedy)
