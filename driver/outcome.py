@@ -82,10 +82,15 @@ def read_report(job: JobFile, text: str | None) -> StageReport:
         raise ReportRejectedError(
             f"left a report.json that its schema refuses: {where}: {first['msg']}"
         ) from error
-    if report.stage is not job.stage or report.job_id != job.job.id or report.repeat != job.repeat:
-        raise ReportRejectedError(
-            f"left the report of another stage or job ({report.stage} {report.job_id} #{report.repeat})"
-        )
+    asked = {"stage": job.stage.value, "job_id": job.job.id, "repeat": job.repeat}
+    told = {"stage": report.stage.value, "job_id": report.job_id, "repeat": report.repeat}
+    wrong = [
+        f"{name} is {value}, job.json says {asked[name]}"
+        for name, value in told.items()
+        if value != asked[name]
+    ]
+    if wrong:
+        raise ReportRejectedError(f"left the report of another stage or job ({'; '.join(wrong)})")
     return report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from driver.models.base import Clock, Failure, Frozen, StageName, Warn
 
@@ -77,13 +77,37 @@ class Fidelity(Frozen):
     max_abs: float
 
 
+_MEASURED: dict[str, Any] = {
+    "if": {
+        "properties": {"stage": {"enum": ["validate", "infer"]}, "status": {"const": "ok"}},
+        "required": ["stage", "status"],
+    },
+    "then": {
+        "required": ["measurements"],
+        "properties": {
+            "measurements": {
+                "allOf": [
+                    {"contains": {"properties": {"name": {"const": name}}, "required": ["name"]}}
+                    for name in ("core", "whole")
+                ]
+            }
+        },
+    },
+}
+"""validate and infer must measure; ``driver.outcome.check_measured`` says so in words."""
+
+
 class StageReport(Frozen):
     """report.json (schema ``assay/stage-report/1``)."""
+
+    model_config = ConfigDict(json_schema_extra=_MEASURED)
 
     schema_: Literal["assay/stage-report/1"] = Field(alias="schema")
     job_id: str
     stage: StageName
-    repeat: int = 0
+    repeat: int = Field(
+        ge=0, description="job.json's: infer runs several times, each in a fresh process"
+    )
     status: Literal["ok", "failed"]
     failure: Failure | None = None
     simulated: bool = False
@@ -92,7 +116,10 @@ class StageReport(Frozen):
     versions: dict[str, str] = {}
     effective: dict[str, Any] = Field(default={}, description="settings read back, not asked for")
     artifacts: tuple[Artifact, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
+    measurements: tuple[Measurement, ...] = Field(
+        default=(),
+        description="validate and infer must have core and whole, infer may have latency",
+    )
     memory: Memory | None = None
     accuracy: dict[Literal["infer", "validate"], Accuracy] = {}
     fidelity: Fidelity | None = None

@@ -90,6 +90,12 @@ elif said == "bad-item":
     sys.exit(1)
 elif said == "other-job":
     leave(document(job_id="f" * 16))
+elif said == "other-repeat":
+    leave(document(repeat=7))
+elif said == "no-repeat":
+    report = document()
+    report.pop("repeat")
+    leave(report)
 elif said == "no-core":
     leave(document(measurements=[loop("whole")]))
 elif said == "crashes-after-much-talk":
@@ -118,8 +124,8 @@ elif said == "claims-a-minute-by-a-tool":
     claimed = {"items": 10**9, "wall_ns": 61 * 10**9, "clock": "vendor-tool"}
     leave(document(measurements=[dict(loop("core"), **claimed), loop("whole")]))
 elif said == "claims-more-than-it-had":
-    time.sleep(0.5)
-    loops = [dict(loop(name), wall_ns=4 * 10**8) for name in ("core", "whole")]
+    time.sleep(1)
+    loops = [dict(loop(name), wall_ns=10**9) for name in ("core", "whole", "latency")]
     leave(document(measurements=loops))
 elif said == "names-no-clock":
     loops = [loop("core"), loop("whole")]
