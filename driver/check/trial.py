@@ -55,53 +55,52 @@ class Trial:
 
 
 def plan_trials(facts: Facts, runners: tuple[RunnerName, ...] = RUNNERS) -> list[Trial | Finding]:
-    """Return for every engine and runner the trial that this machine can do, or why it cannot. Pure.
+    """Return for every engine, runner and stack the trial that this machine can do, or why it cannot.
 
-    An engine whose stacks run in their images only is not asked for in process, unless that alone is
-    what ``runners`` names.
+    Pure. A stack that runs in its image only is not asked for in process, unless that alone is what
+    ``runners`` names.
     """
     return [
-        _plan(facts, name, engine, runner)
+        planned
         for name, engine in facts.vendor.manifest.engines.items()
         for runner in runners
-        if runner is RunnerName.DOCKER or len(runners) == 1 or _runs_alone(facts, engine)
+        for planned in _plan(facts, name, engine, runner, asked=len(runners) == 1)
     ]
 
 
-def _runs_alone(facts: Facts, engine: EngineSpec) -> bool:
-    stacks = (facts.vendor.stacks.get(name) for name in engine.stacks)
-    return any(stack is not None and stack.manifest.process_runner for stack in stacks)
-
-
-def _plan(facts: Facts, name: str, engine: EngineSpec, runner: RunnerName) -> Trial | Finding:
+def _plan(
+    facts: Facts, name: str, engine: EngineSpec, runner: RunnerName, *, asked: bool
+) -> Iterator[Trial | Finding]:
     what = f"contract of {name} {PLACES[runner]}"
     # In the order of vendor.toml, whose first is the vendor's choice.
     own = (fact for fact in facts.stacks if fact.stack.vendor == facts.vendor.name)
     known = {fact.stack.name: fact for fact in own}
     stacks = [known[name] for name in engine.stacks if name in known]
+    if not stacks:
+        yield not_checked(what, "no stack of it is there", "mend vendor.toml first")
     reference = next(fact for fact in facts.stacks if fact.stack.vendor == "reference")
-    obstacles = [
-        (fact, _obstacle(facts, fact, runner) or _obstacle(facts, reference, runner))
-        for fact in stacks
-    ]
-    possible = [fact for fact, obstacle in obstacles if obstacle is None]
-    if possible:
-        return Trial(
-            what=what,
-            request=Request(
-                case=TINY_CASE,
-                vendor=facts.vendor.name,
-                stack=possible[0].stack.name,
-                engine=name,
-                runner=runner,
-                batch_size=TINY_BATCH,
-                limit=TINY_ITEMS,
-            ),
-        )
-    if not obstacles:
-        return not_checked(what, "no stack of it is there", "mend vendor.toml first")
-    found, remedy = obstacles[0][1] or ("", "")
-    return not_checked(what, found, remedy)
+    for fact in stacks:
+        alone = fact.stack.manifest.process_runner
+        if runner is RunnerName.PROCESS and not alone and not asked:
+            continue
+        this = what if len(stacks) == 1 else f"{what}, stack {fact.stack.name}"
+        obstacle = _obstacle(facts, fact, runner) or _obstacle(facts, reference, runner)
+        if obstacle is None:
+            yield Trial(what=this, request=_request(facts, fact, name, runner))
+        else:
+            yield not_checked(this, *obstacle)
+
+
+def _request(facts: Facts, fact: StackFact, engine: str, runner: RunnerName) -> Request:
+    return Request(
+        case=TINY_CASE,
+        vendor=facts.vendor.name,
+        stack=fact.stack.name,
+        engine=engine,
+        runner=runner,
+        batch_size=TINY_BATCH,
+        limit=TINY_ITEMS,
+    )
 
 
 def _obstacle(facts: Facts, fact: StackFact, runner: RunnerName) -> tuple[str, str] | None:

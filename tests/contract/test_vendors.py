@@ -47,18 +47,27 @@ def test_the_reference_stack_is_whole() -> None:
 
 
 def keeps_the_contract(name: str, runner: RunnerName) -> None:
-    """Try the vendor's default engine on the tiny case; skip where this machine cannot.
+    """Try the vendor's default engine in every stack on the tiny case; skip where this machine cannot.
 
     What goes wrong in a stage is never a reason to skip, whoever it is booked on.
     """
     settings, vendor = load_settings(), CATALOG.vendors[name]
     facts = gather(settings, CATALOG, vendor, wanted=vendor.manifest.default_stack)
-    place = list(vendor.manifest.engines).index(vendor.manifest.default_engine)
-    trial = plan_trials(facts, (runner,))[place]
-    result = run_trial(trial, settings, CATALOG, Console()) if isinstance(trial, Trial) else trial
-    if isinstance(result, Finding):
-        pytest.skip(f"{result.found}; {result.remedy}")
-    assert went_wrong(list(judge(trial.what, result))) == []
+    default = vendor.manifest.default_engine
+    planned = [one for one in plan_trials(facts, (runner,)) if f" {default} in " in one.what]
+    assert planned
+    results = [
+        (one.what, run_trial(one, settings, CATALOG, Console()))
+        for one in planned
+        if isinstance(one, Trial)
+    ]
+    tried = [(what, one) for what, one in results if not isinstance(one, Finding)]
+    assert [text for what, one in tried for text in went_wrong(list(judge(what, one)))] == []
+    if not tried:
+        held_up = [
+            one for one in (*planned, *(one for _, one in results)) if isinstance(one, Finding)
+        ]
+        pytest.skip(f"{held_up[0].found}; {held_up[0].remedy}")
 
 
 @pytest.mark.stack

@@ -81,17 +81,44 @@ def test_without_its_device_an_engine_is_not_tried_unless_its_sdk_is_a_stand_in(
     assert isinstance(planned(imitated)[RunnerName.DOCKER], Trial)
 
 
-def test_the_stack_that_the_engine_names_first_is_tried() -> None:
-    facts = machine(alone=False)
-    newer = StackFact(stack=make_stack("v2"), wanted=False, image="i")
+def with_second_stack(facts: Facts, **second: object) -> Facts:
+    """Return the facts of a vendor whose engine turbo names v2 first, then v1."""
+    fact = StackFact(stack=make_stack("v2"), wanted=False, **second)  # type: ignore[arg-type]
     manifest = facts.vendor.manifest
     turbo = manifest.engines["turbo"].model_copy(update={"stacks": ("v2", "v1")})
     engines = {**manifest.engines, "turbo": turbo}
     vendor = replace(facts.vendor, manifest=manifest.model_copy(update={"engines": engines}))
-    trial = planned(replace(facts, vendor=vendor, stacks=(*facts.stacks, newer)))
-    found = trial[RunnerName.DOCKER]
-    assert isinstance(found, Trial)
-    assert found.request.stack == "v2"
+    return replace(facts, vendor=vendor, stacks=(*facts.stacks, fact))
+
+
+def test_an_engine_is_tried_in_every_stack_in_the_order_of_its_manifest() -> None:
+    facts = with_second_stack(machine(alone=False), image="i")
+    trials = [one for one in plan_trials(facts) if isinstance(one, Trial)]
+    assert [(one.what, one.request.stack) for one in trials if one.request.engine == "turbo"] == [
+        ("contract of turbo in container, stack v2", "v2"),
+        ("contract of turbo in container, stack v1", "v1"),
+    ]
+
+
+def test_a_stack_that_cannot_be_tried_is_named_beside_one_that_is() -> None:
+    facts = with_second_stack(machine(alone=False), image=None)
+    second, first = plan_trials(facts)[:2]
+    assert isinstance(first, Trial)
+    assert isinstance(second, Finding)
+    assert (second.what, second.status) == (
+        "contract of turbo in container, stack v2",
+        "not_checked",
+    )
+    assert second.remedy == "make images VENDOR=acme STACK=v2"
+
+
+def test_a_stack_in_its_image_only_is_not_asked_for_in_process_beside_one_that_is_not() -> None:
+    told = [one.what for one in plan_trials(with_second_stack(machine(), image="i"))]
+    assert told[:3] == [
+        "contract of turbo in process, stack v1",
+        "contract of turbo in container, stack v2",
+        "contract of turbo in container, stack v1",
+    ]
 
 
 def why(facts: Facts, runner: RunnerName) -> Finding:
