@@ -84,5 +84,5 @@ lock: ## make the lock files whose requirements.in changed; ALL=1 makes all
 pin: ## write into stack.toml the digests of base images, where a registry answers, and the installers' sha256: VENDOR STACK INSTALLERS=<folder>
 	@driver/assay pin $(call options,VENDOR STACK)
 
-schemas: ## write the JSON Schemas of the contract from the typed models
+schemas: ## write the JSON Schemas of the contract, and the page of manifest keys, from the typed models
 	@driver/assay schemas

@@ -149,7 +149,7 @@ def read_manifest(path: Path, model: type[ModelT]) -> ModelT:
         key = ".".join(str(part) for part in first["loc"])
         raise UsageFault(
             f"{path}: {key}: {first['msg']} ({error.error_count()} problem(s))",
-            "the keys are described in docs/manifests.md",
+            "the keys are described in docs/manifest-keys.md",
         ) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from driver.manifest_keys import MANIFESTS, page, tables
 from driver.verbs.schemas import schema_texts
 
 if TYPE_CHECKING:
@@ -114,4 +114,22 @@ def test_importing_the_driver_pulls_nothing_heavy() -> None:
 @pytest.mark.parametrize("path", schema_texts(), ids=lambda path: path.name)
 def test_the_schemas_are_those_of_the_models(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == schema_texts()[path], "type: make schemas"
-    assert json.loads(path.read_text(encoding="utf-8"))["type"] == "object"
+
+
+@pytest.mark.parametrize("file", MANIFESTS)
+def test_every_key_of_a_manifest_is_explained(file: str) -> None:
+    silent = [
+        f"[{table}] {key}"
+        for table, found in tables(MANIFESTS[file].model_json_schema(by_alias=True))
+        for key, spec in found["properties"].items()
+        if not spec.get("description", "").strip()
+    ]
+    assert silent == []
+
+
+def test_the_page_of_keys_names_those_that_a_vendor_writes() -> None:
+    text = page()
+    for heading in ("[engines.<name>.precisions.<name>]", "[[installers]]", "[drivers.<name>]"):
+        assert f"### `{heading}`" in text
+    for key in ("`default_precision`", "`peaks_source`", "`process_runner`", "`macs_scope`"):
+        assert f"| {key} |" in text

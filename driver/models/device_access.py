@@ -32,10 +32,12 @@ OWN_VARIABLES = frozenset(
 class MountSpec(Frozen):
     """A host path that the container gets: a part of the vendor's driver, not the host."""
 
-    source: str
-    target: str
-    read_only: bool = True
-    optional: bool = False
+    source: str = Field(description="path on the host, a part of the vendor's driver")
+    target: str = Field(description="path in the container, not below /job")
+    read_only: bool = Field(
+        default=True, description="false lets the container write to the host: results show it"
+    )
+    optional: bool = Field(default=False, description="true: its absence is no failure")
 
     @field_validator("source")
     @classmethod
@@ -60,13 +62,18 @@ class DeviceSpec(Frozen):
     nodes: tuple[str, ...] = Field(
         default=(), description="device nodes; {index} is the selected one"
     )
-    gpus: Literal["none", "nvidia", "cdi"] = "none"
-    mounts: tuple[MountSpec, ...] = ()
-    groups: tuple[str, ...] = ()
-    env: dict[str, str] = {}
+    gpus: Literal["none", "nvidia", "cdi"] = Field(
+        default="none",
+        description="`nvidia`: through the engine's NVIDIA runtime; `cdi`: nodes are CDI names",
+    )
+    mounts: tuple[MountSpec, ...] = Field(default=(), description="host paths that containers get")
+    groups: tuple[str, ...] = Field(default=(), description="groups that own the nodes")
+    env: dict[str, str] = Field(default={}, description="variables of the vendor's stages")
     select: str | None = Field(default=None, description="variable that selects devices")
     capabilities: tuple[str, ...] = Field(default=(), description="asked for beyond none; shown")
-    privileged: Literal[False] = False
+    privileged: Literal[False] = Field(
+        default=False, description="always false: no container runs privileged"
+    )
 
     @field_validator("privileged", mode="before")
     @classmethod

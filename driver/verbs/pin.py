@@ -86,7 +86,7 @@ def with_digest(text: str, digest: str) -> str:
     line = f'digest = "{digest}"\n'
     found = _BASE.search(text)
     if found is None:
-        raise EnvironmentFault("stack.toml has no [base] table", "see docs/manifests.md")
+        raise EnvironmentFault("stack.toml has no [base] table", "see docs/manifest-keys.md")
     table = _DIGEST.sub("", found.group())
     head, _, rest = table.partition("\n")
     return f"{text[: found.start()]}{head}\n{line}{rest}{text[found.end() :]}"

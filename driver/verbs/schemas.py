@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from driver.manifest_keys import page
 from driver.models.job import JobFile
 from driver.models.manifest import CaseManifest, StackManifest, VendorManifest
 from driver.models.published import Published
@@ -29,17 +30,19 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "published": Published,
 }
 FOLDER = ROOT / "driver" / "schemas"
+KEYS = ROOT / "docs" / "manifest-keys.md"
 
 
 def schema_texts() -> dict[Path, str]:
-    """Return each schema's file and what must stand in it."""
-    return {
+    """Return each generated file and what must stand in it: the schemas, and the page of their keys."""
+    schemas = {
         FOLDER / f"{name}.schema.json": json.dumps(
             model.model_json_schema(by_alias=True), indent=1, sort_keys=True
         )
         + "\n"
         for name, model in SCHEMAS.items()
     }
+    return schemas | {KEYS: page()}
 
 
 def write_schemas(console: Console, *, check: bool) -> int:
@@ -56,5 +59,7 @@ def write_schemas(console: Console, *, check: bool) -> int:
     FOLDER.mkdir(exist_ok=True)
     for path, text in schema_texts().items():
         path.write_text(text, encoding="utf-8")
-    console.say(f"{len(SCHEMAS)} schemas written to {FOLDER.relative_to(ROOT)}")
+    console.say(
+        f"{len(SCHEMAS)} schemas written to {FOLDER.relative_to(ROOT)}, their keys to {KEYS.name}"
+    )
     return 0
