@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 COMMAND_TIMEOUT_S = 15.0
 SAID_CHARACTERS = 200
+VERSION = r"(\d+(?:\.\d+)+(?:\.?rc\d+)?)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DriverFact:
-    """The vendor's host driver: what its command said. ``version`` is None where it said none."""
+    """The vendor's host driver. ``said``: the line with the version, or why there is none (None)."""
 
     requirement: DriverRequirement
     version: str | None
@@ -50,22 +51,32 @@ def ask(requirement: DriverRequirement) -> DriverFact:
     except OSError as error:
         return DriverFact(requirement=requirement, version=None, said=f"{name}: {error.strerror}")
     out, err = (text.decode("utf-8", "replace") for text in (answer.out, answer.err))
-    version = version_in(out) if answer.returncode == 0 else None
-    said = _said(name, answer.returncode, err.strip() or out.strip())
-    return DriverFact(requirement=requirement, version=version, said=said)
+    found = found_in(out, requirement.pattern) if answer.returncode == 0 else None
+    if found is None:
+        said = _said(name, answer.returncode, err.strip() or out.strip(), requirement.pattern)
+        return DriverFact(requirement=requirement, version=None, said=said)
+    version, line = found
+    return DriverFact(requirement=requirement, version=version, said=f"{name} printed {line!r}")
 
 
-def _said(name: str, returncode: int, printed: str) -> str:
+def _said(name: str, returncode: int, printed: str, pattern: str | None) -> str:
     text = " ".join(printed.split())[:SAID_CHARACTERS]
     if returncode:
         return text or f"{name} exited with {returncode} and said nothing"
-    return f"{name} printed no version: {text!r}" if text else f"{name} printed nothing"
+    wanted = "no version" if pattern is None else f"nothing that the pattern {pattern!r} finds"
+    return f"{name} printed {wanted}: {text!r}" if text else f"{name} printed nothing"
 
 
-def version_in(text: str) -> str | None:
-    """Return the first version in a command's output: ``22.0.2``, ``535.104.05``, ``5.1.RC1``."""
-    found = re.search(r"\d+(?:\.\d+)+(?:\.?rc\d+)?", text, re.IGNORECASE)
-    return found[0] if found else None
+def found_in(text: str, pattern: str | None = None) -> tuple[str, str] | None:
+    """Return the version in a command's output, and the line that it was read from.
+
+    Without a pattern it is the first that looks like one: ``22.0.2``, ``535.104.05``, ``5.1.RC1``.
+    """
+    for line in text.splitlines():
+        found = re.search(pattern or VERSION, line, re.IGNORECASE if pattern is None else 0)
+        if found and found[1]:
+            return found[1], " ".join(line.split())[:SAID_CHARACTERS]
+    return None
 
 
 def is_at_least(version: str, minimum: str) -> bool | None:
@@ -109,7 +120,7 @@ def require(requirement: DriverRequirement, stack: str) -> DriverFact:
         return fact
     raise EnvironmentFault(
         f"the host driver {fact.version} is older than the stack {stack} needs: "
-        f"{needed(requirement)}",
+        f"{needed(requirement)} ({fact.said})",
         f"{install(requirement)}, or name a stack that is content with it: STACK=",
     )
 

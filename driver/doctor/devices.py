@@ -72,10 +72,10 @@ def _driver(stack: StackFact, driver: DriverFact) -> Finding:
     if not enough:
         return wrong(
             what,
-            f"{driver.version} is older than what it needs: {needed(requirement)}",
+            f"{driver.version} is older than what it needs: {needed(requirement)} ({driver.said})",
             install(requirement),
         )
-    return ok(what, f"{driver.version} (needed: {needed(requirement)})")
+    return ok(what, f"{driver.version} (needed: {needed(requirement)}; {driver.said})")
 
 
 def _node(node: Node, facts: Facts, runner: RunnerName) -> Finding:

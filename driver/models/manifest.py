@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from driver.models.base import Clock, DType, Frozen, Name, Sha256, StageName, Tier
 from driver.models.device_access import DeviceSpec, check_variables
@@ -326,7 +327,25 @@ class DriverRequirement(Frozen):
     command: Command = Field(
         default=(), description="words of the command that prints the version. " + OWN_PROGRAM
     )
+    pattern: str | None = Field(
+        default=None,
+        description="regular expression with one group, the version, for one line of what the command "
+        "prints; absent: the first number with a dot in it, wherever it stands",
+    )
     source: str = Field(default="", description="where the vendor says so, for who must install it")
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = 1 if pattern is None else re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(
+                f"{pattern!r} is no regular expression of one group: {error}"
+            ) from error
+        if groups != 1:
+            raise ValueError(f"{pattern!r} must have one group, the version: Version: (\\S+)")
+        return pattern
 
 
 class VendorManifest(Frozen):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from driver.catalog import load_catalog
 from driver.errors import EnvironmentFault
-from driver.host_driver import ask, is_at_least, is_enough, remedy, require, version_in
+from driver.host_driver import ask, found_in, is_at_least, is_enough, remedy, require
 from driver.models.base import RunnerName
 from driver.models.manifest import DriverRequirement
 from driver.settings import ROOT
@@ -81,7 +81,35 @@ def test_what_hangs_in_a_pipeline_is_named_and_nothing_of_it_stays(
     ],
 )
 def test_the_version_is_found_in_what_the_tool_prints(said: str, version: str | None) -> None:
-    assert version_in(said) == version
+    found = found_in(said)
+    assert (None if found is None else found[0]) == version
+
+
+BANNER = "Acme SMI 1.4.0\nDriver version : 22.0.2 (2023)\n"
+
+
+def test_the_line_that_the_version_was_read_from_is_told() -> None:
+    fact = ask(requirement("printf", BANNER))
+    assert (fact.version, fact.said) == ("1.4.0", "printf printed 'Acme SMI 1.4.0'")
+    with pytest.raises(EnvironmentFault, match=r"printf printed 'Acme SMI 1\.4\.0'"):
+        require(requirement("printf", BANNER, minimum="2"), "trt8")
+
+
+def test_a_pattern_says_where_the_version_stands() -> None:
+    fact = ask(requirement("printf", BANNER, pattern=r"Driver version\s*: (\S+)"))
+    assert (fact.version, fact.said) == (
+        "22.0.2",
+        "printf printed 'Driver version : 22.0.2 (2023)'",
+    )
+    nothing = ask(requirement("printf", BANNER, pattern="^Firmware (.*)$"))
+    assert nothing.version is None
+    assert "pattern" in nothing.said
+
+
+@pytest.mark.parametrize("pattern", ["Driver", "(a)(b)", "(", "(?:a)"])
+def test_a_pattern_has_one_group(pattern: str) -> None:
+    with pytest.raises(ValueError, match="one group"):
+        requirement("true", pattern=pattern)
 
 
 @given(st.lists(st.integers(0, 999), min_size=2, max_size=4), st.integers(0, 2))
