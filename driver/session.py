@@ -26,7 +26,14 @@ from driver.results import (
     write_atomically,
     write_result,
 )
-from driver.stage_cache import CacheFolders, adopt, read_stage_report, write_stage_report
+from driver.stage_cache import (
+    CacheFolders,
+    adopt,
+    changed_files,
+    forget_engine,
+    read_stage_report,
+    write_stage_report,
+)
 from driver.stage_run import StageInputs, StageRun, run_stage
 from driver.stopwatch import Stopwatch
 from driver.telemetry import Telemetry
@@ -223,7 +230,7 @@ class _Job:
     def _book(self, ended: StageEnd, stage: StageName, repeat: int) -> None:
         log = self._keep_log(ended.folder, stage, repeat)
         record = ended.record.model_copy(update={"log": log})
-        failure = self._with_names(ended.failure)
+        failure = self._with_engine(self._with_names(ended.failure), stage)
         self.books.book(record, ended.report, failure)
         self.books.provenance.setdefault("isolation", {})[str(stage)] = _isolation(ended.spec)
         if ended.report is not None:
@@ -285,6 +292,23 @@ class _Job:
                 message=f"the exported model in {self.kept.model} has no readable export.json: {error}",
                 remedy=f"remove {self.kept.model} and run again",
             )
+
+    def _with_engine(self, failure: Failure | None, stage: StageName) -> Failure | None:
+        """Say so where the engine that came from the cache is damaged, and have it made again."""
+        cached = any(one.name is StageName.COMPILE and one.cached for one in self.books.records)
+        if failure is None or not cached or stage not in (StageName.VALIDATE, StageName.INFER):
+            return failure
+        changed = changed_files(self.kept.engine)
+        if not changed:
+            return failure
+        forget_engine(self.kept.engine)
+        return failure.model_copy(
+            update={
+                "message": f"{failure.message}; {', '.join(changed[:3])} is no longer what compile left",
+                "remedy": "the same command again: the engine is compiled anew (make clean removes all "
+                "that is cached)",
+            }
+        )
 
     def _with_names(self, failure: Failure | None) -> Failure | None:
         """Say which file of the user's an item is; the guest knows its number only."""

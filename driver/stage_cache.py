@@ -7,12 +7,14 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from driver.content import file_sha256
 from driver.models.report import StageReport
 from driver.results import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from driver.models.report import Artifact
     from driver.plan import PlannedJob
     from driver.stage_run import StageEnd
 
@@ -92,3 +94,27 @@ def read_stage_report(folder: Path) -> StageReport | None:
         return StageReport.model_validate_json((folder / "report.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def changed_files(engine: Path) -> list[str]:
+    """Return the files of a cached engine that are not what its compile left, as its report names them.
+
+    Engines add files beside them (tactics, traces): those are not looked at.
+    """
+    report = read_stage_report(engine)
+    artifacts = () if report is None else report.artifacts
+    return [made.path for made in artifacts if not _is_as_made(engine, made)]
+
+
+def _is_as_made(engine: Path, made: Artifact) -> bool:
+    path = engine / made.path
+    # A hook names its own files: no link and no path out of the cache is followed.
+    inside = path.resolve().is_relative_to((engine / "cache").resolve())
+    if not inside or not path.is_file() or path.stat().st_size != made.bytes:
+        return False
+    return file_sha256(path) == made.sha256
+
+
+def forget_engine(engine: Path) -> None:
+    """Have the next run compile again: without its report an engine is not whole."""
+    (engine / "report.json").unlink(missing_ok=True)

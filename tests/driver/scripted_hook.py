@@ -3,6 +3,7 @@
 It runs as ``hook <stage> <job folder>``; a test writes ``{"infer": "half-json"}`` beside it.
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -133,6 +134,16 @@ elif said == "names-no-clock":
     leave(document(measurements=loops))
 elif said == "claims-our-clock":
     leave(document(measurements=[dict(loop("core"), clock="harness"), loop("whole")]))
+elif said == "makes-an-engine":
+    payload = b"engine" * 99
+    (folder / "cache" / "engine.bin").write_bytes(payload)
+    made = {"path": "cache/engine.bin", "bytes": len(payload)}
+    leave(document(artifacts=[dict(made, sha256=hashlib.sha256(payload).hexdigest())]))
+elif said == "reads-its-engine":
+    whole = (folder / "cache" / "engine.bin").read_bytes() == b"engine" * 99
+    failure.update(message="InvalidProtobuf")
+    leave(document() if whole else document(status="failed", failure=failure))
+    sys.exit(0 if whole else 1)
 elif said == "runs-fp16":
     leave(document(effective={"precision": "fp32", "arithmetic": "fp16"}))
 elif said == "few-items":

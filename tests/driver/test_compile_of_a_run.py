@@ -77,3 +77,28 @@ def test_a_warning_of_the_compiler_is_the_results_also_when_its_engine_comes_fro
         assert compiled(booked).cached is cached
         told = [found for found in booked.result.warnings if found.code == "compiler_warning"]
         assert [found.message for found in told] == ["W11001: Softmax fell back to fp32"]
+
+
+@pytest.mark.parametrize("content", [b"engine", b"egnine" * 99, b""])
+def test_an_engine_that_was_damaged_in_the_cache_is_named_and_made_again(
+    lab: Lab, content: bytes
+) -> None:
+    lab.behave(compile="makes-an-engine", infer="reads-its-engine")
+    assert lab.run().result.status == "ok"
+    (path,) = (lab.settings.home / "cache/engines").glob("*/cache/engine.bin")
+    path.write_bytes(content)
+    failure = lab.run().result.failure
+    assert failure is not None
+    assert "InvalidProtobuf; cache/engine.bin is no longer what compile left" in failure.message
+    assert "compiled anew" in failure.remedy
+    again = lab.run()
+    assert (again.result.status, compiled(again).cached) == ("ok", False)
+
+
+def test_a_failure_on_a_sound_engine_keeps_it(lab: Lab) -> None:
+    lab.behave(compile="makes-an-engine", infer="fails")
+    for cached in (False, True, True):
+        booked = lab.run()
+        assert booked.result.failure is not None
+        assert booked.result.failure.message == "the SDK said no"
+        assert compiled(booked).cached is cached

@@ -52,7 +52,7 @@ def test_a_failed_stage_tells_the_log_what_happened_and_what_to_do(make_job: Mak
 
 def test_an_engine_that_is_not_there_is_named_with_its_file(make_job: MakeJob) -> None:
     message = make_job(engine="torch-absent").with_pictures(2).run().failed("contract")
-    assert "vendor_hooks/tests/engines/torch_absent.py is not there" in message
+    assert "engines/torch_absent.py of tests's folder is not there" in message
 
 
 def test_a_case_without_task_is_named_with_its_file(make_job: MakeJob, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_stage_that_nobody_knows_breaks_the_contract(make_job: MakeJob) -> Non
     job = make_job()
     job.write_job("score")
     outcome = job.run("score")
-    assert "vendor_hooks/tests/score.py is not there" in outcome.failed("contract")
+    assert "score.py of tests's folder is not there" in outcome.failed("contract")
 
 
 def test_validate_without_an_engine_for_it_says_where_to_name_one(make_job: MakeJob) -> None:

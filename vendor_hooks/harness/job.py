@@ -3,6 +3,7 @@
 import copy
 import json
 import pathlib
+import re
 from typing import NamedTuple, Tuple
 
 from harness.errors import StageFailure
@@ -145,7 +146,7 @@ class Job:
                 "engine {!r} has no validate engine, so there is no validate stage".format(
                     self.engine
                 ),
-                "set validate_engine in vendor_hooks/{}/vendor.toml".format(self.vendor),
+                "set validate_engine in {}'s vendor.toml".format(self.vendor),
             )
         job = copy.copy(self)
         job.engine = name
@@ -174,3 +175,8 @@ def read_job(folder, stage):
         message = "{} has schema {!r}, not {!r}".format(path, document.get("schema"), SCHEMA)
         raise StageFailure("contract", message, remedy)
     return job
+
+
+def module_name(engine):
+    """The Python module of an engine's name: ``torch-tensorrt`` → ``torch_tensorrt``."""
+    return re.sub(r"[^0-9a-z_]", "_", engine)

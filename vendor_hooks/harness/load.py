@@ -1,10 +1,10 @@
 """The three parts that a stage brings together: the case's task, the vendor's engine, the hook's stages."""
 
 import importlib
-import re
 
 from harness.engine import Engine
 from harness.errors import StageFailure
+from harness.job import module_name
 from harness.task import Task
 
 
@@ -26,7 +26,7 @@ def load_task(job):
 def load_engine(job):
     """The vendor's Engine for ``job.engine``: the ``ENGINE`` of hook/engines/<engine>.py."""
     name = module_name(job.engine)
-    where = "vendor_hooks/{}/engines/{}.py".format(job.vendor, name)
+    where = "engines/{}.py of {}'s folder".format(name, job.vendor)
     module = _own_module("hook.engines." + name, where, job)
     kind = getattr(module, "ENGINE", None)
     if not isinstance(kind, type) or not issubclass(kind, Engine):
@@ -42,13 +42,8 @@ def load_engine(job):
 
 def load_hook_stage(job, stage):
     """``run`` of hook/<stage>.py, for stages that a hook does itself (export, score)."""
-    where = "vendor_hooks/{}/{}.py".format(job.vendor, stage)
+    where = "{}.py of {}'s folder".format(stage, job.vendor)
     return _own_module("hook." + module_name(stage), where, job).run
-
-
-def module_name(engine):
-    """The Python module of an engine's name: ``torch-tensorrt`` → ``torch_tensorrt``."""
-    return re.sub(r"[^0-9a-z_]", "_", engine)
 
 
 def _own_module(name, where, job):

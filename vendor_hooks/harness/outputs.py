@@ -3,6 +3,7 @@
 import numpy as np
 
 from harness.errors import StageFailure
+from harness.job import module_name
 
 
 class OutputContract:
@@ -47,8 +48,8 @@ class OutputContract:
         return StageFailure(
             "contract",
             "engine {}: output {!r} {}".format(self._engine, spec.name, what),
-            "mend vendor_hooks/{0}/engines/{1}.py, then make check VENDOR={0}".format(
-                self._vendor, self._engine
+            "mend engines/{1}.py of the vendor's folder, then: make check VENDOR={0}".format(
+                self._vendor, module_name(self._engine)
             ),
         )
 
