@@ -5,6 +5,8 @@ import concurrent.futures
 from harness.engine import Engine
 from harness.memory import host_memory
 
+_PRECISIONS = {"tensor(float)": "fp32", "tensor(float16)": "fp16"}
+
 
 class Acme(Engine):
     """Compiles to one file in the cache; a worker for each batch in flight, so submit returns at once."""
@@ -27,9 +29,11 @@ class Acme(Engine):
     def load(self):
         """Open the optimised graph; the settings come back from the session."""
         self._session = self._open(self._compiled)
+        # The processor computes in the types of the graph itself: the session tells what runs.
+        ran = _PRECISIONS[self._session.get_outputs()[0].type]
         return {
-            "precision": "fp32",
-            "arithmetic": "fp32",
+            "precision": ran,
+            "arithmetic": ran,
             "provider": self._session.get_providers()[0],
             "threads": self._session.get_session_options().intra_op_num_threads,
         }
