@@ -79,6 +79,13 @@ def parse(text: str) -> BenchmarkSummary:
             rows[module] = fields
     _demand(rows, "e2e", "throughputRate", "latency")
     _demand(rows, "infer", "throughputRate", "Interface throughputRate", "moduleLatency")
+    for module, name in (("infer", "Interface throughputRate"), ("e2e", "throughputRate")):
+        if rows[module][name] == 0:
+            raise BenchmarkFormatError(
+                "benchmark's performance file has a {} of 0 in its [{}] line: nothing was timed".format(
+                    name, module
+                )
+            )
     wall_s = rows["e2e"]["latency"] / 1e3
     return BenchmarkSummary(
         interface_rate=rows["infer"]["Interface throughputRate"],

@@ -88,6 +88,12 @@ def test_unknown_line_is_named(old: str, new: str, told: str) -> None:
         benchmark_output.parse(text)
 
 
+@pytest.mark.parametrize("rate", ["263.872", "185.966"])
+def test_a_rate_of_nothing_is_refused(rate: str) -> None:
+    with pytest.raises(benchmark_output.BenchmarkFormatError, match="nothing was timed"):
+        benchmark_output.parse(read("seed-004-310-bs1.txt").replace(rate, "0", 1))
+
+
 def test_empty_file_is_refused() -> None:
     with pytest.raises(benchmark_output.BenchmarkFormatError, match="lines found: none"):
         benchmark_output.parse("\n")

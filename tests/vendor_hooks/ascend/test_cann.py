@@ -202,6 +202,18 @@ def test_a_vendors_tool_times_the_core_loop(
     assert not (tmp_path / "job" / "cache" / "tool").exists()
 
 
+@pytest.mark.parametrize(
+    ("engine", "stack"), [("ais_bench", "cann5.1.rc2"), ("benchmark", "cann5.1.rc1")]
+)
+def test_what_a_vendors_tool_timed_lasts_as_long_as_asked(
+    tmp_path: Path, python: Path, engine: str, stack: str
+) -> None:
+    """The tool's own run is longer: benchmark.x86_64 reads and writes files between executions."""
+    measure = {"min_seconds": 0.4}
+    job = vendor_job(tmp_path / "job", "ascend", engine, stack=stack, measure=measure)
+    assert core(run(job, "infer", python)).wall_ns >= 0.4e9
+
+
 def test_the_older_generation_of_ais_bench_is_a_script(
     tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
 ) -> None:

@@ -5,19 +5,18 @@ items ÷ their sum; the tool's own "throughput" leaves the copies out.
 """
 
 import importlib.util
-import math
 
 from harness import program
 from harness.engine import VendorTiming
 from harness.errors import StageFailure
-from hook import ais_bench_output, samples
+from hook import ais_bench_output, repeating, samples
 from hook.engines.cann import Cann
 
 #: The tool's older generation is a script, not a module.
 OLD_SCRIPT = "ais_infer.py"
 INCLUDES = ("host_to_device", "compute", "device_to_host")
 NS_PER_MS = 1e6
-#: Loops over the input are chosen so that the measured run lasts as long as asked, at most this many.
+#: The tool keeps a time of every execution in its memory, and writes them all down.
 MOST_LOOPS = 1000000
 
 
@@ -28,10 +27,12 @@ class AisBench(Cann):
         """Run the tool over all held batches, as often as ``min_seconds`` need."""
         with samples.folder(self.job) as folder, self.lent():
             inputs, _ = samples.write(self.job, batches, folder)
-            once = self._run(inputs, folder / "once", 1)
-            pass_s = _batch_ms(once) * len(batches) / 1e3
-            loops = min(MOST_LOOPS, max(1, math.ceil(min_seconds / pass_s)))
-            summary = once if loops == 1 else self._run(inputs, folder / "measured", loops)
+            summary, _ = repeating.long_enough(
+                lambda loops: self._run(inputs, folder / "loops-{}".format(loops), loops),
+                lambda summary, loops: _batch_ms(summary) * len(batches) * loops / 1e3,
+                min_seconds,
+                lambda _summary: MOST_LOOPS,
+            )
         return self._timing(summary)
 
     def _run(self, inputs, output, loops):

@@ -4,30 +4,35 @@ Its "Interface throughputRate" is what seed 004 prints: device time of the model
 without the copies, of one chip.
 """
 
+import itertools
+
 from harness import program
 from harness.engine import VendorTiming
 from harness.errors import StageFailure
-from hook import benchmark_output, samples
+from hook import benchmark_output, repeating, samples
 from hook.engines.cann import Cann
 
 PROGRAM = "benchmark.x86_64"
-#: A first run over the held items tells the rate; the list is then repeated to last long enough.
-MOST_ITEMS = 1000000
+#: The tool reads files for longer than the device computes: a quarter of the stage's usual limit.
+LONGEST_RUN_S = 6 * 3600
 
 
 class Benchmark(Cann):
     """The compiled model is Cann's; only the core loop is the tool's."""
 
     def measure_core(self, batches, min_seconds):
-        """Run the tool over the held items, listed as often as ``min_seconds`` need."""
+        """Run the tool over the held items, listed until their computation lasts ``min_seconds``."""
         self._require_one_input()
         with samples.folder(self.job) as folder, self.lent():
             inputs, count = samples.write(self.job, batches, folder)
-            paths = [inputs[0] / "{:06d}.bin".format(number) for number in range(count)]
-            once = self._run(paths, folder, 1)
-            passes = min(MOST_ITEMS // count, int(min_seconds / (count / once.e2e_rate)) + 1)
-            summary = once if passes <= 1 else self._run(paths, folder, passes)
-        items = count * max(1, passes)
+            paths = [str(inputs[0] / "{:06d}.bin".format(number)) for number in range(count)]
+            summary, passes = repeating.long_enough(
+                lambda passes: self._run(paths, folder, passes),
+                lambda summary, passes: count * passes / summary.interface_rate,
+                min_seconds,
+                lambda summary: int(LONGEST_RUN_S * summary.e2e_rate / count),
+            )
+        items = count * passes
         return VendorTiming(
             items=items,
             calls=items // self.job.batch_size,
@@ -49,11 +54,12 @@ class Benchmark(Cann):
 
     def _run(self, paths, folder, passes):
         height, width = self.job.inputs[0].shape[1:]
-        lines = [
-            "{} {} {} {}".format(n, path, width, height) for n, path in enumerate(paths * passes)
-        ]
         listed = folder / "items.info"
-        listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        # Millions of lines: they pass through, one at a time.
+        with listed.open("w", encoding="utf-8") as file:
+            repeated = itertools.chain.from_iterable(itertools.repeat(paths, passes))
+            for number, path in enumerate(repeated):
+                file.write("{} {} {} {}\n".format(number, path, width, height))
         device, size = self.number(), self.job.batch_size
         command = [PROGRAM, "-model_type=vision", "-device_id={}".format(device)]
         command += ["-batch_size={}".format(size), "-om_path={}".format(self.om_path)]
