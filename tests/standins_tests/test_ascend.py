@@ -239,6 +239,9 @@ def test_infer_session_computes_and_tells_times(standin: Import, om: Path) -> No
     assert len(session.sumary().exec_time_list) == 1
     with pytest.raises(RuntimeError, match="input image has"):
         session.infer([batch[:3]])
+    session.set_loop_count(3)
+    session.infer([batch])
+    assert len(session.sumary().exec_time_list) == 4
     session.finalize()
 
 
@@ -271,16 +274,37 @@ def test_ais_bench_runs_a_folder_pads_the_last_batch_and_sums_up(
     assert done.returncode == 0, done.stdout + done.stderr
     summary = ais_bench_output.read(str(tmp_path / "out"), 4)
     assert summary.generation == generation
-    assert len(summary.compute_ms) == 2
-    batch_size, rate = ais_bench_output.parse_stdout(done.stdout)
-    assert batch_size == 4
-    assert rate == pytest.approx(summary.device_rate)
     spelling = "batchsize(4)" if generation == "0.0.1" else "batchsize.mean(4)"
-    assert f"1000*{spelling}/" in done.stdout
+    mean, rate = summary.compute.mean_ms, summary.device_rate
+    assert f"throughput 1000*{spelling}/NPU_compute_time.mean({mean}): {rate}\n" in done.stdout
     outputs = sorted((tmp_path / "out").rglob("*.npy"))
     assert [path.name for path in outputs] == [f"{n:06}_0.npy" for n in range(6)]
     got = np.concatenate([np.load(path) for path in outputs])
     np.testing.assert_allclose(got, tiny_model.reference(batch), atol=1e-5)
+
+
+def test_ais_bench_loops_over_executions_and_copies_a_batch_once(
+    program: Run, om: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        tiny_model.images(4).tofile(tmp_path / "in" / f"{number}.bin")
+    arguments = ("--model", "model.om", "--input", "in", "--output", "out", "--loop", "3")
+    done = ais_bench(program, "0.0.2", tmp_path, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = ais_bench_output.read(str(tmp_path / "out"), 4)
+    assert summary.h2d is not None
+    assert summary.d2h is not None
+    counts = (summary.h2d.entries, summary.compute.entries, summary.d2h.entries)
+    assert counts == (2, 6, 2)
+    assert len(summary.compute_ms) == 6
+
+
+def test_the_older_ais_bench_counts_nothing(program: Run, om: Path, tmp_path: Path) -> None:
+    arguments = ("--model", "model.om", "--output", "out", "--batchsize", "4", "--loop", "3")
+    assert ais_bench(program, "0.0.1", tmp_path, *arguments).returncode == 0
+    summary = ais_bench_output.read(str(tmp_path / "out"), 4)
+    assert (summary.compute.entries, summary.compute_ms) == (None, ())
 
 
 def test_ais_bench_writes_text_and_binary(program: Run, om: Path, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@
 - ``0.0.2`` (``python3 -m ais_bench``): ``<output>/<timestamp>_summary.json`` beside that folder.
 
 Its ``throughput`` is 1000 × batch size ÷ mean NPU compute time: it already counts items, and it is
-device compute alone, without the copies; ``items_per_second`` is what a user would see with one
-batch in flight, copies included. Times are milliseconds.
+device compute alone, without the copies. Compute is timed per execution; a copy is timed per TENSOR
+and made once a batch, however often ``--loop`` executes it: ``batch_times`` is the time of one batch
+whose inputs and outputs are all copied. Times are milliseconds.
 """
 
 import json
@@ -14,26 +15,40 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 TIMESTAMP = r"\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d"
-PRINTED = re.compile(
-    r"throughput 1000\*batchsize(?:\.mean)?\((?P<batch>[\d.]+)\)"
-    r"/NPU_compute_time\.mean\((?P<mean>[\d.]+)\): (?P<rate>[\d.]+)\s*$"
-)
 TIMES = {"NPU_compute_time": "compute", "H2D_latency": "h2d", "D2H_latency": "d2h"}
 
 
 class AisBenchFormatError(ValueError):
-    """Not what ais_bench leaves; the message names the file and key, or the line."""
+    """Not what ais_bench leaves; the message names the file and key."""
 
 
 class Timing(NamedTuple):
-    """One statistic, milliseconds; ``calls`` is None in files of early releases."""
+    """One statistic, milliseconds, of so many ``entries``: None in files of early releases."""
 
-    min_ms: float
     max_ms: float
     mean_ms: float
-    median_ms: float
-    p99_ms: float
-    calls: Optional[int]
+    entries: Optional[int]
+
+    def of_a_batch(self, batches: int, tensors: int) -> Optional[float]:
+        """All copies of one batch of ``tensors``; None where every one took 0: it was not timed."""
+        if self.max_ms == 0:
+            return None
+        # Releases of mid-2022 tell no count, and some a batch's outputs as one copy: those come out
+        # too slow here, never too fast.
+        return self.mean_ms * (tensors if self.entries is None else self.entries / batches)
+
+
+class BatchTimes(NamedTuple):
+    """Device times of one batch, milliseconds; a copy is None where the tool does not tell it."""
+
+    h2d_ms: Optional[float]
+    compute_ms: float
+    d2h_ms: Optional[float]
+
+    @property
+    def total_ms(self) -> float:
+        """One after the other."""
+        return sum(part for part in self if part is not None)
 
 
 class AisBenchSummary(NamedTuple):
@@ -49,11 +64,13 @@ class AisBenchSummary(NamedTuple):
     compute_ms: Tuple[float, ...]
     outputs: Dict[str, Tuple[str, ...]]
 
-    def items_per_second(self) -> Optional[float]:
-        """Items a second with both copies; None where the file does not tell the copies."""
-        if self.h2d is None or self.d2h is None:
-            return None
-        return self.batch_size * 1e3 / (self.h2d.mean_ms + self.compute.mean_ms + self.d2h.mean_ms)
+    def batch_times(self, batches: int, inputs: int, outputs: int) -> BatchTimes:
+        """One batch of a run over ``batches``, of a model with so many input and output tensors."""
+        return BatchTimes(
+            None if self.h2d is None else self.h2d.of_a_batch(batches, inputs),
+            self.compute.mean_ms,
+            None if self.d2h is None else self.d2h.of_a_batch(batches, outputs),
+        )
 
 
 def find_summary(output_folder: str) -> Tuple[str, str]:
@@ -93,10 +110,14 @@ def parse(
     rate = _number(data, "throughput", file, "")
     if compute is None:
         raise AisBenchFormatError("{}: there is no NPU_compute_time".format(file))
+    if compute.mean_ms <= 0:
+        raise AisBenchFormatError(
+            "{}: NPU_compute_time.mean is {:g}: nothing was timed".format(file, compute.mean_ms)
+        )
     _check_rate(rate, batch_size, compute, file)
     return AisBenchSummary(
         generation, file, rate, batch_size, compute, timings["h2d"], timings["d2h"],
-        tuple(float(ms) for ms in data.get("npu_compute_time_list", ())), _outputs(data, file),
+        _single_times(data, file), _outputs(data, file),
     )  # fmt: skip
 
 
@@ -107,33 +128,28 @@ def read(output_folder: str, batch_size: int) -> AisBenchSummary:
     return parse(text, batch_size, generation, path)
 
 
-def parse_stdout(text: str) -> Tuple[float, float]:
-    """Return (batch size, items a second of device compute) of the closing line on stdout."""
-    told = [line for line in text.splitlines() if "throughput 1000*" in line]
-    if not told:
-        last = ([line for line in text.splitlines() if line.strip()] or [""])[-1]
-        raise AisBenchFormatError(
-            "ais_bench printed no throughput; its last line is {!r}".format(last)
-        )
-    match = PRINTED.search(told[-1])
-    if not match:
-        raise AisBenchFormatError(
-            "ais_bench: no version prints throughput as {!r}".format(told[-1])
-        )
-    return float(match.group("batch")), float(match.group("rate"))
-
-
 def _timing(row: Any, key: str, file: str) -> Optional[Timing]:
     if row is None:
         return None
     if not isinstance(row, dict):
         raise AisBenchFormatError("{}: {} is {!r}, not an object".format(file, key, row))
-    count = row.get("count")
-    low, high, mean, median, p99 = (
-        _number(row, name, file, key + ".")
-        for name in ("min", "max", "mean", "median", "percentile(99%)")
-    )
-    return Timing(low, high, mean, median, p99, int(count) if count is not None else None)
+    high, mean = (_number(row, name, file, key + ".") for name in ("max", "mean"))
+    count = None if row.get("count") is None else int(_number(row, "count", file, key + "."))
+    return Timing(high, mean, count)
+
+
+def _single_times(data: Dict[str, Any], file: str) -> Tuple[float, ...]:
+    """Read npu_compute_time_list; with several threads later releases write [start, end] into it."""
+    times = data.get("npu_compute_time_list", [])
+    if not isinstance(times, list):
+        times = [times]
+    for time in times:
+        if isinstance(time, bool) or not isinstance(time, (int, float)):
+            raise AisBenchFormatError(
+                "{}: npu_compute_time_list has {!r}; a number was expected (executions that overlap, "
+                "told as [start, end], have no time of their own)".format(file, time)
+            )
+    return tuple(float(time) for time in times)
 
 
 def _number(row: Dict[str, Any], name: str, file: str, where: str) -> float:

@@ -38,8 +38,7 @@ def test_newer_generation_lies_beside_the_timestamp_folder(tmp_path: Path) -> No
     summary = ais_bench_output.read(str(tmp_path), 4)
     assert summary.generation == "0.0.2"
     assert summary.device_rate == 1600.0
-    assert summary.items_per_second() == pytest.approx(4000 / 3.0)
-    assert summary.compute.calls == 5
+    assert summary.compute.entries == 5
     assert summary.compute_ms == (2.4, 2.5, 2.6)
     assert summary.outputs == {"0": ("out/000001_0.bin",)}
 
@@ -51,7 +50,7 @@ def test_older_generation_lies_inside_it_under_another_spelling(tmp_path: Path) 
     summary = ais_bench_output.read(str(tmp_path), 1)
     assert summary.generation == "0.0.1"
     assert summary.device_rate == 396.2040387925606
-    assert summary.compute.calls is None
+    assert summary.compute.entries is None
 
 
 def test_newest_run_counts(tmp_path: Path) -> None:
@@ -85,6 +84,8 @@ def test_no_summary_says_where_it_looked(tmp_path: Path) -> None:
         ("NPU_compute_time", None, "no NPU_compute_time"),
         ("NPU_compute_time", 5, "NPU_compute_time is 5"),
         ("H2D_latency", {"min": 1}, "H2D_latency.max is None"),
+        ("H2D_latency", {"max": 1, "mean": 1, "count": "2"}, "H2D_latency.count is '2'"),
+        ("npu_compute_time_list", "2.5", "npu_compute_time_list has '2.5'"),
         ("filesinfo", [], "filesinfo is"),
     ],
 )
@@ -99,31 +100,47 @@ def test_not_a_json_object_is_refused(text: str) -> None:
         ais_bench_output.parse(text, 1)
 
 
-def test_without_copies_there_is_no_rate_with_them() -> None:
+def times_of(
+    data: dict[str, Any], batches: int, inputs: int, outputs: int
+) -> ais_bench_output.BatchTimes:
+    return ais_bench_output.parse(json.dumps(data), 4).batch_times(batches, inputs, outputs)
+
+
+def test_a_batch_copies_each_of_its_tensors_once_however_often_it_is_executed() -> None:
+    """Two batches of two inputs and three outputs, executed five times each."""
+    counts = {"NPU_compute_time": 10, "H2D_latency": 4, "D2H_latency": 6}
+    data = document(count=None)
+    for key, count in counts.items():
+        data[key]["count"] = count
+    times = times_of(data, 2, 2, 3)
+    assert times == pytest.approx((2 * 0.3, 2.5, 3 * 0.2))
+    assert times.total_ms == pytest.approx(0.6 + 2.5 + 0.6)
+
+
+def test_where_nothing_is_counted_each_tensor_is_a_copy() -> None:
+    assert times_of(document(count=None), 5, 2, 3) == pytest.approx((2 * 0.3, 2.5, 3 * 0.2))
+
+
+def test_a_copy_of_no_time_was_not_timed() -> None:
+    data = {**document(), "D2H_latency": timing(0.0)}
+    assert times_of(data, 5, 1, 1) == (0.3, 2.5, None)
+    assert times_of(data, 5, 1, 1).total_ms == pytest.approx(2.8)
+
+
+def test_without_copies_a_batch_is_its_compute() -> None:
     data = document()
-    del data["H2D_latency"]
-    assert ais_bench_output.parse(json.dumps(data), 4).items_per_second() is None
+    del data["H2D_latency"], data["D2H_latency"]
+    assert times_of(data, 5, 1, 1) == (None, 2.5, None)
 
 
-@pytest.mark.parametrize(
-    ("line", "batch", "rate"),
-    [
-        ("throughput 1000*batchsize(16)/NPU_compute_time.mean(10.348920078277589): 1546.05503",
-         16, 1546.05503),
-        ("throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(3.5538000106811523): 281.388938",
-         1, 281.388938),
-    ],
-)  # fmt: skip
-def test_both_spellings_of_the_printed_rate(line: str, batch: float, rate: float) -> None:
-    text = f"[INFO] ----\n[INFO] {line}\n[INFO] unload model success, model Id is 1\n"
-    assert ais_bench_output.parse_stdout(text) == (batch, rate)
+def test_nothing_timed_is_refused() -> None:
+    """As the tool writes it: a throughput of 0 where the mean is."""
+    data = {**document(), "NPU_compute_time": timing(0.0), "throughput": 0}
+    with pytest.raises(ais_bench_output.AisBenchFormatError, match="mean is 0: nothing was timed"):
+        ais_bench_output.parse(json.dumps(data), 4)
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [("[ERROR] load model failed\n", "load model failed"),
-     ("[INFO] throughput 1000*n/x: 5\n", "no version prints throughput as")],
-)  # fmt: skip
-def test_stdout_of_another_form_is_named(text: str, told: str) -> None:
-    with pytest.raises(ais_bench_output.AisBenchFormatError, match=told):
-        ais_bench_output.parse_stdout(text)
+def test_executions_that_overlap_are_refused() -> None:
+    data = {**document(), "npu_compute_time_list": [[0.0, 2.5], [1.0, 3.5]]}
+    with pytest.raises(ais_bench_output.AisBenchFormatError, match=r"time_list has \[0\.0, 2\.5\]"):
+        ais_bench_output.parse(json.dumps(data), 4)

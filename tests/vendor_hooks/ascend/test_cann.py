@@ -222,7 +222,11 @@ def test_the_older_generation_of_ais_bench_is_a_script(
     older = _without_module(standin_python("ascend", ais_bench="0.0.1"))
     outcome = run(job, "infer", older)
     assert "ais_infer.py" in outcome.log
-    assert core(outcome).clock == "vendor-tool"
+    measured = core(outcome)
+    assert measured.clock == "vendor-tool"
+    assert measured.wall_ns >= 0.05e9
+    # Its summary has neither counts nor single times: what it was asked for is what it did.
+    assert (measured.items, measured.samples) == (4 * measured.calls, None)
     assert_right(outcome)
 
 

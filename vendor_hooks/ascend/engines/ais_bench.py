@@ -1,7 +1,8 @@
 """ais_bench: the vendor's tool on atc's .om, timed by its own clock; predictions come through pyACL.
 
-Its times are the device's: copy in, compute, copy out of each batch, one after the other. The figure is
-items ÷ their sum; the tool's own "throughput" leaves the copies out.
+Its times are the device's. The figure is items ÷ the sum of copies in, compute and copies out, one after
+the other, as if each execution had copied: the tool executes a batch as often as asked, and copies it
+once. Its own "throughput" leaves the copies out.
 """
 
 import importlib.util
@@ -14,7 +15,7 @@ from hook.engines.cann import Cann
 
 #: The tool's older generation is a script, not a module.
 OLD_SCRIPT = "ais_infer.py"
-INCLUDES = ("host_to_device", "compute", "device_to_host")
+PHASES = ("host_to_device", "compute", "device_to_host")
 NS_PER_MS = 1e6
 #: The tool keeps a time of every execution in its memory, and writes them all down.
 MOST_LOOPS = 1000000
@@ -27,13 +28,13 @@ class AisBench(Cann):
         """Run the tool over all held batches, as often as ``min_seconds`` need."""
         with samples.folder(self.job) as folder, self.lent():
             inputs, _ = samples.write(self.job, batches, folder)
-            summary, _ = repeating.long_enough(
+            summary, loops = repeating.long_enough(
                 lambda loops: self._run(inputs, folder / "loops-{}".format(loops), loops),
-                lambda summary, loops: _batch_ms(summary) * len(batches) * loops / 1e3,
+                lambda summary, loops: self._wall_ms(summary, len(batches), loops) / 1e3,
                 min_seconds,
                 lambda _summary: MOST_LOOPS,
             )
-        return self._timing(summary)
+        return self._timing(summary, len(batches), loops)
 
     def _run(self, inputs, output, loops):
         output.mkdir()
@@ -56,26 +57,28 @@ class AisBench(Cann):
                 "the whole output of ais_bench is in the stage's log beside the result",
             ) from error
 
-    def _timing(self, summary):
-        calls = summary.compute.calls or len(summary.compute_ms)
-        parts = (summary.h2d, summary.compute, summary.d2h)
-        totals = [None if part is None else int(part.mean_ms * calls * NS_PER_MS) for part in parts]
+    def _times(self, summary, batches):
+        return summary.batch_times(batches, len(self.job.inputs), len(self.job.outputs))
+
+    def _wall_ms(self, summary, batches, loops):
+        return self._times(summary, batches).total_ms * batches * loops
+
+    def _timing(self, summary, batches, loops):
+        # Early summaries count nothing: what was asked for is what was done.
+        calls = batches * loops
+        times = self._times(summary, batches)
+        totals = [None if ms is None else int(ms * calls * NS_PER_MS) for ms in times]
+        single = summary.compute_ms if len(summary.compute_ms) == calls else ()
         return VendorTiming(
             items=calls * self.job.batch_size,
             calls=calls,
-            wall_ns=int(_batch_ms(summary) * calls * NS_PER_MS),
-            samples_ns=[int(ms * NS_PER_MS) for ms in summary.compute_ms],
+            wall_ns=int(times.total_ms * calls * NS_PER_MS),
+            samples_ns=[int(ms * NS_PER_MS) for ms in single],
             h2d_ns=totals[0],
             compute_ns=totals[1],
             d2h_ns=totals[2],
-            includes=INCLUDES if None not in totals else ("compute",),
+            includes=tuple(name for name, ns in zip(PHASES, totals) if ns is not None),
         )
-
-
-def _batch_ms(summary):
-    """Device time of one batch: with its copies where the tool tells them."""
-    parts = (summary.h2d, summary.compute, summary.d2h)
-    return sum(part.mean_ms for part in parts if part is not None)
 
 
 def _command():

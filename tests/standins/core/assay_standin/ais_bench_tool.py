@@ -62,11 +62,10 @@ def _infer(args, generation, session):
         session.run(None, plan[0][1] if files else zeros)
     print("[INFO] warm up {} times done".format(warm))
     session.reset_sumaryinfo()
+    session.options().loop = args.loop
     filesinfo = {}
     for number, (names, arrays, each) in enumerate(plan):
-        results = []
-        for _ in range(args.loop):
-            results = session.run(None, arrays)
+        results = session.run(None, arrays)
         written = _save(results, names, each, folder, args.outfmt) if folder else []
         filesinfo[str(number)] = {"infiles": names, "outfiles": written}
     _summary(args, generation, session, batch, folder, stamp, filesinfo)
@@ -144,20 +143,22 @@ def _write(path, array, kind):
         array.tofile(path)
 
 
-def _timing(values):
-    return {
+def _timing(values, generation):
+    row = {
         "min": min(values),
         "max": max(values),
         "mean": statistics.mean(values),
         "median": statistics.median(values),
         "percentile(99%)": statistics.percentile(values, 99),
-        "count": len(values),
     }
+    return row if generation == "0.0.1" else dict(row, count=len(values))
 
 
 def _summary(args, generation, session, batch, folder, stamp, filesinfo):
     times = list(session.sumary().exec_time_list)
-    compute, h2d, d2h = _timing(times), _timing(session.h2d_ms), _timing(session.d2h_ms)
+    compute, h2d, d2h = (
+        _timing(values, generation) for values in (times, session.h2d_ms, session.d2h_ms)
+    )
     rate = 1000.0 * batch / compute["mean"]
     spelling = "batchsize.mean({})" if generation == "0.0.2" else "batchsize({})"
     print("[INFO] -----------------Performance Summary------------------")
@@ -175,10 +176,11 @@ def _summary(args, generation, session, batch, folder, stamp, filesinfo):
     data = {
         "filesinfo": filesinfo, "args": vars(args), "NPU_compute_time": compute,
         "H2D_latency": h2d, "D2H_latency": d2h, "throughput": rate,
-        "npu_compute_time_list": times, "pid": os.getpid(),
     }  # fmt: skip
     name = os.path.join(folder, "sumary.json")
     if generation == "0.0.2":
+        # Neither counts nor single times are in the older generation's summary.
+        data.update(npu_compute_time_list=times, pid=os.getpid())
         name = os.path.join(args.output, (args.output_dirname or stamp) + "_summary.json")
     with open(name, "w") as file:
         json.dump(data, file, indent=4)
