@@ -236,6 +236,30 @@ def _without_module(python: Path) -> Path:
     return python
 
 
+@pytest.mark.parametrize("stage", ["compile", "infer"])
+@pytest.mark.parametrize(
+    ("engine", "stack", "told", "remedy"),
+    [
+        ("ais_bench", "cann5.1.rc2", "inputs without a batch: timestep", "ENGINE=cann"),
+        ("benchmark", "cann5.1.rc1", "one picture as input", "ENGINE=cann"),
+    ],
+)
+def test_a_model_that_a_tool_cannot_measure_is_refused_before_atc_runs(
+    tmp_path: Path, python: Path, stage: str, engine: str, stack: str, told: str, remedy: str
+) -> None:
+    inputs = [
+        {"name": "sample", "shape": [4, 8, 8], "rows_per_item": 2},
+        {"name": "timestep", "shape": [], "dtype": "int32", "batched": False},
+    ]
+    job = vendor_job(tmp_path / "job", "ascend", engine, stack=stack, inputs=inputs)
+    outcome = run(job, stage, python)
+    assert told in outcome.failed(stage)
+    failure = outcome.report.failure
+    assert failure is not None
+    assert remedy in failure.remedy
+    assert "$ atc" not in outcome.log
+
+
 def test_a_scalar_input_is_not_named_to_atc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "vendor_hooks"))
     atc = importlib.import_module("vendor_hooks.ascend.atc")

@@ -24,6 +24,18 @@ MOST_LOOPS = 1000000
 class AisBench(Cann):
     """The compiled model is Cann's; only the core loop is the tool's."""
 
+    def require(self):
+        """Every input has a batch: the tool makes it of as many files as there are items."""
+        lone = [spec.name for spec in self.job.inputs if not spec.batched]
+        if lone:
+            raise StageFailure(
+                self.job.stage,
+                "ais_bench makes batches of files, and this model has inputs without a batch: {}".format(
+                    ", ".join(lone)
+                ),
+                "use ENGINE=cann",
+            )
+
     def measure_core(self, batches, min_seconds):
         """Run the tool over all held batches, as often as ``min_seconds`` need."""
         with samples.folder(self.job) as folder, self.lent():

@@ -20,9 +20,20 @@ LONGEST_RUN_S = 6 * 3600
 class Benchmark(Cann):
     """The compiled model is Cann's; only the core loop is the tool's."""
 
+    def require(self):
+        """A tool for pictures: one to an item."""
+        if len(self.job.inputs) == 1 and len(self.job.inputs[0].shape) == 3:
+            return
+        raise StageFailure(
+            self.job.stage,
+            "{} only knows models with one picture as input, this one has {}".format(
+                PROGRAM, ", ".join(spec.name for spec in self.job.inputs)
+            ),
+            "use ENGINE=cann (ais_bench measures models of several batched inputs)",
+        )
+
     def measure_core(self, batches, min_seconds):
         """Run the tool over the held items, listed until their computation lasts ``min_seconds``."""
-        self._require_one_input()
         with samples.folder(self.job) as folder, self.lent():
             inputs, count = samples.write(self.job, batches, folder)
             paths = [str(inputs[0] / "{:06d}.bin".format(number)) for number in range(count)]
@@ -39,17 +50,6 @@ class Benchmark(Cann):
             wall_ns=int(items / summary.interface_rate * 1e9),
             compute_ns=int(items / summary.interface_rate * 1e9),
             includes=("compute",),
-        )
-
-    def _require_one_input(self):
-        if len(self.job.inputs) == 1 and len(self.job.inputs[0].shape) == 3:
-            return
-        raise StageFailure(
-            "infer",
-            "{} only knows models with one picture as input, this one has {}".format(
-                PROGRAM, ", ".join(spec.name for spec in self.job.inputs)
-            ),
-            "use ENGINE=cann or ENGINE=ais_bench",
         )
 
     def _run(self, paths, folder, passes):
