@@ -21,6 +21,7 @@ def kind_of(error: BaseException, stage: str = "infer") -> str:
         RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"),
         RuntimeError("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer"),
         RuntimeError("std::bad_alloc"),
+        RuntimeError("[245000][ACL] load model /job/cache/model.om failed"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
     ],
@@ -47,6 +48,7 @@ def test_full_memory_is_told_apart(error: BaseException) -> None:
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "contract"),
         (socket.gaierror(-3, "Temporary failure in name resolution"), "contract"),
         (RuntimeError("the model ran on no core"), "infer"),
+        (RuntimeError("1207001 items were expected"), "infer"),
         (ZeroDivisionError(), "infer"),
     ],
 )

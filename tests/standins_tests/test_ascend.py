@@ -224,7 +224,14 @@ def test_acl_copies_of_a_stream_wait_for_it(acl: Any) -> None:
 def test_acl_runs_out_of_memory(acl: Any, om: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert acl.rt.malloc(1 << 40, 0)[1] == 207001
     monkeypatch.setenv("ASSAY_STANDIN_FAULT", "oom")
-    assert acl.mdl.load_from_file(str(om)) == (None, 207001)
+    assert acl.mdl.load_from_file(str(om)) == (None, 245000)
+
+
+def test_acl_told_to_fail_refuses_a_model(
+    acl: Any, om: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STANDIN_FAULT", "load:fail")
+    assert acl.mdl.load_from_file(str(om)) == (None, 545001)
 
 
 # --- ais_bench --------------------------------------------------------------------------------

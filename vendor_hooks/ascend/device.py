@@ -12,15 +12,28 @@ DDR, HBM = 0, 1  # memory attributes: Ascend 310 and 310P have DDR
 DTYPES = {0: "float32", 1: "float16", 2: "int8", 3: "int32", 4: "uint8", 9: "int64", 12: "bool"}
 
 
+#: ACL_ERROR_BAD_ALLOC, ACL_ERROR_RT_MEMORY_ALLOCATION, ACL_ERROR_GE_MEMORY_ALLOCATION (a model's load)
+NO_MEMORY = (200000, 207001, 245000)
+
+
 class AclError(RuntimeError):
-    """A call returned something else than 0; 207001 is memory allocation, 5xxxxx the runtime below."""
+    """A call returned something else than 0; ``code`` is acl's number."""
+
+    def __init__(self, name, code):
+        super().__init__("{} returned {}".format(name, code))
+        self.code = code
+
+
+class AclMemoryError(AclError, MemoryError):
+    """The device's or the host's memory is full."""
 
 
 def check(name, ret):
     """Raise AclError when a call failed. ``ret`` is the code, or (value…, code); gives the value."""
     values = ret if isinstance(ret, tuple) else (ret,)
-    if values[-1] != SUCCESS:
-        raise AclError("{} returned {}".format(name, values[-1]))
+    code = values[-1]
+    if code != SUCCESS:
+        raise (AclMemoryError if code in NO_MEMORY else AclError)(name, code)
     return values[0] if len(values) > 1 else None
 
 
@@ -40,6 +53,10 @@ class Device:
         except AclError:
             acl.finalize()
             raise
+
+    def soc_name(self):
+        """The chip as CANN calls it (``Ascend310P3``), None where it does not say."""
+        return self.acl.get_soc_name()
 
     def memory(self):
         """(bytes in use, total bytes) of the device's memory."""

@@ -1,6 +1,7 @@
 """Which Ascend chip this is, by the name that atc wants: npu-smi says 310P3, atc Ascend310P3."""
 
 import re
+from typing import NamedTuple, Sequence
 
 from harness import program
 from harness.errors import StageFailure
@@ -17,33 +18,44 @@ def names_of(text):
     return [name for _, name, _ in _CHIP.findall(text)]
 
 
+class Choice(NamedTuple):
+    """A chip to compile for, as this stack's atc spells it, and who told: npu-smi, pyACL or CHIP."""
+
+    soc_version: str
+    told_by: str
+    warnings: Sequence = ()
+
+
 def found(job):
-    """(soc_version of the device that npu-smi shows, or None; why there is none)."""
+    """The soc_version of the device that npu-smi shows, or None."""
     try:
         ran = program.run(["npu-smi", "info"], job.vendor)
-    except StageFailure as failure:
-        return None, failure.message
+    except StageFailure:
+        return None
     names = names_of(ran.text)
-    if ran.returncode or not names:
-        return None, "npu-smi info shows no chip: {}".format("; ".join(program.telling(ran.text)))
     # A container sees only its own device; outside of one all are listed, of the same kind.
-    return PREFIX + names[0], ""
+    return None if ran.returncode or not names else PREFIX + names[0]
 
 
-def choose(job):
-    """(soc_version for atc, warnings): the device's own, else the one that CHIP stands for."""
+def choose(job, opened=None):
+    """The device's own chip, else the one that CHIP stands for.
+
+    ``opened`` is what pyACL calls the device, where it is open: a container may lack npu-smi.
+    """
     asked = job.chip_options["soc_version"]
-    device, _ = found(job)
+    device, told_by = found(job), "npu-smi"
+    if device is None:
+        device, told_by = opened, "pyACL"
     if device is None:
         # Compiling needs no device: the chip that was asked for will do.
-        return _spelled(asked, job), []
+        return Choice(_spelled(asked, job), "CHIP")
     if device in job.chip_options.get("same_as", [asked]) or device == asked:
-        return _spelled(device, job), []
+        return Choice(_spelled(device, job), told_by)
     message = "CHIP={} was assumed ({}), the device is {}: compiled for that".format(
         job.chip, asked, device
     )
     remedy = "name the chip, so that its peaks count: CHIP={}".format(_chip_of(device))
-    return _spelled(device, job), [("effective_differs", message, remedy)]
+    return Choice(_spelled(device, job), told_by, [("effective_differs", message, remedy)])
 
 
 def _spelled(soc_version, job):
@@ -53,4 +65,5 @@ def _spelled(soc_version, job):
 
 
 def _chip_of(soc_version):
-    return "310P" if soc_version.startswith(PREFIX + "310P") else soc_version[len(PREFIX) :]
+    is_310p = soc_version.startswith((PREFIX + "310P", PREFIX + "710"))
+    return "310P" if is_310p else soc_version[len(PREFIX) :]

@@ -29,7 +29,7 @@ _FORBIDDEN = (errno.EPERM, errno.EACCES, errno.EROFS)
 # What the allocators of CUDA, TensorRT, ACL, XRE, ONNX Runtime, torch and glibc say when they are full.
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|outofmemory|bad_alloc|cannot allocate memory|can't allocate memory"
-    r"|not enough memory|failed to allocate|alloc(ation)? failed|EL0004|207001",
+    r"|not enough memory|failed to allocate|alloc(ation)? failed|EL0004|\b(207001|245000)\b",
     re.IGNORECASE,
 )
 

@@ -81,6 +81,46 @@ def test_without_npu_smi_the_chip_that_was_named_does(
     assert report.warnings == ()
 
 
+def test_the_opened_device_tells_its_chip_where_npu_smi_does_not(
+    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+) -> None:
+    """In a container without npu-smi: compiled for the CHIP named, then for the chip that is there."""
+    environment = fake("npu-smi", "exit 127")
+    job = vendor_job(tmp_path / "job", "ascend", "cann", chip="310")
+    assert run(job, "compile", python, **environment).ok
+    outcome = run(job, "infer", python, **environment)
+    assert_right(outcome)
+    effective = outcome.ok.effective
+    assert (effective["soc_version"], effective["chip_told_by"]) == ("Ascend310P3", "pyACL")
+    assert "the device is Ascend310P3" in warned(outcome, "effective_differs")
+    assert "soc_version was Ascend310, now Ascend310P3" in warned(outcome, "recompiled")
+
+
+@pytest.mark.parametrize(
+    ("stack", "soc_version"), [("cann5.1.rc1", "Ascend710"), ("cann5.1.rc2", "Ascend310P3")]
+)
+def test_a_310p_of_no_more_name_is_spelled_as_atc_spells_it(
+    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], stack: str, soc_version: str
+) -> None:
+    environment = fake("npu-smi", "echo '| 0       310P      | OK      | 15.8   42 |'")
+    python = standin_python("ascend", cann=stack.removeprefix("cann").upper())
+    job = vendor_job(tmp_path / "job", "ascend", "cann", stack=stack)
+    report = run(job, "compile", python, **environment).ok
+    assert report.effective["soc_version"] == soc_version
+    assert report.warnings == ()
+
+
+def test_an_om_refused_twice_says_for_which_chip_it_is(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", "cann")
+    outcome = run(job, "infer", python, ASSAY_STANDIN_FAULT="load:fail")
+    message = outcome.failed("infer")
+    assert "acl.mdl.load_from_file returned 545001" in message
+    assert "compiled for Ascend310P3 (CHIP=310P, told by npu-smi)" in message
+    failure = outcome.report.failure
+    assert failure is not None
+    assert "CHIP=310 or CHIP=310P" in failure.remedy
+
+
 def test_rc1_knows_the_310p_by_its_older_name(tmp_path: Path, python: Path) -> None:
     job = vendor_job(tmp_path / "job", "ascend", "cann", stack="cann5.1.rc1")
     assert run(job, "compile", python).ok.effective["soc_version"] == "Ascend710"
@@ -182,7 +222,30 @@ def test_memory_that_is_full_is_told(tmp_path: Path, python: Path) -> None:
     job = vendor_job(tmp_path / "job", "ascend", "cann")
     assert run(job, "compile", python).ok
     message = run(job, "infer", python, ASSAY_STANDIN_FAULT="load:oom").failed("out_of_memory")
-    assert "207001" in message
+    assert "acl.mdl.load_from_file returned 245000" in message
+
+
+@pytest.mark.parametrize("code", [200000, 207001, 245000])
+def test_each_layer_of_cann_has_a_code_of_its_own_for_full_memory(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "vendor_hooks"))
+    errors = importlib.import_module("harness.errors")
+    device = importlib.import_module("vendor_hooks.ascend.device")
+    with pytest.raises(device.AclError) as raised:
+        device.check("acl.rt.malloc", (0, code))
+    assert raised.value.code == code
+    assert errors.from_exception(raised.value, "infer", "ascend").kind == "out_of_memory"
+
+
+def test_a_number_that_only_looks_like_a_code_is_no_full_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "vendor_hooks"))
+    device = importlib.import_module("vendor_hooks.ascend.device")
+    with pytest.raises(device.AclError) as raised:
+        device.check("acl.rt.set_device(0)", 107001)
+    assert not isinstance(raised.value, MemoryError)
 
 
 @pytest.mark.parametrize(

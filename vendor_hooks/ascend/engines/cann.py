@@ -6,7 +6,7 @@ import contextlib
 import numpy as np
 from harness import program
 from harness.engine import Engine
-from harness.errors import StageFailure, out_of_memory, says_out_of_memory
+from harness.errors import StageFailure, out_of_memory
 from hook import atc, device, soc
 
 DOCKER = "docker"
@@ -23,6 +23,7 @@ class Cann(Engine):
         super().__init__(job)
         self._warnings = []
         self._device = None
+        self._chip = None
         self._models = []
         self._idle = collections.deque()
 
@@ -42,24 +43,29 @@ class Cann(Engine):
     def load(self):
         """Load the .om; one for another chip or version, or a damaged one, is compiled again."""
         self.require()
+        self._open()
         compiler = self._compiler()
         settings = compiler.file.settings if compiler.file.usable else self._make(compiler)
-        self._open()
         try:
             self._load(compiler.file.path)
         except device.AclError as error:
-            self._refused(error)
+            self._unload()
             self._warnings.append(compiler.file.unreadable(str(error)))
             settings = self._make(compiler)
-            self._load(compiler.file.path)
+            self._load_again(compiler)
         return dict(
-            settings, in_flight=self.in_flight, model_copies=len(self._models), device=self.number()
+            settings,
+            in_flight=self.in_flight,
+            model_copies=len(self._models),
+            device=self.number(),
+            chip_told_by=self._chip.told_by,
         )
 
     def _compiler(self):
-        version, warnings = soc.choose(self.job)
-        self._warnings.extend(warnings)
-        return atc.Atc(self.job, version)
+        opened = None if self._device is None else self._device.soc_name()
+        self._chip = soc.choose(self.job, opened)
+        self._warnings.extend(self._chip.warnings)
+        return atc.Atc(self.job, self._chip.soc_version)
 
     def _make(self, compiler):
         stale = compiler.file.stale()
@@ -105,16 +111,27 @@ class Cann(Engine):
         batch = self.job.batch_size
         inputs = [(spec.name, _shape(spec, batch)) for spec in self.job.inputs]
         outputs = [(spec.name, _shape(spec, batch)) for spec in self.job.outputs]
-        while len(self._models) < self.in_flight:
-            self._models.append(device.Model(self._device, path, inputs, outputs))
-        self._idle.extend(self._models)
-
-    def _refused(self, error):
-        """What is no fault of the file is raised; the rest may be mended by another compilation."""
-        if says_out_of_memory(str(error)):
+        try:
+            while len(self._models) < self.in_flight:
+                self._models.append(device.Model(self._device, path, inputs, outputs))
+        except device.AclMemoryError as error:
             raise out_of_memory(
                 "{} with {} copies of the model on the device".format(error, len(self._models))
-            )
+            ) from error
+        self._idle.extend(self._models)
+
+    def _load_again(self, compiler):
+        try:
+            self._load(compiler.file.path)
+        except device.AclError as error:
+            raise StageFailure(
+                "infer",
+                "{} for a .om that was just compiled for {} (CHIP={}, told by {})".format(
+                    error, compiler.soc_version, self.job.chip, self._chip.told_by
+                ),
+                "name the chip that is there, CHIP=310 or CHIP=310P (on the host, npu-smi info shows it); "
+                "if it is that one, make doctor VENDOR=ascend holds the driver against STACK",
+            ) from error
 
     def submit(self, inputs):
         """Stage the batch in the memory that the device copies from, and start; waits for nothing."""

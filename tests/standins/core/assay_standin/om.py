@@ -35,7 +35,9 @@ class Om:
             raise OmError(500002, "the model is for {}, the device is {}".format(
                 soc, chips.chip("ascend").kind))  # fmt: skip
         if "oom" in faults.asked("load"):
-            raise OmError(207001, "memory allocation of 1073741824 bytes failed")
+            raise OmError(245000, "[Alloc][Memory] for weight failed. size:1073741824")
+        if "fail" in faults.asked("load"):
+            raise OmError(545001, "[Load][Model] failed")
         self._execution = execution.Execution(found)
         self.inputs = [(n, np.dtype(t), tuple(s)) for n, t, s in found.header["inputs"]]
         self.outputs = self._output_shapes()
