@@ -22,7 +22,9 @@ MOST_LOOPS = 1000000
 
 
 class AisBench(Cann):
-    """The compiled model is Cann's; only the core loop is the tool's."""
+    """The compiled model is Cann's; only the core loop is the tool's, a batch at a time."""
+
+    core_in_flight = 1
 
     def require(self):
         """Every input has a batch: the tool makes it of as many files as there are items."""

@@ -18,7 +18,9 @@ LONGEST_RUN_S = 6 * 3600
 
 
 class Benchmark(Cann):
-    """The compiled model is Cann's; only the core loop is the tool's."""
+    """The compiled model is Cann's; only the core loop is the tool's, a batch at a time."""
+
+    core_in_flight = 1
 
     def require(self):
         """A tool for pictures: one to an item."""

@@ -16,6 +16,8 @@ class Cann(Engine):
     """While one copy of the model computes, the batch of the other is staged and copied."""
 
     in_flight = 2
+    #: Batches at once in the loop that p_infer_core is of: a vendor's tool times another than ours.
+    core_in_flight = in_flight
     static_batch = True
     reuses_outputs = True
 
@@ -55,7 +57,8 @@ class Cann(Engine):
             self._load_again(compiler)
         return dict(
             settings,
-            in_flight=self.in_flight,
+            in_flight=self.core_in_flight,
+            whole_in_flight=self.in_flight,
             model_copies=len(self._models),
             device=self.number(),
             chip_told_by=self._chip.told_by,
