@@ -100,6 +100,27 @@ def test_atc_refuses(
     assert not list(tmp_path.glob("*.om"))
 
 
+@pytest.mark.parametrize(
+    ("cann", "soc_version", "taken"),
+    [
+        ("5.1.RC1", "Ascend710", True),
+        ("5.1.RC1", "Ascend310P3", True),
+        ("5.1.RC1", "Ascend310", True),
+        ("5.1.RC2", "Ascend710", False),
+        ("5.1.RC2", "Ascend310P3", True),
+        ("5.1.RC2", "Ascend310", True),
+        ("5.1.RC2", "Ascend310P", False),
+    ],
+)
+def test_atc_knows_the_chips_of_its_release(
+    program: Run, tmp_path: Path, cann: str, soc_version: str, taken: bool
+) -> None:
+    tiny_model.write(tmp_path)
+    done = convert(program, {"soc_version": soc_version}, ASSAY_STANDIN_CANN=cann)
+    assert (done.returncode == 0) is taken
+    assert (f"E10001: Value [{soc_version}]" in done.stdout) is not taken
+
+
 def test_atc_refuses_an_unknown_flag(program: Run, tmp_path: Path) -> None:
     tiny_model.write(tmp_path)
     done = convert(program, {"frobnicate": "1"})

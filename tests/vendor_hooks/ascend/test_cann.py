@@ -23,16 +23,21 @@ def python() -> Path:
     return standin_python("ascend")
 
 
+def of_stack(stack: str) -> Path:
+    """Return a Python with the stand-in of a stack's CANN: ``cann5.1.rc1``."""
+    return standin_python("ascend", cann=stack.removeprefix("cann").upper())
+
+
 @pytest.fixture
-def fake(tmp_path: Path) -> Callable[[str, str], dict[str, str]]:
+def fake(tmp_path: Path) -> Callable[..., dict[str, str]]:
     """Return what puts a program of one's own before all others on PATH."""
 
-    def put(name: str, script: str) -> dict[str, str]:
+    def put(name: str, script: str, stack: str = "cann5.1.rc2") -> dict[str, str]:
         folder = tmp_path / "first"
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         (folder / name).chmod(0o755)
-        return {"PATH": f"{folder}:{standin_python('ascend').parent}:/usr/bin:/bin"}
+        return {"PATH": f"{folder}:{of_stack(stack).parent}:/usr/bin:/bin"}
 
     return put
 
@@ -72,7 +77,7 @@ def test_the_device_decides_what_is_compiled_for(tmp_path: Path, python: Path) -
 
 
 def test_without_npu_smi_the_chip_that_was_named_does(
-    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+    tmp_path: Path, fake: Callable[..., dict[str, str]], python: Path
 ) -> None:
     environment = fake("npu-smi", "echo 'dcmi module initialize failed. ret is -8005' >&2; exit 1")
     job = vendor_job(tmp_path / "job", "ascend", "cann", chip="310")
@@ -82,7 +87,7 @@ def test_without_npu_smi_the_chip_that_was_named_does(
 
 
 def test_the_opened_device_tells_its_chip_where_npu_smi_does_not(
-    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+    tmp_path: Path, fake: Callable[..., dict[str, str]], python: Path
 ) -> None:
     """In a container without npu-smi: compiled for the CHIP named, then for the chip that is there."""
     environment = fake("npu-smi", "exit 127")
@@ -100,12 +105,11 @@ def test_the_opened_device_tells_its_chip_where_npu_smi_does_not(
     ("stack", "soc_version"), [("cann5.1.rc1", "Ascend710"), ("cann5.1.rc2", "Ascend310P3")]
 )
 def test_a_310p_of_no_more_name_is_spelled_as_atc_spells_it(
-    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], stack: str, soc_version: str
+    tmp_path: Path, fake: Callable[..., dict[str, str]], stack: str, soc_version: str
 ) -> None:
-    environment = fake("npu-smi", "echo '| 0       310P      | OK      | 15.8   42 |'")
-    python = standin_python("ascend", cann=stack.removeprefix("cann").upper())
+    environment = fake("npu-smi", "echo '| 0       310P      | OK      | 15.8   42 |'", stack)
     job = vendor_job(tmp_path / "job", "ascend", "cann", stack=stack)
-    report = run(job, "compile", python, **environment).ok
+    report = run(job, "compile", of_stack(stack), **environment).ok
     assert report.effective["soc_version"] == soc_version
     assert report.warnings == ()
 
@@ -121,9 +125,17 @@ def test_an_om_refused_twice_says_for_which_chip_it_is(tmp_path: Path, python: P
     assert "CHIP=310 or CHIP=310P" in failure.remedy
 
 
-def test_rc1_knows_the_310p_by_its_older_name(tmp_path: Path, python: Path) -> None:
-    job = vendor_job(tmp_path / "job", "ascend", "cann", stack="cann5.1.rc1")
-    assert run(job, "compile", python).ok.effective["soc_version"] == "Ascend710"
+@pytest.mark.parametrize(
+    ("stack", "soc_version"), [("cann5.1.rc1", "Ascend710"), ("cann5.1.rc2", "Ascend310P3")]
+)
+def test_each_release_of_atc_gets_the_310p_by_a_name_that_it_knows(
+    tmp_path: Path, stack: str, soc_version: str
+) -> None:
+    """The device takes what either makes; the newer release refuses the older name."""
+    job = vendor_job(tmp_path / "job", "ascend", "cann", stack=stack)
+    outcome = run(job, "infer", of_stack(stack))
+    assert outcome.ok.effective["soc_version"] == soc_version
+    assert_right(outcome)
 
 
 def test_an_om_of_another_chip_is_compiled_again_and_said_so(tmp_path: Path, python: Path) -> None:
@@ -196,14 +208,14 @@ def test_a_warning_of_atc_is_the_results(tmp_path: Path, python: Path) -> None:
     ids=["success line, exit 255", "no success line, exit 0", "both, but no file"],
 )
 def test_success_is_the_line_the_exit_code_and_the_file_together(
-    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path, script: str
+    tmp_path: Path, fake: Callable[..., dict[str, str]], python: Path, script: str
 ) -> None:
     job = vendor_job(tmp_path / "job", "ascend", "cann")
     assert "atc" in run(job, "compile", python, **fake("atc", script)).failed("compile")
 
 
 def test_no_driver_is_the_hosts_failure(
-    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+    tmp_path: Path, fake: Callable[..., dict[str, str]], python: Path
 ) -> None:
     said = "atc.bin: error while loading shared libraries: libascend_hal.so: cannot open"
     job = vendor_job(tmp_path / "job", "ascend", "cann")
@@ -251,10 +263,9 @@ def test_a_number_that_only_looks_like_a_code_is_no_full_memory(
 @pytest.mark.parametrize(
     ("engine", "stack"), [("ais_bench", "cann5.1.rc2"), ("benchmark", "cann5.1.rc1")]
 )
-def test_a_vendors_tool_times_the_core_loop(
-    tmp_path: Path, python: Path, engine: str, stack: str
-) -> None:
-    outcome = run(vendor_job(tmp_path / "job", "ascend", engine, stack=stack), "infer", python)
+def test_a_vendors_tool_times_the_core_loop(tmp_path: Path, engine: str, stack: str) -> None:
+    job = vendor_job(tmp_path / "job", "ascend", engine, stack=stack)
+    outcome = run(job, "infer", of_stack(stack))
     assert_right(outcome)
     measured = core(outcome)
     assert measured.clock == "vendor-tool"
@@ -274,20 +285,20 @@ def test_a_vendors_tool_times_the_core_loop(
     ("engine", "stack"), [("ais_bench", "cann5.1.rc2"), ("benchmark", "cann5.1.rc1")]
 )
 def test_what_a_vendors_tool_timed_lasts_as_long_as_asked(
-    tmp_path: Path, python: Path, engine: str, stack: str
+    tmp_path: Path, engine: str, stack: str
 ) -> None:
     """The tool's own run is longer: benchmark.x86_64 reads and writes files between executions."""
     measure = {"min_seconds": 0.4}
     job = vendor_job(tmp_path / "job", "ascend", engine, stack=stack, measure=measure)
-    assert core(run(job, "infer", python)).wall_ns >= 0.4e9
+    assert core(run(job, "infer", of_stack(stack))).wall_ns >= 0.4e9
 
 
 def test_the_older_generation_of_ais_bench_is_a_script(
-    tmp_path: Path, fake: Callable[[str, str], dict[str, str]], python: Path
+    tmp_path: Path, fake: Callable[..., dict[str, str]], python: Path
 ) -> None:
     """Where the module is missing ais_infer.py is used: its figures lie in another place."""
     job = vendor_job(tmp_path / "job", "ascend", "ais_bench", stack="cann5.1.rc1")
-    older = _without_module(standin_python("ascend", ais_bench="0.0.1"))
+    older = _without_module(standin_python("ascend", ais_bench="0.0.1", cann="5.1.RC1"))
     outcome = run(job, "infer", older)
     assert "ais_infer.py" in outcome.log
     measured = core(outcome)

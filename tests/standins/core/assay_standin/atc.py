@@ -13,8 +13,12 @@ FLAGS = {
     "optypelist_for_implmode", "fusion_switch_file", "buffer_optimize", "mode", "weight", "help",
     "enable_small_channel", "auto_tune_mode", "op_debug_level", "input_shape_range", "core_type",
 }  # fmt: skip
-# Ascend710 is 310P's older name, which RC1 still takes.
-SOCS = ("Ascend310", "Ascend310P1", "Ascend310P3", "Ascend710", "Ascend910A", "Ascend910B")
+# Ascend710 is 310P's older name: RC1 takes it still (seed 004), and the newer one already (model zoo
+# pages of that release); no page of RC2 has the older.
+SOCS = {
+    "5.1.RC1": ("Ascend310", "Ascend310P1", "Ascend310P3", "Ascend710", "Ascend910A", "Ascend910B"),
+    "5.1.RC2": ("Ascend310", "Ascend310P1", "Ascend310P3", "Ascend910A", "Ascend910B"),
+}
 PRECISION = {
     "force_fp16": "fp16",
     "force_fp32": "fp32",
@@ -96,10 +100,10 @@ def _convert(flags):
 
 
 def _check_choices(flags):
-    soc = flags["soc_version"]
-    if soc not in SOCS:
+    soc, known = flags["soc_version"], SOCS[settings.value("cann")]
+    if soc not in known:
         raise _invalid(
-            "soc_version", soc, "the soc_version is not one of {}.".format(", ".join(SOCS))
+            "soc_version", soc, "the soc_version is not one of {}.".format(", ".join(known))
         )
     mode = flags.get("precision_mode") or "force_fp16"
     if mode not in PRECISION:
