@@ -90,6 +90,7 @@ def test_cann_installer_lays_out_the_toolkit(tmp_path: Path) -> None:
     script = (
         f"source {target}/ascend-toolkit/set_env.sh && atc --framework=5 --model=model.onnx "
         "--output=m --input_shape=image:2,3,8,8 --soc_version=Ascend710 && "
+        "npu-smi info | grep --quiet '310P3 .* OK' && "
         f"{sys.executable} -c 'import acl; print(acl.__assay_standin__)'"
     )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -156,6 +156,8 @@ def test_an_engine_runs_in_its_container(
     assert job["precision"] == spec.default_precision
     assert provenance["effective"]["infer"]["arithmetic"] == precision.arithmetic
     assert provenance["core"]["clock"] == spec.clock
+    if vendor == "ascend":
+        assert provenance["effective"]["infer"]["chip_told_by"] == "npu-smi"
 
     assert metrics["p_infer_core"] > 0
     assert metrics["p_infer_whole"] > 0
