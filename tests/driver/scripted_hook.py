@@ -124,6 +124,10 @@ elif said == "claims-a-minute":
 elif said == "claims-a-minute-by-a-tool":
     claimed = {"items": 10**9, "wall_ns": 61 * 10**9, "clock": "vendor-tool"}
     leave(document(measurements=[dict(loop("core"), **claimed), loop("whole")]))
+elif said == "copies-more-than-it-did":
+    # A tool that copies once and executes often: its wall time counts a copy for each execution.
+    counted = {"wall_ns": 61 * 10**9, "compute_ns": 10**7, "clock": "vendor-tool"}
+    leave(document(measurements=[dict(loop("core"), **counted), loop("whole")]))
 elif said == "claims-more-than-it-had":
     time.sleep(1)
     loops = [dict(loop(name), wall_ns=10**9) for name in ("core", "whole", "latency")]

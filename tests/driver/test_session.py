@@ -162,13 +162,12 @@ def test_the_result_on_disk_carries_the_digest_of_its_content(lab: Lab) -> None:
 
 
 def test_more_than_the_chip_can_is_said_in_the_result_itself(lab: Lab) -> None:
-    manifest = lab.root / "vendor_hooks/acme/vendor.toml"
-    text = manifest.read_text()
-    # A peak in tera-operations, where operations are asked for.
-    manifest.write_text(text.replace("tf32 = 1e6", "tf32 = 1e-6"))
+    # The same loop over a model a million times as large, on a peak of 1e9 operations a second.
+    case = lab.root / "cases" / "tiny" / "case.toml"
+    case.write_text(case.read_text().replace("macs = 1000\n", "macs = 1_000_000_000\n"))
     result = lab.run().result
     (found,) = [one for one in result.warnings if one.code is WarningCode.IMPLAUSIBLE]
-    assert "1e-06 tf32 operations/s" in found.message
+    assert "1e+09 tf32 operations/s" in found.message
     assert "the peak's unit" in found.remedy
 
 
@@ -245,6 +244,11 @@ def test_a_hook_that_breaks_the_contract_is_booked_as_that(
     assert said in result.failure.message
     assert exit_code(result) == 5
     assert result.metrics.p_infer_core is None
+
+
+def test_a_tool_may_count_copies_for_executions_that_made_none(lab: Lab) -> None:
+    lab.behave(infer="copies-more-than-it-did")
+    assert lab.run().result.failure is None
 
 
 def test_a_hook_that_times_itself_is_said_to(lab: Lab) -> None:

@@ -109,6 +109,7 @@ def test_only_a_clock_that_falls_in_the_core_loop_is_throttled(
         calls=1,
         wall_ns=8 * 10**9,
         in_flight=1,
+        clock="harness",
         started_ns=start * 10**9,
     )
     codes = {found.code for found in telemetry.warnings({0: core})}
