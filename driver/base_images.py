@@ -15,14 +15,12 @@ from driver.content import file_sha256
 from driver.errors import EnvironmentFault, ImageFault, UsageFault
 from driver.locking import locked
 from driver.runners.docker import engine_faults
+from driver.settings import DEBOOTSTRAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from driver.models.manifest import StackManifest
-
-DEBOOTSTRAP = "debootstrap"
-"""The value of BASE that asks for a Debian made with debootstrap, for want of a registry."""
 
 DEBIAN_BASE = "assay/base"
 DEBIAN_SUITE = "bookworm"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from driver.base_images import DEBIAN_BASE, DEBOOTSTRAP, inspect, resolve_base
+from driver.base_images import DEBIAN_BASE, inspect, resolve_base
 from driver.build_context import find_installers, write_context
 from driver.content import remembered_sha256
 from driver.errors import ImageFault
@@ -18,6 +18,7 @@ from driver.locking import locked
 from driver.locks import parse_lock, target_of
 from driver.recipes import LOCK, Recipe, recipe_sha256
 from driver.runners.docker import connect, engine_faults
+from driver.settings import DEBOOTSTRAP
 from driver.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def prepare_image(stack: Stack, settings: Settings, *, on_progress: Progress) ->
             home=settings.home,
             torch_index=settings.torch_index,
             on_progress=on_progress,
-            base=settings.base,
+            base=settings.base_of(stack.vendor),
             installers=settings.installers,
             stand_ins=settings.stand_ins,
         )
@@ -110,7 +111,7 @@ def prepare_image(stack: Stack, settings: Settings, *, on_progress: Progress) ->
 
 @dataclass(frozen=True, kw_only=True)
 class ImageBuilder:
-    """Finds and builds images on one engine. ``base`` stands in for every stack's own base.
+    """Finds and builds images on one engine. ``base`` stands in for the stack's own base.
 
     ``stand_ins``: images on stand-in SDKs are looked for first; without it they are never found.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
+from driver.catalog import REFERENCE
 from driver.errors import UsageFault
 from driver.models.base import Frozen
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+DEBOOTSTRAP = "debootstrap"
+"""The value of BASE that asks for a Debian made with debootstrap, for want of a registry."""
 
 
 class Settings(Frozen):
@@ -30,7 +33,13 @@ class Settings(Frozen):
     installers: Path | None = Field(default=None, description="folder of vendors' installers")
     vendor_path: tuple[Path, ...] = ()
     torch_index: str = TORCH_INDEX
-    base: str | None = Field(default=None, description="base image that stands in for all stacks'")
+    base: str | None = Field(
+        default=None,
+        description="base image that stands in for the vendor's own; `debootstrap`: for every stack's",
+    )
+    reference_base: str | None = Field(
+        default=None, description="base image that stands in for the reference stack's (a mirror's)"
+    )
     stand_ins: bool = Field(default=False, description="use images on stand-in SDKs: for tests")
     slurm_options: tuple[str, ...] = ()
 
@@ -43,6 +52,15 @@ class Settings(Frozen):
     def datasets_home(self) -> Path:
         """Return the folder of prepared datasets: no cache, `make clean` leaves it alone."""
         return self.home / "datasets"
+
+    def base_of(self, stack_vendor: str) -> str | None:
+        """Return the base that stands in for a stack's own, None where its own counts.
+
+        An image that a lab names for a vendor has that vendor's SDK and Python, not the reference's.
+        """
+        if stack_vendor != REFERENCE or self.base == DEBOOTSTRAP:
+            return self.base
+        return self.reference_base
 
     @property
     def work(self) -> Path:

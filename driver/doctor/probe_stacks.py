@@ -100,7 +100,7 @@ def _image(stack: Stack, settings: Settings, api: Any) -> StackImage | None:
         home=settings.home,
         torch_index=settings.torch_index,
         on_progress=lambda _text: None,
-        base=settings.base,
+        base=settings.base_of(stack.vendor),
         installers=settings.installers,
         stand_ins=settings.stand_ins,
     )
@@ -109,8 +109,9 @@ def _image(stack: Stack, settings: Settings, api: Any) -> StackImage | None:
 
 def _has_base(stack: Stack, settings: Settings, api: Any) -> bool:
     base = stack.manifest.base
-    reference = settings.base or base.image
-    if settings.base is None and base.digest:
+    named = settings.base_of(stack.vendor)
+    reference = named or base.image
+    if named is None and base.digest:
         reference = f"{reference.partition('@')[0]}@{base.digest}"
     return inspect(api, reference) is not None
 

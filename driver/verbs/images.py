@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.catalog import load_catalog
+from driver.catalog import REFERENCE, load_catalog
 from driver.errors import UsageFault, unknown
 from driver.installation import EnvironmentInstaller, ImageInstaller
 from driver.locks import parse_lock, target_of
@@ -22,7 +22,9 @@ def build_images(vendor: str, stack: str | None, base: str | None, console: Cons
     """Build what is missing: the reference image, and the vendor's (all stacks, or one)."""
     settings = load_settings()
     if base:
-        settings = settings.model_copy(update={"base": base})
+        # Named for the reference stack alone, it is the reference's.
+        named = {"reference_base": base} if vendor == REFERENCE else {}
+        settings = settings.model_copy(update={"base": base} | named)
     catalog = load_catalog(settings.root, settings.vendor_path)
     installer = ImageInstaller(settings, console)
     rows = []

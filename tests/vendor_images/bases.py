@@ -9,11 +9,11 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from driver.base_images import DEBOOTSTRAP, resolve_base
+from driver.base_images import resolve_base
 from driver.catalog import Stack, load_catalog
 from driver.images import ImageBuilder
 from driver.models.manifest import StackManifest
-from driver.settings import ROOT
+from driver.settings import DEBOOTSTRAP, ROOT
 from tests.vendor_images.archive import write_archive
 from tests.vendor_images.cpython import pack_cpython
 from tests.vendor_images.torch_without_cuda import pack_torch
