@@ -176,6 +176,6 @@ def _unfetched(pins: list[Pin], error: ChildFailed, folder: Path) -> ImageFault:
         )
     return ImageFault(
         f"pip could not fetch {names}{more}: {error.tail}",
-        "check that pip reaches a package index (pip config list); without a network copy the "
-        f"wheels into {folder}, or use a bundle: make load BUNDLE=…",
+        "check that pip reaches a package index (pip config list); without a network copy into "
+        f"{folder} the wheels that `make wheelhouse` fetched on a host that has one",
     )

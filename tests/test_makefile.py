@@ -142,3 +142,26 @@ def test_a_hostile_value_runs_nothing(tree: Path, value: str) -> None:
 def test_without_a_variable_a_target_passes_no_option(tree: Path, target: str) -> None:
     # make has variables of its own (AS, CC, …): an option of that name would always be given.
     assert make(tree, target) == [target]
+
+
+COMMAND = re.compile(r"make ([a-z][a-z-]*)(?= [A-Z_]+=|`)")
+SAYING = (
+    *("driver/**/*.py", "vendor_hooks/**/*.py", "cases/**/*.py", "driver/templates/**/*"),
+    *("*.md", "docs/*.md", "images/**/*.md", "vendor_hooks/**/*.md", "cases/**/*.md"),
+)
+
+
+def test_every_target_that_a_message_or_a_page_names_is_there() -> None:
+    """A remedy that cannot be typed is none."""
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert phony is not None
+    targets = set(phony[1].split())
+    paths = {path for pattern in SAYING for path in ROOT.glob(pattern) if path.is_file()}
+    named = {
+        (found[1], path.relative_to(ROOT).as_posix())
+        for path in paths
+        if path.suffix != ".pyc"
+        for found in COMMAND.finditer(path.read_text("utf-8", "replace"))
+    }
+    assert len(named) > 50
+    assert sorted(one for one in named if one[0] not in targets) == []

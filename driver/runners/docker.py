@@ -258,7 +258,7 @@ def engine_faults() -> Iterator[None]:
     except docker.errors.ImageNotFound as error:
         raise ImageFault(
             f"the stage's image is not on this machine: {error.explanation}",
-            "type: make images, or `make load BUNDLE=…` where there is no network",
+            "type: make images, or `docker load` where there is no network",
         ) from error
     except docker.errors.APIError as error:
         raise _refused(str(error.explanation or error)) from error

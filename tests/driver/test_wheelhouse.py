@@ -80,7 +80,7 @@ def test_what_no_index_has_is_an_error_that_says_what_to_do(shelf: Path, tmp_pat
     with pytest.raises(ImageFault, match=r"pip could not fetch one==1\.0") as caught:
         fill(tmp_path / "home", lock)
     assert "pip config list" in caught.value.remedy
-    assert "make load BUNDLE" in caught.value.remedy
+    assert "make wheelhouse" in caught.value.remedy
     assert not list((tmp_path / "home" / "wheelhouse").glob(".fetch-*"))
 
 
