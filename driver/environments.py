@@ -105,7 +105,12 @@ def read_environment(venv: Path) -> Environment | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     # Its scripts and pyvenv.cfg hold absolute paths; its python dangles when its base was removed.
-    return found if found.folder == venv and found.python.exists() else None
+    try:
+        # Two paths to one home (a link) are no move: each would make the other's environments anew.
+        stayed = found.folder.samefile(venv)
+    except OSError:
+        return None
+    return found if stayed and found.python.exists() else None
 
 
 def find_python(version: str) -> str:

@@ -164,6 +164,15 @@ def test_one_that_was_moved_does_not_count(stack: Path, home: Path) -> None:
     assert read_environment(moved) is None
 
 
+def test_another_path_to_the_same_home_finds_it(stack: Path, home: Path) -> None:
+    """A link to the home, or a home on a path with a link in it: nothing was moved."""
+    environment = prepare(stack, home)
+    link = home.with_name("link")
+    link.symlink_to(home)
+    assert prepare(stack, link) == environment
+    assert read_environment(environment.folder) == environment
+
+
 @pytest.mark.parametrize("stamp", ["", "{", "[]", '{"folder": 1}', "null"])
 def test_a_damaged_stamp_does_not_count(stack: Path, home: Path, stamp: str) -> None:
     environment = prepare(stack, home)
