@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 # A variable is the option of the same name in lower case: CASE=sam is --case sam. Its value travels
 # in the environment and is quoted, so that no character of it is code, make's ($) or the shell's.
 PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT INPUT PREPROCESS STEPS PROMPTS FORMAT
-KNOWN := $(PLAN) A AGAIN ALL ARGS B ASSAY_HOME BASE DRY_RUN FAIL_BELOW INSTALLERS INTO MD5 NAME OUT RATIO SIMULATED SRC SYNTHETIC TABLE TORCH_INDEX VENDOR_PATH
+KNOWN := $(PLAN) A AGAIN ALL ARGS B ASSAY_HOME BASE DRY_RUN FAIL_BELOW INSTALLERS INTO MD5 NAME OUT RATIO REFERENCE_PYTHON SIMULATED SRC STACK_PYTHON SYNTHETIC TABLE TORCH_INDEX VENDOR_PATH
 $(foreach v,$(KNOWN),$(if $(value $v),$(eval override $v := $$(value $v))$(eval export $v)))
 lower = $(subst A,a,$(subst B,b,$(subst C,c,$(subst D,d,$(subst E,e,$(subst F,f,$(subst G,g,$(subst H,h,$(subst I,i,$(subst J,j,$(subst K,k,$(subst L,l,$(subst M,m,$(subst N,n,$(subst O,o,$(subst P,p,$(subst Q,q,$(subst R,r,$(subst S,s,$(subst T,t,$(subst U,u,$(subst V,v,$(subst W,w,$(subst X,x,$(subst Y,y,$(subst Z,z,$(subst _,-,$1)))))))))))))))))))))))))))
 options = $(foreach v,$1,$(if $(value $v),--$(call lower,$v) "$$$v"))

@@ -217,6 +217,13 @@ def _unpinned(books: Books) -> Iterator[Warn | None]:
     """Hold both stacks' images against what their manifests pin; an environment is pinned by its lock."""
     for role in ("reference_stack", "vendor_stack"):
         made_of = books.provenance.get(role, {})
+        if made_of.get("kind") == "found":
+            yield warn.found_stack(
+                role.removesuffix("_stack"),
+                python=made_of["python"],
+                packages=len(made_of["packages"]),
+                in_place_of=made_of["in_place_of"],
+            )
         if made_of.get("kind") == "image":
             yield warn.unpinned(
                 made_of["image"],

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from driver.found_stack import FoundPython
+
 REFERENCE = "reference"
 """The folder name of the vendor-neutral image and of the hook that runs in it."""
 
@@ -51,6 +53,9 @@ class Stack:
 
     manifest: StackManifest
     folder: Path
+    found: FoundPython | None = None
+    """An interpreter of this host that stands in for it, for the stack ``in_place_of``."""
+    in_place_of: str = ""
 
     @property
     def name(self) -> str:

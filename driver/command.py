@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class Answer(NamedTuple):
@@ -33,9 +33,12 @@ class CommandHung(Exception):
 class Command:
     """A command that is killed with all its children: after ``timeout_s``, or by ``stop``."""
 
-    def __init__(self, argv: Sequence[str], timeout_s: float) -> None:
+    def __init__(
+        self, argv: Sequence[str], timeout_s: float, *, env: Mapping[str, str] | None = None
+    ) -> None:
         self.argv = tuple(argv)
         self._timeout_s = timeout_s
+        self._env = env
         self._lock = threading.Lock()
         self._running: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -66,6 +69,7 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                env=self._env,
                 start_new_session=True,
             )
             self._running = process

@@ -65,12 +65,14 @@ class Limits:
 class InstalledStack:
     """A stack on this machine: its image's tag or id, or its virtual environment.
 
-    ``stand_in``: its SDK is a test's imitation, which has its devices in itself.
+    ``stand_in``: its SDK is a test's imitation, which has its devices in itself. ``env``: what an
+    interpreter of this host needs of the caller's environment.
     """
 
     image: str | None = None
     venv: Path | None = None
     stand_in: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

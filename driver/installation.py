@@ -25,8 +25,20 @@ class EnvironmentInstaller:
         self._listener = listener
 
     def install(self, stack: Stack) -> Installation:
-        """Return the stack's environment, made when it is missing."""
+        """Return the stack's environment, made when it is missing; an interpreter as it was found."""
         from driver.environments import prepare_environment
+        from driver.host_python import lay_out_python
+
+        if stack.found is not None:
+            found = stack.found
+            return Installation(
+                stack=InstalledStack(
+                    venv=lay_out_python(found, self._settings.home),
+                    stand_in=found.stand_in,
+                    env={k: v for k, v in found.environment.items() if k != "PYTHONPATH"},
+                ),
+                provenance=found.provenance(stack.in_place_of),
+            )
 
         environment = prepare_environment(
             stack.folder,

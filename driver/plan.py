@@ -121,12 +121,17 @@ def choose(request: Request, catalog: Catalog, device_names: DeviceNames | None 
     chip = choose_chip(vendor, request.chip, (device_names or {}).get(vendor.name, ()))
     _require_arithmetic(chip, precision_name, precision)
     runner = request.runner or _default_runner(stack)
+    if runner is RunnerName.DOCKER and (stack.found or catalog.reference.found):
+        raise UsageFault(
+            "STACK_PYTHON and REFERENCE_PYTHON name interpreters of this host; no container has them",
+            "RUNNER=process (or slurm) with STACK_PYTHON, or neither of the two for the pinned images",
+        )
     if runner is not RunnerName.DOCKER and not stack.manifest.process_runner:
         raise UsageFault(
             f"stack {stack.name} of {vendor.name} runs in its image only, not with RUNNER={runner}",
-            "RUNNER=docker on a host with Docker; `make doctor VENDOR="
+            "RUNNER=docker on a host with Docker (`make doctor VENDOR="
             + vendor.name
-            + "` says what is missing",
+            + "` says what is missing), or STACK_PYTHON=<an interpreter of this host that has the SDK>",
         )
     tier = choose_tier(request, case)
     return Choice(

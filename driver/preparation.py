@@ -95,7 +95,12 @@ def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
 
 
 def stack_digest(stack: Stack) -> str:
-    """Return the digest of what a stack is built from: lock file, Dockerfile, manifest."""
+    """Return the digest of what a stack is built from: lock file, Dockerfile, manifest.
+
+    Of an interpreter of this host, which nobody built, of what it holds.
+    """
+    if stack.found is not None:
+        return stack.found.digest
     files = {name: stack.folder / name for name in LOCK_FILES}
     return key_of({name: file_sha256(path) for name, path in files.items() if path.is_file()})
 

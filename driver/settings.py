@@ -40,6 +40,12 @@ class Settings(Frozen):
     reference_base: str | None = Field(
         default=None, description="base image that stands in for the reference stack's (a mirror's)"
     )
+    stack_python: Path | None = Field(
+        default=None, description="interpreter of this host in the place of a vendor's pinned stack"
+    )
+    reference_python: Path | None = Field(
+        default=None, description="likewise in the place of the reference stack"
+    )
     stand_ins: bool = Field(default=False, description="use images on stand-in SDKs: for tests")
     slurm_options: tuple[str, ...] = ()
 
@@ -86,6 +92,10 @@ def load_settings(environ: Mapping[str, str] | None = None, root: Path = ROOT) -
         found["base"] = env["BASE"]
     if env.get("INSTALLERS"):
         found["installers"] = env["INSTALLERS"]
+    if env.get("STACK_PYTHON"):
+        found["stack_python"] = env["STACK_PYTHON"]
+    if env.get("REFERENCE_PYTHON"):
+        found["reference_python"] = env["REFERENCE_PYTHON"]
     if env.get("ASSAY_STANDINS"):
         found["stand_ins"] = env["ASSAY_STANDINS"]
     found.setdefault("home", root / ".assay")

@@ -242,6 +242,16 @@ def unpinned(
     )
 
 
+def found_stack(role: str, *, python: str, packages: int, in_place_of: str) -> Warn:
+    """An interpreter of the host stood in for a pinned stack: nobody can make it again from a name."""
+    return Warn(
+        code=WarningCode.FOUND_STACK,
+        message=f"the {role} stack is Python {python} of this host with {packages} packages, in the "
+        f"place of {in_place_of}: nothing pins it",
+        remedy="without STACK_PYTHON and REFERENCE_PYTHON the pinned stacks run",
+    )
+
+
 def chip_unconfirmed(vendor: str, doubt: str | None) -> Warn | None:
     """The device did not confirm the chip that the job is booked on (see ``driver.chips``)."""
     if doubt is None:

@@ -105,6 +105,8 @@ def _request(facts: Facts, fact: StackFact, engine: str, runner: RunnerName) -> 
 
 def _obstacle(facts: Facts, fact: StackFact, runner: RunnerName) -> tuple[str, str] | None:
     """Return what keeps a stack from being run in here (what, remedy), None when nothing does."""
+    if runner is RunnerName.DOCKER and fact.stack.found is not None:
+        return "an interpreter of this host is in no container", "RUNNER=process"
     held_up = _no_image(facts, fact) if runner is RunnerName.DOCKER else _no_environment(fact)
     # A stand-in for the SDK has its devices in itself.
     if held_up is not None or fact.stand_in or fact.stack.vendor != facts.vendor.name:

@@ -75,6 +75,9 @@ def _free_bytes(root: str | None) -> int | None:
 
 
 def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> StackFact:
+    if stack.found is not None:
+        found = stack.found
+        return StackFact(stack=stack, wanted=wanted, environment=True, stand_in=found.stand_in)
     lock, wheels, missing = _wheels(stack, settings)
     installers = _installers(stack, settings)
     image = None if api is None else _image(stack, settings, api)

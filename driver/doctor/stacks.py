@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driver.doctor.facts import Facts, StackFact
+    from driver.found_stack import FoundPython
 
 
 GIB = 1 << 30
@@ -28,9 +29,21 @@ def check_stacks(facts: Facts) -> Iterator[Finding]:
     if has_gpus and facts.engine.problem is None and not imitated:
         yield _gpu_runtime(facts)
     for stack in facts.stacks:
+        if stack.stack.found is not None:
+            yield _found(stack.stack.found, stack)
+            continue
         yield _image(stack, facts)
         if stack.stack.manifest.process_runner:
             yield _environment(stack, facts)
+
+
+def _found(found: FoundPython, stack: StackFact) -> Finding:
+    held = f"Python {found.version} of this host, {len(found.packages)} packages"
+    return note(
+        f"stack of {stack.stack.vendor}",
+        f"{held}, in the place of {stack.stack.in_place_of}: nothing pins it, and results say so",
+        "without STACK_PYTHON and REFERENCE_PYTHON the pinned stacks run",
+    )
 
 
 def needs_containers(facts: Facts) -> bool:

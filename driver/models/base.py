@@ -89,6 +89,7 @@ class WarningCode(StrEnum):
     SIMULATED = "simulated"
     NOT_ISOLATED = "not_isolated"
     UNPINNED = "unpinned"
+    FOUND_STACK = "found_stack"
     EXTRA_PRIVILEGES = "extra_privileges"
     CHIP_UNCONFIRMED = "chip_unconfirmed"
     EFFECTIVE_DIFFERS = "effective_differs"

@@ -365,6 +365,11 @@ class VendorManifest(Frozen):
     monitor: MonitorSpec = Field(
         default=MonitorSpec(), description="who tells memory, power and temperature"
     )
+    host_variables: tuple[str, ...] = Field(
+        default=(),
+        description="variables that an SDK installed on the host is found by: stages get the caller's "
+        "where STACK_PYTHON names an interpreter of the host",
+    )
     drivers: dict[Name, DriverRequirement] = Field(
         default={}, description="host driver that a stack needs, by the stack's name"
     )

@@ -163,11 +163,13 @@ def require_python(spec: ContainerSpec) -> Path:
 def guest_environment(spec: ContainerSpec, *, root: Path, tmp: Path) -> dict[str, str]:
     """Return the guest's whole environment: the spec's, and where its Python and TMPDIR are.
 
-    Nothing of the caller's: no token, proxy, PYTHONPATH or CUDA_VISIBLE_DEVICES of theirs.
+    Nothing of the caller's: no token, proxy, PYTHONPATH or CUDA_VISIBLE_DEVICES of theirs. An
+    interpreter of the host's is found its libraries and tools by what the stack names.
     """
     assert spec.stack.venv is not None
-    own = {
-        "PATH": f"{spec.stack.venv / 'bin'}:{SYSTEM_PATH}",
+    found = dict(spec.stack.env)
+    own = found | {
+        "PATH": f"{spec.stack.venv / 'bin'}:{found.get('PATH') or SYSTEM_PATH}",
         "HOME": str(tmp),
         "TMPDIR": str(tmp),
     }

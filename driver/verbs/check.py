@@ -11,6 +11,7 @@ from driver.check.vendor import check_vendor
 from driver.doctor.probe import gather
 from driver.errors import UsageFault, unknown
 from driver.findings import document, failures
+from driver.host_python import catalog_here
 from driver.models.base import RunnerName
 from driver.models.result import Result
 from driver.settings import load_settings
@@ -58,6 +59,8 @@ def of_vendor(
     found = check_vendor(vendor)
     if not runners or not vendor.stacks:
         return found
+    catalog = catalog_here(settings)
+    vendor = catalog.vendor(vendor.name)
     facts = gather(settings, catalog, vendor, wanted=vendor.manifest.default_stack)
     for trial in plan_trials(facts, runners):
         found += _tried(trial, settings, catalog, console)

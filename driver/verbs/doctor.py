@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.catalog import load_catalog
 from driver.doctor.diagnosis import diagnose
 from driver.doctor.probe import gather
 from driver.errors import EnvironmentFault, unknown
 from driver.findings import document, failures
+from driver.host_python import catalog_here
 from driver.settings import load_settings
 from driver.verbs.findings import show_findings
 
@@ -24,7 +24,7 @@ def doctor(vendor_name: str, stack: str | None, device: str, console: Console) -
     ``stack`` (default: the vendor's own default) decides what is needed; of the others it is only told.
     """
     settings = load_settings()
-    catalog = load_catalog(settings.root, settings.vendor_path)
+    catalog = catalog_here(settings)
     vendor = catalog.vendor(vendor_name)
     wanted = stack or vendor.manifest.default_stack
     if wanted not in vendor.stacks:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from driver.booking import exit_code
-from driver.catalog import load_catalog
+from driver.host_python import catalog_here
 from driver.opening import open_site
 from driver.plan import choose
 from driver.request import parse_request
@@ -25,7 +25,7 @@ def run(given: Mapping[str, str | None], console: Console) -> int:
     """Run the job that ``given`` asks for; return its exit code."""
     request = parse_request(given)
     settings = load_settings()
-    catalog = load_catalog(settings.root, settings.vendor_path)
+    catalog = catalog_here(settings)
     choice = choose(request, catalog, names_here(catalog.vendors, [request]))
     with console, open_site(choice.runner, settings, catalog, console) as site:
         console.say(

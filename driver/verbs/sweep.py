@@ -11,8 +11,8 @@ from driver.aggregate.problem import Problem
 from driver.aggregate.reading import read_record
 from driver.aggregate.tables import batch_table
 from driver.booking import exit_code
-from driver.catalog import load_catalog
 from driver.errors import AssayError, UsageFault
+from driver.host_python import catalog_here
 from driver.models.base import FailureKind
 from driver.opening import open_site
 from driver.plan import Choice, Skip, combine, expand
@@ -66,7 +66,7 @@ def sweep(
     """Run every combination; return 0, or the exit code of the first job that did not go well."""
     wanted = pairs_asked(ratios)
     settings = load_settings()
-    catalog = load_catalog(settings.root, settings.vendor_path)
+    catalog = catalog_here(settings)
     asked = requests(given)
     chosen = expand(asked, catalog, names_here(catalog.vendors, asked))
     choices = [one for one in chosen if isinstance(one, Choice)]

@@ -26,10 +26,10 @@ def stacks() -> None:
         pytest.skip(why)
 
 
-def assay_run(results: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def assay_run(results: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(ROOT / "driver" / "assay"), "run", "--format", "json", *arguments],
-        env={**os.environ, "OUT": str(results)},
+        env={**os.environ, "OUT": str(results), **variables},
         capture_output=True,
         text=True,
         timeout=300,
@@ -72,6 +72,25 @@ def test_the_default_run_gives_a_true_accuracy_and_takes_caches_the_second_time(
     assert result["metrics"]["fidelity"]["cosine_min"] > 0.99999
     cached = [stage["name"] for stage in again["stages"] if stage["cached"]]
     assert cached == ["export", "compile"]
+
+
+def test_an_interpreter_of_the_host_stands_in_for_the_stack_and_the_result_says_so(
+    tmp_path: Path,
+) -> None:
+    python, _ = cpu_stack()
+    arguments = ("--engine", "eager", "--limit", "8")
+    done = assay_run(tmp_path / "results", *arguments, STACK_PYTHON=str(python))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    made_of = result["provenance"]["vendor_stack"]
+    assert result["job"]["stack"] == f"found-{made_of['sha256'][:8]}"
+    assert made_of["kind"] == "found"
+    assert made_of["in_place_of"] == "ort1.31-torch2.13"
+    assert made_of["packages"]["torch"].startswith("2.13.0")
+    assert result["provenance"]["reference_stack"]["kind"] == "environment"
+    assert result["job"]["runner"] == "process"
+    [said] = [w["message"] for w in result["warnings"] if w["code"] == "found_stack"]
+    assert "nothing pins it" in said
 
 
 def test_cmyk_and_greyscale_jpegs_are_valid_pictures(tmp_path: Path) -> None:

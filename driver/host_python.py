@@ -1,0 +1,166 @@
+"""Ask an interpreter of this host what it holds, and lay out what a stage is run with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from driver.catalog import load_catalog
+from driver.command import Command, CommandHung
+from driver.errors import UsageFault
+from driver.found_stack import FoundPython, with_found
+from driver.monitors.sources import STAND_IN_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from driver.catalog import Catalog
+    from driver.settings import Settings
+
+OLDEST = (3, 7)
+"""The guest's own minimum."""
+ASKING_TIMEOUT_S = 120.0
+"""A cold start from a cluster's network disk takes long."""
+NEEDED = {
+    "STACK_PYTHON": ("numpy", "PIL"),
+    "REFERENCE_PYTHON": ("numpy", "PIL", "torch", "onnx", "onnxruntime"),
+}
+"""What the harness, and the export of every case, cannot do without; an SDK is its engine's to look for."""
+LOADER = ("LD_LIBRARY_PATH", "PATH", "PYTHONPATH")
+"""What finds an interpreter its libraries, tools and packages where the caller set it up by hand."""
+SAID_CHARACTERS = 300
+
+# Python 3.7 has no importlib.metadata: folders are read. The first of a name on sys.path is what counts.
+_PROBE = r"""
+import glob, hashlib, importlib.util, json, os, platform, sys
+packages, stand_in = {}, False
+sys.path = [folder for folder in sys.path if folder]  # "" is where the caller happens to be
+for folder in sys.path:
+    stand_in = stand_in or bool(glob.glob(os.path.join(glob.escape(folder), "assay_standin_*.pth")))
+    for info in sorted(glob.glob(os.path.join(glob.escape(folder), "*.*-info"))):
+        record = os.path.join(info, "RECORD")
+        name, _, version = os.path.basename(info).rpartition(".")[0].partition("-")
+        digest = hashlib.sha256(open(record, "rb").read()).hexdigest() if os.path.isfile(record) else ""
+        packages.setdefault(name.lower().replace("_", "-"), [version.partition("-py")[0], digest])
+print(json.dumps({"version": platform.python_version(), "implementation": platform.python_implementation(),
+                  "packages": packages, "stand_in": stand_in,
+                  "lacks": [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]}))
+"""
+
+
+def catalog_here(settings: Settings, environ: Mapping[str, str] | None = None) -> Catalog:
+    """Return the catalog with the interpreters that STACK_PYTHON and REFERENCE_PYTHON name."""
+    catalog = load_catalog(settings.root, settings.vendor_path)
+    names = [name for one in catalog.vendors.values() for name in one.manifest.host_variables]
+    found = {
+        variable: None
+        if python is None
+        else find_host_python(python, variable=variable, names=names, environ=environ)
+        for variable, python in (
+            ("STACK_PYTHON", settings.stack_python),
+            ("REFERENCE_PYTHON", settings.reference_python),
+        )
+    }
+    return with_found(catalog, stack=found["STACK_PYTHON"], reference=found["REFERENCE_PYTHON"])
+
+
+def find_host_python(
+    given: Path,
+    *,
+    variable: str,
+    names: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> FoundPython:
+    """Return what the interpreter ``given`` (or an environment's folder) holds.
+
+    ``names`` are variables of the caller's that stages get, beside LOADER's. Raises UsageFault, with
+    ``variable``, for what is no interpreter, does not answer, or is older than the guest's Python.
+    """
+    python = given.absolute()
+    if python.is_dir():
+        python = python / "bin" / "python3"
+    caller = os.environ if environ is None else environ
+    environment = {name: caller[name] for name in (*LOADER, *names) if caller.get(name)}
+    # Its own tools (benchmark_app, trtexec) lie beside it.
+    environment["PATH"] = f"{python.parent}{os.pathsep}{caller.get('PATH') or os.defpath}"
+    answer = _ask(python, variable, environment)
+    lacks = answer.pop("lacks")
+    version = str(answer["version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise UsageFault(
+            f"{variable}={given} is Python {version}, hooks need 3.7 or newer",
+            f"name a newer interpreter: {variable}=/opt/venv/bin/python3",
+        )
+    if lacks:
+        raise UsageFault(
+            f"{variable}: {python} (Python {version}) lacks {', '.join(lacks)}",
+            f"install it there, or name the interpreter of the environment that holds the SDK: "
+            f"{variable}=/opt/venv/bin/python3",
+        )
+    return FoundPython(
+        python=python,
+        version=version,
+        packages={name: found[0] for name, found in sorted(answer["packages"].items())},
+        digest=hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest(),
+        environment=environment,
+        stand_in=answer["stand_in"] or _has_imitated_tools(environment["PATH"]),
+    )
+
+
+def _has_imitated_tools(path: str) -> bool:
+    """Say whether a folder of PATH holds a test's imitation of a vendor's tools."""
+    return any((Path(folder) / STAND_IN_MARK).exists() for folder in path.split(os.pathsep))
+
+
+def _ask(python: Path, variable: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    remedy = f"name the interpreter itself: {variable}=/opt/venv/bin/python3"
+    # No stage sees the caller's home, hence nothing of what `pip install --user` put there.
+    env = {**environment, "HOME": "/nonexistent"}
+    asked = Command([str(python), "-B", "-c", _PROBE, *NEEDED[variable]], ASKING_TIMEOUT_S, env=env)
+    try:
+        answer = asked.run()
+    except CommandHung as error:
+        raise UsageFault(f"{variable}: {error}", f"run `{python} -V` by hand") from error
+    except OSError as error:
+        raise UsageFault(f"{variable}: {python}: {error.strerror}", remedy) from error
+    if answer.returncode:
+        said = " ".join(answer.err.decode("utf-8", "replace").split())[-SAID_CHARACTERS:]
+        raise UsageFault(
+            f"{variable}: {python} exited with {answer.returncode}: {said or 'it said nothing'}",
+            remedy,
+        )
+    told = ("version", "implementation", "packages", "stand_in", "lacks")
+    try:
+        document = json.loads(answer.out)
+        return {key: document[key] for key in told}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageFault(
+            f"{variable}: {python} does not answer as a Python does", remedy
+        ) from error
+
+
+def lay_out_python(found: FoundPython, home: Path) -> Path:
+    """Return a folder whose ``bin/python3`` is that interpreter, for stages to have first on PATH.
+
+    It is a script, not a link: an interpreter finds its packages by the path that it was started by.
+    The caller's PYTHONPATH comes last, after what a hook puts there.
+    """
+    lines = ["#!/bin/sh"]
+    later = found.environment.get("PYTHONPATH")
+    if later:
+        lines.append(f'export PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}"{shlex.quote(later)}')
+    lines.append(f'exec {shlex.quote(str(found.python))} "$@"')
+    script = "\n".join(lines) + "\n"
+    name = hashlib.sha256(script.encode()).hexdigest()[:12]
+    program = home / "venvs" / f"found-{name}" / "bin" / "python3"
+    if not program.is_file() or program.read_text(encoding="utf-8") != script:
+        program.parent.mkdir(parents=True, exist_ok=True)
+        part = program.with_name(f"python3.{os.getpid()}.part")
+        part.write_text(script, encoding="utf-8")
+        part.chmod(0o755)
+        part.replace(program)
+    return program.parent.parent

@@ -1,0 +1,206 @@
+"""An interpreter of the host in the place of a pinned stack: what it holds, and what is booked of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.catalog import load_catalog
+from driver.errors import UsageFault
+from driver.found_stack import FoundPython, with_found
+from driver.host_python import catalog_here, find_host_python, lay_out_python
+from driver.models.base import RunnerName
+from driver.plan import choose
+from driver.request import Request
+from driver.settings import ROOT, load_settings
+from tests.driver.miniature import make_tree, write_executable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from driver.catalog import Catalog
+
+OWN = Path(sys.executable)
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """Return a folder on PYTHONPATH that holds what every stack needs, as pip would have left it."""
+    folder = tmp_path / "site of the lab"
+    for module, distribution in (
+        ("numpy", "numpy-1.2.3.dist-info"),
+        ("PIL", "Pillow-9.0-py3.9.egg-info"),
+    ):
+        (folder / module).mkdir(parents=True)
+        (folder / module / "__init__.py").write_text("")
+        (folder / distribution).mkdir()
+    (folder / "numpy-1.2.3.dist-info" / "RECORD").write_text("numpy/__init__.py,sha256=1,0\n")
+    return folder
+
+
+def caller(packages: Path, **more: str) -> Mapping[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(packages), **more}
+
+
+def find(packages: Path, given: Path = OWN, **more: str) -> FoundPython:
+    return find_host_python(
+        given, variable="STACK_PYTHON", names=["ACME_HOME"], environ=caller(packages, **more)
+    )
+
+
+def test_it_is_named_after_what_it_holds(packages: Path) -> None:
+    found = find(packages)
+    assert found.version == ".".join(str(part) for part in sys.version_info[:3])
+    assert found.packages["numpy"] == "1.2.3"
+    assert found.packages["pillow"] == "9.0"
+    assert find(packages).stack_name == found.stack_name == f"found-{found.digest[:8]}"
+    # The same version, other files: somebody built it anew.
+    (packages / "numpy-1.2.3.dist-info" / "RECORD").write_text("numpy/__init__.py,sha256=2,0\n")
+    assert find(packages).stack_name != found.stack_name
+
+
+def test_a_result_names_variables_and_packages_but_no_path_of_the_host(packages: Path) -> None:
+    found = find(packages, ACME_HOME="/opt/acme", SECRET_TOKEN="hunter2")
+    assert found.environment["ACME_HOME"] == "/opt/acme"
+    assert "SECRET_TOKEN" not in found.environment
+    told = str(found.provenance("v1"))
+    assert "ACME_HOME" in told
+    assert "/opt/acme" not in told
+    assert str(packages) not in told
+    assert str(OWN) not in told
+
+
+def test_a_folder_stands_for_its_interpreter(packages: Path, tmp_path: Path) -> None:
+    write_executable(tmp_path / "env/bin/python3", f'#!/bin/sh\nexec {OWN} "$@"\n')
+    assert find(packages, tmp_path / "env").digest == find(packages).digest
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (None, "No such file or directory"),
+        ("#!/bin/sh\necho no such option >&2\nexit 3\n", "exited with 3: no such option"),
+        ("#!/bin/sh\necho hello\n", "does not answer as a Python does"),
+        (
+            '#!/bin/sh\necho \'{"version": "3.6.15", "implementation": "CPython", '
+            '"packages": {}, "stand_in": false, "lacks": []}\'\n',
+            "is Python 3.6.15, hooks need 3.7 or newer",
+        ),
+    ],
+)
+def test_what_is_no_interpreter_is_refused_with_the_variable(
+    packages: Path, tmp_path: Path, program: str | None, said: str
+) -> None:
+    given = tmp_path / "python"
+    if program is not None:
+        write_executable(given, program)
+    with pytest.raises(UsageFault) as caught:
+        find(packages, given)
+    assert said in caught.value.message
+    assert "STACK_PYTHON" in caught.value.message
+
+
+def test_what_every_hook_needs_is_looked_for_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("")
+    bare = write_executable(tmp_path / "python", f'#!/bin/sh\nexec {OWN} -S "$@"\n')
+    with pytest.raises(UsageFault, match="lacks PIL"):
+        find(tmp_path, bare)
+
+
+def test_an_imitation_of_an_sdk_is_found_in_it(packages: Path) -> None:
+    assert not find(packages).stand_in
+    (packages / "assay_standin_acme.pth").write_text("")
+    assert find(packages).stand_in
+
+
+def test_an_imitation_of_a_tool_is_found_on_path(packages: Path) -> None:
+    tools = ROOT / "tests" / "standins" / "nvidia" / "bin"
+    path = f"{tools}:{os.environ['PATH']}"
+    assert find(packages, PATH=path).stand_in
+
+
+def test_a_stage_gets_it_first_on_path_and_the_callers_packages_last(
+    packages: Path, tmp_path: Path
+) -> None:
+    folder = lay_out_python(find(packages), tmp_path / "home with a blank")
+    code = "import os, sys; print(sys.executable); print(os.environ['PYTHONPATH'])"
+    done = subprocess.run(
+        ["python3", "-c", code],
+        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "PYTHONPATH": "/job"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [str(OWN), f"/job:{packages}"]
+    assert lay_out_python(find(packages), tmp_path / "home with a blank") == folder
+
+
+def found_python(**changes: object) -> FoundPython:
+    whole = {"python": OWN, "version": "3.12.3", "packages": {}, "digest": "a1b2c3d4e5" * 6}
+    return FoundPython(**{**whole, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return load_catalog(make_tree(tmp_path))
+
+
+def test_it_takes_the_place_of_every_stack_of_the_vendor(catalog: Catalog) -> None:
+    here = with_found(catalog, stack=found_python(), reference=None)
+    # `fixed` has a stack that runs in its image only: not so where the host has the SDK itself.
+    for engine in ("turbo", "eager", "fixed"):
+        choice = choose(Request(case="tiny", vendor="acme", engine=engine), here)
+        assert choice.stack.name == "found-a1b2c3d4"
+        assert choice.stack.in_place_of == "v1"
+        assert choice.runner is RunnerName.PROCESS
+    assert here.reference.found is None
+    assert catalog.vendor("acme").manifest.default_stack == "v1"
+
+
+@pytest.mark.parametrize("role", ["stack", "reference"])
+def test_no_container_has_it(catalog: Catalog, role: str) -> None:
+    both = {"stack": None, "reference": None, role: found_python()}
+    here = with_found(catalog, **both)
+    with pytest.raises(UsageFault, match="no container has them"):
+        choose(Request(case="tiny", vendor="acme", runner=RunnerName.DOCKER), here)
+
+
+def test_the_hosts_driver_is_told_and_refuses_nothing() -> None:
+    nvidia = with_found(load_catalog(ROOT), stack=found_python(), reference=None).vendor("nvidia")
+    needed = nvidia.manifest.drivers["found-a1b2c3d4"]
+    assert needed.command[0] == "nvidia-smi"
+    assert not needed.documented
+
+
+def test_settings_and_environment_name_it(packages: Path, tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    (tmp_path / "assay.local.toml").write_text(f'stack_python = "{OWN}"\n')
+    here = catalog_here(load_settings({}, tmp_path), caller(packages))
+    assert here.vendor("acme").manifest.default_stack.startswith("found-")
+    named = load_settings({"STACK_PYTHON": "/other", "REFERENCE_PYTHON": "/r"}, tmp_path)
+    assert (named.stack_python, named.reference_python) == (Path("/other"), Path("/r"))
+
+
+def test_a_callers_quote_is_no_code(tmp_path: Path) -> None:
+    odd = "/a b/$(touch boom)'\""
+    found = found_python(environment={"PYTHONPATH": odd})
+    folder = lay_out_python(found, tmp_path)
+    line = (folder / "bin" / "python3").read_text().splitlines()[1]
+    assert line.endswith(shlex.quote(odd))
+    code = "import os; print(os.environ['PYTHONPATH'])"
+    done = subprocess.run(
+        [folder / "bin" / "python3", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip().endswith(odd)
+    assert not (tmp_path / "boom").exists()
