@@ -58,7 +58,7 @@ new-case: ## lay out a case's folder that passes its check: NAME=resnet_50
 	@driver/assay new-case $(call options,NAME)
 
 test: ## run the tests; on a machine without Docker it says what it left out: ARGS="-k wheelhouse"
-	@tests/run $$ARGS
+	@tests/run -n auto --maxprocesses 4 --dist loadfile $$ARGS
 
 test-slow: ## run the long tests only
 	@tests/run -m slow $$ARGS
