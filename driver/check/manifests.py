@@ -99,6 +99,7 @@ def _chip(name: str, chip: ChipSpec, wanted: set[str]) -> Finding:
             "its peaks have no source",
             f"say where they are printed: chips.{name}.peaks_source",
         )
+    wanted = wanted - set(chip.lacks)
     lacking = sorted(wanted - set(chip.peaks))
     if lacking:
         return note(

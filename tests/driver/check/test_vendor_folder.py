@@ -126,6 +126,11 @@ def test_a_chip_without_a_peak_is_told_not_refused(folder: Folder) -> None:
     assert told == ['no peak for fp32: MFU will print "/" there']
 
 
+def test_a_peak_of_what_the_chip_lacks_is_not_asked_for(folder: Folder) -> None:
+    folder.change(folder.toml, "[chips.One]", '[chips.One]\nlacks = { fp32 = "no such unit" }')
+    assert [one for one in folder.check() if "no peak" in one.found] == []
+
+
 @pytest.mark.parametrize("key", ["peaks", "published_peaks"])
 def test_a_peak_in_teraflops_is_refused_with_what_was_meant(folder: Folder, key: str) -> None:
     text = folder.toml.read_text()
