@@ -54,12 +54,26 @@ def test_the_page_is_as_wide_as_its_window(show: Any, files: ReportFiles, width:
 
 
 def test_every_column_is_seen_in_a_window_of_1280(show: Any, files: ReportFiles) -> None:
-    page = show(files.html, width=1280).page
+    # A window's own scroll bar takes up to 17 of them.
+    page = show(files.html, width=1280 - 17).page
     hidden = page.evaluate(
         "[...document.querySelectorAll('.scroll > table')].map((table) => table.scrollWidth - table.parentElement.clientWidth)"
     )
     assert len(hidden) > page.locator(".results").count() > 0
     assert max(hidden) <= 0
+
+
+def test_no_figure_is_cut_in_a_window_of_1280(show: Any, files: ReportFiles) -> None:
+    page = show(files.html, width=1280 - 17).page
+    cells = "[...document.querySelectorAll('.results td.figure')]"
+    # The longest that there is: both accuracies, with two decimals.
+    accuracies = "[...document.querySelectorAll('.results td:nth-child(11)')]"
+    page.evaluate(f"{accuracies}.forEach((c) => {{ c.textContent = '100.00/100.00'; }})")
+    cut = page.evaluate(
+        f"{cells}.filter((c) => c.scrollWidth > c.clientWidth).map((c) => c.textContent)"
+    )
+    assert page.evaluate(f"{cells}.length") > 0
+    assert cut == []
 
 
 def test_the_dark_page_is_dark_and_the_button_changes_it(show: Any, files: ReportFiles) -> None:

@@ -6,7 +6,7 @@ const IDENTITY = [
 ];
 const FIGURES = ["e2e_time_s", "p_val_whole", "p_val_core", "p_infer_whole", "p_infer_core", "mfu", "acc_infer", "mem_gib"];
 const KEYS = [...IDENTITY, ...FIGURES.map((name) => (row) => row[name]), (row) => row.note];
-const WIDTHS = [10.2, 9.1, 7, 3, 7, 8.7, 7.7, 9.6, 9.4, 5, 8, 6.7, 8.6];
+const WIDTHS = [9.6, 9.3, 6.6, 3.4, 6.5, 8.3, 7.4, 9.3, 9, 4.8, 9.9, 7.4, 8.5];
 const CORE = 8;
 
 const view = { column: null, descending: false, shown: rows, rendering: 0 };
