@@ -127,6 +127,12 @@ class Console:
         if self._live is not None:
             self._task = self._live.add_task(self._stage, total=None, detail="starting")
 
+    def task_ended(self) -> None:
+        """Show its progress no longer."""
+        if self._live is not None and self._task is not None:
+            self._live.remove_task(self._task)
+            self._task = None
+
     def progress(self, progress: Progress) -> None:
         """Hear how far the stage is: phase, items, rate, time left."""
         detail = plain(progress.phase)
@@ -143,9 +149,7 @@ class Console:
 
     def stage_ended(self, record: StageRecord) -> None:
         """Hear how a stage ended: one line stays."""
-        if self._live is not None and self._task is not None:
-            self._live.remove_task(self._task)
-            self._task = None
+        self.task_ended()
         name = str(record.name) if not record.repeat else f"{record.name} {record.repeat + 1}"
         how = "from the cache" if record.cached else f"{record.wall_s:.1f} s"
         sign = {"ok": "✓", "cached": "✓"}.get(record.status, "✗")

@@ -154,7 +154,11 @@ def _make(
             count=making.count,
             verb=making.verb,
         )
-        ended = run_stage(site, run)
+        site.listener.task_started(making.verb)
+        try:
+            ended = run_stage(site, run)
+        finally:
+            site.listener.task_ended()
         if ended.failure is not None:
             raise DataFault(
                 f"{making.what} could not be made: {ended.failure.message}", ended.failure.remedy

@@ -33,6 +33,12 @@ class Listener(Protocol):
     def stage_started(self, stage: StageName, repeat: int, repeats: int) -> None:
         """Hear that a stage begins; ``repeat`` counts from 0."""
 
+    def task_started(self, name: str) -> None:
+        """Hear that work of ours begins that is no stage: synthetic items are drawn, say."""
+
+    def task_ended(self) -> None:
+        """Hear that it is done, or has failed."""
+
     def progress(self, progress: Progress) -> None:
         """Hear how far the running stage is."""
 

@@ -55,6 +55,12 @@ class Notes:
     def stage_started(self, stage: StageName, repeat: int, repeats: int) -> None:
         pass
 
+    def task_started(self, name: str) -> None:
+        pass
+
+    def task_ended(self) -> None:
+        pass
+
     def progress(self, progress: Progress) -> None:
         pass
 

@@ -11,6 +11,7 @@ import pytest
 
 from driver.console import Console
 from driver.errors import UsageFault
+from driver.events import Progress
 from driver.models.base import StageName
 from driver.models.result import StageRecord
 
@@ -82,3 +83,14 @@ def test_a_document_is_all_there_is_on_standard_output(capsys: pytest.CaptureFix
 def test_a_cached_stage_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     Console().stage_ended(StageRecord(name=StageName.EXPORT, status="cached", cached=True))
     assert "from the cache" in capsys.readouterr().err
+
+
+def test_work_that_is_no_stage_has_a_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("driver.console.PLAIN_PROGRESS_S", 0.0)
+    console = Console()
+    console.task_started("data")
+    console.progress(Progress(phase="draw", done=49, total=256, unit="items", rate=50.0))
+    console.task_ended()
+    assert capsys.readouterr().err.strip() == "data: draw  50 items/s 49/256"

@@ -79,6 +79,11 @@ def test_tensors_are_made_once_and_the_guest_sees_them(lab: Lab) -> None:
     assert calls(lab) == 1
 
 
+def test_making_them_is_shown_under_a_name_of_its_own(lab: Lab) -> None:
+    lab.run(input_kind="tensor")
+    assert lab.listener.tasks == ["tensors", "ended"]
+
+
 def test_a_run_from_tensors_is_another_job_than_one_from_files(lab: Lab) -> None:
     assert lab.run().result.job.id != lab.run(input_kind="tensor").result.job.id
 

@@ -40,6 +40,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.tasks: list[str] = []
         self.interrupt_in: StageName | None = None
 
     def note(self, text: str) -> None:
@@ -47,6 +48,12 @@ class Recorder:
 
     def stage_started(self, stage: StageName, repeat: int, repeats: int) -> None:
         self.started.append(str(stage))
+
+    def task_started(self, name: str) -> None:
+        self.tasks.append(name)
+
+    def task_ended(self) -> None:
+        self.tasks.append("ended")
 
     def progress(self, progress: Progress) -> None:
         pass
