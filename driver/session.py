@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from driver import __version__
 from driver.booking import Books, make_result
+from driver.containers import VENDOR_STAGES
 from driver.datasets import item_name
 from driver.errors import AssayError
 from driver.figures import measured
@@ -231,6 +232,7 @@ class _Job:
         log = self._keep_log(ended.folder, stage, repeat)
         record = ended.record.model_copy(update={"log": log})
         failure = self._with_engine(self._with_names(ended.failure), stage)
+        failure = self._with_interpreter(failure, stage)
         self.books.book(record, ended.report, failure)
         self.books.provenance.setdefault("isolation", {})[str(stage)] = _isolation(ended.spec)
         if ended.report is not None:
@@ -309,6 +311,19 @@ class _Job:
                 "that is cached)",
             }
         )
+
+    def _with_interpreter(self, failure: Failure | None, stage: StageName) -> Failure | None:
+        """Say where to install what a stage lacks: no lock and no image makes a stack that was found."""
+        by_vendor = stage in VENDOR_STAGES
+        stack = self.planned.choice.stack if by_vendor else self.site.catalog.reference
+        if failure is None or failure.kind is not FailureKind.IMAGE or stack.found is None:
+            return failure
+        variable = "STACK_PYTHON" if by_vendor else "REFERENCE_PYTHON"
+        remedy = (
+            f"install it for {stack.found.python} ({stack.folder / 'requirements.lock'} has the versions "
+            f"that were tested), or name another interpreter: {variable}=/opt/venv/bin/python3"
+        )
+        return failure.model_copy(update={"remedy": remedy})
 
     def _with_names(self, failure: Failure | None) -> Failure | None:
         """Say which file of the user's an item is; the guest knows its number only."""

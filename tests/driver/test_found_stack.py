@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,10 @@ from driver.host_python import catalog_here, find_host_python, lay_out_python
 from driver.models.base import RunnerName
 from driver.plan import choose
 from driver.request import Request
+from driver.session import run_job
 from driver.settings import ROOT, load_settings
 from tests.driver.miniature import make_tree, write_executable
+from tests.driver.test_session import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +189,23 @@ def test_settings_and_environment_name_it(packages: Path, tmp_path: Path) -> Non
     assert here.vendor("acme").manifest.default_stack.startswith("found-")
     named = load_settings({"STACK_PYTHON": "/other", "REFERENCE_PYTHON": "/r"}, tmp_path)
     assert (named.stack_python, named.reference_python) == (Path("/other"), Path("/r"))
+
+
+@pytest.mark.parametrize(
+    ("role", "stage", "variable"),
+    [("stack", "compile", "STACK_PYTHON"), ("reference", "export", "REFERENCE_PYTHON")],
+)
+def test_what_it_lacks_is_to_be_installed_there_not_locked(
+    tmp_path: Path, role: str, stage: str, variable: str
+) -> None:
+    lab = Lab(tmp_path)
+    lab.behave("acme" if role == "stack" else "reference", **{stage: "lacks-a-module"})
+    both = {"stack": None, "reference": None, role: found_python()}
+    site = replace(lab.site(), catalog=with_found(lab.site().catalog, **both))
+    result = run_job(site, choose(lab.request, site.catalog)).result
+    assert result.failure is not None
+    assert result.failure.remedy.startswith(f"install it for {OWN}")
+    assert variable in result.failure.remedy
 
 
 def test_a_callers_quote_is_no_code(tmp_path: Path) -> None:
