@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from driver.environments import LOCK_DIGITS
+from driver.locking import locked
 from driver.locks import lock_sha256
 from tests.harness.job_folder import ROOT
 
@@ -30,7 +31,9 @@ def python37() -> tuple[Path | None, str]:
         return None, "no Python 3.7: `pyenv install 3.7`, or set ASSAY_PY37 to one"
     if _has_packages(base):
         return base, ""
-    return _environment(base, HOME / "tests-py37")
+    # Tests run in several processes: one makes it, the others wait.
+    with locked(HOME / "tests-py37.lock"):
+        return _environment(base, HOME / "tests-py37")
 
 
 def _candidates() -> list[Path]:

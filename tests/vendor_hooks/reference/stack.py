@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,20 +53,23 @@ def timm_folder() -> tuple[Path | None, str]:
 def probe(python: Path, script: Path, *arguments: str, extra: Path | None = None) -> Any:
     """Run a probe and return the JSON document on the last line of its output."""
     path = [str(ROOT / "vendor_hooks"), *([str(extra)] if extra else [])]
-    done = subprocess.run(
-        [str(python), "-B", str(script), *arguments],
-        env={
-            "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": os.pathsep.join(path),
-            "HF_HUB_OFFLINE": "1",
-            "TQDM_DISABLE": "1",
-            # Threads that wait for each other by spinning starve where tests share the processor.
-            "OMP_NUM_THREADS": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=PROBE_LIMIT_S,
-        check=False,
-    )
+    # Probes write weights of a gigabyte: none stays behind, however a probe ends.
+    with tempfile.TemporaryDirectory(prefix="assay-probe-") as scratch:
+        done = subprocess.run(
+            [str(python), "-B", str(script), *arguments],
+            env={
+                "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+                "PYTHONPATH": os.pathsep.join(path),
+                "TMPDIR": scratch,
+                "HF_HUB_OFFLINE": "1",
+                "TQDM_DISABLE": "1",
+                # Threads that wait for each other by spinning starve where tests share the processor.
+                "OMP_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            text=True,
+            timeout=PROBE_LIMIT_S,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
