@@ -80,7 +80,7 @@ def find_host_python(
     ``names`` are variables of the caller's that stages get, beside LOADER's. Raises UsageFault, with
     ``variable``, for what is no interpreter, does not answer, or is older than the guest's Python.
     """
-    python = given.absolute()
+    python = given.expanduser().absolute()
     if python.is_dir():
         python = python / "bin" / "python3"
     caller = os.environ if environ is None else environ

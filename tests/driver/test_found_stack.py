@@ -79,9 +79,13 @@ def test_a_result_names_variables_and_packages_but_no_path_of_the_host(packages:
     assert str(OWN) not in told
 
 
-def test_a_folder_stands_for_its_interpreter(packages: Path, tmp_path: Path) -> None:
+def test_a_folder_stands_for_its_interpreter(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_executable(tmp_path / "env/bin/python3", f'#!/bin/sh\nexec {OWN} "$@"\n')
-    assert find(packages, tmp_path / "env").digest == find(packages).digest
+    monkeypatch.setenv("HOME", str(tmp_path))
+    digests = {find(packages, given).digest for given in (OWN, tmp_path / "env", Path("~/env"))}
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize(
