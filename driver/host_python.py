@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from driver.catalog import load_catalog
 from driver.command import Command, CommandHung
+from driver.content import file_sha256, key_of
 from driver.errors import UsageFault
 from driver.found_stack import FoundPython, with_found
 from driver.monitors.sources import STAND_IN_MARK
@@ -34,20 +35,12 @@ LOADER = ("LD_LIBRARY_PATH", "PATH", "PYTHONPATH")
 """What finds an interpreter its libraries, tools and packages where the caller set it up by hand."""
 SAID_CHARACTERS = 300
 
-# Python 3.7 has no importlib.metadata: folders are read. The first of a name on sys.path is what counts.
-_PROBE = r"""
-import glob, hashlib, importlib.util, json, os, platform, sys
-packages, stand_in = {}, False
-sys.path = [folder for folder in sys.path if folder]  # "" is where the caller happens to be
-for folder in sys.path:
-    stand_in = stand_in or bool(glob.glob(os.path.join(glob.escape(folder), "assay_standin_*.pth")))
-    for info in sorted(glob.glob(os.path.join(glob.escape(folder), "*.*-info"))):
-        record = os.path.join(info, "RECORD")
-        name, _, version = os.path.basename(info).rpartition(".")[0].partition("-")
-        digest = hashlib.sha256(open(record, "rb").read()).hexdigest() if os.path.isfile(record) else ""
-        packages.setdefault(name.lower().replace("_", "-"), [version.partition("-py")[0], digest])
+# "" on sys.path is where the caller happens to be.
+_PROBE = """
+import importlib.util, json, platform, sys
+sys.path = [folder for folder in sys.path if folder]
 print(json.dumps({"version": platform.python_version(), "implementation": platform.python_implementation(),
-                  "packages": packages, "stand_in": stand_in,
+                  "path": sys.path,
                   "lacks": [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]}))
 """
 
@@ -88,8 +81,7 @@ def find_host_python(
     # Its own tools (benchmark_app, trtexec) lie beside it.
     environment["PATH"] = f"{python.parent}{os.pathsep}{caller.get('PATH') or os.defpath}"
     answer = _ask(python, variable, environment)
-    lacks = answer.pop("lacks")
-    version = str(answer["version"])
+    version, lacks = str(answer["version"]), answer["lacks"]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         raise UsageFault(
             f"{variable}={given} is Python {version}, hooks need 3.7 or newer",
@@ -101,14 +93,36 @@ def find_host_python(
             f"install it there, or name the interpreter of the environment that holds the SDK: "
             f"{variable}=/opt/venv/bin/python3",
         )
+    folders = [Path(folder) for folder in answer["path"]]
+    packages = _packages(folders)
+    content = {"version": version, "implementation": answer["implementation"], "packages": packages}
     return FoundPython(
         python=python,
         version=version,
-        packages={name: found[0] for name, found in sorted(answer["packages"].items())},
-        digest=hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest(),
+        packages={name: version for name, (version, _) in sorted(packages.items())},
+        digest=key_of(content),
         environment=environment,
-        stand_in=answer["stand_in"] or _has_imitated_tools(environment["PATH"]),
+        stand_in=any(map(is_stand_in_site, folders)) or _has_imitated_tools(environment["PATH"]),
     )
+
+
+def _packages(folders: Iterable[Path]) -> dict[str, tuple[str, str]]:
+    """Return name → (version, sha256 of the list of its files); of two the one that Python would import."""
+    found: dict[str, tuple[str, str]] = {}
+    for folder in folders:
+        for info in sorted((*folder.glob("*.dist-info"), *folder.glob("*.egg-info"))):
+            name, _, version = info.stem.partition("-")
+            record = info / "RECORD"
+            digest = file_sha256(record) if record.is_file() else ""
+            key = name.lower().replace("_", "-")
+            # An egg's name ends with the Python that it was built for.
+            found.setdefault(key, (version.partition("-py")[0], digest))
+    return found
+
+
+def is_stand_in_site(folder: Path) -> bool:
+    """Say whether a folder that Python imports from holds a test's imitation of an SDK."""
+    return any(folder.glob("assay_standin_*.pth"))
 
 
 def _has_imitated_tools(path: str) -> bool:
@@ -133,7 +147,7 @@ def _ask(python: Path, variable: str, environment: Mapping[str, str]) -> dict[st
             f"{variable}: {python} exited with {answer.returncode}: {said or 'it said nothing'}",
             remedy,
         )
-    told = ("version", "implementation", "packages", "stand_in", "lacks")
+    told = ("version", "implementation", "path", "lacks")
     try:
         document = json.loads(answer.out)
         return {key: document[key] for key in told}

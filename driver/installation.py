@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driver.containers import InstalledStack
+from driver.host_python import is_stand_in_site, lay_out_python
 from driver.models.base import RunnerName
 from driver.site import Installation
 
@@ -27,7 +28,6 @@ class EnvironmentInstaller:
     def install(self, stack: Stack) -> Installation:
         """Return the stack's environment, made when it is missing; an interpreter as it was found."""
         from driver.environments import prepare_environment
-        from driver.host_python import lay_out_python
 
         if stack.found is not None:
             found = stack.found
@@ -57,7 +57,7 @@ class EnvironmentInstaller:
 
 def holds_stand_in(venv: Path) -> bool:
     """Say whether a test's imitation of an SDK was put into an environment (tests/standins/install)."""
-    return any(venv.glob("lib/python*/site-packages/assay_standin_*.pth"))
+    return any(map(is_stand_in_site, venv.glob("lib/python*/site-packages")))
 
 
 class ImageInstaller:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from driver import __version__
 from driver.booking import Books, make_result
 from driver.containers import VENDOR_STAGES
-from driver.datasets import item_name
 from driver.errors import AssayError
+from driver.failure_details import with_engine, with_interpreter, with_names
 from driver.figures import measured
 from driver.host import describe_host, tree_commit
 from driver.locking import locked
@@ -30,8 +29,6 @@ from driver.results import (
 from driver.stage_cache import (
     CacheFolders,
     adopt,
-    changed_files,
-    forget_engine,
     read_stage_report,
     write_stage_report,
 )
@@ -41,7 +38,6 @@ from driver.telemetry import Telemetry
 from driver.workspace import Workspace, reap_leftovers, require_free
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from driver.containers import ContainerSpec
@@ -231,8 +227,7 @@ class _Job:
     def _book(self, ended: StageEnd, stage: StageName, repeat: int) -> None:
         log = self._keep_log(ended.folder, stage, repeat)
         record = ended.record.model_copy(update={"log": log})
-        failure = self._with_engine(self._with_names(ended.failure), stage)
-        failure = self._with_interpreter(failure, stage)
+        failure = ended.failure and self._explained(ended.failure, stage)
         self.books.book(record, ended.report, failure)
         self.books.provenance.setdefault("isolation", {})[str(stage)] = _isolation(ended.spec)
         if ended.report is not None:
@@ -295,55 +290,19 @@ class _Job:
                 remedy=f"remove {self.kept.model} and run again",
             )
 
-    def _with_engine(self, failure: Failure | None, stage: StageName) -> Failure | None:
-        """Say so where the engine that came from the cache is damaged, and have it made again."""
-        cached = any(one.name is StageName.COMPILE and one.cached for one in self.books.records)
-        if failure is None or not cached or stage not in (StageName.VALIDATE, StageName.INFER):
-            return failure
-        changed = changed_files(self.kept.engine)
-        if not changed:
-            return failure
-        forget_engine(self.kept.engine)
-        return failure.model_copy(
-            update={
-                "message": f"{failure.message}; {', '.join(changed[:3])} is no longer what compile left",
-                "remedy": "the same command again: the engine is compiled anew (make clean removes all "
-                "that is cached)",
-            }
-        )
-
-    def _with_interpreter(self, failure: Failure | None, stage: StageName) -> Failure | None:
-        """Say where to install what a stage lacks: no lock and no image makes a stack that was found."""
+    def _explained(self, failure: Failure, stage: StageName) -> Failure:
+        """Add to a guest's failure what only the driver knows."""
         by_vendor = stage in VENDOR_STAGES
         stack = self.planned.choice.stack if by_vendor else self.site.catalog.reference
-        if failure is None or failure.kind is not FailureKind.IMAGE or stack.found is None:
-            return failure
-        variable = "STACK_PYTHON" if by_vendor else "REFERENCE_PYTHON"
-        remedy = (
-            f"install it for {stack.found.python} ({stack.folder / 'requirements.lock'} has the versions "
-            f"that were tested), or name another interpreter: {variable}=/opt/venv/bin/python3"
-        )
-        return failure.model_copy(update={"remedy": remedy})
-
-    def _with_names(self, failure: Failure | None) -> Failure | None:
-        """Say which file of the user's an item is; the guest knows its number only."""
-        if failure is None or failure.kind is not FailureKind.DATA:
-            return failure
-        names = dict(_named_items(failure.message, self.prepared.dataset.labels))
-        if not names:
-            return failure
-        which = ", ".join(f"item {item} is {name}" for item, name in names.items())
-        return failure.model_copy(update={"message": f"{failure.message} ({which})"})
+        failure = with_names(failure, self.prepared.dataset.labels)
+        failure = with_interpreter(failure, stack)
+        compiled = any(one.name is StageName.COMPILE and one.cached for one in self.books.records)
+        if compiled and stage in (StageName.VALIDATE, StageName.INFER):
+            failure = with_engine(failure, self.kept.engine)
+        return failure
 
     def _waiting(self) -> None:
         self.site.listener.note("another run is making the same thing; waiting for it")
-
-
-def _named_items(message: str, labels: Path) -> Iterator[tuple[str, str]]:
-    for item in re.findall(r"\b\d{6}\b", message):
-        name = item_name(labels, item)
-        if name is not None:
-            yield item, name
 
 
 def _provenance(site: Site, prepared: Prepared) -> dict[str, Any]:

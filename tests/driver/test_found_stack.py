@@ -96,7 +96,7 @@ def test_a_folder_stands_for_its_interpreter(
         ("#!/bin/sh\necho hello\n", "does not answer as a Python does"),
         (
             '#!/bin/sh\necho \'{"version": "3.6.15", "implementation": "CPython", '
-            '"packages": {}, "stand_in": false, "lacks": []}\'\n',
+            '"path": [], "lacks": []}\'\n',
             "is Python 3.6.15, hooks need 3.7 or newer",
         ),
     ],
