@@ -92,6 +92,11 @@ class Vendor:
         """Return the stack of that name, or the default one when it has the engine, else its first."""
         default = self.manifest.default_stack
         chosen = name or (default if default in engine.stacks else engine.stacks[0])
+        if chosen not in self.stacks and any(one.found for one in self.stacks.values()):
+            raise UsageFault(
+                f"STACK={chosen} and STACK_PYTHON name two stacks of {self.name}",
+                "leave STACK out: what the interpreter holds is the stack; or STACK_PYTHON, for the pinned one",
+            )
         if chosen not in self.stacks:
             raise unknown(f"stack of vendor {self.name}", chosen, self.stacks)
         if chosen not in engine.stacks:

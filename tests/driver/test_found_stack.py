@@ -171,6 +171,13 @@ def test_it_takes_the_place_of_every_stack_of_the_vendor(catalog: Catalog) -> No
     assert catalog.vendor("acme").manifest.default_stack == "v1"
 
 
+def test_a_pinned_stack_beside_it_is_one_too_many(catalog: Catalog) -> None:
+    here = with_found(catalog, stack=found_python(), reference=None)
+    with pytest.raises(UsageFault, match="STACK=v1 and STACK_PYTHON name two stacks") as caught:
+        choose(Request(case="tiny", vendor="acme", stack="v1"), here)
+    assert "leave STACK out" in caught.value.remedy
+
+
 @pytest.mark.parametrize("role", ["stack", "reference"])
 def test_no_container_has_it(catalog: Catalog, role: str) -> None:
     both = {"stack": None, "reference": None, role: found_python()}
