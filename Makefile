@@ -1,88 +1,118 @@
-# Assay: every target is one line, `make help` lists them. Scripts call driver/assay instead: make
-# turns every failure into a 2, driver/assay passes the exit code on.
+# Every target is one line; `make help` lists them. Scripts should call driver/assay instead, since
+# make exits with 2 on every failure and driver/assay keeps the exit code.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# A variable is the option of the same name in lower case: CASE=sam is --case sam. Its value travels
-# in the environment and is quoted, so that no character of it is code, make's ($) or the shell's.
-PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT INPUT PREPROCESS STEPS PROMPTS FORMAT
-KNOWN := $(PLAN) A AGAIN ALL ARGS B ASSAY_HOME BASE DRY_RUN FAIL_BELOW INSTALLERS INTO MD5 NAME OUT RATIO REFERENCE_PYTHON SIMULATED SRC STACK_PYTHON SYNTHETIC TABLE TORCH_INDEX VENDOR_PATH
-$(foreach v,$(KNOWN),$(if $(value $v),$(eval override $v := $$(value $v))$(eval export $v)))
+# A variable becomes the option of the same name in lower case: CASE=sam is --case sam. Its value is
+# passed through the environment, quoted, so that neither make ($) nor the shell interprets it.
+PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT INPUT PREPROCESS FORMAT
+FLAGS := AGAIN ALL DRY_RUN IMAGES RUN SIMULATED SYNTHETIC
+# Read from the environment by the driver or the test scripts, for any target.
+SURROUNDINGS := ALLOWED_SIGNERS ARGS ASSAY_HOME ASSAY_HOST_NAME ASSAY_LOCKS CASE_PATH INSTALLERS OFFLINE OUT REFERENCE_PYTHON STACK_PYTHON TORCH_INDEX VENDOR_PATH
+KNOWN := $(PLAN) $(FLAGS) $(SURROUNDINGS) A B BASE BUNDLE FAIL_BELOW INTO MD5 NAME RATIO REQUIRE_SIGNATURE RESULT SIGN SMALLEST SRC TABLE VOLUME WITH
+# The variables on the command line. Names that a target does not know are passed on too: the driver
+# treats them as options of the case, or suggests the nearest name.
+TYPED := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
+$(foreach v,$(KNOWN) $(TYPED),$(if $(value $v),$(eval override $v := $$(value $v))$(eval export $v)))
+export ASSAY_TYPED := $(TYPED)
 lower = $(subst A,a,$(subst B,b,$(subst C,c,$(subst D,d,$(subst E,e,$(subst F,f,$(subst G,g,$(subst H,h,$(subst I,i,$(subst J,j,$(subst K,k,$(subst L,l,$(subst M,m,$(subst N,n,$(subst O,o,$(subst P,p,$(subst Q,q,$(subst R,r,$(subst S,s,$(subst T,t,$(subst U,u,$(subst V,v,$(subst W,w,$(subst X,x,$(subst Y,y,$(subst Z,z,$(subst _,-,$1)))))))))))))))))))))))))))
 options = $(foreach v,$1,$(if $(value $v),--$(call lower,$v) "$$$v"))
 flags = $(foreach v,$1,$(if $(value $v),--$(call lower,$v)))
+# $(call assay,VERB,OPTIONS,FLAGS) calls the driver; $(call only,NAMES) refuses other variables.
+assay = driver/assay $1 $(call options,$2) $(call flags,$3) $(call options,$(filter-out $2 $3 $(SURROUNDINGS),$(TYPED)))
+only = $(foreach v,$(firstword $(filter-out $1 $(SURROUNDINGS),$(TYPED))),$(error unknown variable $v: this target takes $(or $1,ARGS); `make help` lists all variables))
+# The targets below tests/ need a clone: a bundle leaves them out.
+clone = $(if $(wildcard tests/run),,$(error this folder has no tests, since bundles leave them out: clone Assay to run them))
 
-.PHONY: help run sweep list report compare published check doctor images wheelhouse data new-vendor new-case test test-slow test-vendors test-full-size lint bench clean lock pin schemas
+.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun new-vendor new-case dev test test-quick test-slow test-vendors test-full-size lint bench clean lock pin schemas
 
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@exec 3>&1; awk -v columns="$$(test -t 3 && stty size <&3 | cut -d' ' -f2)" 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { line = sprintf("  make %-14s", $$1); count = split($$2, words, " "); for (n = 1; n <= count; n++) { if (columns && n > 1 && length(line) + 1 + length(words[n]) > columns) { print line; line = sprintf("%21s", "") } line = line " " words[n] } print line }' Makefile
 
-run: ## measure one case on one vendor: CASE=vit_digits VENDOR=cpu, and STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT
-	@driver/assay run $(call options,$(PLAN))
+run: ## measure one case on one vendor: CASE=vit_digits VENDOR=cpu; also STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT=0, and the case's own options (STEPS=3)
+	@$(call assay,run,$(PLAN))
 
-sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; goes on where it stopped; RATIO=310P/T4 AGAIN=1 DRY_RUN=1
-	@driver/assay sweep $(call options,$(PLAN) RATIO) $(call flags,AGAIN DRY_RUN)
+sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; skips jobs that have a result; RATIO=310P/T4 AGAIN=1 DRY_RUN=1
+	@$(call assay,sweep,$(PLAN) RATIO,AGAIN DRY_RUN)
 
 list: ## show cases, vendors, stacks, engines, precisions and chips
-	@driver/assay list $(call options,FORMAT)
+	@$(call assay,list,FORMAT)
 
-report: ## tables and one HTML page of all results: OUT LANG=zh SIMULATED=1 SYNTHETIC=1 FORMAT=table|json; TABLE=flagperf|throughput|modelzoo CASE
-	@driver/assay report $(call options,FORMAT TABLE CASE) $(call flags,SIMULATED SYNTHETIC)
+report: ## tables and one HTML page of all results: OUT LANG=zh ALL=1 SIMULATED=1 SYNTHETIC=1 FORMAT=table|json; TABLE=flagperf|throughput|modelzoo CASE
+	@$(call assay,report,FORMAT TABLE CASE,ALL SIMULATED SYNTHETIC)
 
-compare: ## may two results be compared, and which is faster: A=<result> B=<result|published> FAIL_BELOW=0.97
-	@driver/assay compare $(call options,A B FAIL_BELOW FORMAT)
+compare: ## whether two results are comparable, and which is faster: A=<result> B=<result|published> FAIL_BELOW=0.97 SMALLEST=0.02; RUN=1 measures both here in turns: REPEAT=<rounds> DATA WEIGHTS DEVICE
+	@$(call assay,compare,A B FAIL_BELOW SMALLEST REPEAT DATA WEIGHTS DEVICE FORMAT,RUN)
 
-published: ## the figures that others printed, with what contradicts itself: CASE
-	@driver/assay published $(call options,CASE FORMAT)
+published: ## published figures, recomputed, with their contradictions: CASE
+	@$(call assay,published,CASE FORMAT)
 
 check: ## check a vendor's or a case's folder and list what is missing: VENDOR or CASE
-	@driver/assay check $(call options,VENDOR CASE RUNNER FORMAT)
+	@$(call assay,check,VENDOR CASE RUNNER FORMAT)
 
-doctor: ## say what this machine has and lacks, and how to get it: VENDOR STACK DEVICE
-	@driver/assay doctor $(call options,VENDOR STACK DEVICE FORMAT)
+doctor: ## what this machine has and lacks, and how to get it: VENDOR STACK DEVICE; with CASE, first what stops that run
+	@$(call assay,doctor,CASE VENDOR STACK DEVICE FORMAT)
 
-images: ## build the reference image and a vendor's, network off: VENDOR STACK BASE=<image>|debootstrap
-	@driver/assay images $(call options,VENDOR STACK BASE)
+images: ## build the reference image and a vendor's, with the network off: VENDOR STACK BASE=<image>|debootstrap
+	@$(call assay,images,VENDOR STACK BASE)
 
-wheelhouse: ## fetch the wheels that images and environments are made of: VENDOR STACK
-	@driver/assay wheelhouse $(call options,VENDOR STACK)
+wheelhouse: ## fetch the wheels of the driver, of images and environments, for a machine without a network: VENDOR STACK
+	@$(call assay,wheelhouse,VENDOR STACK)
 
 data: ## prepare a dataset: CASE=vit_l_16 SRC=<folder or tar> MD5=<of another archive>
-	@driver/assay data $(call options,CASE SRC MD5 FORMAT)
+	@$(call assay,data,CASE SRC MD5 FORMAT)
 
-new-vendor: ## lay out a vendor's folder that passes its check: NAME=acme INTO=<folder outside the tree>
-	@driver/assay new-vendor $(call options,NAME INTO)
+bundle: ## write one file for a lab without a network: CASE VENDOR STACK RUNNER=docker,process RESULT WITH=weights,data,engines VOLUME=4G SIGN=<key> OUT=<file>
+	@$(call assay,bundle,$(filter-out FORMAT,$(PLAN)) RESULT WITH OUT VOLUME SIGN)
 
-new-case: ## lay out a case's folder that passes its check: NAME=resnet_50
-	@driver/assay new-case $(call options,NAME)
+load: ## verify and unpack a bundle: BUNDLE=<file> INTO=<folder> REQUIRE_SIGNATURE=1; in an unpacked one: load its images into the engine
+	@$(call assay,load,BUNDLE INTO,REQUIRE_SIGNATURE)
 
-test: ## run the tests; on a machine without Docker it says what it left out: ARGS="-k wheelhouse"
-	@tests/run -n auto --maxprocesses 4 --dist loadfile $$ARGS
+verify: ## verify every byte of a bundle, or a result and its inputs: BUNDLE=<file> or RESULT=<folder>, REQUIRE_SIGNATURE=1
+	@$(call assay,verify,BUNDLE RESULT FORMAT,REQUIRE_SIGNATURE)
 
-test-slow: ## run the long tests only
-	@tests/run -m slow $$ARGS
+rerun: ## run a result's job again and report whether it is reproduced: RESULT=<folder>; also DATA WEIGHTS DEVICE CHIP RUNNER, or VENDOR STACK ENGINE to compare another
+	@$(call assay,rerun,RESULT DATA WEIGHTS DEVICE CHIP RUNNER WAIT VENDOR STACK ENGINE FORMAT)
 
-test-vendors: ## build every vendor's image on stand-ins of its base and installers, and run every engine in its container: ARGS="-k ascend"
-	@tests/run -m vendors $$ARGS
+new-vendor: ## create a vendor's folder with the parts to fill in marked: NAME=acme INTO=<folder outside the tree>
+	@$(call assay,new-vendor,NAME INTO)
 
-test-full-size: ## run every case at its true size in its container: about 20 minutes on two cores
-	@tests/run -m full_size -s $$ARGS
+new-case: ## create a case's folder with the parts to fill in marked: NAME=resnet_50 INTO=<folder outside the tree>
+	@$(call assay,new-case,NAME INTO)
+
+dev: ## make an environment for an editor, link it as .venv, and print what to point the editor at
+	@$(call only)$(clone)tests/dev
+
+test: ## run the tests; without Docker, list the skipped ones: ARGS="-k wheelhouse"
+	@$(call only)$(clone)tests/run -n auto --maxprocesses 4 --dist loadfile $$ARGS
+
+test-quick: ## run the tests that need no torch, Docker, browser, new environment or whole jobs: under two minutes
+	@$(call only)$(clone)tests/run --quick -n auto --maxprocesses 4 $$ARGS
+
+test-slow: ## run only the slow tests
+	@$(call only)$(clone)tests/run -m slow $$ARGS
+
+test-vendors: ## build every vendor's image on stand-ins for its base and installers, and run every engine in its container: ARGS="-k ascend"
+	@$(call only)$(clone)tests/run -m vendors $$ARGS
+
+test-full-size: ## run every case at full size in its container: about 20 minutes on two cores
+	@$(call only)$(clone)tests/run -m full_size -s $$ARGS
 
 lint: ## ruff, mypy strict, vermin, shellcheck, hadolint
-	@tests/lint
+	@$(call only)$(clone)tests/lint
 
-bench: ## ours against a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel, CASE=report|overlap, ARGS
-	@tests/bench/run $$ARGS
+bench: ## compare Assay with a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel, CASE=report|overlap|cold|bundle|rerun|compare|core, ARGS
+	@$(call only,CASE VENDOR)$(clone)tests/bench/run $$ARGS
 
-clean: ## remove caches and left-over work folders; ALL=1 also environments and wheels
-	@driver/assay clean $(call flags,ALL)
+clean: ## remove caches and what killed runs left, containers too; ALL=1: also environments and wheels; IMAGES=1: also Assay's images
+	@$(call assay,clean,,ALL IMAGES)
 
-lock: ## make the lock files whose requirements.in changed; ALL=1 makes all
-	@driver/assay lock $(call flags,ALL)
+lock: ## update the lock files whose requirements.in changed; ALL=1: all of them
+	@$(call assay,lock,,ALL)
 
-pin: ## write into stack.toml the digests of base images, where a registry answers, and the installers' sha256: VENDOR STACK INSTALLERS=<folder>
-	@driver/assay pin $(call options,VENDOR STACK)
+pin: ## write digests of base images (needs a registry) and sha256 of installers to stack.toml: VENDOR STACK INSTALLERS=<folder>
+	@$(call assay,pin,VENDOR STACK)
 
-schemas: ## write the JSON Schemas of the contract, and the page of manifest keys, from the typed models
-	@driver/assay schemas
+schemas: ## generate the JSON Schemas of the contract and docs/manifest-keys.md from the typed models
+	@$(call assay,schemas)

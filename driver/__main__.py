@@ -1,45 +1,51 @@
-"""`python -m driver <verb>`: runs a verb and turns what happened into the documented exit code."""
+"""`python -m driver <verb>`: runs a verb and returns the documented exit code."""
 
 from __future__ import annotations
 
-import signal
+import platform
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+import traceback
+from pathlib import Path
 
-from driver.errors import EXIT_UNEXPECTED, AssayError, Interrupted, UsageFault
-
-if TYPE_CHECKING:
-    from types import FrameType
+from driver import __version__
+from driver.errors import EXIT_UNEXPECTED, AssayError, Interrupted, UsageFault, disk_faults
+from driver.system.files import let_guests_read
+from driver.system.interrupts import heed_interrupts
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; return 0, or the exit code of the failure (docs/exit-codes.md)."""
+    from driver.console import finish_streams, prepare_streams
+
+    prepare_streams()
+    heed_interrupts()
+    let_guests_read()
+    code = _run(arguments)
+    finish_streams()
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     from driver.cli import app
     from driver.console import Console
 
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    signal.signal(signal.SIGHUP, _as_interrupt)
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with disk_faults():
+            code = app(args=arguments, standalone_mode=False)
     except AssayError as error:
         Console().error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        Console().fault("interrupted", "the same command again takes what is cached")
+        Console().fault("interrupted", "run the same command again; it continues from the cache")
         return Interrupted.exit_code
-    except BrokenPipeError:
-        return 0
     except Exception as error:
         return _unusual(error)
     return code if isinstance(code, int) else 0
 
 
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _unusual(error: Exception) -> int:
-    """Show a command-line mistake as such; anything else is a defect of ours, with a paste-ready report."""
+    """Show a command-line error as such, and anything else as a defect with a paste-ready report."""
     from typer.exceptions import TyperException
 
     from driver.console import Console
@@ -47,14 +53,31 @@ def _unusual(error: Exception) -> int:
     if isinstance(error, TyperException):
         Console().usage_fault(error)
         return getattr(error, "exit_code", UsageFault.exit_code)
-    from driver.defect import write_defect_report
-
-    path = write_defect_report(error)
+    try:
+        remedy = f"please file an issue with the report in {write_defect_report(error)}"
+    except OSError as fault:
+        remedy = f"please file an issue; its report could not be written: {fault.strerror}"
     Console().fault(
-        f"this is a defect of Assay, not of your command: {type(error).__name__}: {error}",
-        f"please file an issue with the report in {path}",
+        f"this is a bug in Assay, not in your command: {type(error).__name__}: {error}", remedy
     )
     return EXIT_UNEXPECTED
+
+
+def write_defect_report(error: BaseException) -> Path:
+    """Write versions, command and traceback to a temporary file and return its path."""
+    text = "\n".join(
+        [
+            f"assay {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"command: {' '.join(sys.argv[1:])}",
+            "",
+            *traceback.format_exception(error),
+        ]
+    )
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="assay-defect-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as stream:
+        stream.write(text)
+    return Path(stream.name)
 
 
 if __name__ == "__main__":

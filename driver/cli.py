@@ -1,4 +1,4 @@
-"""The command line: `driver/assay <verb> --case … --vendor …`, the same names as make's variables."""
+"""The command line, `driver/assay <verb> --case … --vendor …`, with the same names as make's variables."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from driver import __version__
 from driver.console import Console
+from driver.plan.request import VARIABLES
+from driver.system.settings import INSTALLED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+
+class WholeHelp(TyperGroup):
+    """Lists the verbs with their whole sentence; click would cut it at the terminal's width."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a line for each verb, wrapped between words."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, verb.get_short_help_str(WHOLE)) for name, verb in found if verb is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+WHOLE = 1000
+"""Characters up to which a sentence is kept."""
 
 app = typer.Typer(
     name="assay",
+    cls=WholeHelp,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,38 +46,53 @@ app = typer.Typer(
 Text = str | None
 Case = Annotated[Text, typer.Option(help="case or short name (vit_digits)")]
 Vendor = Annotated[Text, typer.Option(help="vendor (cpu)")]
-Stack = Annotated[Text, typer.Option(help="pinned image of the vendor")]
-Device = Annotated[Text, typer.Option(help="which device (0)")]
+Stack = Annotated[Text, typer.Option(help="pinned software stack of the vendor")]
+Device = Annotated[Text, typer.Option(help="number of the device (0)")]
 Format = Annotated[
     str, typer.Option("--format", help="table, or json: one document on standard output")
 ]
+Bundle = Annotated[Text, typer.Option(help="file that `bundle` wrote")]
+Signed = Annotated[bool, typer.Option(help="refuse bundles without a known signature")]
 OPTIONS: dict[str, Any] = {
-    "case": Case,
-    "vendor": Vendor,
-    "stack": Stack,
-    "engine": Annotated[Text, typer.Option(help="what executes the model")],
-    "precision": Annotated[Text, typer.Option(help="fp32, fp16, bf16, …")],
-    "bs": Annotated[Text, typer.Option(help="batch size")],
-    "chip": Annotated[Text, typer.Option(help="hardware model, for its peaks")],
-    "device": Device,
-    "runner": Annotated[Text, typer.Option(help="docker, process or slurm")],
-    "tier": Annotated[Text, typer.Option(help="smoke, standard or official")],
-    "data": Annotated[Text, typer.Option(help="dataset folder, or `synthetic`")],
-    "weights": Annotated[Text, typer.Option(help="weights folder or file, or `synthetic`")],
-    "limit": Annotated[Text, typer.Option(help="use that many items; makes it a smoke run")],
-    "repeat": Annotated[Text, typer.Option(help="fresh processes that measure")],
-    "input": Annotated[Text, typer.Option(help="file, or tensor: preprocessed once")],
-    "preprocess": Annotated[
-        Text, typer.Option(help="named set of preprocessing constants of the case")
-    ],
-    "steps": Annotated[Text, typer.Option(help="denoising steps (Stable Diffusion)")],
-    "prompts": Annotated[Text, typer.Option(help="number of prompts (Stable Diffusion)")],
+    name: Annotated[Text, typer.Option(help=text)] for name, text in VARIABLES.items()
 }
-"""What a job is asked for with: the variables of the interface, `run`'s and `sweep`'s."""
+"""The options of `run`, `sweep` and `bundle`: the variables of a request."""
+
+TAKES_CASE_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""For verbs that pass unknown options on to the case, which accepts or refuses them."""
+
+WITHOUT_CHECKOUT = ("report", "compare", "published", "list")
+"""The verbs of the installed command; all others need cases, hooks and images."""
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if asked:
+        Console().text(f"assay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def refuse_without_checkout(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="print it")
+    ] = False,
+) -> None:
+    """Raise EnvironmentFault where the installed command is asked for what only a checkout can do."""
+    verb = context.invoked_subcommand
+    if INSTALLED and verb not in WITHOUT_CHECKOUT:
+        from driver.errors import EnvironmentFault
+
+        raise EnvironmentFault(
+            f"`assay {verb}` needs a checkout: the installed command has no cases, hooks or images",
+            f"clone the repository and type `driver/assay {verb}` there; "
+            f"the installed command has: {', '.join(WITHOUT_CHECKOUT)}",
+        )
 
 
 def plans(verb: Callable[..., int]) -> Callable[..., int]:
-    """Give a verb an option for each of OPTIONS; it gets them as its first argument, by name."""
+    """Add OPTIONS and the case's own options to a verb, which receives them as its first argument."""
     _, *own = inspect.signature(verb, eval_str=True).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
     asked = [
@@ -66,18 +101,37 @@ def plans(verb: Callable[..., int]) -> Callable[..., int]:
     ]
 
     @functools.wraps(verb)
-    def called(**values: Any) -> int:
+    def called(context: typer.Context, **values: Any) -> int:
         given = {name: values.pop(name) for name in OPTIONS}
-        return verb(given, **values)
+        return verb({**case_options(context.args), **given}, **values)
 
-    shown = [*asked, *(parameter.replace(kind=keyword) for parameter in own)]
+    context = inspect.Parameter("context", keyword, annotation=typer.Context)
+    shown = [context, *asked, *(parameter.replace(kind=keyword) for parameter in own)]
     called.__signature__ = inspect.Signature(shown, return_annotation=int)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return called
 
 
+def case_options(words: Sequence[str]) -> dict[str, Text]:
+    """Parse `--steps 3` and `--steps=3` into ``{"steps": "3"}``. Raises UsageFault for other words."""
+    from driver.errors import UsageFault
+
+    given: dict[str, Text] = {}
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.removeprefix("--").partition("=")
+        text = value if equals else next(rest, None)
+        if not word.startswith("--") or not name or text is None:
+            raise UsageFault(
+                f"{word!r} is not an option with a value",
+                "write options as --name value; `make help` and `make list` show them",
+            )
+        given[name.replace("-", "_")] = text
+    return given
+
+
 def console_for(output_format: str) -> Console:
-    """Return the console of a verb; UsageFault for a format that is none."""
+    """Return the console for an output format. Raises UsageFault for an unknown one."""
     from driver.errors import unknown
 
     if output_format not in ("table", "json"):
@@ -85,23 +139,23 @@ def console_for(output_format: str) -> Console:
     return Console(as_json=output_format == "json")
 
 
-@app.command()
+@app.command(context_settings=TAKES_CASE_OPTIONS)
 @plans
 def run(given: dict[str, Text], output_format: Format = "table") -> int:
-    """Measure one case on one vendor."""
+    """Measure one case on one vendor; `list` shows the case's own options, such as --steps."""
     from driver.verbs.run import run as verb
 
     return verb(given, console_for(output_format))
 
 
-@app.command()
+@app.command(context_settings=TAKES_CASE_OPTIONS)
 @plans
 def sweep(
     given: dict[str, Text],
     ratio: Annotated[
         Text, typer.Option(help="ratio columns of the table: 310P/T4,310P/310")
     ] = None,
-    again: Annotated[bool, typer.Option(help="measure again what was measured before")] = False,
+    again: Annotated[bool, typer.Option(help="repeat jobs that have a result")] = False,
     dry_run: Annotated[bool, typer.Option(help="only show the plan")] = False,
     output_format: Format = "table",
 ) -> int:
@@ -122,49 +176,73 @@ def list_(output_format: Format = "table") -> int:
 @app.command()
 def report(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
     folders: Annotated[list[Path] | None, typer.Argument(help="folders of results")] = None,
-    lang: Annotated[Text, typer.Option(help="zh: the seeds' own words")] = None,
-    simulated: Annotated[bool, typer.Option(help="results of stand-ins too, marked")] = False,
-    synthetic: Annotated[bool, typer.Option(help="synthetic weights or data too, marked")] = False,
-    seed_format: Annotated[
-        Text, typer.Option("--table", help="flagperf, throughput or modelzoo: text to paste there")
+    lang: Annotated[Text, typer.Option(help="zh: column names as published")] = None,
+    simulated: Annotated[bool, typer.Option(help="include stand-ins' results, marked")] = False,
+    synthetic: Annotated[
+        bool, typer.Option(help="include synthetic weights or data, marked")
+    ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="all results of a job, not only the newest")
+    ] = False,
+    table_format: Annotated[
+        Text, typer.Option("--table", help="flagperf, throughput or modelzoo: text to paste")
     ] = None,
     case: Case = None,
     output_format: Format = "table",
 ) -> int:
-    """Write all results as tables and one HTML page; or one case's in a seed document's format."""
+    """Write all results as tables and one HTML page, or one case's in the format of --table."""
     from driver.verbs.report import Wanted, language_asked, make_report
 
     console = console_for(output_format)
     wanted = Wanted(
-        language=language_asked(lang), simulated=simulated, synthetic=synthetic, case=case
+        language=language_asked(lang),
+        simulated=simulated,
+        synthetic=synthetic,
+        every=every,
+        case=case,
     )
-    if seed_format:
-        from driver.verbs.seed_formats import show_seed_format
+    if table_format:
+        from driver.verbs.table_formats import show_table_format
 
-        return show_seed_format(seed_format, folders or [], wanted, console)
+        return show_table_format(table_format, folders or [], wanted, console)
     return make_report(folders or [], wanted, console)
 
 
 @app.command()
-def compare(
-    a: Annotated[str, typer.Option("--a", help="a result, or a folder of results")],
-    b: Annotated[str, typer.Option("--b", help="another, or `published`")],
+def compare(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
+    a: Annotated[Text, typer.Option("--a", help="a result, or a folder of results")] = None,
+    b: Annotated[Text, typer.Option("--b", help="another, or `published`")] = None,
     fail_below: Annotated[Text, typer.Option(help="exit 1 unless B reaches this × A")] = None,
+    smallest: Annotated[Text, typer.Option(help="smallest difference that counts (0.02)")] = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="measure the jobs of both results here, in turns")
+    ] = False,
+    repeat: Annotated[Text, typer.Option(help="with --run: the number of rounds (4)")] = None,
+    data: Annotated[Text, typer.Option(help=f"with --run: {VARIABLES['data']}")] = None,
+    weights: Annotated[Text, typer.Option(help=f"with --run: {VARIABLES['weights']}")] = None,
+    device: Device = None,
     output_format: Format = "table",
 ) -> int:
-    """Say whether two results may be compared, and which is faster."""
-    from driver.verbs.compare import compare_results
+    """Report whether two results are comparable, and which is faster."""
+    from driver.verbs.compare import CompareOptions, compare_results
 
-    return compare_results(a, b, fail_below, console_for(output_format))
+    options = CompareOptions(
+        fail_below=fail_below,
+        smallest=smallest,
+        run=run,
+        repeat=repeat,
+        own={"data": data, "weights": weights, "device": device},
+    )
+    return compare_results(a, b, options, console_for(output_format))
 
 
 @app.command()
 def published(
     case: Case = None,
-    lang: Annotated[Text, typer.Option(help="zh: the seeds' own words")] = None,
+    lang: Annotated[Text, typer.Option(help="zh: column names as published")] = None,
     output_format: Format = "table",
 ) -> int:
-    """Show what the seed documents printed, recomputed, with their contradictions."""
+    """Show published figures, recomputed, with their contradictions."""
     from driver.verbs.published import show_published
 
     return show_published(case, lang, console_for(output_format))
@@ -176,69 +254,70 @@ def images(
     stack: Stack = None,
     base: Annotated[Text, typer.Option(help="base image for all stacks, or `debootstrap`")] = None,
 ) -> int:
-    """Build the images of a vendor and of the reference stack, with the network off."""
-    from driver.verbs.images import build_images
+    """Build the images of a vendor and the reference image, with the network off."""
+    from driver.verbs.maintenance.images import build_images
 
     return build_images(vendor or "cpu", stack, base, Console())
 
 
 @app.command()
 def environments(vendor: Vendor = None, stack: Stack = None) -> int:
-    """Make the virtual environments in which the process runner runs stages."""
-    from driver.verbs.images import make_environments
+    """Create the virtual environments in which the process runner runs stages."""
+    from driver.verbs.maintenance.images import make_environments
 
     return make_environments(vendor or "cpu", stack, Console())
 
 
 @app.command()
 def wheelhouse(vendor: Vendor = None, stack: Stack = None) -> int:
-    """Fetch every wheel that the stacks' locks name."""
-    from driver.verbs.images import fill_wheelhouse
+    """Fetch every wheel in the lock files of the driver and of the stacks."""
+    from driver.verbs.maintenance.images import fill_wheelhouse
 
     return fill_wheelhouse(vendor or "cpu", stack, Console())
 
 
 @app.command()
 def lock(
-    everything: Annotated[bool, typer.Option("--all", help="also those that are current")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="also unchanged ones")] = False,
 ) -> int:
     """Make the lock files whose requirements.in changed."""
-    from driver.verbs.upkeep import make_locks
+    from driver.verbs.maintenance.upkeep import make_locks
 
     return make_locks(Console(), everything=everything)
 
 
 @app.command()
 def pin(vendor: Vendor = None, stack: Stack = None) -> int:
-    """Write digests of base images and, of INSTALLERS, sha256 into stack.toml."""
-    from driver.verbs.pin import pin_stacks
+    """Write digests of base images, and sha256 of the files in INSTALLERS, to stack.toml."""
+    from driver.verbs.maintenance.pin import pin_stacks
 
     return pin_stacks(vendor, stack, Console())
 
 
 @app.command()
 def clean(
-    everything: Annotated[
-        bool, typer.Option("--all", help="also environments, wheels and image contexts")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="also environments and wheels")] = False,
+    images: Annotated[bool, typer.Option(help="also Assay's images in the engine")] = False,
 ) -> int:
-    """Remove caches and left-over work folders; results stay."""
-    from driver.verbs.upkeep import clean_home
+    """Remove caches and what killed runs left, containers included; results are kept."""
+    from driver.verbs.maintenance.upkeep import clean_home
 
-    return clean_home(Console(), everything=everything)
+    return clean_home(Console(), everything=everything, images=images)
 
 
 @app.command()
 def doctor(
+    case: Case = None,
     vendor: Vendor = None,
     stack: Stack = None,
     device: Device = None,
     output_format: Format = "table",
 ) -> int:
-    """Say what this machine has and lacks for a vendor, and how to get it."""
+    """Report what this machine has and lacks for a vendor, and how to get it; with a case, for its run."""
     from driver.verbs.doctor import doctor as verb
 
-    return verb(vendor or "cpu", stack, device or "0", console_for(output_format))
+    given = {"case": case, "vendor": vendor, "stack": stack, "device": device}
+    return verb(given, console_for(output_format))
 
 
 @app.command()
@@ -259,8 +338,8 @@ def new_vendor(
     name: Annotated[Text, typer.Option(help="the vendor's name (acme)")] = None,
     into: Annotated[Text, typer.Option(help="folder outside the tree, for a private one")] = None,
 ) -> int:
-    """Lay out a vendor's folder that passes its check but for marked parts."""
-    from driver.verbs.new import make_vendor
+    """Create a vendor's folder that passes its check except for the marked parts."""
+    from driver.verbs.maintenance.new import make_vendor
 
     return make_vendor(name, into, Console())
 
@@ -268,33 +347,99 @@ def new_vendor(
 @app.command("new-case")
 def new_case(
     name: Annotated[Text, typer.Option(help="the case's name (resnet_50)")] = None,
+    into: Annotated[Text, typer.Option(help="folder outside the tree, for a private one")] = None,
 ) -> int:
-    """Lay out a case's folder that passes its check but for marked parts."""
-    from driver.verbs.new import make_case
+    """Create a case's folder that passes its check except for the marked parts."""
+    from driver.verbs.maintenance.new import make_case
 
-    return make_case(name, Console())
+    return make_case(name, into, Console())
 
 
 @app.command()
 def data(
     case: Case = None,
-    src: Annotated[Text, typer.Option(help="the maker's archive, or a folder")] = None,
+    src: Annotated[Text, typer.Option(help="the publisher's archive, or a folder")] = None,
     md5: Annotated[
-        Text, typer.Option(help="sum of an archive that is not the published one")
+        Text, typer.Option(help="checksum of an archive other than the published one")
     ] = None,
     output_format: Format = "table",
 ) -> int:
-    """Prepare a dataset once, so that every case that uses it finds it."""
+    """Prepare a dataset once for all cases that use it."""
     from driver.verbs.data import prepare_data
 
     return prepare_data(case, src, md5, console_for(output_format))
 
 
 @app.command()
-def schemas(
-    check: Annotated[bool, typer.Option(help="only say whether they are up to date")] = False,
+@plans
+def bundle(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
+    given: dict[str, Text],
+    result: Annotated[Text, typer.Option(help="results to include, separated by commas")] = None,
+    include: Annotated[Text, typer.Option("--with", help="weights,data,engines,images")] = None,
+    out: Annotated[Text, typer.Option(help="file to write (vit_digits-cpu.assay)")] = None,
+    volume: Annotated[Text, typer.Option(help="size of a volume: 4G")] = None,
+    sign: Annotated[Text, typer.Option(help="key to sign with, for ssh-keygen -Y")] = None,
+    output_format: Format = "table",
 ) -> int:
-    """Write the JSON Schemas of every file of the contract into driver/schemas."""
-    from driver.verbs.schemas import write_schemas
+    """Write one file that a lab without a network can load, run and verify."""
+    from driver.verbs.air_gap.bundle import BundleOptions, make_bundle
+
+    options = BundleOptions(result=result, include=include, out=out, volume=volume, key=sign)
+    return make_bundle(given, options, console_for(output_format))
+
+
+@app.command()
+def load(
+    bundle: Bundle = None,
+    into: Annotated[Text, typer.Option(help="folder to create (./assay-<id>)")] = None,
+    require_signature: Signed = False,
+) -> int:
+    """Verify and unpack a bundle; in an unpacked one, load its images into the engine."""
+    from driver.verbs.air_gap.load import load_bundle
+
+    return load_bundle(bundle, into, Console(), require_signed=require_signature)
+
+
+@app.command()
+def verify(
+    bundle: Bundle = None,
+    result: Annotated[Text, typer.Option(help="a result, or its folder")] = None,
+    require_signature: Signed = False,
+    output_format: Format = "table",
+) -> int:
+    """Verify every byte of a bundle, or a result and its inputs."""
+    from driver.verbs.air_gap.verify import verify as verb
+
+    return verb(bundle, result, console_for(output_format), require_signed=require_signature)
+
+
+@app.command()
+def rerun(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
+    result: Annotated[Text, typer.Option(help="the result to run again, or its folder")] = None,
+    data: Annotated[Text, typer.Option(help=VARIABLES["data"])] = None,
+    weights: Annotated[Text, typer.Option(help=VARIABLES["weights"])] = None,
+    device: Device = None,
+    chip: Annotated[Text, typer.Option(help=VARIABLES["chip"])] = None,
+    runner: Annotated[Text, typer.Option(help=VARIABLES["runner"])] = None,
+    wait: Annotated[Text, typer.Option(help=VARIABLES["wait"])] = None,
+    vendor: Annotated[Text, typer.Option(help="another vendor: a comparison")] = None,
+    stack: Annotated[Text, typer.Option(help="another stack: a comparison")] = None,
+    engine: Annotated[Text, typer.Option(help="another engine: a comparison")] = None,
+    output_format: Format = "table",
+) -> int:
+    """Run a result's job again and say, figure by figure, whether it is reproduced."""
+    from driver.verbs.air_gap.rerun import rerun as verb
+
+    given = {"data": data, "weights": weights, "device": device, "chip": chip, "wait": wait}
+    own = {**given, "runner": runner, "vendor": vendor, "stack": stack, "engine": engine}
+    return verb(result, own, console_for(output_format))
+
+
+@app.command()
+def schemas(
+    check: Annotated[bool, typer.Option(help="only check that they are up to date")] = False,
+) -> int:
+    """Write the JSON Schema of every file of the contract to driver/schemas."""
+    from driver.verbs.maintenance.schemas import write_schemas
 
     return write_schemas(Console(), check=check)

@@ -1,18 +1,24 @@
-"""The only module that prints. People read standard error; standard output holds tables or one JSON document."""
+"""The only module that prints: messages to standard error, tables or one JSON document to standard output."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from driver.aggregate.text import plain
+from driver.errors import EnvironmentFault, nearest
+from driver.system import streams
+from driver.system.plain_text import accept_every_character, plain, writes_every_character
+from driver.system.user.own_command import OwnCommand, completed
+from driver.system.user.terminal import folded, table_text, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+    from typing import TextIO
 
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -23,11 +29,35 @@ if TYPE_CHECKING:
     from driver.models.result import StageRecord
 
 PLAIN_PROGRESS_S = 10.0
-"""Without a terminal a stage's progress is a line every ten seconds."""
+"""Without a terminal, progress is one line per this many seconds."""
+
+
+def prepare_streams() -> None:
+    """Let no output fail: for a closed stream, or for an encoding that lacks some of its characters."""
+    streams.open_closed_descriptors()
+    sys.stdout = streams.opened_again(sys.stdout, 1)
+    sys.stderr = streams.opened_again(sys.stderr, 2)
+    accept_every_character(sys.stdout, sys.stderr)
+
+
+def finish_streams() -> None:
+    """Write what is left in the streams' buffers, so that the exit code is the verb's, not Python's."""
+    for stream in (sys.stdout, sys.stderr):
+        streams.write(stream, "")
+
+
+def _print(text: str) -> None:
+    """Write to standard output. Raises EnvironmentFault where it takes no more, such as on a full disk."""
+    error = streams.write(sys.stdout, text)
+    if error is not None:
+        raise EnvironmentFault(
+            f"standard output cannot be written: {error.strerror}",
+            "send it to a disk with space; results are on disk, and `make report` shows them again",
+        ) from error
 
 
 class Console:
-    """Where a verb's words go; also the session's listener."""
+    """Prints the output of a verb; also the listener of a session."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -38,62 +68,79 @@ class Console:
 
     # --- documents and tables -------------------------------------------------------------------
     def document(self, document: Any) -> None:
-        """Print one JSON document to standard output; a verb does so once, with FORMAT=json."""
-        sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        """Print a JSON document to standard output; with FORMAT=json, a verb prints exactly one."""
+        # Escapes that JSON itself defines: ours would not be valid in it.
+        escaped = not writes_every_character(sys.stdout)
+        _print(json.dumps(document, indent=1, ensure_ascii=escaped) + "\n")
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-        """Print a table to standard output; one row that a terminal is too narrow for stands upright."""
+        """Print a table to standard output; one that is too wide for the terminal turns vertical."""
         cells = [[plain(cell) for cell in row] for row in rows]
-        text = _table_text(headers, cells)
-        width = max((len(line) for line in text.splitlines()), default=0)
-        if len(cells) == 1 and sys.stdout.isatty() and width > shutil.get_terminal_size().columns:
-            text = _table_text(("figure", "value"), list(zip(headers, cells[0], strict=True)))
-        sys.stdout.write((f"\n{title}\n" if title else "") + text + "\n")
-        sys.stdout.flush()
+        text = table_text(headers, cells, self.columns())
+        heading = f"\n{folded(title, self.columns())}\n" if title else ""
+        _print(f"{heading}{text}\n")
 
     def columns(self) -> int | None:
-        """Return how wide the terminal is; None where standard output is none."""
-        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        """Return the width of the terminal, or None if standard output is not a terminal."""
+        return _columns(sys.stdout)
 
     def text(self, text: str) -> None:
-        """Print text to standard output."""
-        sys.stdout.write(text + "\n")
+        """Print text to standard output; a terminal breaks its lines between words."""
+        _print(folded(text, self.columns()) + "\n")
 
-    # --- words for people -----------------------------------------------------------------------
+    # --- messages -------------------------------------------------------------------------------
     def say(self, text: str) -> None:
-        """Say a line to people."""
+        """Print a line to standard error; a terminal breaks it between words."""
+        text = folded(text, _columns(sys.stderr))
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
             return
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        # Messages that nobody can read are lost; the verb's exit code is not.
+        streams.write(sys.stderr, text + "\n")
 
     def error(self, error: AssayError) -> None:
-        """Say an expected failure: what happened, and what to type next."""
+        """Print an expected failure: what happened, and what to type next."""
         self.fault(error.message, error.remedy)
 
     def failure(self, failure: Failure) -> None:
-        """Say a job's failure."""
+        """Print the failure of a job."""
         where = f"{failure.stage}: " if failure.stage else ""
         self.fault(f"{where}[{failure.kind}] {failure.message}", failure.remedy)
 
     def fault(self, message: str, remedy: str) -> None:
-        """Say what went wrong and what to type next; foreign text has no effect on the terminal."""
+        """Print what went wrong and what to type next, without control characters."""
         lines = [plain(line) for line in message.splitlines()]
         self.say("\n".join([f"assay: {lines[0]}" if lines else "assay: failed", *lines[1:]]))
-        self.say(f"  → {plain(remedy)}")
+        self.say(f"  → {self.advice(remedy)}")
+
+    @staticmethod
+    def advice(text: str) -> str:
+        """Return what to type next, with the user's own command whole, on one line."""
+        return plain(completed(text, OwnCommand.of(sys.argv, os.environ)))
+
+    @staticmethod
+    def own_command() -> OwnCommand | None:
+        """Return the command that the user typed, None where this is not a process of Assay's own."""
+        return OwnCommand.of(sys.argv, os.environ)
 
     def usage_fault(self, error: Exception) -> None:
-        """Say a mistake on the command line."""
-        format_message = getattr(error, "format_message", error.__str__)
-        self.fault(
-            str(format_message()), "`driver/assay --help` or `make help` shows what there is"
-        )
+        """Print a command-line error, with the nearest option."""
+        message = str(getattr(error, "format_message", error.__str__)())
+        typed, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+        if typed and context is not None and "?" not in message:
+            known = [name for parameter in context.command.params for name in parameter.opts]
+            message += nearest(typed, known)
+        self.fault(message, "`driver/assay --help` or `make help` lists the verbs and options")
 
     def warning(self, warning: Warn) -> None:
-        """Say a warning with its remedy."""
-        self.say(f"  ! {warning.code}: {plain(warning.message)}")
-        self.say(f"    → {plain(warning.remedy)}")
+        """Print a result's warning with its remedy."""
+        self.warn(f"{warning.code}: {warning.message}", warning.remedy)
+
+    def warn(self, message: str, remedy: str) -> None:
+        """Print a warning, of one line or more, with its remedy."""
+        lines = [plain(line) for line in message.splitlines()]
+        self.say("\n  ".join([f"  ! {lines[0]}", *lines[1:]]))
+        self.say(f"    → {self.advice(remedy)}")
 
     # --- the session's listener -----------------------------------------------------------------
     def __enter__(self) -> Self:
@@ -113,31 +160,34 @@ class Console:
             self._live = None
 
     def note(self, text: str) -> None:
-        """Hear of something worth a line."""
+        """Print a note."""
         self.say(f"  {plain(text)}")
 
     def stage_started(self, stage: StageName, repeat: int, repeats: int) -> None:
-        """Hear that a stage begins."""
+        """Show that a stage starts."""
         self.task_started(str(stage) if repeats == 1 else f"{stage} {repeat + 1}/{repeats}")
 
     def task_started(self, name: str) -> None:
-        """Show progress under this name from now on."""
+        """Show progress under this name until ``task_ended``."""
         self._stage = name
         self._last_line = time.monotonic()
         if self._live is not None:
             self._task = self._live.add_task(self._stage, total=None, detail="starting")
 
     def task_ended(self) -> None:
-        """Show its progress no longer."""
+        """Stop showing the progress of the current task."""
         if self._live is not None and self._task is not None:
             self._live.remove_task(self._task)
             self._task = None
 
     def progress(self, progress: Progress) -> None:
-        """Hear how far the stage is: phase, items, rate, time left."""
+        """Show the progress of the current task: phase, items, rate, time left."""
         detail = plain(progress.phase)
         if progress.rate:
             detail += f"  {progress.rate:.4g} {plain(progress.unit)}/s"
+        left = progress.left_by_count() if progress.left_s is None else progress.left_s
+        if left is not None:
+            detail += f", {time_left(left)}"
         if self._live is not None and self._task is not None:
             self._live.update(
                 self._task, completed=progress.done, total=progress.total, detail=detail
@@ -148,7 +198,7 @@ class Console:
             self.say(f"  {self._stage}: {detail} {progress.done}{of}")
 
     def stage_ended(self, record: StageRecord) -> None:
-        """Hear how a stage ended: one line stays."""
+        """Print one line that says how a stage ended."""
         self.task_ended()
         name = str(record.name) if not record.repeat else f"{record.name} {record.repeat + 1}"
         how = "from the cache" if record.cached else f"{record.wall_s:.1f} s"
@@ -156,10 +206,9 @@ class Console:
         self.say(f"  {sign} {name:<9} {how}")
 
 
-def _table_text(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from tabulate import tabulate
-
-    return tabulate(rows, headers=list(headers), tablefmt="github", disable_numparse=True)
+def _columns(stream: TextIO) -> int | None:
+    """Return the width of a stream's terminal, None if it is not one."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def _live_progress() -> RichProgress:
@@ -171,17 +220,17 @@ def _live_progress() -> RichProgress:
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
 
+    console = RichConsole(stderr=True)
+    # A short bar on a narrow terminal leaves room for the time left.
     return Progress(
-        SpinnerColumn(),
+        SpinnerColumn("dots" if writes_every_character(sys.stderr) else "line"),
         TextColumn("{task.description:<10}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=8 if console.width < 100 else 24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[detail]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=RichConsole(stderr=True),
+        console=console,
         transient=True,
     )

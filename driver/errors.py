@@ -1,22 +1,29 @@
-"""Every fatal error of the driver in one place: what happened, what to type next, and its exit code.
+"""Every fatal error of the driver: what happened, what to type next, and its exit code.
 
-0 all jobs ok; 1 a job failed; 2 wrong usage; 3 the environment; 4 the accuracy gate failed;
-5 a hook broke the contract; 6 a time limit; 130 interrupted.
+Exit codes: 0 all jobs ok; 1 a job failed; 2 wrong usage; 3 the environment; 4 the accuracy gate
+failed; 5 a hook broke the contract; 6 a time limit; 7 a rerun did not reproduce its result, 8 it is
+inconclusive; 130 interrupted.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
 from driver.models.base import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 EXIT_OK = 0
+EXIT_NOT_REPRODUCED = 7
+EXIT_INCONCLUSIVE = 8
+"""A code of its own for `rerun`, so that no script mistakes an open question for a reproduction."""
 EXIT_UNEXPECTED = 70
-"""A defect of ours (sysexits' EX_SOFTWARE): never used for a user's mistake."""
+"""A defect of Assay (EX_SOFTWARE in sysexits.h), never a user's mistake."""
 
 EXIT_OF_KIND: dict[FailureKind, int] = {
     FailureKind.HOST: 3,
@@ -46,13 +53,13 @@ class AssayError(Exception):
 
 
 class UsageFault(AssayError):
-    """The request itself is wrong: an unknown name, a batch size of 0."""
+    """The request is wrong: an unknown name, a batch size of 0."""
 
     exit_code = 2
 
 
 class EnvironmentFault(AssayError):
-    """This machine cannot do it: no engine, no device, no disk."""
+    """This machine cannot do it: no container engine, no device, no disk space."""
 
     exit_code = 3
     kind = FailureKind.HOST
@@ -65,13 +72,13 @@ class ImageFault(EnvironmentFault):
 
 
 class DataFault(EnvironmentFault):
-    """A dataset or weights are missing or not what they must be."""
+    """A dataset or weights are missing or invalid."""
 
     kind = FailureKind.DATA
 
 
 class ContractFault(AssayError):
-    """A hook did not keep the contract."""
+    """A hook broke the contract."""
 
     exit_code = 5
     kind = FailureKind.CONTRACT
@@ -84,17 +91,65 @@ class Interrupted(AssayError):
     kind = FailureKind.INTERRUPTED
 
 
+FREE_SPACE = (
+    "free some space (`make clean` empties the cache), or choose another disk: ASSAY_HOME=<folder> for "
+    "environments and caches, OUT=<folder> for results"
+)
+OWN_FOLDER = (
+    "fix its permissions, or choose other folders: ASSAY_HOME=<folder> for environments and caches, "
+    "OUT=<folder> for results"
+)
+DISK_REMEDIES = {
+    errno.ENOSPC: FREE_SPACE,
+    errno.EDQUOT: FREE_SPACE,
+    errno.EROFS: OWN_FOLDER,
+    errno.EACCES: OWN_FOLDER,
+    errno.EPERM: OWN_FOLDER,
+}
+"""Errors of the disk, which no code of ours can prevent, by errno."""
+
+
+def disk_fault(error: OSError) -> EnvironmentFault | None:
+    """Return the error to show for a full disk, a quota or a folder without permission, else None."""
+    remedy = DISK_REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    path = error.filename2 or error.filename
+    what = "a file" if path is None else os.fsdecode(path)
+    return EnvironmentFault(f"{what} cannot be used: {error.strerror}", remedy)
+
+
+def disk_fault_of(output: str, folder: object) -> EnvironmentFault | None:
+    """Return the error to show for a tool (uv, pip) whose output names an error of the disk, else None."""
+    for number, remedy in DISK_REMEDIES.items():
+        if number != errno.EPERM and os.strerror(number) in output:
+            return EnvironmentFault(f"{folder} cannot be written: {os.strerror(number)}", remedy)
+    return None
+
+
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """Turn errors of the disk into EnvironmentFault: the last resort of writes without own handling."""
+    try:
+        yield
+    except OSError as error:
+        fault = disk_fault(error)
+        if fault is None:
+            raise
+        raise fault from error
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean X?)"`` for the known name that is nearest, or nothing."""
+    """Return ``" (did you mean X?)"`` with the nearest known name, or "" if none is near."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]}?)" if matches else ""
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageFault:
-    """Return the error for a name that nobody knows, with the nearest one offered."""
+    """Return the error for an unknown name, with the nearest known one; ``what`` is its kind."""
     names = sorted(known)
     listed = ", ".join(names) if names else "none"
     return UsageFault(
         f"unknown {what} {name!r}{nearest(name, names)}",
-        f"choose one of: {listed}. `make list` shows what there is.",
+        f"choose one of: {listed}. `make list` shows more.",
     )

@@ -1,11 +1,17 @@
-"""What every test run says at its end: what this machine could not test, and how to have it."""
+"""What every test run starts with, and says at its end: what this machine could not test, and how to have it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import shutil
+import signal
+import tempfile
+from typing import Any
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
+from hypothesis import settings
+
+from driver.system.files import let_guests_read
 
 HOW = {
     "container": "bash .ci/run as root, or install docker.io and: make images",
@@ -13,6 +19,42 @@ HOW = {
     "py37": "pyenv install 3.7, or set ASSAY_PYTHON37",
     "stack": "let pip reach a package index: make wheelhouse",
 }
+
+# What a property costs depends on the machine. In CI the same examples are drawn every time.
+settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("assay")
+
+PYTHONS_OWN = {signal.SIGPIPE, signal.SIGXFSZ}
+IGNORED = [
+    int(number)
+    for number in signal.valid_signals() - PYTHONS_OWN
+    if signal.getsignal(number) is signal.SIG_IGN
+]
+"""What `nohup` or a shell's `&` made this process ignore."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set this process up as the driver's own entry does, and keep what it sets from children.
+
+    IGNORED stays ignored in a way that no child inherits. A handler that does nothing belongs to this program alone, SIG_IGN passes on: what a test starts
+    heeds Ctrl-C as it does when the tests are started from a terminal.
+    """
+    for number in getattr(config, "workerinput", {}).get("ignored", IGNORED):
+        signal.signal(number, lambda _number, _frame: None)
+    let_guests_read()
+    _lock_devices_apart(config)
+
+
+def _lock_devices_apart(config: pytest.Config) -> None:
+    """Lock devices in a folder of this process's own: no test waits for somebody else's run."""
+    os.environ["ASSAY_LOCKS"] = tempfile.mkdtemp(prefix="assay-test-locks-")
+    config.add_cleanup(lambda: shutil.rmtree(os.environ["ASSAY_LOCKS"], ignore_errors=True))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Have a process of pytest-xdist ignore the same: it inherited nothing of it."""
+    node.workerinput["ignored"] = IGNORED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driver.digests import canonical_digest
+from driver.system.hashing import canonical_digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,34 @@ def metrics(core: float = 1329.2, **changes: Any) -> dict[str, Any]:
         "fidelity": {"items": 64, "cosine_min": 0.99991, "max_abs": 0.031},
         "spread": {"p_infer_core": {"values": values, "median": core, "cv": 0.01}},
         "energy_j": 61000.0,
+        "energy_items": max(1, round(core * 200)),
         **changes,
+    }
+
+
+PEAKS: dict[str, dict[str, float]] = {
+    "A100": {"fp32": 19.5e12, "tf32": 156e12, "fp16": 312e12, "bf16": 312e12, "int8": 624e12},
+    "T4": {"fp32": 8.1e12, "fp16": 65e12, "int8": 130e12},
+}
+BANDWIDTHS = {"A100": 1555e9, "T4": 320e9}
+WORK = {
+    "macs": 61_554_712_576,
+    "parameters": 304_326_632,
+    "input_elements": 150_528,
+    "output_elements": 1000,
+}
+"""What an item of vit_l_16 costs."""
+
+
+def chip_facts(name: str) -> dict[str, Any]:
+    """Return what a result knows of its chip; nothing but the name for chips that no manifest lists."""
+    family = name.partition("-")[0]
+    return {
+        "title": name,
+        "peaks": PEAKS.get(family, {}),
+        "memory_gib": 40.0 if family in PEAKS else None,
+        "memory_bandwidth": BANDWIDTHS.get(family),
+        "part": None,
     }
 
 
@@ -90,12 +117,36 @@ def provenance(key: dict[str, Any]) -> dict[str, Any]:
         "core": {"clock": "harness", "in_flight": 2, "includes": ["h2d", "compute", "d2h"]},
         "chips": 1,
         "chips_per_card": 1,
+        "chip": chip_facts(str(key["chip"])),
+        "work": WORK,
         "input": "file",
         "effective": {"infer": {"precision": precision, "arithmetic": arithmetic, "in_flight": 2}},
         "versions": {"infer": {"python": "3.10.12", "tensorrt": "8.6.1", "numpy": "1.24.4"}},
         "host": {"cpu": "AMD EPYC 7763", "threads": 64, "memory_bytes": 540 << 30},
         "device": {"name": key["chip"], "driver": "535.129.03", "serial": sha(vendor)[:12]},
     }
+
+
+def host_result(
+    cpu: str, *, threads: int = 64, name: str | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Return a result of the host's processor, as it was written before a processor was a chip."""
+    key = job(vendor="cpu", stack="ort", engine="onnxruntime", precision="fp32", chip="host")
+    host = {"cpu": cpu, "threads": threads, "cores_online": 64, "memory_bytes": 64 << 30}
+    recorded = provenance(key) | {"host": host | ({"name": name} if name else {})}
+    return document(**{"job": key, "provenance": recorded, **changes})
+
+
+def warned(*codes: str) -> list[dict[str, str]]:
+    """Return warnings as a result has them."""
+    return [{"code": code, "message": f"{code} was seen", "remedy": "try"} for code in codes]
+
+
+def unstable(core: float = 1329.2, **changes: Any) -> dict[str, Any]:
+    """Return a result whose processes vary by 30 %."""
+    values = {"values": [0.6 * core, core, 1.2 * core], "median": core, "cv": 0.304}
+    figures = metrics(core, spread={"p_infer_core": values})
+    return document(**{"metrics": figures, "warnings": warned("unstable"), **changes})
 
 
 STAGES = ("export", "compile", "validate", "infer", "infer", "infer", "score")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.manifest_keys import MANIFESTS, page, tables
-from driver.verbs.schemas import schema_texts
+from driver.models.manifest_keys import MANIFESTS, page, tables
+from driver.verbs.maintenance.schemas import schema_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,17 +22,27 @@ GUEST = ("cases", "vendor_hooks", "harness", "hook", "case")
 DOCKER_MODULE = "driver/runners/docker.py"
 CONSOLE = "driver/console.py"
 PURE = (
-    "plan",
-    "figures",
-    "gate",
-    "outcome",
-    "containers",
-    "devices",
-    "statistics",
-    "warnings",
-    "booking",
-    "seed_row",
-    "compare",
+    *sorted((ROOT / "driver" / "plan").glob("*.py")),
+    *sorted((ROOT / "driver" / "compare").glob("*.py")),
+    *sorted((ROOT / "driver" / "rerun").glob("*.py")),
+    *(
+        ROOT / "driver" / f"{module}.py"
+        for module in (
+            "results/figures",
+            "results/gate",
+            "results/statement",
+            "results/statistics",
+            "results/student_t",
+            "results/trend",
+            "results/warnings",
+            "session/claims",
+            "session/outcome",
+            "session/result",
+            "runners/spec",
+            "runners/devices",
+            "aggregate/table_row",
+        )
+    ),
 )
 IMPURE = {"os", "subprocess", "shutil", "socket", "tempfile", "docker", "time", "urllib"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "factory"}
@@ -43,7 +53,7 @@ def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
 
 
@@ -54,6 +64,25 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("path", DRIVER, ids=name)
 def test_the_driver_imports_neither_cases_nor_vendors(path: Path) -> None:
     assert not [module for module in imports(path) if module.split(".")[0] in GUEST]
+
+
+INTERFACES = {
+    "annotated_types": "pydantic",
+    "cyclonedx": "cyclonedx-python-lib",
+    "markupsafe": "jinja2",
+    "packageurl": "cyclonedx-python-lib",
+    "urllib3": "docker",
+}
+"""Packages that a pinned one requires and shows in its interface, or that have another name than it."""
+
+
+def test_the_driver_imports_nothing_that_its_requirements_do_not_name() -> None:
+    """What only the tests' environment holds (scipy, onnx) is not there on a user's machine."""
+    lines = (ROOT / "driver" / "requirements.in").read_text(encoding="utf-8").splitlines()
+    named = {line.partition("==")[0] for line in lines if "==" in line}
+    found = {module.partition(".")[0] for path in DRIVER for module in imports(path)}
+    foreign = {INTERFACES.get(one, one) for one in found - {"driver"} - sys.stdlib_module_names}
+    assert sorted(foreign - named) == []
 
 
 def test_one_module_knows_docker() -> None:
@@ -75,14 +104,18 @@ def test_one_module_prints() -> None:
             for node in ast.walk(tree)
         )
 
-    # The guard is a program of its own that is started without the driver's packages.
-    allowed = {CONSOLE, "driver/runners/guard.py"}
+    # Programs of their own, which run without the driver's packages.
+    allowed = {
+        CONSOLE,
+        "driver/runners/guard.py",
+        "driver/bundle/loader/program.py",
+        "driver/stacks/install/first_environment.py",
+    }
     assert {name(path) for path in DRIVER if prints(path)} <= allowed
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_planning_and_aggregation_are_pure(module: str) -> None:
-    path = ROOT / "driver" / f"{module}.py"
+@pytest.mark.parametrize("path", PURE, ids=name)
+def test_planning_and_aggregation_are_pure(path: Path) -> None:
     assert not {found.split(".")[0] for found in imports(path)} & IMPURE
 
 
@@ -102,7 +135,7 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 
 def test_importing_the_driver_pulls_nothing_heavy() -> None:
     code = (
-        "import sys; import driver.cli, driver.verbs.listing, driver.plan; "
+        "import sys; import driver.cli, driver.verbs.listing, driver.plan.job; "
         "print([m for m in ('docker', 'rich', 'scipy', 'torch', 'pyarrow') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -1,7 +1,7 @@
 """RegNetY-1.6GF: timm's pycls weights (regnety_016-54367f74.pth) mapped onto Hugging Face's class."""
 
-from harness import checkpoint
-from harness.classifier import HuggingFaceClassifier
+from harness.models import checkpoint
+from harness.models.classifier import HuggingFaceClassifier
 
 CONFIG = {
     "embedding_size": 32,
@@ -11,7 +11,7 @@ CONFIG = {
     "layer_type": "y",
     "num_labels": 1000,
 }
-#: Hidden width of a squeeze-and-excitation block: this share of the layer's input channels.
+#: The hidden width of a squeeze-and-excitation block is the number of input channels divided by this.
 SQUEEZE = 4
 
 
@@ -20,7 +20,7 @@ def from_timm(folder, config):
     import torch
 
     origin, state = checkpoint.read_pth(folder)
-    # Only training reads the counters of seen batches; checkpoints of older torch lack them.
+    # Only training uses the batch counters, which checkpoints of older torch versions lack.
     state = {
         name: value for name, value in state.items() if not name.endswith("num_batches_tracked")
     }
@@ -83,10 +83,10 @@ save = CLASSIFIER.save
 
 
 def build(weights_dir, weights_format, synthetic, seed, attention=None):  # noqa: ARG001
-    """As HuggingFaceClassifier.build; ``attention`` is for networks that have some."""
+    """As HuggingFaceClassifier.build; ``attention`` is ignored, since RegNet has none."""
     return CLASSIFIER.build(weights_dir, weights_format, synthetic, seed)
 
 
 def skeleton(attention=None):  # noqa: ARG001
-    """As HuggingFaceClassifier.skeleton, without attention as well."""
+    """As HuggingFaceClassifier.skeleton; ``attention`` is ignored."""
     return CLASSIFIER.skeleton()

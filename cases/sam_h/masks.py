@@ -1,4 +1,4 @@
-"""Boolean masks of the picture's size: made from logits, read, compared, written. Reference image only."""
+"""Boolean masks in the picture's size: made from logits, read, compared, written. Reference image only."""
 
 import numpy as np
 from harness.errors import StageFailure, one_line
@@ -10,15 +10,15 @@ SUFFIXES = (".pt", ".npy", ".png")
 def upscaled(logits, size, side):
     """Logits float32 [3, 256, 256] → bool [3, height, width] of a picture of ``size`` (width, height).
 
-    As SamProcessor.post_process_masks: bilinear to ``side`` × ``side``, padding cut off, bilinear to
-    the picture's size, above 0.
+    As in SamProcessor.post_process_masks: bilinear to ``side`` × ``side``, without the padding, bilinear to
+    the picture's size, thresholded at 0.
     """
     import torch
     from case.task import resized_size
 
     width, height = size
     inner_width, inner_height = resized_size(size, side)
-    # A copy: the array may be a read-only view of a file.
+    # Copied, since the array may be a read-only view of a file.
     tensor = torch.from_numpy(np.array(logits, np.float32))[None]
     resize = torch.nn.functional.interpolate
     tensor = resize(tensor, (side, side), mode="bilinear", align_corners=False)
@@ -28,20 +28,20 @@ def upscaled(logits, size, side):
 
 
 def by_size(masks):
-    """The masks' numbers, smallest mask first: the order of sam_gt_0..2."""
+    """The numbers of the masks, smallest mask first: the order of sam_gt_0..2."""
     return np.argsort(masks.reshape(len(masks), -1).sum(axis=1), kind="stable")
 
 
 def score(logits, expected, size, side):
     """Logits [N, 3, 256, 256] against ``expected`` bool [3, height, width] of the picture.
 
-    ``mask_agreement``: share of pixels with the same answer, mean of the three masks, as published.
-    ``iou_0..2``: intersection over union of each mask, from the smallest golden one; ``iou``: their mean.
+    ``mask_agreement``: share of pixels with the same value, averaged over the three masks, as published.
+    ``iou_0..2``: intersection over union of each mask, smallest golden mask first; ``iou``: their mean.
     """
     order = by_size(expected)
     rows, previous, row = [], None, None
     for item in logits:
-        # The data set is one picture repeated: most items repeat the last one's outputs bit for bit.
+        # The dataset is one picture, repeated: most outputs are bit-identical to the previous ones.
         if previous is None or not np.array_equal(item, previous):
             row = _compared(upscaled(item, size, side), expected)
             previous = item
@@ -56,19 +56,19 @@ def score(logits, expected, size, side):
 def read(folder, size):
     """The user's golden masks ``sam_gt_0..2`` (.pt, .npy, .png) as bool [3, height, width], or None.
 
-    Raises StageFailure (data) when one is unreadable, missing, or of another size than the picture.
+    Raises StageFailure (data) if one is unreadable, missing, or not of the picture's size.
     """
     paths = [_path(folder, number) for number in range(COUNT)]
     if not any(paths):
         return None
     missing = ["sam_gt_{}".format(number) for number, path in enumerate(paths) if path is None]
     if missing:
-        raise _refused("the golden masks lack {}".format(", ".join(missing)))
+        raise _refused("these golden masks are missing: {}".format(", ".join(missing)))
     masks = [_read(path) for path in paths]
     width, height = size
     for path, mask in zip(paths, masks):
         if mask.shape != (height, width):
-            message = "golden mask {} is {} (height x width), the picture is {} x {}".format(
+            message = "golden mask {} is {} (height x width), but the picture is {} x {}".format(
                 path.name, " x ".join(str(length) for length in mask.shape), height, width
             )
             raise _refused(message)
@@ -113,7 +113,7 @@ def _read(path):
 def _read_tensor(path):
     import torch
 
-    # Only a tensor is unpickled: the file comes from anywhere.
+    # Only a tensor is unpickled, since the file may come from anywhere.
     return torch.load(str(path), map_location="cpu", weights_only=True).numpy()
 
 
@@ -133,5 +133,7 @@ _READERS = {".pt": _read_tensor, ".npy": _read_array, ".png": _read_picture}
 
 def _refused(message):
     return StageFailure(
-        "data", message, "make them from this very picture, or remove them: fp32's masks then count"
+        "data",
+        message,
+        "make them from exactly this picture, or remove them, so that fp32's masks are used",
     )

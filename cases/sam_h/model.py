@@ -1,7 +1,7 @@
-"""SAM ViT-H, whole: picture encoder, prompt encoder with one point, mask decoder."""
+"""The complete SAM ViT-H: image encoder, prompt encoder with one point, mask decoder."""
 
-from harness import checkpoint
 from harness.errors import StageFailure
+from harness.models import checkpoint
 
 VISION = {
     "hidden_size": 1280,
@@ -14,8 +14,8 @@ VISION = {
     "window_size": 14,
     "num_pos_feats": 128,
 }
-#: The library's own 1e-10 makes every layer of the encoder an identity: fp32 and bf16 then differ in
-#: nothing but noise (cosine 0). 0.02 is what its other vision models use.
+#: The library's own 1e-10 makes every layer of the encoder an identity, so that fp32 and bf16 differ only in
+#: noise (cosine 0). Its other vision models use 0.02.
 SYNTHETIC_INITIALIZER_RANGE = 0.02
 
 
@@ -23,17 +23,17 @@ def build(weights_dir, weights_format, synthetic, seed, attention=None):  # noqa
     """The module in eval mode, fp32, on the CPU.
 
     ``module(pixel_values [B, 3, 1024, 1024], points [B, 1, 1, 2]) -> (iou_scores [B, 1, 3],
-    masks [B, 1, 3, 256, 256])``, all float32; ``points`` are x, y in the resized picture's pixels, and
-    each is a point of the object (label 1). ``weights_dir`` is a Hugging Face folder; with ``synthetic``
-    ``seed`` decides instead. ``attention``: ``eager``, ``sdpa`` or None (the library's choice).
-    Raises StageFailure (data).
+    masks [B, 1, 3, 256, 256])``, all float32. ``points`` are x, y in pixels of the resized picture; each is
+    part of the object (label 1). ``weights_dir`` is a Hugging Face folder; with ``synthetic``, ``seed``
+    determines the weights. ``attention``: ``eager``, ``sdpa`` or None (the library's choice). Raises
+    StageFailure (data).
     """
     network = _initialised(seed, attention) if synthetic else _pretrained(weights_dir, attention)
     return _module(network)
 
 
 def skeleton(attention=None):
-    """The module without meaningful weights, on torch's default device (``meta`` to count)."""
+    """The module with meaningless weights, on torch's default device (``meta`` to count operations)."""
     return _module(_network(attention))
 
 
@@ -60,8 +60,8 @@ def _initialised(seed, attention):
         torch.manual_seed(seed)
         network = _network(attention)
         embedding = network.shared_image_embedding
-        # Initialised with the scale 640, positions turn through hundreds of periods, and the sine of
-        # such an angle is chance in bf16. Trained weights have the scale 1.
+        # Initialised with scale 640, positions span hundreds of periods, and the sine of such an angle is
+        # random in bf16. Trained weights have scale 1.
         embedding.positional_embedding.div_(embedding.scale)
     return network
 
@@ -90,14 +90,14 @@ def _module(network):
     import torch
 
     class PointPrompted(torch.nn.Module):
-        """Positional inputs, a tuple of outputs in declared order: what exporters want."""
+        """Positional inputs, and a tuple of outputs in the declared order, as exporters need."""
 
         def __init__(self):
             super().__init__()
             self.network = network
 
         def forward(self, pixel_values, points):
-            # Without labels the model takes 1, "a point of the object", for each point.
+            # Without labels, the model uses 1, "part of the object", for each point.
             found = self.network(pixel_values=pixel_values, input_points=points)
             return found.iou_scores, found.pred_masks
 

@@ -1,15 +1,15 @@
-"""One picture, one point → three masks; scored by how they cover the golden masks."""
+"""One picture, one point → three masks, scored against the golden masks."""
 
 import numpy as np
-from harness import image
-from harness.classification import normalisation_table
-from harness.dataset import Dataset
 from harness.errors import StageFailure
+from harness.inputs import image_decoder
+from harness.inputs.dataset import Dataset
 from harness.task import Task
+from harness.tasks.preprocessing import normalisation_table
 
 
 class PointPrompt(Task):
-    """Picture → longest side ``side``, normalised, padded with zeros right and below; as SamProcessor.
+    """Preprocesses as SamProcessor: longest side ``side``, normalised, padded with zeros right and below.
 
     ``job.preprocess``: ``side`` (pixels), ``interpolation`` (Pillow's), ``mean`` and ``std``;
     ``job.case_options["point"]``: x, y in the picture's own pixels.
@@ -26,11 +26,11 @@ class PointPrompt(Task):
     def prepare(self, payload):
         """One picture → pixel_values float32 [3, side, side], points float32 [1, 1, 2].
 
-        Raises image.NotAnImage, and StageFailure (data) when the point lies outside.
+        Raises image_decoder.NotAnImage, and StageFailure (data) if the point is outside the picture.
         """
         from PIL import Image
 
-        picture = image.decode_rgb(payload)
+        picture = image_decoder.decode_rgb(payload)
         size = picture.size
         points = self._resized_point(size)
         target = resized_size(size, self._side)
@@ -42,30 +42,30 @@ class PointPrompt(Task):
         return {"pixel_values": tensor, "points": points}
 
     def decode(self, outputs):
-        """The logits as they are: masks float32 [B, 3, 256, 256], iou_scores float32 [B, 3].
+        """Return the logits unchanged: masks float32 [B, 3, 256, 256], iou_scores float32 [B, 3].
 
-        They become boolean masks of the picture's size where they are scored: 9 MB a picture each.
+        Boolean masks in the picture's size are made only for scoring, since they take 9 MB each.
         """
         return {"masks": outputs["masks"][:, 0], "iou_scores": outputs["iou_scores"][:, 0]}
 
     def details(self):
-        """Which library decodes the pictures, and where the point lies."""
-        return {"decoder": image.decoder(), "point": list(self._point)}
+        """The library that decodes the picture, and the point."""
+        return {"decoder": image_decoder.decoder(), "point": list(self._point)}
 
     def score(self, predictions, labels):  # noqa: ARG002  # every item is the same picture
-        """Against the golden masks: the user's ``sam_gt_0..2`` where there are some, else fp32's."""
+        """Score against the golden masks: the user's ``sam_gt_0..2`` if there are any, else fp32's."""
         from case import masks
 
         size = self._picture_size()
         expected = masks.upscaled(self._golden_logits(), size, self._side)
         given = masks.read(self.job.path("labels"), size)
         if given is not None:
-            # The user's are sorted by size; the model's come in its own order.
+            # The user's masks are sorted by size; the model's are in its own order.
             expected = given[np.argsort(masks.by_size(expected))]
         return masks.score(predictions["masks"], expected, size, self._side)
 
     def agree(self, predictions, golden):
-        """The same figures against fp32's masks of the same picture."""
+        """Return the same figures, against fp32's masks of the same picture."""
         from case import masks
 
         size = self._picture_size()
@@ -73,7 +73,7 @@ class PointPrompt(Task):
         return masks.score(predictions["masks"], expected, size, self._side)
 
     def illustrate(self, predictions, folder):
-        """Write fp32's golden masks (sam_gt_0..2.png, small to large) and those that were scored."""
+        """Write fp32's golden masks (sam_gt_0..2.png, smallest first) and the scored ones."""
         from case import masks
 
         size = self._picture_size()
@@ -87,11 +87,11 @@ class PointPrompt(Task):
         width, height = size
         x, y = self._point
         if not (0 <= x < width and 0 <= y < height):
-            message = "the point {} lies outside the picture, which is {} x {} pixels".format(
+            message = "the point {} is outside the picture, which is {} x {} pixels".format(
                 list(self._point), width, height
             )
             remedy = (
-                "DATA=<a larger picture>, or another options.point in cases/{}/case.toml".format(
+                "DATA=<a larger picture>, or another constants.point in cases/{}/case.toml".format(
                     self.job.case
                 )
             )
@@ -105,16 +105,16 @@ class PointPrompt(Task):
             return archive["masks"][0, 0]
 
     def _picture_size(self):
-        """(width, height) of the data set's picture."""
+        """(width, height) of the dataset's picture."""
         dataset = Dataset(self.job.data_dir, 1)
         try:
-            return image.decode_rgb(dataset.read(0)).size
+            return image_decoder.decode_rgb(dataset.read(0)).size
         finally:
             dataset.close()
 
 
 def resized_size(size, side):
-    """(width, height) with the longer one ``side``, rounded half up."""
+    """(width, height) with the longer side ``side``, rounded half up."""
     scale = side * 1.0 / max(size)
     return tuple(int(length * scale + 0.5) for length in size)
 

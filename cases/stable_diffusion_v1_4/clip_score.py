@@ -1,13 +1,14 @@
 """CLIP score: how well a picture fits its prompt, by openai/clip-vit-large-patch14. Reference image only.
 
-J. Hessel et al., CLIPScore, as torchmetrics computes it (and the published runs did): the mean of
-100 · cos(picture, text), not below 0. The weights' folder holds the model as ``clip/`` and the tokenizer,
-which is the text encoder's own, as ``tokenizer/``.
+J. Hessel et al., CLIPScore, as in torchmetrics (and in the published runs): the mean of 100 · cos(picture,
+text), not below 0. The folder of weights has the model in ``clip/`` and the tokenizer, which is that of the
+text encoder, in ``tokenizer/``.
 """
 
 import numpy as np
 from case.tokens import BytePairs
-from harness import checkpoint, files
+from harness import files
+from harness.models import checkpoint
 
 SIDE = 224
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -18,7 +19,7 @@ PROJECTION = {"projection_dim": 768}
 
 
 class ClipScore:
-    """The judge; raises StageFailure (data) when ``weights_dir`` holds no such model."""
+    """Computes the score; raises StageFailure (data) if ``weights_dir`` has no such model."""
 
     def __init__(self, weights_dir):
         import transformers
@@ -33,7 +34,7 @@ class ClipScore:
         }
 
     def mean(self, pictures, texts):
-        """uint8 [N, H, W, 3] against N texts: 0 to 100."""
+        """The score of pictures, uint8 [N, H, W, 3], against N texts: 0 to 100."""
         scores = [
             self._scores(pictures[start : start + BATCH], texts[start : start + BATCH])
             for start in range(0, len(pictures), BATCH)
@@ -52,8 +53,8 @@ class ClipScore:
 
 
 def prepared(picture):
-    """uint8 [H, W, 3] → float32 [3, 224, 224]: as CLIPImageProcessor (shorter side, bicubic, centre)."""
-    from harness.classification import centre_cropped, normalisation_table, resized
+    """uint8 [H, W, 3] → float32 [3, 224, 224], as CLIPImageProcessor (shorter side, bicubic, centre crop)."""
+    from harness.tasks.preprocessing import centre_cropped, normalisation_table, resized
     from PIL import Image
 
     image = centre_cropped(resized(Image.fromarray(picture), SIDE, "bicubic"), SIDE)

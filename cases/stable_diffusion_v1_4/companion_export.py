@@ -1,6 +1,6 @@
-"""Text encoder and VAE decoder → ONNX, each held against torch on one item. Reference image only.
+"""Text encoder and VAE decoder → ONNX, each compared with torch on one item. Reference image only.
 
-The VAE takes latents of any size and is tried on small ones: a whole picture would take it half a minute.
+The VAE takes latents of any size and is compared on small ones: a whole picture would take half a minute.
 """
 
 import shutil
@@ -18,9 +18,9 @@ SMALL_SIDE = 12
 
 
 def export(name, module, folder, threads):
-    """Write ``folder``/<name>/<file>.onnx with free sizes; {"cosine_min", "max_abs"} to torch.
+    """Write ``folder``/<name>/<file>.onnx with dynamic sizes; return {"cosine_min", "max_abs"} to torch.
 
-    Raises StageFailure (export) when ONNX Runtime and torch disagree.
+    Raises StageFailure (export) if ONNX Runtime and torch disagree.
     """
     import onnx
     import torch
@@ -28,23 +28,23 @@ def export(name, module, folder, threads):
     path = folder / name / NAMES[name]
     program = torch.onnx.export(
         module,
-        # A size of 1 would be taken for a constant.
+        # A size of 1 would be treated as a constant.
         (torch.from_numpy(_example(name, 2)),),
         dynamo=True,
         opset_version=OPSET,
         input_names=["token_ids" if name == "text_encoder" else "latents"],
         output_names=["states" if name == "text_encoder" else "pictures"],
         dynamic_shapes=(_free_sizes(name),),
-        # ONNX Runtime optimises it anyway when it loads it; the exporter's rewriter takes long.
+        # ONNX Runtime optimises the graph when loading it; the exporter's rewriter is slow.
         optimize=False,
         verbose=False,
     )
     onnx_export.fold(program.model)
-    # The exporter's own is later than what this opset needs, and than what ONNX Runtime 1.14 reads.
+    # The exporter's version is newer than this opset needs, and than ONNX Runtime 1.14 can read.
     program.model.ir_version = onnx.helper.find_min_ir_version_for(
         [onnx.helper.make_opsetid("", OPSET)]
     )
-    # Half a gigabyte inside a protobuf takes ten times as long as beside it.
+    # Writing half a gigabyte within a protobuf takes ten times as long as beside it.
     program.save(str(path), external_data=True)
     del program
     return _agreement(name, module, path, threads)
@@ -61,12 +61,12 @@ def _agreement(name, module, path, threads):
     if not cosine >= COSINE_MIN:
         shutil.rmtree(str(path.parent))
         message = (
-            "the exported {} disagrees with torch: cosine {:.7f}, at least {} is asked".format(
+            "the exported {} disagrees with torch: cosine {:.7f}, expected at least {}".format(
                 name, cosine, COSINE_MIN
             )
         )
         raise StageFailure(
-            "export", message, "this is a fault of the case or the exporter; report it"
+            "export", message, "this is a bug in the case or in the exporter; report it"
         )
     return {"cosine_min": cosine, "max_abs": difference}
 

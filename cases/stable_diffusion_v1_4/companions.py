@@ -1,8 +1,8 @@
-"""Text encoder and VAE decoder around the UNet: fp32 on the CPU, by ONNX Runtime, else by torch.
+"""Text encoder and VAE decoder around the UNet: fp32 on the CPU, in ONNX Runtime, else in torch.
 
-The export leaves both beside the UNet's graph, as ONNX and as Hugging Face folders:
+The export writes both beside the UNet's graph, as ONNX and as Hugging Face folders:
 ``text_encoder/model.onnx``, ``vae/decoder.onnx``. They run on the host's processor in every vendor's
-stack, as in the published runs, so that the UNet is the only thing that differs.
+stack, as in the published runs, so that only the UNet differs.
 """
 
 import re
@@ -11,7 +11,7 @@ import numpy as np
 from harness.errors import StageFailure
 
 NAMES = {"text_encoder": "model.onnx", "vae": "decoder.onnx"}
-#: The first ONNX Runtime that reads opset 18, which companion_export writes; MacaRT is 1.12.
+#: The first ONNX Runtime that can read opset 18, which companion_export writes; MacaRT is 1.12.
 OLDEST_RUNTIME = (1, 14)
 
 
@@ -19,7 +19,7 @@ def load(folder, name, threads):
     """A callable array → array for ``name`` (``text_encoder`` or ``vae``) below ``folder``.
 
     text_encoder: token ids int64 [B, 77] → float32 [B, 77, 768]. vae: latents float32 [B, 4, 64, 64],
-    divided by the VAE's scale → pictures float32 [B, 3, 512, 512], -1 to 1. Raises StageFailure (image).
+    divided by the VAE's scale → pictures float32 [B, 3, 512, 512] from -1 to 1. Raises StageFailure (image).
     """
     runtime = _version_of("onnxruntime")
     if runtime and reads_companions(runtime):
@@ -28,21 +28,21 @@ def load(folder, name, threads):
         return TorchCompanion(folder / name, name)
     raise StageFailure(
         "image",
-        "text encoder and VAE run on the CPU beside the UNet, and this stack has neither onnxruntime "
+        "text encoder and VAE run on the CPU beside the UNet, but this stack has neither onnxruntime "
         "1.14 or later ({}) nor torch".format(
             "it has onnxruntime {}".format(runtime) if runtime else "it has none"
         ),
-        "add onnxruntime (1.14 or later) to the stack's requirements.in; then make lock, make images",
+        "add onnxruntime (1.14 or later) to the stack's requirements.in, then: make lock, make images",
     )
 
 
 def reads_companions(version):
-    """True where an ONNX Runtime of this ``version`` (``1.12.0+mc2.19``) reads what the export leaves."""
+    """Whether ONNX Runtime of this ``version`` (``1.12.0+mc2.19``) can read the exported companions."""
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2]) >= OLDEST_RUNTIME
 
 
 class OnnxCompanion:
-    """ONNX Runtime on the CPU; call it with the graph's one input for its one output."""
+    """A companion in ONNX Runtime on the CPU, called with the graph's input for its output."""
 
     def __init__(self, path, threads):
         import onnxruntime
@@ -50,9 +50,9 @@ class OnnxCompanion:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # An arena would keep the gigabyte that a picture takes to decode, beside the UNet.
+        # An arena would keep the gigabyte that decoding a picture needs, beside the UNet.
         options.enable_cpu_mem_arena = False
-        # Threads that spin between two calls would take the cores from whatever feeds the UNet.
+        # Threads that spin between calls would take the cores from whatever feeds the UNet.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
@@ -65,7 +65,7 @@ class OnnxCompanion:
 
 
 class TorchCompanion:
-    """torch on the CPU, called alike; needs transformers (text encoder) or diffusers (VAE) beside it."""
+    """A companion in torch on the CPU; also needs transformers (text encoder) or diffusers (VAE)."""
 
     def __init__(self, folder, name):
         import torch
@@ -92,7 +92,7 @@ class TorchCompanion:
 
 
 def _version_of(name):
-    """The version of a package of this stack; None where it cannot be imported."""
+    """The version of a package in this stack; None if it cannot be imported."""
     try:
         return __import__(name).__version__
     except ImportError:

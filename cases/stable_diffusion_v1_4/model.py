@@ -4,8 +4,8 @@ import functools
 import pathlib
 import shutil
 
-from harness import checkpoint
 from harness.errors import StageFailure, one_line
+from harness.models import checkpoint
 
 UNET = {
     "sample_size": 64,
@@ -32,7 +32,7 @@ TEXT = {
     "hidden_act": "quick_gelu",
 }
 TOKENIZER_FILES = ("vocab.json", "merges.txt")
-#: Rows and columns of the latents that synthetic weights are scaled on: a sixteenth of the true ones.
+#: Rows and columns of the latents for scaling synthetic weights; a sixteenth of the true latents.
 CALIBRATION_SIDE = 16
 
 
@@ -40,9 +40,9 @@ def build(weights_dir, weights_format, synthetic, seed, attention=None):  # noqa
     """The UNet in eval mode, fp32, on the CPU.
 
     ``module(sample [2B, 4, 64, 64], timestep [], encoder_hidden_states [2B, 77, 768]) -> (out_sample
-    [2B, 4, 64, 64],)``. ``weights_dir`` holds ``unet/`` (diffusers' layout) or is such a folder itself;
-    with ``synthetic`` ``seed`` decides instead. ``attention``: ``eager``, ``sdpa`` or None (the
-    library's choice). Raises StageFailure (data).
+    [2B, 4, 64, 64],)``. ``weights_dir`` has a folder ``unet/`` (diffusers' layout) or is such a folder; with
+    ``synthetic``, ``seed`` determines the weights. ``attention``: ``eager``, ``sdpa`` or None (the library's
+    choice). Raises StageFailure (data).
     """
     if synthetic:
         network = _synthetic_unet(seed)
@@ -54,19 +54,19 @@ def build(weights_dir, weights_format, synthetic, seed, attention=None):  # noqa
 
 
 def skeleton(attention=None):
-    """The UNet without meaningful weights, on torch's default device (``meta`` to count)."""
+    """The UNet with meaningless weights, on torch's default device (``meta`` to count operations)."""
     return _unet_module(_new_unet(), attention)
 
 
 def save(module, folder):
-    """Write the UNet as a folder of diffusers: config.json and diffusion_pytorch_model.safetensors."""
+    """Write the UNet as a diffusers folder: config.json and diffusion_pytorch_model.safetensors."""
     module.network.save_pretrained(str(folder))
 
 
 def write_companions(job, folder):
-    """Write text_encoder/, vae/ and tokenizer/ below ``folder``; what is said of them in the report.
+    """Write text_encoder/, vae/ and tokenizer/ below ``folder``; return their description for the report.
 
-    Each as ONNX (opset 18, batch free, held against torch) and as a Hugging Face folder.
+    Both models are written as ONNX (opset 18, dynamic batch, compared with torch) and as Hugging Face folders.
     """
     from case import companion_export
 
@@ -85,7 +85,7 @@ def write_companions(job, folder):
 
 
 def text_encoder(folder):
-    """Module token ids int64 [B, 77] → (states float32 [B, 77, 768],), from a Hugging Face folder."""
+    """From a Hugging Face folder, the module token ids int64 [B, 77] → (states float32 [B, 77, 768],)."""
     import transformers
 
     network = checkpoint.load_pretrained(transformers.CLIPTextModel, folder, TEXT)
@@ -93,7 +93,7 @@ def text_encoder(folder):
 
 
 def vae_decoder(folder):
-    """Module latents float32 [B, 4, 64, 64] → (pictures float32 [B, 3, 512, 512],), from a folder."""
+    """From a folder, the module latents float32 [B, 4, 64, 64] → (pictures float32 [B, 3, 512, 512],)."""
     from diffusers import AutoencoderKL
 
     return _module_of("vae", _pretrained(AutoencoderKL, pathlib.Path(folder), VAE))
@@ -121,9 +121,9 @@ def _new_unet():
 
 
 def _synthetic_unet(seed):
-    """Random weights whose prediction has unit variance, like the noise that a trained UNet predicts.
+    """Random weights whose predictions have unit variance, like the noise that a trained UNet predicts.
 
-    Undone, the steps would leave the first latents as they are, whatever the UNet says.
+    Without this, the steps would hardly change the first latents, whatever the UNet predicts.
     """
     import torch
 
@@ -155,13 +155,13 @@ def _new_vae():
     ).eval()
     with torch.no_grad():
         latents = torch.randn(1, VAE["latent_channels"], CALIBRATION_SIDE, CALIBRATION_SIDE)
-        # Twice the deviation fills the range of a picture, -1 to 1.
+        # This standard deviation, one half, fills the range of a picture, -1 to 1.
         _scale_last(network.decoder.conv_out, 2 * network.decode(latents).sample)
     return network
 
 
 def _mapped_unet(folder):
-    """The UNet on the file's own tensors: nothing is initialised first, 3.4 GB lie in memory once."""
+    """The UNet with the file's own tensors: nothing is initialised first, so 3.4 GB are in memory only once."""
     import safetensors.torch
     import torch
 
@@ -171,7 +171,7 @@ def _mapped_unet(folder):
         network = _unet_class().from_config(config)
     try:
         state = safetensors.torch.load_file(str(path))
-    except Exception as error:  # the reader raises an exception of its own for a cut file
+    except Exception as error:  # the reader has its own exception for a truncated file
         raise _unreadable(path, error) from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     checkpoint.require_state(str(path), state, expected)
@@ -186,9 +186,9 @@ def _scale_last(convolution, output):
 
 
 def _pretrained(model_class, folder, expected):
-    """A diffusers model from ``folder``, fp32, strict; StageFailure (data) for anything else.
+    """A diffusers model from ``folder``, fp32, strict; StageFailure (data) if the weights do not match.
 
-    Unlike the tensors' own reader, the library knows the names that older versions gave them.
+    Unlike the reader of tensors, the library knows the names of older versions.
     """
     _config(model_class, folder, expected)
     try:
@@ -205,9 +205,9 @@ def _pretrained(model_class, folder, expected):
 
 
 def _config(model_class, folder, expected):
-    """config.json of ``folder``, which must say what ``expected`` says."""
+    """Read config.json of ``folder``, which must have the values of ``expected``."""
     if not (folder / "config.json").is_file():
-        # diffusers would take the path for a name on the hub.
+        # diffusers would treat the path as a name on the hub.
         raise StageFailure("data", "{} has no config.json".format(folder), checkpoint.REMEDY)
     try:
         config = model_class.load_config(str(folder), local_files_only=True)
@@ -252,7 +252,7 @@ def _unet_module(network, attention):
         _spell_attention_out(network)
 
     class Unet(torch.nn.Module):
-        """Positional inputs, a tuple of outputs in declared order: what exporters want."""
+        """Positional inputs, and a tuple of outputs in the declared order, as exporters need."""
 
         def __init__(self):
             super().__init__()
@@ -265,10 +265,10 @@ def _unet_module(network, attention):
 
 
 def _spell_attention_out(network):
-    """Attention as matrix products, for exporters that know no other.
+    """Compute attention as matrix products, for exporters that support nothing else.
 
-    The library's own adds them to an uninitialised tensor times 0: a tracing exporter writes that tensor
-    into the graph, a gigabyte for each attention on the whole picture.
+    The library's version adds them to an uninitialised tensor times 0. A tracing exporter writes that tensor
+    into the graph: a gigabyte for each attention over the whole picture.
     """
     from diffusers.models.attention_processor import Attention, AttnProcessor
 
@@ -279,7 +279,7 @@ def _spell_attention_out(network):
 
 
 def _scores(scale, query, key, attention_mask=None):
-    """Probabilities [heads of B, queries, keys]; this UNet has no masks."""
+    """Attention probabilities [B × heads, queries, keys]; this UNet has no masks."""
     if attention_mask is not None:
         raise NotImplementedError("attention with a mask")
     return (query @ key.transpose(-1, -2) * scale).softmax(dim=-1)

@@ -1,4 +1,4 @@
-"""The noise that torch draws on the CPU, drawn by numpy: stacks without torch start from the same latents."""
+"""The noise of torch.randn on the CPU, made by numpy, so that stacks without torch start from the same latents."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ _BLOCK = 16
 def normal(seed, shape):
     """float32 ``shape``: ``torch.randn(shape, generator=torch.Generator().manual_seed(seed))`` (to 1e-6).
 
-    The size must be a multiple of 16: from there on torch fills blocks of 16 by Box and Muller, from
-    24 bits of a Mersenne twister each (ATen/native/cpu/DistributionTemplates.h, normal_fill).
+    The size must be a multiple of 16: torch then fills blocks of 16 by the Box-Muller transform, each value
+    from 24 bits of a Mersenne twister (ATen/native/cpu/DistributionTemplates.h, normal_fill).
     """
     size = int(np.prod(shape))
     if size % _BLOCK:
-        raise ValueError("{} values are no multiple of {}".format(size, _BLOCK))
+        raise ValueError("{} values are not a multiple of {}".format(size, _BLOCK))
     bits = np.frombuffer(np.random.RandomState(seed).bytes(4 * size), dtype="<u4")
     uniform = (bits & 0xFFFFFF).astype(np.float32) * np.float32(2.0**-24)
     first, second = uniform.reshape(-1, 2, _BLOCK // 2).swapaxes(0, 1)

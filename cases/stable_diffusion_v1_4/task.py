@@ -1,4 +1,4 @@
-"""A prompt → a picture: text encoder, 50 guided steps of the UNet, VAE; only the UNet is on the chip."""
+"""A prompt → a picture: text encoder, 50 guided steps of the UNet, VAE; only the UNet runs on the chip."""
 
 import threading
 
@@ -14,8 +14,8 @@ PICTURES_SHOWN = 4
 class TextToImage(Task):
     """Classifier-free guidance over DDIM; ``case_options``: ``steps``, ``guidance``, ``seed``.
 
-    Every prompt starts from the same noise, so that a picture does not depend on the batch it is in.
-    Text encoder and VAE are loaded when first needed: never before the UNet has been loaded.
+    Every prompt starts from the same noise, so that a picture does not depend on its batch. Text encoder and
+    VAE are loaded when first needed, which is after the UNet.
     """
 
     def __init__(self, job):
@@ -43,14 +43,14 @@ class TextToImage(Task):
         return {"token_ids": self._tokenizer.ids(text)}
 
     def core_inputs(self, inputs):
-        """The UNet's inputs at the first step."""
+        """Return the UNet's inputs of the first step."""
         states = self._states(inputs["token_ids"])
         return self._unet_inputs(
             self._first_latents(len(states) // 2), self._ddim.timesteps[0], states
         )
 
     def run(self, infer, inputs):
-        """All steps of a batch: {"latents": float32 [B, 4, 64, 64]}."""
+        """Run all steps of a batch: {"latents": float32 [B, 4, 64, 64]}."""
         states = self._states(inputs["token_ids"])
         latents = self._first_latents(len(states) // 2)
         for timestep in self._ddim.timesteps:
@@ -61,7 +61,7 @@ class TextToImage(Task):
         return {"latents": latents}
 
     def decode(self, outputs):
-        """Latents float32 [B, 4, 64, 64] and, but for scoring, pictures uint8 [B, 512, 512, 3]."""
+        """Latents float32 [B, 4, 64, 64] and, except for scoring, pictures uint8 [B, 512, 512, 3]."""
         latents = outputs["latents"]
         if self.job.stage == "score":
             return {"latents": latents}
@@ -70,7 +70,7 @@ class TextToImage(Task):
         return {"latents": latents, "pictures": np.stack([_as_bytes(p) for p in pictures])}
 
     def details(self):
-        """What runs around the UNet."""
+        """Return what runs around the UNet."""
         described = {name: c.description for name, c in sorted(self._companions.items())}
         return dict(
             described,
@@ -81,7 +81,7 @@ class TextToImage(Task):
         )
 
     def score(self, predictions, labels):
-        """CLIP score, 0 to 100: pictures against their prompts (``labels``: N texts)."""
+        """Return the CLIP score, 0 to 100, of pictures and their prompts (``labels``: N texts)."""
         from case import clip_score
 
         judge = clip_score.ClipScore(self.job.weights_dir)
@@ -89,7 +89,7 @@ class TextToImage(Task):
         return {"clip_score": judge.mean(predictions["pictures"], [str(text) for text in labels])}
 
     def agree(self, predictions, golden):
-        """Latents against fp32's: synthetic weights make no pictures that a CLIP score could judge."""
+        """Compare latents with fp32's; with synthetic weights, a CLIP score of pictures is meaningless."""
         from hook import fidelity
 
         self._scorer = {
@@ -101,11 +101,11 @@ class TextToImage(Task):
         return {"latent_cosine": cosine}
 
     def scorer(self):
-        """The CLIP model that scored, by digest, or why none did."""
+        """Return the CLIP model with its digest, or why there is no score."""
         return self._scorer
 
     def illustrate(self, predictions, folder):
-        """Write the first pictures, named by their item."""
+        """Write the first pictures, named after their items."""
         from PIL import Image
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ class TextToImage(Task):
             raise StageFailure("data", "STEPS: {}".format(error), "for example STEPS=50") from error
 
     def _companions_folder(self):
-        """Where the export left them; while it is still running, its own out folder."""
+        """Where the exported companions are; during the export, its own out folder."""
         made = self.job.model_dir
         return made if (made / "vae").is_dir() else self.job.out_dir / "model"
 
@@ -131,14 +131,14 @@ class TextToImage(Task):
         return tokens.BytePairs(self._folder / "tokenizer")
 
     def _companion(self, name):
-        # The VAE is asked for by the thread that decodes, the text encoder by the one that infers.
+        # The decoding thread asks for the VAE, the inferring thread for the text encoder.
         with self._lock:
             if name not in self._companions:
                 self._companions[name] = companions.load(self._folder, name, self.job.threads)
             return self._companions[name]
 
     def _states(self, token_ids):
-        """float32 [2B, 77, 768]: for each prompt the empty one's states, then its own."""
+        """float32 [2B, 77, 768]: for each prompt, the states of the empty prompt, then its own."""
         encoder = self._companion("text_encoder")
         if self._empty is None:
             self._empty = encoder(self._tokenizer.ids("")[None])
@@ -156,7 +156,7 @@ class TextToImage(Task):
     def _unet_inputs(latents, timestep, states):
         return {
             "sample": np.repeat(latents, 2, axis=0),
-            # Not ascontiguousarray: it makes a scalar a vector of one.
+            # Not ascontiguousarray, which would turn a scalar into a vector.
             "timestep": np.array(timestep, np.int32),
             "encoder_hidden_states": states,
         }

@@ -1,4 +1,4 @@
-"""Prompts → token ids: CLIP's byte-level BPE from its vocabulary, or words by hash where there is none."""
+"""Prompts → token ids: CLIP's byte-level BPE with its vocabulary, or hashes of words without one."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ _CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 
 class BytePairs:
-    """CLIP's tokenizer: NFC, lower case, pieces of letters, digits or other signs, merged by rank.
+    """CLIP's tokenizer: NFC, lower case, pieces of letters, digits or other characters, merged by rank.
 
-    ``folder`` holds vocab.json and merges.txt. Raises StageFailure (data) when they cannot be read.
+    ``folder`` has vocab.json and merges.txt. Raises StageFailure (data) if they cannot be read.
     """
 
     description = "byte-level BPE of the weights' tokenizer"
@@ -39,7 +39,7 @@ class BytePairs:
         self._letters = _byte_letters()
 
     def ids(self, text):
-        """int64 [77]: start, at most 75 tokens, end, filled up with end."""
+        """int64 [77]: start, at most 75 tokens, end, padded with end."""
         found = [self._start]
         for piece in _pieces(text):
             if piece in (START, END):
@@ -65,13 +65,13 @@ class BytePairs:
 
 
 class HashedWords:
-    """For synthetic weights, which come without a vocabulary: each word's hash is its token."""
+    """For synthetic weights, which have no vocabulary: each word's token is its hash."""
 
     description = "synthetic: the hash of each word"
 
     @staticmethod
     def ids(text):
-        """int64 [77]: start, at most 75 tokens, end, filled up with end."""
+        """int64 [77]: start, at most 75 tokens, end, padded with end."""
         digests = (hashlib.sha256(piece.encode("utf-8")).digest() for piece in _pieces(text))
         found = [int.from_bytes(digest[:4], "big") % START_ID for digest in digests]
         return _filled([START_ID] + found, END_ID)
@@ -115,7 +115,7 @@ def _kind(character):
 
 
 def _byte_letters():
-    """A printable letter for each byte: printable ones stand for themselves, others follow from 256 on."""
+    """A printable letter for each byte: printable ones represent themselves, others map to 256 and up."""
     printable = set(range(33, 127)) | set(range(161, 173)) | set(range(174, 256))
     letters, spare = {}, 256
     for byte in range(256):

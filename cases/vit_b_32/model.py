@@ -1,7 +1,7 @@
 """ViT-B/32: Google's augreg .npz or timm's .pth, mapped onto Hugging Face's class."""
 
-from harness.classifier import HuggingFaceClassifier
-from harness.vit import LAYER_NORM_EPS, from_augreg, from_timm
+from harness.models.classifier import HuggingFaceClassifier
+from harness.models.vit import LAYER_NORM_EPS, from_augreg, from_timm
 
 CONFIG = {
     "hidden_size": 768,

@@ -1,6 +1,6 @@
 """A small ViT of Hugging Face's class; train.py made its weights."""
 
-from harness.classifier import HuggingFaceClassifier
+from harness.models.classifier import HuggingFaceClassifier
 
 CONFIG = {
     "hidden_size": 64,

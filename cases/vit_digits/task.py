@@ -1,5 +1,5 @@
-"""Image classification with the constants of case.toml; everything is the harness's."""
+"""Image classification by the harness, with the constants of case.toml."""
 
-from harness.classification import ImageClassification
+from harness.tasks.classification import ImageClassification
 
 make_task = ImageClassification

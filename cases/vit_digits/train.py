@@ -1,13 +1,13 @@
-"""Train the digits classifier and write everything that this case has committed.
+"""Train the digits classifier and write all generated files of this case.
 
     pip install -r ../../images/reference/torch2.13/requirements.lock scikit-learn==1.9.1
-    python train.py            # writes weights/ and data/val/ beside this file, about five minutes
+    python train.py            # writes weights/ and data/val/ beside this file; three minutes on one core
 
 scikit-learn ships the 1,797 test digits of "Optical Recognition of Handwritten Digits" (E. Alpaydin
 and C. Kaynak, UCI Machine Learning Repository, CC BY 4.0): 8x8 pixels, 17 grey levels. They are
-enlarged to 48x48 so that the resize of the preprocessing has work to do. The split is stratified,
-every fifth picture of a digit is a test picture; seeds are fixed and one thread is used, so that a
-rerun with the same versions on the same kind of processor gives the same bytes.
+enlarged to 48x48, so that preprocessing has to resize them. The split is stratified: every fifth picture
+of each digit is a test picture. Seeds are fixed and one thread is used, so that the same versions on the
+same kind of processor give the same bytes.
 """
 
 import argparse
@@ -36,7 +36,7 @@ LABEL_SMOOTHING = 0.05
 
 
 def pictures():
-    """Give (pictures, labels): 1,797 Pillow pictures, 48x48, mode L, and their digits, int64 [N]."""
+    """Return 1,797 Pillow images, 48x48, mode L, and their digits, int64 [N]."""
     digits = load_digits()
     size = (PICTURE_PIXELS, PICTURE_PIXELS)
     grey = np.round(digits.images * (255.0 / GREY_LEVELS)).astype(np.uint8)
@@ -44,7 +44,7 @@ def pictures():
 
 
 def test_mask(labels):
-    """Tell which pictures are test pictures: every fifth of each digit, in the data set's order."""
+    """Return which pictures are test pictures: every fifth of each digit, in the order of the dataset."""
     mask = np.zeros(len(labels), dtype=bool)
     for digit in range(10):
         mask[np.flatnonzero(labels == digit)[::TEST_EVERY]] = True
@@ -52,7 +52,7 @@ def test_mask(labels):
 
 
 def as_inputs(images):
-    """Preprocess as case.toml says: resize to 32 (bilinear), mean = std = 0.5; float32 [N,3,32,32]."""
+    """Preprocess as in case.toml: resize to 32 (bilinear), mean = std = 0.5; float32 [N,3,32,32]."""
     size = (INPUT_PIXELS, INPUT_PIXELS)
     small = [np.asarray(i.convert("RGB").resize(size, Image.BILINEAR)) for i in images]
     scaled = np.stack(small).astype(np.float32) / 255.0
@@ -73,7 +73,7 @@ def augment(batch, generator):
 
 
 def learning_rate_share(step, steps):
-    """Warm up over a twentieth of the steps, then follow a cosine down to 0."""
+    """Warm up over a twentieth of the steps, then decay along a cosine to 0."""
     warmup = steps // 20
     if step < warmup:
         return (step + 1) / warmup
@@ -81,7 +81,7 @@ def learning_rate_share(step, steps):
 
 
 def train(inputs, labels, epochs):
-    """Give the trained network, in eval mode."""
+    """Train a network; return it in eval mode."""
     from model import CONFIG
 
     torch.manual_seed(SEED)
@@ -108,7 +108,7 @@ def train(inputs, labels, epochs):
 
 
 def write_test_pictures(images, labels, mask):
-    """Write data/val/<digit>/<number>.png, the layout of ImageNet's validation set."""
+    """Write data/val/<digit>/<number>.png, in the layout of ImageNet's validation set."""
     root = HERE / "data" / "val"
     shutil.rmtree(root, ignore_errors=True)
     for number in np.flatnonzero(mask):
@@ -118,7 +118,7 @@ def write_test_pictures(images, labels, mask):
 
 
 def main():
-    """Write the test pictures, train, say the accuracy, write the weights."""
+    """Write the test pictures, train, print the accuracy, write the weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     epochs = parser.parse_args().epochs

@@ -1,6 +1,6 @@
 """ViT-L/16: google/vit-large-patch16-224, or the same architecture with synthetic weights."""
 
-from harness.classifier import HuggingFaceClassifier
+from harness.models.classifier import HuggingFaceClassifier
 
 CONFIG = {
     "hidden_size": 1024,

@@ -1,1 +1,1 @@
-"""From folders of results to tables, pure but for reading: nothing is measured and nothing printed."""
+"""From folders of results to tables. Reads files; measures and prints nothing."""

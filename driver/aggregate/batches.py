@@ -1,4 +1,4 @@
-"""The seeds' throughput table: a row a batch size, a column a chip, the best batch, ratios of columns."""
+"""The throughput table: one row per batch size, one column per chip, the best batch, column ratios."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from driver.aggregate.groups import SMOKE, row_order
-from driver.aggregate.text import plain
-from driver.seed_row import NONE
+from driver.aggregate.table_row import NONE, with_mark
+from driver.published.chinese import said
+from driver.results.concerns import CORE
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from driver.aggregate.record import Record
+    from driver.published.columns import Language
 
-Column = dict[int, float]
-"""Throughputs in items/s by batch size."""
+
+class Throughput(NamedTuple):
+    """A figure in items/s, and whether a warning concerns it."""
+
+    value: float
+    marked: bool = False
+
+
+Column = dict[int, Throughput]
+"""Throughput by batch size."""
 Pair = tuple[int, int]
-"""Two columns by number, numerator and denominator."""
+"""The indices of two columns: numerator and denominator."""
 
 THROUGHPUT = "Throughput"
 ALL_PAIRS_UP_TO = 3
-"""With more columns each is set against the first only: 6 columns would have 15 ratios."""
+"""With more columns, ratios are taken to the first one only; 6 columns would give 15 pairs."""
 
 
 class ColumnKey(NamedTuple):
-    """What a column's figures have in common; ``marks`` say what they are not, "" where nothing."""
+    """What the figures of a column share. ``marks`` flags them, such as "simulated, smoke", or is ""."""
 
     vendor: str
     chip: str
@@ -36,55 +47,63 @@ class ColumnKey(NamedTuple):
 
 
 IDENTITY = 5
-"""Members of a ColumnKey that name a column, before its marks."""
+"""How many members of a ColumnKey name the column; its marks follow them."""
 
 
 def key_of(record: Record) -> ColumnKey:
-    """Return the column of a record: what was made up never shares one with what was measured."""
-    told = (
+    """Return the column of a record; marked figures never share a column with measured ones."""
+    flags = (
         ("simulated", record.simulated),
         ("synthetic", record.synthetic),
         ("smoke", record.tier == SMOKE),
     )
-    marks = ", ".join(mark for mark, holds in told if holds)
+    marks = ", ".join(mark for mark, holds in flags if holds)
     return ColumnKey(
         record.vendor, record.chip, record.engine, record.precision, record.stack, marks
     )
 
 
 def columns_of(records: Iterable[Record]) -> dict[ColumnKey, Column]:
-    """Return p_infer_core by column and batch size, columns in the order of a table's rows, marked last.
+    """Return p_infer_core by column and batch size.
 
-    The newest record that has a figure stands for its batch size.
+    Columns are in the order of a table's rows, marked ones last. Each batch size takes its figure
+    from the newest record that has one.
     """
     columns: dict[ColumnKey, Column] = {}
     newest_last = sorted(records, key=lambda record: (record.started_utc, record.finished_utc))
     for record in sorted(newest_last, key=lambda record: (key_of(record).marks, row_order(record))):
         if record.p_infer_core is not None:
-            columns.setdefault(key_of(record), {})[record.batch_size] = record.p_infer_core
+            found = Throughput(record.p_infer_core, CORE in record.marked_figures)
+            columns.setdefault(key_of(record), {})[record.batch_size] = found
     return columns
 
 
-def column_names(keys: Sequence[ColumnKey]) -> list[str]:
-    """Return the chips' names, with as much of vendor, engine, precision, stack as tells them apart.
+def column_names(keys: Sequence[ColumnKey], language: Language = "en") -> list[str]:
+    """Return the chips' names, with vendor, engine, precision and stack only where they differ.
 
-    Marks stand behind a name: ``310P (simulated, smoke)``.
+    Marks follow a name: ``310P (simulated, smoke)``.
     """
-    told = {key[:IDENTITY] for key in keys}
-    telling = [n for n in range(IDENTITY) if n == 1 or len({key[n] for key in told}) > 1]
-    if len({key[1] for key in told}) == len(told):
-        telling = [1]
-    elif 0 in telling and len({key[:2] for key in told}) == len({key[1] for key in told}):
-        telling.remove(0)
-    names = (" ".join(key[place] for place in telling) for key in keys)
-    marks = (f" ({key.marks})" if key.marks else "" for key in keys)
+    identities = {key[:IDENTITY] for key in keys}
+    shown = [n for n in range(IDENTITY) if n == 1 or len({key[n] for key in identities}) > 1]
+    chips = {key[1] for key in identities}
+    if len(chips) == len(identities):
+        shown = [1]
+    elif 0 in shown and len({key[:2] for key in identities}) == len(chips):
+        shown.remove(0)
+    names = (" ".join(key[place] for place in shown) for key in keys)
+    marks = (f" ({_marks(key, language)})" if key.marks else "" for key in keys)
     return [plain(name + mark) for name, mark in zip(names, marks, strict=True)]
 
 
-def default_pairs(keys: Sequence[ColumnKey]) -> list[Pair]:
-    """Return every pair of columns, or each against the first of its marks where there are many.
+def _marks(key: ColumnKey, language: Language) -> str:
+    return ", ".join(said(mark, language) for mark in key.marks.split(", "))
 
-    Columns that are marked differently have no ratio.
+
+def default_pairs(keys: Sequence[ColumnKey]) -> list[Pair]:
+    """Return the pairs of columns that get a ratio.
+
+    Up to ALL_PAIRS_UP_TO columns every pair does; with more, each column with the first one that
+    has the same marks. Columns with different marks have no ratio.
     """
     pairs = [(above, below) for below, above in combinations(range(len(keys)), 2)]
     alike = [(above, below) for above, below in pairs if keys[above].marks == keys[below].marks]
@@ -95,9 +114,9 @@ def default_pairs(keys: Sequence[ColumnKey]) -> list[Pair]:
 
 
 def named_pairs(keys: Sequence[ColumnKey], wanted: Iterable[str]) -> list[Pair]:
-    """Return the pairs that ``wanted`` names: "310P/T4", columns as the table names them.
+    """Return the pairs that ``wanted`` names, such as "310P/T4", by the column names of the table.
 
-    A name may leave its marks out: then it stands for the column of each mark that has both.
+    A name without its marks matches the columns of every mark.
     """
     names = column_names(keys)
     bare = [name.removesuffix(f" ({key.marks})") for name, key in zip(names, keys, strict=True)]
@@ -121,14 +140,19 @@ def batch_rows(
     show: Callable[[float | None], str],
     ratio_digits: int = 2,
 ) -> list[tuple[str, ...]]:
-    """Return the cells of every batch size, then of the row ``best``; none where there is no column.
+    """Return one row of cells per batch size, then the row labelled ``best``; [] without columns.
 
-    ``show`` prints a throughput, ratios have ``ratio_digits`` decimals.
+    ``show`` formats a throughput; ratios have ``ratio_digits`` decimals. MARK follows a figure that a
+    warning concerns, and every ratio that such a figure is in.
     """
 
-    def row(label: str, values: Sequence[float | None]) -> tuple[str, ...]:
+    def row(label: str, values: Sequence[Throughput | None]) -> tuple[str, ...]:
+        cells = (
+            with_mark(show(found.value), marked=found.marked) if found else show(None)
+            for found in values
+        )
         ratios = (_ratio(values[above], values[below], ratio_digits) for above, below in pairs)
-        return (label, *map(show, values), *ratios)
+        return (label, *cells, *ratios)
 
     sizes = sorted({size for column in columns for size in column})
     rows = [row(f"bs{size}", [column.get(size) for column in columns]) for size in sizes]
@@ -137,5 +161,7 @@ def batch_rows(
     return rows
 
 
-def _ratio(above: float | None, below: float | None, digits: int) -> str:
-    return NONE if above is None or not below else f"{above / below:.{digits}f}"
+def _ratio(above: Throughput | None, below: Throughput | None, digits: int) -> str:
+    if above is None or below is None or not below.value:
+        return NONE
+    return with_mark(f"{above.value / below.value:.{digits}f}", marked=above.marked or below.marked)

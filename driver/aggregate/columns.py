@@ -1,10 +1,10 @@
-"""Records as Arrow columns: 100,000 rows without 100,000 Python objects."""
+"""Records as Arrow columns, so that 100,000 rows do not take 100,000 Python objects."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from driver.aggregate.problem import Problem, ProblemKind
+from driver.aggregate.problem import ProblemKind, ResultProblem
 from driver.aggregate.record import Record
 from driver.aggregate.tree import FoundFile
 
@@ -18,7 +18,7 @@ PROBLEM_FIELDS = ("problem_kind", "problem_message", "problem_remedy")
 
 
 def schema() -> pa.Schema:
-    """Return the columns: a record's, then the file's state, then why it is no record."""
+    """Return the columns: the fields of Record, the file's state, the problem if it is unusable."""
     import pyarrow as pa
 
     hints = get_type_hints(Record)
@@ -40,14 +40,14 @@ def _arrow_type(hint: Any) -> pa.DataType:
     return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[kinds[0]]
 
 
-def to_table(files: Sequence[FoundFile], outcomes: Sequence[Record | Problem]) -> pa.Table:
-    """Return one row for each file, in order: its record, or its problem and otherwise nulls."""
+def to_table(files: Sequence[FoundFile], outcomes: Sequence[Record | ResultProblem]) -> pa.Table:
+    """Return one row per file, in order: its record, or nulls and its problem."""
     import pyarrow as pa
 
     empty = (None,) * len(Record._fields)
     rows = []
     for file, outcome in zip(files, outcomes, strict=True):
-        if isinstance(outcome, Problem):
+        if isinstance(outcome, ResultProblem):
             row: tuple[Any, ...] = (file.path, *empty[1:], *file[1:], *outcome[1:])
         else:
             row = (*outcome, *file[1:], None, None, None)
@@ -61,7 +61,7 @@ def to_table(files: Sequence[FoundFile], outcomes: Sequence[Record | Problem]) -
 
 
 def to_records(table: pa.Table) -> list[Record]:
-    """Return the rows as records; for the few that are shown, not for all."""
+    """Return the rows as records; meant for the few rows that are shown."""
     columns = [table.column(name).to_pylist() for name in Record._fields]
     lists = [index for index, name in enumerate(Record._fields) if name in _tuple_fields()]
     records = []
@@ -78,13 +78,13 @@ def _tuple_fields() -> set[str]:
     return {name for name in Record._fields if get_origin(hints[name]) is tuple}
 
 
-def to_problems(table: pa.Table) -> list[Problem]:
-    """Return the rows that are no records as problems, in their order."""
+def to_problems(table: pa.Table) -> list[ResultProblem]:
+    """Return the problems of the unusable rows, in their order."""
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
     bad = table.filter(pc.is_valid(table.column("problem_kind")))
     columns = [bad.column(name).to_pylist() for name in ("path", *PROBLEM_FIELDS)]
     return [
-        Problem(path, ProblemKind(kind), message, remedy)
+        ResultProblem(path, ProblemKind(kind), message, remedy)
         for path, kind, message, remedy in zip(*columns, strict=True)
     ]

@@ -1,8 +1,8 @@
-"""The schema of a result, compiled: a typed model as a msgspec struct that checks ten times faster.
+"""Compiles the pydantic model of a result to a msgspec struct, which validates ten times faster.
 
-The pydantic models stay the one definition. What a struct accepts, its model accepts; what a struct
-refuses is read again by the model, which words the reason. A model with something that has no
-counterpart here (a validator, a constraint of another kind) cannot be compiled, and says so.
+The pydantic models stay the only definition. Whatever a struct accepts, its model accepts; what a
+struct refuses is validated again by the model, whose message names the reason. A model with a
+validator or an unknown kind of constraint cannot be compiled: NotCompilableError.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 
 class NotCompilableError(TypeError):
-    """A model has something that a struct cannot check."""
+    """A model has a constraint that a struct cannot check."""
 
 
 @cache
 def struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
-    """Return the struct that has the model's fields, names, defaults and constraints."""
+    """Return the struct with the model's fields, aliases, defaults and constraints.
+
+    Raises NotCompilableError.
+    """
     decorators = model.__pydantic_decorators__
     if decorators.model_validators or decorators.field_validators:
         raise NotCompilableError(f"{model.__name__} has validators")
@@ -96,9 +99,9 @@ def _limits(item: Any) -> dict[str, Any]:
         return {"lt": item.lt}
     pattern = getattr(item, "pattern", None)
     if isinstance(pattern, str):
-        # Python's $ also matches before a last line break, pydantic's does not.
+        # Python's $ also matches before a trailing newline, pydantic's does not.
         return {"pattern": pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern}
     nested = getattr(item, "metadata", None)
     if isinstance(nested, list):
         return {key: value for part in nested for key, value in _limits(part).items()}
-    raise NotCompilableError(f"the constraint {item!r} has no counterpart")
+    raise NotCompilableError(f"the constraint {item!r} has no counterpart in msgspec")

@@ -1,16 +1,19 @@
-"""Groups of results whose figures may stand in one table: the same work on the same things."""
+"""Groups of results that share a table: the same work on the same weights and data."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from driver.aggregate.text import plain, shortened
+from driver.published.chinese import said
+from driver.rerun.reading import rerun_mark
+from driver.system.plain_text import plain, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from driver.aggregate.record import Record
+    from driver.published.columns import Language
 
 SMOKE = "smoke"
 NOTE_LENGTH = 110
@@ -18,14 +21,14 @@ TIMED_ELSEWHERE = {
     "vendor-tool": "timed by the vendor's tool",
     "hook": "timed by its own hook",
 }
-"""Whose loop gave the core figure, where it was not the harness's."""
+"""The mark for a core figure that the harness did not time, by its clock."""
 
 
 class GroupKey(NamedTuple):
-    """What must be equal for two rows to stand in one table.
+    """What two rows of one table must have in common.
 
-    The exported ONNX is not among it: engines ask for their own opset and batch, and weights,
-    dataset and case already say that it is the same model. `compare` names it.
+    The exported ONNX is left out: engines choose their own opset and batch, and case, weights and
+    dataset already identify the model. `compare` reports a different ONNX.
     """
 
     case: str
@@ -40,7 +43,7 @@ class GroupKey(NamedTuple):
 
 
 class Group(NamedTuple):
-    """A table's rows, in their order, under a title that says what they share."""
+    """The rows of one table, in order, and a title that names what they share."""
 
     key: GroupKey
     title: str
@@ -48,7 +51,7 @@ class Group(NamedTuple):
 
 
 def group_key(record: Record) -> GroupKey:
-    """Return what the record may be set beside."""
+    """Return the key of the group that the record belongs to."""
     return GroupKey(
         case=record.case,
         core_item=record.core_item,
@@ -62,25 +65,29 @@ def group_key(record: Record) -> GroupKey:
     )
 
 
-def grouped(records: Iterable[Record]) -> list[Group]:
-    """Return the groups by case, each with its rows by chip, engine, precision, batch size, newest first."""
+def grouped(records: Iterable[Record], language: Language = "en") -> list[Group]:
+    """Return the groups sorted by case; rows are sorted by ``row_order``, then newest first."""
     newest_first = sorted(records, key=lambda record: record.started_utc, reverse=True)
     ordered = sorted(newest_first, key=lambda record: (group_key(record), row_order(record)))
     parts = [(key, tuple(rows)) for key, rows in groupby(ordered, key=group_key)]
-    titles = [_title(key) for key, _ in parts]
+    titles = [_title(key, language) for key, _ in parts]
     return [
-        Group(key, title if titles.count(title) == 1 else f"{title} · {_digests(key)}", rows)
+        Group(
+            key, title if titles.count(title) == 1 else f"{title} · {_digests(key, language)}", rows
+        )
         for (key, rows), title in zip(parts, titles, strict=True)
     ]
 
 
 def row_order(record: Record) -> tuple[str, str, str, str, int]:
-    """Return the order of rows in a table."""
+    """Return the sort key of a row in its table."""
     return (record.vendor, record.chip, record.engine, record.precision, record.batch_size)
 
 
-def marks(record: Record, same_id: frozenset[str] = frozenset()) -> list[str]:
-    """Return what a reader must know before using a row: shown beside it wherever it stands."""
+def marks(
+    record: Record, same_id: frozenset[str] = frozenset(), language: Language = "en"
+) -> list[str]:
+    """Return the marks shown next to a row: what a reader must know before using its figures."""
     found = [name for name in ("simulated",) if record.simulated]
     if record.weights == "synthetic":
         found.append("synthetic weights")
@@ -90,57 +97,86 @@ def marks(record: Record, same_id: frozenset[str] = frozenset()) -> list[str]:
         found.append("smoke")
     if record.clock in TIMED_ELSEWHERE:
         found.append(TIMED_ELSEWHERE[record.clock])
+    found.extend(record.figure_marks)
     if (basis := accuracy_basis(record)) is not None:
         found.append(basis)
     if record.edited:
         found.append("edited")
+    if (verdict := rerun_mark(record.path, record.digest, record.rerun_of)) is not None:
+        found.append(verdict)
     if record.path in same_id:
         found.append("id not unique")
-    return found
+    return [said(mark, language) for mark in found]
+
+
+def host_marks(records: Sequence[Record], language: Language = "en") -> list[str]:
+    """Return the host mark of each row of a table; all "" if the table has only one host."""
+    if len({record.host for record in records}) < 2:
+        return [""] * len(records)
+    on, unnamed = said("on {host}", language), said("an unnamed host", language)
+    return [on.format(host=record.host or unnamed) for record in records]
 
 
 def accuracy_basis(record: Record) -> str | None:
-    """Return what the accuracy was held against where it was not validation's, else None."""
+    """Return how the accuracy was checked if not against validation's, else None."""
     if record.status != "ok":
         return None
     if record.gate_passed is None:
-        return "accuracy held against nothing"
-    # Without an accuracy of validation's a gate can have passed on raw outputs only.
+        return "accuracy not checked"
+    # Without validation's accuracy, a gate can only have passed on raw outputs.
     if record.acc_kind == "agreement" or record.acc_val is None:
-        return "accuracy held against fp32 golden outputs"
+        return "accuracy checked against fp32 golden outputs"
     return None
 
 
-def struck(record: Record) -> str | None:
-    """Return why a row's figures do not count, or None: a failed gate or a failed job.
+def struck(record: Record, language: Language = "en") -> str | None:
+    """Return why the figures of a row do not count (a failed gate or job), or None if they do.
 
-    A failure may end with its log: what a table has room for is kept, the result holds all of it.
+    A failure message may end with a log; it is cut to NOTE_LENGTH here, the result has all of it.
     """
     if record.status == "accuracy_failed" or record.gate_passed is False:
-        why = record.gate_reason or record.failure or "see the result"
-        return shortened(f"accuracy failed: {why}", NOTE_LENGTH)
-    if record.status == "failed":
-        return shortened(f"failed ({record.failure_kind}): {record.failure}", NOTE_LENGTH)
-    if record.status == "skipped":
-        return shortened(f"skipped: {record.failure or 'see the result'}", NOTE_LENGTH)
-    return None
+        reason = f"accuracy failed: {_missed(record, language) or 'see the result'}"
+    elif record.impossible:
+        reason = f"not possible: {', '.join(record.figure_marks)}"
+    elif record.status == "failed":
+        reason = f"failed ({record.failure_kind}): {record.failure}"
+    elif record.status == "skipped":
+        reason = f"skipped: {record.failure or 'see the result'}"
+    else:
+        return None
+    return shortened(said(reason, language), NOTE_LENGTH)
+
+
+def _missed(record: Record, language: Language) -> str | None:
+    """Return what the gate found; results state it in English, so in Chinese its figures say it."""
+    if language == "en" or record.gate_reference is None:
+        return record.gate_reason or record.failure
+    if record.gate_drop is not None and record.acc_infer is not None:
+        return (
+            f"{record.acc_metric} {record.acc_infer:.2f}，基准 {record.gate_reference:.2f}，"
+            f"下降 {record.gate_drop:.2%}，允许 {record.gate_allowed_drop or 0:.0%}"
+        )
+    if record.cosine_min is not None:
+        return f"最小余弦 {record.cosine_min:.6f}，要求 {record.gate_reference:g}"
+    return record.gate_reason or record.failure
 
 
 def comparable_rows(records: Sequence[Record]) -> list[Record]:
-    """Return the rows whose figures may enter ratios and best batches: none struck, none edited."""
+    """Return the rows that count in ratios and best batches: neither struck nor edited."""
     return [record for record in records if struck(record) is None and not record.edited]
 
 
-def _title(key: GroupKey) -> str:
+def _title(key: GroupKey, language: Language) -> str:
     parts = [key.case, f"{key.weights} weights", f"{key.data} data"]
     if key.core_item != "image":
         parts.append(f"core counts {key.core_item}s")
     if key.smoke:
-        parts.append("smoke: a look, not to be compared")
+        parts.append("smoke run, not comparable")
     if key.simulated:
         parts.append("SIMULATED")
-    return " · ".join(map(plain, parts))
+    return " · ".join(plain(said(part, language)) for part in parts)
 
 
-def _digests(key: GroupKey) -> str:
-    return f"weights {key.weights_sha256[:8] or '?'}, data {key.dataset_sha256[:8] or '?'}"
+def _digests(key: GroupKey, language: Language) -> str:
+    digests = (("weights", key.weights_sha256), ("data", key.dataset_sha256))
+    return ", ".join(f"{said(name, language)} {digest[:8] or '?'}" for name, digest in digests)

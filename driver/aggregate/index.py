@@ -1,7 +1,7 @@
-"""What was read before: a Parquet file beside the caches, so that the second report is quick.
+"""The index of results read before: a Parquet file in the cache that makes the next report fast.
 
-It is never trusted blindly: a row counts only while its file has the same size and change time, and
-an index that another version of this code wrote, or that is damaged, is made anew.
+A row is used only while its file has the same size and change time. An index that is damaged, or
+that another version of this code wrote, is rebuilt.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver import digests
 from driver.aggregate import columns, compiled, plausibility, reading, record
 from driver.models import base, job, report, result
+from driver.plan import tiers
+from driver.results import concerns, origin, roofline, warnings
+from driver.system import hashing
+from driver.system.host import processor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +30,7 @@ VERSION_KEY = b"assay.reader"
 
 
 def index_path(home: Path, folders: Sequence[Path]) -> Path:
-    """Return where the index of these folders lies below ASSAY_HOME."""
+    """Return the path of these folders' index below ``home`` (ASSAY_HOME)."""
     roots = "\0".join(sorted(str(folder.absolute()) for folder in folders))
     name = hashlib.sha256(os.fsencode(roots)).hexdigest()[:16]
     return home / "cache" / "results-index" / f"{name}.parquet"
@@ -35,7 +38,9 @@ def index_path(home: Path, folders: Sequence[Path]) -> Path:
 
 def reader_version() -> str:
     """Return the hash of the code that turns a file into a row."""
-    modules = (base, job, report, result, digests, columns, compiled, plausibility, reading, record)
+    models = (base, job, report, result)
+    rules = (hashing, processor, plausibility, concerns, origin, roofline, warnings, tiers)
+    modules = (*models, *rules, columns, compiled, reading, record)
     whole = hashlib.sha256()
     for module in modules:
         whole.update(Path(module.__file__ or "").read_bytes())
@@ -43,7 +48,7 @@ def reader_version() -> str:
 
 
 def read_index(path: Path) -> pa.Table | None:
-    """Return the index, or None where there is none that this code wrote."""
+    """Return the index, or None if it is missing, damaged or written by another version."""
     import pyarrow as pa
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
@@ -58,7 +63,7 @@ def read_index(path: Path) -> pa.Table | None:
 
 
 def write_index(path: Path, table: pa.Table) -> None:
-    """Replace the index atomically; a home that cannot be written only costs time."""
+    """Replace the index atomically. A home that cannot be written is ignored: it only costs time."""
     import pyarrow.parquet as pq
 
     marked = table.replace_schema_metadata({VERSION_KEY: reader_version()})
@@ -75,7 +80,7 @@ def write_index(path: Path, table: pa.Table) -> None:
 def split(
     table: pa.Table | None, files: Sequence[FoundFile]
 ) -> tuple[pa.Table | None, list[FoundFile]]:
-    """Return the index's rows that still hold, and the files that have to be read."""
+    """Return the rows of the index that are still valid, and the files that must be read."""
     if table is None:
         return None, list(files)
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Loads folders of results: finds, reads what is new on all cores, keeps what was read."""
+"""Loads folders of results: finds them, reads new ones on all cores, and keeps an index of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from driver.aggregate import columns, index
-from driver.aggregate.problem import Problem, ProblemKind
+from driver.aggregate.problem import ProblemKind, ResultProblem
 from driver.aggregate.reading import read_records
 from driver.aggregate.tree import find_results
 
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
     from driver.aggregate.tree import FoundFile, Tree
 
 CHUNK = 500
-"""Files a worker reads at a time: some 4 MB of JSON."""
+"""Files that a worker reads at a time: about 4 MB of JSON."""
 INLINE = 400
-"""Up to so many files are read without starting workers, which takes longer than reading them."""
+"""Up to this many files are read in this process; starting workers would take longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """Every result that can be used, and every file that cannot, with its reason.
+    """Every usable result, and every unusable file with its reason.
 
-    ``table`` has a row a record (columns: ``Record``'s). ``problems`` hold also what is in the table
-    but must be pointed at: edited results, copies, two results with one id.
+    ``table`` has one row per record, with Record's fields as columns. ``problems`` also lists edited
+    results and results that share an id, although they are in the table. ``same_id`` has the paths
+    of the latter.
     """
 
     folders: tuple[str, ...]
     files: int
     table: pa.Table
-    problems: tuple[Problem, ...]
+    problems: tuple[ResultProblem, ...]
     same_id: frozenset[str]
 
     def records(self) -> list[Record]:
@@ -56,20 +57,20 @@ def load_results(
     home: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Loaded:
-    """Read the results below the folders; with ``home`` what was read is kept for the next time.
+    """Read the results below the folders; with ``home``, keep an index for the next time.
 
-    ``tree`` is what find_results found there, for who has searched already.
-    ``on_progress(done, all)`` counts the files that have to be read. Raises UsageFault for a folder
-    that is not there; whatever is wrong inside is listed in ``problems`` instead.
+    ``tree`` is the result of find_results if the caller already has it. ``on_progress(done, all)``
+    counts the files that must be read. Raises UsageFault if a folder does not exist; anything wrong
+    inside a folder is listed in ``problems``.
     """
     tree = tree or find_results(folders)
     path = index.index_path(home, folders) if home is not None else None
     known = index.read_index(path) if path is not None else None
-    held, fresh = index.split(known, tree.files)
-    parts = [] if held is None else [held]
+    kept, fresh = index.split(known, tree.files)
+    parts = [] if kept is None else [kept]
     parts += _read(fresh, on_progress)
-    table = held if held is not None and not fresh else _joined(parts)
-    if path is not None and (fresh or held is not known):
+    table = kept if kept is not None and not fresh else _joined(parts)
+    if path is not None and (fresh or kept is not known):
         index.write_index(path, table)
     return _loaded(folders, table, tree.problems)
 
@@ -88,15 +89,15 @@ def _read(
 
 def _outcomes(
     chunks: Sequence[Sequence[FoundFile]], count: int
-) -> Iterator[list[Record | Problem]]:
+) -> Iterator[list[Record | ResultProblem]]:
     paths = [[file.path for file in chunk] for chunk in chunks]
     workers = len(os.sched_getaffinity(0))
     if count <= INLINE or workers == 1:
         yield from map(read_records, paths)
         return
-    # spawn: a forked child would inherit the locks of Arrow's threads.
+    # spawn, because a forked child would inherit the locks of Arrow's threads.
     context = multiprocessing.get_context("spawn")
-    # What a document leaves behind has no cycles: looking for them took a tenth of the time.
+    # Parsed documents have no reference cycles; the garbage collector took a tenth of the time.
     with ProcessPoolExecutor(
         min(workers, len(chunks)), mp_context=context, initializer=gc.disable
     ) as pool:
@@ -111,7 +112,7 @@ def _joined(parts: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(parts).sort_by("path")
 
 
-def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[Problem]) -> Loaded:
+def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[ResultProblem]) -> Loaded:
     import pyarrow as pa
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
@@ -119,7 +120,7 @@ def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[Problem])
     paths = good.column("path").to_pylist()
     ids = good.column("result_id").to_pylist()
     edited = good.column("edited").to_pylist()
-    # An edited copy still carries the original's digest: it is a rival of it, not a copy.
+    # An edited copy still has the original's digest, but it is a different result, not a copy.
     digests = [
         None if changed else digest
         for changed, digest in zip(edited, good.column("digest").to_pylist(), strict=True)
@@ -140,8 +141,8 @@ def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[Problem])
     )
 
 
-def _copies(paths: Sequence[str], digests: Sequence[str | None]) -> dict[str, Problem]:
-    """Return the results that lie here twice, by path; the first of each stays in the tables."""
+def _copies(paths: Sequence[str], digests: Sequence[str | None]) -> dict[str, ResultProblem]:
+    """Return a problem for each copy of a result, by path; the first of each stays in the tables."""
     first: dict[str, str] = {}
     copies = {}
     for path, digest in zip(paths, digests, strict=True):
@@ -149,13 +150,15 @@ def _copies(paths: Sequence[str], digests: Sequence[str | None]) -> dict[str, Pr
             continue
         original = first.setdefault(digest, path)
         if original != path:
-            message = f"it is a copy of {original}, and counts once"
-            copies[path] = Problem(path, ProblemKind.COPY, message, "remove one of the two")
+            message = f"it is a copy of {original}, so it does not count again"
+            copies[path] = ResultProblem(path, ProblemKind.COPY, message, "remove one of the two")
     return copies
 
 
-def _same_id(paths: Sequence[str], ids: Sequence[str], copies: set[str]) -> dict[str, Problem]:
-    """Return the results that claim one id but differ, by path."""
+def _same_id(
+    paths: Sequence[str], ids: Sequence[str], copies: set[str]
+) -> dict[str, ResultProblem]:
+    """Return a problem for each of the different results that share an id, by path."""
     counts = Counter(ids)
     if len(counts) == len(ids):
         return {}
@@ -164,7 +167,7 @@ def _same_id(paths: Sequence[str], ids: Sequence[str], copies: set[str]) -> dict
         if counts[result_id] > 1 and path not in copies:
             groups[result_id].append(path)
     return {
-        path: Problem(
+        path: ResultProblem(
             path,
             ProblemKind.SAME_ID,
             f"{len(group)} different results have the id {result_id}",
@@ -176,10 +179,10 @@ def _same_id(paths: Sequence[str], ids: Sequence[str], copies: set[str]) -> dict
     }
 
 
-def _edited(path: str) -> Problem:
-    return Problem(
+def _edited(path: str) -> ResultProblem:
+    return ResultProblem(
         path,
         ProblemKind.EDITED,
-        "its digest does not fit: somebody edited it after it was written",
-        "take the original from where it was measured; it is shown as edited and never compared",
+        "its digest does not match: it was edited after it was written",
+        "copy the original from where it was measured; this one is marked as edited and never compared",
     )

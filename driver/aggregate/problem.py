@@ -1,4 +1,4 @@
-"""What could not be used, and why: nothing is dropped silently."""
+"""Problems of results: what is unusable or suspect, and why. Nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ProblemKind(StrEnum):
-    """The closed list of reasons why a result, or a part of a tree, is not in the tables."""
+    """The closed list of reasons why a result, or part of a tree, is left out or marked."""
 
     UNREADABLE = "unreadable"
     LINK_LOOP = "link_loop"
@@ -22,8 +22,8 @@ class ProblemKind(StrEnum):
     COPY = "copy"
 
 
-class Problem(NamedTuple):
-    """One file or folder with its reason. EDITED and SAME_ID are shown in the tables too."""
+class ResultProblem(NamedTuple):
+    """One file or folder and its problem. Results with EDITED or SAME_ID stay in the tables, marked."""
 
     path: str
     kind: ProblemKind

@@ -1,4 +1,4 @@
-"""Reads one result.json: JSON, schema version, schema, plausibility, digest, in this order."""
+"""Reads one result.json and checks JSON, schema version, schema, plausibility, digest, in this order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
@@ -16,77 +16,92 @@ from pydantic import ValidationError
 
 from driver.aggregate.compiled import struct_of
 from driver.aggregate.plausibility import absurdity
-from driver.aggregate.problem import Problem, ProblemKind
+from driver.aggregate.problem import ProblemKind, ResultProblem
 from driver.aggregate.record import Record, record_of
-from driver.aggregate.text import shortened
-from driver.digests import canonical_digest
 from driver.models.result import Result
+from driver.system.hashing import canonical_digest
+from driver.system.plain_text import shortened
+from driver.system.untrusted.documents import require_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SCHEMA = "assay/result/1"
 MAX_BYTES = 64 << 20
-"""A result of all stages and repeats is some 10 KiB; what is far larger is not one."""
+"""A result with all stages and repeats takes about 10 KiB; a file this large is not a result."""
 
 AHEAD = 48
-"""Files that the disk is asked for before they are needed: some 5 ms of checking."""
+"""Files requested from the disk before they are needed: about 5 ms of checking."""
+
+ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 _SCHEMA = re.compile(r"assay/result/(\d{1,6})")
 
 
 class Unusable(Exception):
-    """Why a file is not in the tables."""
+    """A file cannot be used as a result; ``problem`` is its kind, message and remedy."""
 
     def __init__(self, kind: ProblemKind, message: str, remedy: str) -> None:
         super().__init__(message)
         self.problem = (kind, message, remedy)
 
 
-def read_records(paths: Sequence[str]) -> list[Record | Problem]:
-    """Return each path's result as a row, or why it is none.
+def read_records(paths: Sequence[str]) -> list[Record | ResultProblem]:
+    """Return the result at each path as a row, or its problem.
 
-    The next files are asked for while one is checked, so that a cold disk is not waited for.
+    The next files are prefetched while one is checked, which hides the latency of a cold disk.
     """
     return [_record(file) for file in _opened_ahead(paths)]
 
 
-def read_record(path: str) -> Record | Problem:
-    """Return the result at ``path`` as a row, or why it is none."""
+def read_record(path: str) -> Record | ResultProblem:
+    """Return the result at ``path`` as a row, or its problem."""
     return _record(_opened(path))
 
 
-def _record(file: _Opened) -> Record | Problem:
+def _record(file: _Opened) -> Record | ResultProblem:
     try:
         result, edited = _result_of(file)
+        with _odd_values_refused():
+            return record_of(result, file.path, edited=edited)
     except Unusable as reason:
-        return Problem(file.path, *reason.problem)
-    return record_of(result, file.path, edited=edited)
+        return ResultProblem(file.path, *reason.problem)
+
+
+@contextmanager
+def _odd_values_refused() -> Iterator[None]:
+    """Refuse a file for whatever is odd in it: it must not end the report of all others."""
+    try:
+        yield
+    except ODD as error:
+        message = f"it has a value that cannot be shown: {shortened(str(error))}"
+        raise Unusable(ProblemKind.INVALID, message, "run the job again") from error
 
 
 def read_result(path: str) -> tuple[Result, bool]:
-    """Return the whole result at ``path``, and whether somebody edited it after it was written.
+    """Return the whole result at ``path``, and whether it was edited after it was written.
 
-    It has the attributes of a Result, read-only, and may be its compiled twin (see ``compiled``).
-    Raises Unusable where it is no result that can be read.
+    The object has the attributes of a Result but may be the compiled struct (see ``compiled``).
+    Raises Unusable if the file is not a valid result.
     """
     return _result_of(_opened(path))
 
 
 def _result_of(file: _Opened) -> tuple[Result, bool]:
     document = _document(_text(file))
-    _check_version(document)
-    result = _checked(document)
-    if (reason := absurdity(result)) is not None:
-        raise Unusable(ProblemKind.ABSURD, shortened(reason), "run the job again")
-    return result, not _digest_fits(document)
+    with _odd_values_refused():
+        _check_version(document)
+        result = _checked(document)
+        if (reason := absurdity(result)) is not None:
+            raise Unusable(ProblemKind.ABSURD, shortened(reason), "run the job again")
+        return result, not _digest_fits(document)
 
 
 def _digest_fits(document: dict[str, Any]) -> bool:
-    """Say whether the document is what its digest was made of.
+    """Return whether the digest matches the document; removes it from the document.
 
-    msgspec spells most documents as the canonical JSON does, in a tenth of the time: a fit proves
-    the digest. Where it does not fit (it writes 1e-7, Python 1e-07), the canonical spelling decides.
+    msgspec's output equals the canonical JSON for most documents and takes a tenth of the time, so
+    it is tried first. Where they differ (1e-7 in msgspec, 1e-07 in Python), the canonical JSON decides.
     """
     digest = document.pop("digest", None)
     try:
@@ -102,7 +117,7 @@ def _checked(document: dict[str, Any]) -> Result:
     try:
         return cast("Result", msgspec.convert(document, struct_of(Result)))
     except msgspec.ValidationError:
-        # The model decides what the compiled schema refuses, and words the reason.
+        # The model has the last word, and its message names the reason.
         pass
     try:
         return Result.model_validate(document)
@@ -111,7 +126,7 @@ def _checked(document: dict[str, Any]) -> Result:
 
 
 class _Opened(NamedTuple):
-    """A file that was asked for: its descriptor, or why it has none."""
+    """A prefetched file: its descriptor, or the error that opening it gave."""
 
     path: str
     file: int
@@ -119,7 +134,7 @@ class _Opened(NamedTuple):
 
 
 def _opened_ahead(paths: Sequence[str]) -> Iterator[_Opened]:
-    """Yield the files in their order, AHEAD of them opened and on their way from the disk."""
+    """Yield the opened files in order, with AHEAD further ones already requested from the disk."""
     waiting: deque[_Opened] = deque()
     try:
         for path in paths:
@@ -135,9 +150,9 @@ def _opened_ahead(paths: Sequence[str]) -> Iterator[_Opened]:
 
 
 def _opened(path: str) -> _Opened:
-    """Open a file and ask for its content; whoever takes it closes it (see ``_text``)."""
+    """Open a file and request its content; the caller closes it (see ``_text``)."""
     try:
-        # Plain system calls: a buffered file object would cost as much as checking the result.
+        # Plain system calls, since a buffered file object costs as much as checking the result.
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         return _Opened(path, -1, error)
@@ -167,7 +182,7 @@ def _unreadable(error: OSError) -> Unusable:
     return Unusable(
         ProblemKind.UNREADABLE,
         f"it cannot be read: {error.strerror}",
-        "give yourself the right to read it, or leave it out",
+        "make it readable (chmod u+r), or leave it out",
     )
 
 
@@ -179,13 +194,13 @@ def _document(text: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise Unusable(
             ProblemKind.NOT_JSON,
-            f"it is not whole JSON ({len(text)} bytes): {shortened(str(error))}",
+            f"it is not complete JSON ({len(text)} bytes): {shortened(str(error))}",
             "copy it again from where it was measured, or run the job again",
         ) from None
     if not isinstance(document, dict):
         raise Unusable(
             ProblemKind.NOT_JSON,
-            f"it holds a {type(document).__name__} where a result is an object",
+            f"it is a JSON {type(document).__name__}, but a result is an object",
             "remove the file",
         )
     return document
@@ -195,8 +210,11 @@ def _parsed(text: bytes) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        # Slower, and it says where: NaN is told from half a file, and the line is named.
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        # Slower, but it tells NaN from a truncated file, and names the line.
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        # What msgspec refused for its numbers or its text, no other tool of a report takes either.
+        require_plain(document)
+        return document
 
 
 def _finite(text: str) -> float:
@@ -207,7 +225,7 @@ def _finite(text: str) -> float:
 def _refuse_constant(name: str) -> float:
     raise Unusable(
         ProblemKind.INVALID,
-        f"a figure is {shortened(name, 40)}, which is no finite number",
+        f"a figure is {shortened(name, 40)}, which is not a finite number",
         "run the job again",
     )
 

@@ -1,35 +1,28 @@
-"""One result as a flat row: what tables, charts and comparisons need of it."""
+"""A result as a flat row, with what tables, charts and comparisons need."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from driver.models.base import WarningCode
+from driver.plan.tiers import tier_that_ran
+from driver.results.concerns import marks_of, strikes
+from driver.results.origin import chip_of, origin_of
+from driver.results.roofline import roofline_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from driver.models.result import Gate, Latency, Result
-
-PROVENANCE: dict[str, tuple[tuple[str, ...], ...]] = {
-    "onnx_sha256": (("export", "onnx_sha256"),),
-    "opset": (("export", "opset"),),
-    "export_batch": (("export", "batch"),),
-    "weights_sha256": (("weights", "digest"),),
-    "dataset_sha256": (("dataset", "sha256"),),
-    "arithmetic": (("effective", "infer", "arithmetic"), ("arithmetic",)),
-    "clock": (("core", "clock"),),
-    "in_flight": (("core", "in_flight"), ("effective", "infer", "in_flight")),
-    "chips": (("chips",),),
-    "attention": (("export", "attention"),),
-    "input_kind": (("dataset", "input"), ("input",)),
-    "commit": (("commit",),),
-}
-"""Where provenance keeps what decides on comparability: column → paths, the first found counts."""
+    from driver.models.result import Gate, Latency, Metrics, Result
 
 
 class Record(NamedTuple):
-    """A result's figures and identity. Units as in ``Metrics``: items/s, s, GiB, ms, percent.
+    """A result's identity and figures. Units are those of ``Metrics``: items/s, s, GiB, ms, percent.
 
-    ``core_values`` are p_infer_core of each fresh process; ``time_shares`` are (what, seconds).
+    ``processor`` is set if the device is the host's processor; ``chip`` then starts with it.
+    ``host`` is the host's name. ``core_values`` has p_infer_core of each fresh process,
+    ``time_shares`` pairs of (name, seconds). ``figure_marks`` and ``marked_figures`` are what the
+    warnings say of the figures, and of which (see ``driver.results.concerns``). ``j_per_item`` and
+    ``items_per_s_w`` are of the core loop whose energy was measured; the four figures after them are
+    those of ``driver.results.roofline``, in operations/byte, operations/s and bytes/s.
     """
 
     path: str
@@ -81,10 +74,18 @@ class Record(NamedTuple):
     cosine_min: float | None
     max_abs: float | None
     energy_j: float | None
+    j_per_item: float | None
+    items_per_s_w: float | None
+    intensity: float | None
+    achieved_ops: float | None
+    peak_ops: float | None
+    bandwidth: float | None
     core_cv: float | None
     core_values: tuple[float, ...]
     time_shares: tuple[tuple[str, float], ...]
     warnings: tuple[str, ...]
+    figure_marks: tuple[str, ...]
+    marked_figures: tuple[str, ...]
     onnx_sha256: str | None
     opset: str | None
     export_batch: str | None
@@ -97,16 +98,27 @@ class Record(NamedTuple):
     attention: str | None
     input_kind: str | None
     commit: str | None
+    driver_version: str | None
+    host: str | None
+    threads: str | None
+    options: str | None
+    rerun_of: str | None
+    processor: str | None
     digest: str | None
     edited: bool
 
     @property
     def synthetic(self) -> bool:
-        """Say whether weights or data are made up."""
+        """Return whether weights or data are synthetic."""
         return "synthetic" in (self.weights, self.data)
 
+    @property
+    def impossible(self) -> bool:
+        """Return whether a warning says that the figures cannot be true."""
+        return strikes(self.warnings)
 
-_OF_JOB = ("case", "vendor", "stack", "engine", "chip", "precision", "batch_size")
+
+_OF_JOB = ("case", "vendor", "stack", "engine", "precision", "batch_size")
 _OF_RESULT = (
     *("status", "simulated", "weights", "data", "started_utc", "finished_utc"),
     *("core_item", "digest"),
@@ -116,18 +128,19 @@ _OF_METRICS = (
     *("acc_infer", "acc_val", "acc_metric", "acc_kind", "acc_items"),
     *("mfu", "mfu_published_convention", "mem_gib", "mem_compile_gib", "mem_total_gib", "energy_j"),
 )
-"""Members of a result, and of its parts, whose columns have the same name."""
+"""Fields of a result and of its parts whose columns have the same name."""
 
 
 def record_of(result: Result, path: str, *, edited: bool) -> Record:
-    """Flatten a result that was read from ``path``."""
+    """Flatten a result read from ``path``; ``edited`` says that its digest does not match."""
     job, metrics, failure = result.job, result.metrics, result.failure
     core = metrics.spread.get("p_infer_core")
+    marks = marks_of(result)
     return Record(
         path=path,
         result_id=f"{result.started_utc}-{job.id}",
         job_id=job.id,
-        tier=job.tier.value,
+        tier=_tier(result),
         runner=job.runner.value,
         failure_kind=failure.kind.value if failure else None,
         failure=failure.message if failure else None,
@@ -137,14 +150,28 @@ def record_of(result: Result, path: str, *, edited: bool) -> Record:
         core_values=core.values if core else (),
         time_shares=tuple((share.what, share.wall_s) for share in result.time_shares),
         warnings=tuple(warning.code.value for warning in result.warnings),
+        figure_marks=marks.texts,
+        marked_figures=marks.figures,
         edited=edited,
         **{name: getattr(job, name) for name in _OF_JOB},
         **{name: getattr(result, name) for name in _OF_RESULT},
         **{name: getattr(metrics, name) for name in _OF_METRICS},
         **_latency(metrics.latency_ms),
+        **_energy(metrics),
+        **_roofline(result),
         **_gate(result.gate),
-        **_origin(result.provenance),
+        **origin_of(result.provenance),
+        **chip_of(result),
     )
+
+
+def _tier(result: Result) -> str:
+    """Return the tier of what ran; a result without figures keeps the one that was asked for."""
+    core = result.metrics.spread.get("p_infer_core")
+    if core is None:
+        return result.job.tier.value
+    short = any(warning.code == WarningCode.TOO_SHORT for warning in result.warnings)
+    return tier_that_ran(result.job.tier, len(core.values), too_short=short).value
 
 
 def _latency(latency: Latency) -> dict[str, Any]:
@@ -157,6 +184,21 @@ def _latency(latency: Latency) -> dict[str, Any]:
     }
 
 
+ROOFLINE = ("intensity", "achieved_ops", "peak_ops", "bandwidth")
+
+
+def _roofline(result: Result) -> dict[str, Any]:
+    return dict(zip(ROOFLINE, roofline_of(result), strict=True))
+
+
+def _energy(metrics: Metrics) -> dict[str, Any]:
+    energy, items = metrics.energy_j, metrics.energy_items
+    if not energy or not items:
+        return {"j_per_item": None, "items_per_s_w": None}
+    # (items ÷ s) ÷ (J ÷ s): the seconds of the loop cancel out.
+    return {"j_per_item": energy / items, "items_per_s_w": items / energy}
+
+
 def _gate(gate: Gate | None) -> dict[str, Any]:
     return {
         "gate_passed": gate.passed if gate else None,
@@ -165,18 +207,3 @@ def _gate(gate: Gate | None) -> dict[str, Any]:
         "gate_drop": gate.drop if gate else None,
         "gate_reason": gate.reason if gate else None,
     }
-
-
-def _origin(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _found(provenance, paths) for name, paths in PROVENANCE.items()}
-
-
-def _found(provenance: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) -> str | None:
-    """Return the first of the paths that leads to a scalar, as text."""
-    for path in paths:
-        value: Any = provenance
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, str | int | float):
-            return str(value)
-    return None

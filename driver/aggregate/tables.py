@@ -1,4 +1,4 @@
-"""The seeds' tables from records: figures by row, throughput by batch size."""
+"""Tables of records: one row of figures per result, or throughput by batch size."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from driver.aggregate.batches import (
     default_pairs,
     named_pairs,
 )
-from driver.aggregate.groups import comparable_rows, marks, struck
-from driver.aggregate.text import plain
-from driver.published.columns import ACCURACY, BEST, CHIP, NOTE
-from driver.seed_row import HEADERS, METRIC_HEADERS, NONE, figure, seed_figures
+from driver.aggregate.groups import comparable_rows, host_marks, marks, struck
+from driver.aggregate.table_row import HEADERS, METRIC_HEADERS, NONE, figure, table_figures
+from driver.published.columns import ACCURACY, BEST, CHIP, NOTE, ORIGIN
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,46 +24,69 @@ if TYPE_CHECKING:
     from driver.published.columns import Language
 
 IDENTITY_COLUMNS = 4
-"""chip, tool, precision, bs: the cells that stay legible where a row's figures are struck out."""
+"""chip, tool, precision, bs: the cells that are not struck out with the figures of a row."""
 
 
 class Row(NamedTuple):
-    """A table's row; ``struck`` says why its figures do not count, else it is None."""
+    """One row; ``struck`` is why its figures do not count, or None; ``path`` is its result.json.
+
+    ``figures`` counts the cells with figures; they come after IDENTITY_COLUMNS.
+    """
 
     cells: tuple[str, ...]
     struck: str | None
     path: str
+    figures: int = 0
 
 
-class Table(NamedTuple):
-    """Headings and rows, all as text that is safe to print."""
+class ResultTable(NamedTuple):
+    """Headings and rows as text without control characters."""
 
     headers: tuple[str, ...]
     rows: tuple[Row, ...]
 
     def as_text(self, strike: str = "~~") -> list[tuple[str, ...]]:
-        """Return the rows' cells, with the figures of struck rows between ``strike``."""
+        """Return the cells of the rows, with each figure of a struck row wrapped in ``strike``."""
         return [
             row.cells if row.struck is None else _struck_cells(row, strike) for row in self.rows
         ]
 
 
 def table(
-    records: Sequence[Record], language: Language = "en", same_id: frozenset[str] = frozenset()
-) -> Table:
-    """Return the seeds' table: the chip, their eleven columns, and a note where one is due."""
-    notes = [_note(record, same_id) for record in records]
+    records: Sequence[Record],
+    language: Language = "en",
+    same_id: frozenset[str] = frozenset(),
+    *,
+    origin: bool = False,
+) -> ResultTable:
+    """Return the chip, the eleven columns of HEADERS, and a note column if any row has a note.
+
+    With ``origin``, date, host, runner and stack come before the note; else notes name the hosts.
+    """
+    hosts = [""] * len(records) if origin else host_marks(records, language)
+    notes = [
+        "; ".join(
+            filter(None, [*marks(record, same_id, language), plain(host), struck(record, language)])
+        )
+        for record, host in zip(records, hosts, strict=True)
+    ]
     with_notes = any(notes)
     rows = tuple(
         Row(
-            cells=(*_cells(record), *((note,) if with_notes else ())),
-            struck=struck(record),
+            cells=(
+                *_cells(record),
+                *(_origin(record) if origin else ()),
+                *((note,) if with_notes else ()),
+            ),
+            figures=len(HEADERS[language]) - IDENTITY_COLUMNS + 1,
+            struck=struck(record, language),
             path=record.path,
         )
         for record, note in zip(records, notes, strict=True)
     )
     headings = (CHIP[language], *_headings(records, language))
-    return Table((*headings, NOTE[language]) if with_notes else headings, rows)
+    headings += ORIGIN[language] if origin else ()
+    return ResultTable((*headings, NOTE[language]) if with_notes else headings, rows)
 
 
 def _headings(records: Sequence[Record], language: Language) -> tuple[str, ...]:
@@ -74,18 +97,23 @@ def _headings(records: Sequence[Record], language: Language) -> tuple[str, ...]:
 
 def _cells(record: Record) -> tuple[str, ...]:
     identity = (f"{record.vendor} {record.chip}", record.engine, record.precision)
-    return (*map(plain, identity), str(record.batch_size), *seed_figures(record))
+    figures = table_figures(record, record.marked_figures)
+    return (*map(plain, identity), str(record.batch_size), *figures)
 
 
-def _note(record: Record, same_id: frozenset[str]) -> str:
-    why = struck(record)
-    return "; ".join([*marks(record, same_id), *([why] if why else [])])
+def _origin(record: Record) -> tuple[str, ...]:
+    return tuple(
+        map(plain, (record.started_utc[:10], record.host or NONE, record.runner, record.stack))
+    )
 
 
 def _struck_cells(row: Row, strike: str) -> tuple[str, ...]:
-    kept, figures = row.cells[:IDENTITY_COLUMNS], row.cells[IDENTITY_COLUMNS:-1]
-    crossed = (cell if cell == NONE else f"{strike}{cell}{strike}" for cell in figures)
-    return (*kept, *crossed, row.cells[-1])
+    last = IDENTITY_COLUMNS + row.figures
+    crossed = (
+        cell if cell == NONE else f"{strike}{cell}{strike}"
+        for cell in row.cells[IDENTITY_COLUMNS:last]
+    )
+    return (*row.cells[:IDENTITY_COLUMNS], *crossed, *row.cells[last:])
 
 
 # --- throughput by batch size ------------------------------------------------------------------
@@ -93,17 +121,18 @@ def _struck_cells(row: Row, strike: str) -> tuple[str, ...]:
 
 def batch_table(
     records: Sequence[Record], language: Language = "en", ratios: Iterable[str] = ()
-) -> Table:
-    """Return p_infer_core by batch size: a column a chip, the best batch, ratios between columns.
+) -> ResultTable:
+    """Return p_infer_core (items/s) by batch size: one column per chip, the best batch, ratios.
 
-    A column is a chip with its engine and precision where those differ. ``ratios`` names those wanted
-    ("310P/T4"); without one that fits every pair stands there, or each column against the first where
-    there are many.
+    A column is named after its chip, and after engine and precision where those differ. ``ratios``
+    names the wanted ratios ("310P/T4"); if none matches a pair of columns, ``default_pairs`` chooses.
     """
     columns = columns_of(comparable_rows(records))
     keys = list(columns)
-    names = column_names(keys)
+    names = column_names(keys, language)
     chosen = named_pairs(keys, ratios) or default_pairs(keys)
     rows = batch_rows(list(columns.values()), chosen, BEST[language], figure)
     headers = tuple(f"{names[above]}/{names[below]}" for above, below in chosen)
-    return Table((THROUGHPUT, *names, *headers), tuple(Row(cells, None, "") for cells in rows))
+    return ResultTable(
+        (THROUGHPUT, *names, *headers), tuple(Row(cells, None, "") for cells in rows)
+    )

@@ -1,4 +1,4 @@
-"""Finds result.json files below folders, whatever hangs in the tree."""
+"""Finds the result.json files below folders; survives links, pipes and unreadable folders."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from driver.aggregate.problem import Problem, ProblemKind
-from driver.aggregate.text import plain
+from driver.aggregate.problem import ProblemKind, ResultProblem
 from driver.errors import UsageFault
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 RESULT = "result.json"
-LOOKS = 8
-"""Folders looked into at once: a cold disk answers many questions in the time of one."""
+EXAMPLES = ("measured", ".examples")
+"""The folder of example results, and the file in it that marks it."""
+THREADS = 8
+"""Threads that list folders: a cold disk answers many requests in the time of one."""
 SLICE = 256
-"""Folders that a thread looks into before it tells: handing over each would cost more than looking."""
+"""Folders per task of a thread; one task per folder would cost more than listing it."""
 
 
 class FoundFile(NamedTuple):
-    """A file with what tells that it changed: ``ctime_ns`` cannot be set back by copying tools.
+    """A file and how to detect that it changed: copying tools cannot set ``ctime_ns`` back.
 
-    ``inode`` is where a disk keeps it, nearly: files are read in this order.
+    Files are read in the order of ``inode``, which is roughly their order on disk.
     """
 
     path: str
@@ -37,7 +39,7 @@ class FoundFile(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A folder, or a link that may lead to one."""
+    """A folder, or a link that may point to one."""
 
     inode: int
     path: str
@@ -46,32 +48,33 @@ class _Entry(NamedTuple):
 
 @dataclass
 class Tree:
-    """What was found below the folders, in the order of their paths."""
+    """What was found below the folders, sorted by path."""
 
     files: list[FoundFile] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ResultProblem] = field(default_factory=list)
 
 
 def find_results(folders: Iterable[Path]) -> Tree:
-    """Return every result.json below the folders (or the files themselves), each file once.
+    """Return every result.json below the folders, each file once; a path may be a file itself.
 
-    A folder that holds a result.json is a result; what lies below it (samples, logs) is not
-    searched. Symbolic links are followed; one that leads back up is listed and not followed.
-    Raises UsageFault for a folder that does not exist.
+    A folder with a result.json is not searched further (it has samples and logs). Examples that came
+    with the tree are found only where a folder among them is named. Symbolic links
+    are followed, except one to a parent folder, which is listed as a problem. Raises UsageFault if
+    a folder does not exist.
     """
     tree = Tree()
     roots: list[str] = []
     for folder in folders:
         if not folder.exists():
-            what = "a link that leads nowhere, or to itself" if folder.is_symlink() else "no folder"
+            why = "is a link to nothing, or to itself" if folder.is_symlink() else "does not exist"
             raise UsageFault(
-                f"there is {what}: {plain(str(folder))}",
+                f"{plain(str(folder))} {why}",
                 "name a folder of results, such as results/, or measure something: make run",
             )
         roots.append(os.path.realpath(folder))
     outermost = _outermost(roots)
     for root in outermost:
-        _walk(root, outermost, tree)
+        _walk(root, outermost, tree, _examples(root, roots))
     tree.files.sort()
     return tree
 
@@ -84,58 +87,67 @@ def _outermost(roots: list[str]) -> list[str]:
     return kept
 
 
-def _walk(root: str, roots: list[str], tree: Tree) -> None:
-    """Search level by level: each level's folders in the order of the disk, many at once."""
+def _examples(root: str, named: list[str]) -> str | None:
+    """Return the folder of examples to skip below ``root``, unless a path in it was named."""
+    folder, marker = EXAMPLES
+    path = f"{root.rstrip('/')}/{folder}"
+    wanted = any(f"{one}/".startswith(f"{path}/") for one in named)
+    return None if wanted or not os.path.isfile(f"{path}/{marker}") else path  # noqa: PTH113
+
+
+def _walk(root: str, roots: list[str], tree: Tree, passed_over: str | None) -> None:
+    """Search level by level, the folders of each level in the order of the disk."""
     waiting = [_Entry(0, root, is_link=False)]
     seen: set[str] = set()
-    with ThreadPoolExecutor(LOOKS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         while waiting:
             waiting.sort()
             folders = [entry.path for entry in waiting]
             waiting = []
             slices = [folders[start : start + SLICE] for start in range(0, len(folders), SLICE)]
-            for found in pool.map(_look_into, slices):
+            for found in pool.map(_listed, slices):
                 tree.files += found.files
                 tree.problems += found.problems
                 waiting += [
                     entry
                     for entry in found.entries
-                    if not entry.is_link or _leads_on(entry.path, roots, seen, tree)
+                    if entry.path != passed_over
+                    and (not entry.is_link or _leads_on(entry.path, roots, seen, tree))
                 ]
 
 
 class _NoFileError(Exception):
-    """What is named result.json is neither a file nor a folder."""
+    """A path named result.json is neither a file nor a folder."""
 
 
-class _Look(NamedTuple):
-    """What folders hold: results, folders to search, and what could not be read."""
+class _Listing(NamedTuple):
+    """What some folders contain: results, folders to search, and unreadable paths."""
 
     files: list[FoundFile]
     entries: list[_Entry]
-    problems: list[Problem]
+    problems: list[ResultProblem]
 
 
-def _look_into(folders: list[str]) -> _Look:
-    look = _Look([], [], [])
+def _listed(folders: list[str]) -> _Listing:
+    listing = _Listing([], [], [])
     for folder in folders:
         try:
             result = _result_in(folder)
             if result is None:
-                look.entries.extend(_entries_of(folder))
+                listing.entries.extend(_entries_of(folder))
             else:
-                look.files.append(result)
+                listing.files.append(result)
         except NotADirectoryError:
-            look.problems.append(_no_result(folder, "it is no result.json"))
+            listing.problems.append(_no_result(folder, "it is not a result.json"))
         except _NoFileError as error:
-            look.problems.append(_no_result(str(error), "it is no file, but a pipe or a device"))
+            listing.problems.append(_no_result(str(error), "it is a pipe or a device, not a file"))
         except OSError as error:
-            look.problems.append(_unreadable(error.filename or folder, error))
-    return look
+            listing.problems.append(_unreadable(error.filename or folder, error))
+    return listing
 
 
 def _result_in(folder: str) -> FoundFile | None:
-    """Return the folder's result (or the file itself), or None where it is a folder to search."""
+    """Return the folder's result (or the file itself), or None if the folder must be searched."""
     path = folder if folder.endswith(f"/{RESULT}") else f"{folder}/{RESULT}"
     try:
         found = os.stat(path)  # noqa: PTH116 - a Path per file would double the walk's time
@@ -161,9 +173,9 @@ def _entries_of(folder: str) -> list[_Entry]:
 
 
 def _leads_on(link: str, roots: list[str], seen: set[str], tree: Tree) -> bool:
-    """Say whether a link leads to a folder to search, noting one that leads back up.
+    """Return whether a link points to a folder to search; record one that points to a parent.
 
-    What a link shows inside ``roots`` is found under its own name, and counts once.
+    A target inside ``roots`` is found under its own path anyway.
     """
     try:
         target = os.path.realpath(link, strict=True)
@@ -172,8 +184,8 @@ def _leads_on(link: str, roots: list[str], seen: set[str], tree: Tree) -> bool:
         return False
     folder = os.path.realpath(os.path.dirname(link))  # noqa: PTH120 - as above
     if f"{folder}/".startswith(f"{target.rstrip('/')}/"):
-        message = f"this symbolic link leads back up to {plain(target)}"
-        tree.problems.append(Problem(link, ProblemKind.LINK_LOOP, message, "remove the link"))
+        message = f"this symbolic link points to its own parent folder {plain(target)}"
+        tree.problems.append(ResultProblem(link, ProblemKind.LINK_LOOP, message, "remove the link"))
         return False
     if target in seen or not os.path.isdir(target):  # noqa: PTH112 - as above
         return False
@@ -181,17 +193,17 @@ def _leads_on(link: str, roots: list[str], seen: set[str], tree: Tree) -> bool:
     return not any(f"{target}/".startswith(f"{root}/") for root in roots)
 
 
-def _no_result(path: str, message: str) -> Problem:
-    return Problem(path, ProblemKind.OTHER_SCHEMA, message, "leave it out")
+def _no_result(path: str, message: str) -> ResultProblem:
+    return ResultProblem(path, ProblemKind.OTHER_SCHEMA, message, "leave it out")
 
 
-def _unreadable(path: str, error: OSError) -> Problem:
+def _unreadable(path: str, error: OSError) -> ResultProblem:
     if error.errno == errno.ELOOP:
-        message = "this symbolic link leads to itself"
-        return Problem(path, ProblemKind.LINK_LOOP, message, "remove the link")
-    return Problem(
+        message = "this symbolic link points to itself"
+        return ResultProblem(path, ProblemKind.LINK_LOOP, message, "remove the link")
+    return ResultProblem(
         path,
         ProblemKind.UNREADABLE,
         f"it cannot be read: {error.strerror}",
-        "give yourself the right to read it, or leave it out",
+        "make it readable (chmod u+r), or leave it out",
     )

@@ -1,1 +1,1 @@
-"""What makes a vendor's or a case's folder whole; the same checks test our own."""
+"""The checks of a vendor's or a case's folder; our own folders are tested with the same checks."""

@@ -1,4 +1,4 @@
-"""Every check of a case that runs nothing of it, and the tiny job that tries it."""
+"""The checks of a case's folder that do not run it, and the plan of its trial run."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING
 from driver.check.guest_code import OLDEST, check_module, defined_names
 from driver.check.marks import check_marks
 from driver.check.trial import Trial
+from driver.doctor.finding import failed, not_checked, note, ok
 from driver.errors import AssayError
-from driver.findings import failed, not_checked, note, ok
+from driver.plan.request import Request
 from driver.published.load import FILE_NAME, load_case
-from driver.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.catalog import Case
-    from driver.findings import Finding
+    from driver.catalog.catalog import Case
+    from driver.doctor.finding import Finding
     from driver.models.base import RunnerName
     from driver.models.result import Result
 
 MODEL_PYTHON = (3, 8)
-"""model.py is also imported by vendors' older images, for eager engines."""
+"""The oldest Python of model.py, which eager engines import in vendors' older images."""
 
 EXPORTS = {"model.py": ("build", "skeleton", "save"), "task.py": ("make_task",)}
 SMALL_PARAMETERS = 50_000_000
-"""A larger model is tried only when a runner is named: it takes minutes and gigabytes."""
+"""A larger model takes minutes and gigabytes, so it is tried only if a runner is named."""
 
 TRIAL_ITEMS = 4
 TRIAL_BATCH = 3
 
 
 def check_case(case: Case) -> list[Finding]:
-    """Return what is found of a case's folder."""
+    """Return the findings about a case's folder."""
     return [
         *_manifest(case),
         *_code(case),
@@ -43,18 +43,20 @@ def check_case(case: Case) -> list[Finding]:
 
 
 def plan_case_trial(case: Case, runner: RunnerName | None) -> Trial | Finding:
-    """Return the tiny job that tries a case on the host's processor, or why it is not tried. Pure."""
+    """Return the tiny job that tries a case on the cpu vendor, or why it is not tried. Pure."""
     manifest = case.manifest
     what = "trial on cpu"
     if runner is None and manifest.model.parameters > SMALL_PARAMETERS:
         return not_checked(
             what,
-            f"{manifest.model.parameters / 1e6:.0f} M parameters take minutes and gigabytes",
+            f"the model has {manifest.model.parameters / 1e6:.0f} M parameters and takes minutes and "
+            "gigabytes",
             f"make check CASE={case.name} RUNNER=process",
         )
     prompts = manifest.data.layout == "prompts"
     return Trial(
         what=what,
+        of_case=True,
         request=Request(
             case=case.name,
             vendor="cpu",
@@ -63,25 +65,29 @@ def plan_case_trial(case: Case, runner: RunnerName | None) -> Trial | Finding:
             weights=None if manifest.weights.bundled else "synthetic",
             data=None if manifest.data.bundled else "synthetic",
             limit=1 if prompts else TRIAL_ITEMS,
-            options=(("steps", 2),) if prompts else (),
+            options=tuple(
+                (name, str(option.trial))
+                for name, option in manifest.options.items()
+                if option.trial is not None
+            ),
         ),
     )
 
 
 def judge_macs(case: Case, result: Result) -> Finding:
-    """Hold the multiply-accumulates of case.toml against those that the export counted. Pure."""
+    """Compare the multiply-accumulates in case.toml with those that the export counted. Pure."""
     export = result.provenance.get("export")
     counted = export.get("macs") if isinstance(export, dict) else None
     stated = case.manifest.model.macs
     if counted is None:
-        return not_checked("model.macs", "the export counted none", "see the export's log")
+        return not_checked("model.macs", "the export counted none", "see the log of the export")
     if counted != stated:
         return failed(
             "model.macs",
-            f"case.toml says {stated}, the export counted {counted}",
+            f"case.toml has {stated}, but the export counted {counted}",
             f"write macs = {counted}",
         )
-    return ok("model.macs", f"{stated}, as counted from the model")
+    return ok("model.macs", f"{stated}, as counted by the export")
 
 
 def _manifest(case: Case) -> Iterator[Finding]:
@@ -97,12 +103,12 @@ def _manifest(case: Case) -> Iterator[Finding]:
                 failed(
                     f"preprocess.{name}",
                     "its constants have no source",
-                    "say where they are printed: source = …",
+                    "name the page or file they come from: source = …",
                 )
             )
     if manifest.preprocess and "default" not in manifest.preprocess:
         problems.append(
-            failed("preprocess", "there is no set `default`", "name one [preprocess.default]")
+            failed("preprocess", "no set is called `default`", "rename one: [preprocess.default]")
         )
     for key, text in (
         ("model.macs_scope", manifest.model.macs_scope),
@@ -110,7 +116,7 @@ def _manifest(case: Case) -> Iterator[Finding]:
         ("data.source", manifest.data.source),
     ):
         if not text.strip():
-            problems.append(failed(key, "it is empty", f"say it in words: {key}"))
+            problems.append(failed(key, "it is empty", f"write a sentence for {key} in case.toml"))
     yield from problems
     if not problems:
         yield ok("case.toml", f"{manifest.title}: {manifest.task}, {manifest.metric.name}")
@@ -120,14 +126,16 @@ def _code(case: Case) -> Iterator[Finding]:
     for name, exports in EXPORTS.items():
         path = case.folder / name
         if not path.is_file():
-            yield failed(name, "it is not there", f"write {path}; vit_digits shows one")
+            yield failed(name, "it is missing", f"write {path}; cases/vit_digits has an example")
             continue
         problems = list(check_module(path, name, OLDEST if name == "task.py" else MODEL_PYTHON))
         absent = [one for one in exports if one not in defined_names(path)]
         if absent and not problems:
             problems = [
                 failed(
-                    name, f"defines no {', '.join(absent)}", f"it must export {', '.join(exports)}"
+                    name,
+                    f"it does not define {', '.join(absent)}",
+                    f"define {', '.join(exports)}",
                 )
             ]
         yield from problems
@@ -140,11 +148,13 @@ def _material(case: Case) -> Iterator[Finding]:
     for key, inside in (("weights", manifest.weights.bundled), ("data", manifest.data.bundled)):
         if inside is not None and not (case.folder / inside).is_dir():
             yield failed(
-                f"{key}.bundled", f"there is no folder {inside}", "add it, or drop the key"
+                f"{key}.bundled", f"the folder {inside} is missing", "add it, or remove the key"
             )
     if not manifest.weights.formats:
         yield failed(
-            "weights", "no format is named", "add [[weights.formats]]: kind, files, source"
+            "weights",
+            "there is no [[weights.formats]] table",
+            "add one with kind, files and source",
         )
     for form in manifest.weights.formats:
         unchecked = [
@@ -155,13 +165,13 @@ def _material(case: Case) -> Iterator[Finding]:
         if unchecked and not manifest.weights.bundled:
             yield note(
                 f"weights ({form.kind})",
-                f"nothing tells another {', '.join(unchecked)} from the right one",
-                "name its bytes, md5 or sha256 in [[weights.formats]]",
+                f"a wrong {', '.join(unchecked)} would not be detected",
+                "add its bytes, md5 or sha256 to [[weights.formats]]",
             )
     if not (case.folder / "README.md").is_file():
         yield failed(
             "README.md",
-            "there is none",
+            "it is missing",
             f"write {case.folder / 'README.md'}: model, weights and data with their licences",
         )
 
@@ -174,4 +184,4 @@ def _published(case: Case) -> Iterator[Finding]:
     except AssayError as error:
         yield failed(FILE_NAME, error.message, error.remedy)
     else:
-        yield ok(FILE_NAME, "read")
+        yield ok(FILE_NAME, "valid")

@@ -1,10 +1,12 @@
-"""The rules of a stack's Dockerfile: what makes it build anywhere, with the network off. Pure."""
+"""The rules for a stack's Dockerfile, which must build anywhere with the network off. Pure."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from driver.system.plain_text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,7 @@ ROOT_USERS = frozenset({"root", "0", "0:0", "root:root"})
 
 @dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """One instruction with its continuation lines joined; ``line`` is where it begins, from 1."""
+    """One instruction with its continuation lines joined; ``line`` is its first line, from 1."""
 
     line: int
     word: str
@@ -26,7 +28,7 @@ class Instruction:
 
 
 def parse_dockerfile(text: str) -> tuple[Instruction, ...]:
-    """Return the instructions; comments, also those between continuation lines, are left out."""
+    """Return the instructions, without comments, even those between continuation lines."""
     found = []
     parts: list[str] = []
     start = 0
@@ -45,7 +47,7 @@ def parse_dockerfile(text: str) -> tuple[Instruction, ...]:
 
 
 def broken_rules(text: str, base_image: str) -> Iterator[tuple[str, str]]:
-    """Yield (what is wrong, how to mend it) for every rule that a Dockerfile breaks."""
+    """Yield (problem, remedy) for every rule that a Dockerfile breaks."""
     instructions = parse_dockerfile(text)
     yield from _base(instructions, base_image)
     yield from _stages(instructions)
@@ -58,15 +60,15 @@ def _base(instructions: tuple[Instruction, ...], base_image: str) -> Iterator[tu
     first = instructions[0] if instructions else Instruction(line=1, word="", text="")
     if first.word != "ARG" or not first.text.startswith("BASE="):
         yield (
-            "the first instruction is not ARG BASE=…, so a lab cannot put its own base in",
-            f"begin with: ARG BASE={base_image}",
+            "the first instruction is not ARG BASE=…, so a lab cannot use its own base image",
+            f"start with: ARG BASE={base_image}",
         )
         return
     named = first.text.removeprefix("BASE=").strip("\"'")
     if named != base_image:
         yield (
             f"ARG BASE={named}, but stack.toml has base.image = {base_image!r}",
-            "name the same image in both",
+            "use the same image in both",
         )
 
 
@@ -74,14 +76,14 @@ def _stages(instructions: tuple[Instruction, ...]) -> Iterator[tuple[str, str]]:
     stages = [one for one in instructions if one.word == "FROM"]
     if len(stages) < 2:
         yield (
-            f"it has {len(stages)} stage(s): wheels and installers would stay in the image",
-            "build in a first stage (FROM ${BASE} AS builder) and COPY --from=builder into a second",
+            f"it has {counted(len(stages), 'stage')}: wheels and installers would stay in the image",
+            "build in a first stage (FROM ${BASE} AS builder), then COPY --from=builder to a second one",
         )
     foreign = [one for one in stages if not re.match(r"\$\{?BASE\b", one.text)]
     for one in foreign:
         yield (
-            f"line {one.line}: FROM {one.text} is not the base that the manifest names",
-            "begin every stage with FROM ${BASE}",
+            f"line {one.line}: FROM {one.text} is not the base image of stack.toml",
+            "start every stage with FROM ${BASE}",
         )
 
 
@@ -95,15 +97,18 @@ def _user(instructions: tuple[Instruction, ...]) -> Iterator[tuple[str, str]]:
             "end with: USER 10001:10001",
         )
     elif users[-1].text in ROOT_USERS:
-        yield (f"line {users[-1].line}: USER {users[-1].text}", "end with: USER 10001:10001")
+        yield (
+            f"line {users[-1].line}: USER {users[-1].text}, so the image runs as root",
+            "end with: USER 10001:10001",
+        )
 
 
 def _labels(instructions: tuple[Instruction, ...]) -> Iterator[tuple[str, str]]:
     labels = [one.text for one in instructions if one.word == "LABEL"]
     if not any(text.startswith("assay.builder=") and "KEY" in text for text in labels):
         yield (
-            "the first stage has no label assay.builder=${KEY}: its layers would stay on the disk",
-            "after the first FROM: ARG KEY=by-hand, then LABEL assay.builder=${KEY}",
+            "the first stage has no label assay.builder=${KEY}, so its layers would stay on the disk",
+            "after the first FROM, add: ARG KEY=by-hand, then LABEL assay.builder=${KEY}",
         )
 
 
@@ -111,19 +116,19 @@ def _network(instructions: tuple[Instruction, ...]) -> Iterator[tuple[str, str]]
     for one in instructions:
         if one.word == "ADD" and re.search(r"\bhttps?://|\bgit@", one.text):
             yield (
-                f"line {one.line}: ADD fetches from the network, which is off",
-                "put the file into [[installers]] of stack.toml, with its sha256",
+                f"line {one.line}: ADD needs the network, which is off",
+                "list the file under [[installers]] in stack.toml, with its sha256",
             )
         if one.word != "RUN":
             continue
         step = NETWORK.search(one.text)
         if step:
             yield (
-                f"line {one.line}: {step[0].strip(' ;&|(')} asks the network, which is off",
-                "take packages from requirements.lock, the base image, or [[installers]] of stack.toml",
+                f"line {one.line}: {step[0].strip(' ;&|(')} needs the network, which is off",
+                "take packages from requirements.lock, the base image, or [[installers]] in stack.toml",
             )
         for install in PIP_INSTALL.findall(one.text):
-            # The vendor's own wheels lie in installers/, whose sha256 the driver has checked.
+            # The vendor's own wheels are in installers/, whose sha256 the driver checks.
             hashed = "--require-hashes" in install or "installers/" in install
             if "--no-index" not in install or not hashed:
                 yield (

@@ -1,4 +1,4 @@
-"""Checks of guest code without running it: it parses under the stack's Python, and imports nothing heavy."""
+"""Checks guest code without running it: it must parse under the stack's Python and import nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from driver.findings import failed
+from driver.doctor.finding import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from driver.findings import Finding
+    from driver.doctor.finding import Finding
 
 Python = tuple[int, int]
 OLDEST: Python = (3, 7)
 GUEST_PACKAGES = frozenset({"harness", "hook", "case", "numpy"})
-"""What a stage brings besides the standard library; an SDK is imported inside methods."""
+"""What every stage has besides the standard library; an SDK must be imported inside methods."""
 
 BUILTIN_GENERICS: Python = (3, 9)
 GENERICS = frozenset({"list", "dict", "tuple", "set", "frozenset", "type"})
 
 
 def python_of(version: str) -> Python:
-    """Return ``"3.7.5"`` as (3, 7)."""
+    """Return major and minor version: ``"3.7.5"`` gives (3, 7)."""
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
 
 
 def check_module(path: Path, name: str, python: Python) -> Iterator[Finding]:
-    """Yield what is wrong with one file of guest code; ``name`` is what to call it."""
+    """Yield what is wrong with one file of guest code, which findings call ``name``."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
@@ -42,21 +42,21 @@ def check_module(path: Path, name: str, python: Python) -> Iterator[Finding]:
         yield failed(
             name,
             f"{where}does not parse under Python {python[0]}.{python[1]}: {error}",
-            "write what that Python understands (no :=, no match, no positional-only parameters)",
+            "use only syntax of that Python (no :=, no match, no positional-only parameters)",
         )
         return
     for line, module in heavy_imports(tree):
         yield failed(
             name,
             f"line {line}: imports {module} at the top",
-            "import it inside the method that uses it: other stages load this file without the SDK",
+            "import it inside the method that uses it; other stages load this file without the SDK",
         )
     if python < BUILTIN_GENERICS:
         for line, text in builtin_generics(tree):
             yield failed(
                 name,
-                f"line {line}: {text}[…] fails when Python {python[0]}.{python[1]} runs it",
-                "use typing's List, Dict, Tuple, or a comment",
+                f"line {line}: {text}[…] fails at run time under Python {python[0]}.{python[1]}",
+                "use List, Dict or Tuple from typing, or a comment",
             )
 
 
@@ -95,7 +95,7 @@ def builtin_generics(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def defined_names(path: Path) -> frozenset[str]:
-    """Return the names that a module binds at its top level; empty when it does not parse."""
+    """Return the names that a module binds at its top level; empty if it does not parse."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, ValueError, OSError):

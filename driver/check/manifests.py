@@ -1,24 +1,24 @@
-"""Checks of vendor.toml against itself and its stacks: every name that it uses must exist. Pure."""
+"""Checks that every name in vendor.toml exists in it or in its stacks. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from driver.doctor.finding import failed, note, ok
 from driver.errors import nearest
-from driver.findings import failed, note, ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from driver.catalog import Vendor
-    from driver.findings import Finding
-    from driver.models.manifest import ChipSpec, EngineSpec
+    from driver.catalog.catalog import Vendor
+    from driver.doctor.finding import Finding
+    from driver.models.vendor import ChipSpec, EngineSpec
 
 WHERE = "vendor.toml"
 
 
 def check_manifest(vendor: Vendor) -> Iterator[Finding]:
-    """Yield what is wrong between a vendor's manifest and its stacks, and what is worth knowing."""
+    """Yield the findings about a vendor's manifest and its stacks."""
     manifest = vendor.manifest
     problems = [
         *_named("default_stack", manifest.default_stack, vendor.stacks),
@@ -50,7 +50,7 @@ def _named(key: str, name: str, known: Iterable[str]) -> list[Finding]:
         failed(
             f"{WHERE}: {key}",
             f"{name!r} does not exist{nearest(name, names)}",
-            f"name one of: {', '.join(names) or 'none is there yet'}",
+            f"use one of: {', '.join(names)}" if names else "add one first; there is none yet",
         )
     ]
 
@@ -62,7 +62,7 @@ def _engine(vendor: Vendor, name: str, engine: EngineSpec) -> list[Finding]:
         problems += _named(f"{key}.stacks", stack, vendor.stacks)
     if not engine.stacks:
         problems.append(
-            failed(f"{WHERE}: {key}.stacks", "it is empty", "name the stacks that have it")
+            failed(f"{WHERE}: {key}.stacks", "it is empty", "name the stacks that have this engine")
         )
     validating = engine.validate_engine
     if validating is None:
@@ -74,8 +74,8 @@ def _engine(vendor: Vendor, name: str, engine: EngineSpec) -> list[Finding]:
         problems.append(
             failed(
                 f"{WHERE}: {key}.validate_engine",
-                f"{validating!r} is not in {', '.join(absent)}, where {name} is",
-                f"add these stacks to engines.{validating}.stacks, or drop validate_engine",
+                f"{validating!r} is not in {', '.join(absent)}, but {name} is",
+                f"add these stacks to engines.{validating}.stacks, or remove validate_engine",
             )
         )
     return problems
@@ -93,19 +93,25 @@ def _chips(vendor: Vendor) -> Iterator[Finding]:
 
 def _chip(name: str, chip: ChipSpec, wanted: set[str]) -> Finding:
     what = f"chip {name}"
+    if chip.memory_bandwidth and not chip.memory_bandwidth_source.strip():
+        return failed(
+            what,
+            "its memory bandwidth has no source",
+            f"name the document it comes from: chips.{name}.memory_bandwidth_source",
+        )
     if chip.peaks and not chip.peaks_source.strip():
         return failed(
             what,
             "its peaks have no source",
-            f"say where they are printed: chips.{name}.peaks_source",
+            f"name the document they come from: chips.{name}.peaks_source",
         )
     wanted = wanted - set(chip.lacks)
     lacking = sorted(wanted - set(chip.peaks))
     if lacking:
         return note(
             what,
-            f'no peak for {", ".join(lacking)}: MFU will print "/" there',
-            f"add it to chips.{name}.peaks where the vendor publishes one",
+            f'no peak for {", ".join(lacking)}: the MFU of these will be "/"',
+            f"add it to chips.{name}.peaks if the vendor publishes one",
         )
     return ok(what, f"peaks for {', '.join(sorted(wanted))}")
 
@@ -115,20 +121,20 @@ def _access(vendor: Vendor) -> Iterator[Finding]:
     if devices.capabilities:
         yield note(
             "devices: capabilities",
-            f"{', '.join(devices.capabilities)}: every result will show it",
-            "drop them where the SDK works without",
+            f"containers get {', '.join(devices.capabilities)}; every result will have a warning",
+            "remove them if the SDK works without them",
         )
     for mount in devices.mounts:
         if not mount.read_only:
             yield note(
                 "devices: mounts",
-                f"{mount.source} of the host can be written to: every result will show it",
-                "drop read_only = false where the SDK works without",
+                f"containers can write to {mount.source} of the host; every result will have a warning",
+                "remove read_only = false if the SDK works without it",
             )
     several = any("{index}" in node for node in devices.nodes) or devices.gpus != "none"
     if devices.nodes and not several and devices.select is None:
         yield note(
             "devices: selection",
             "nothing in [devices] depends on DEVICE=",
-            'use "{index}" in a node, or name the selecting variable: select = "…_VISIBLE_DEVICES"',
+            'use "{index}" in a node, or name the variable that selects: select = "…_VISIBLE_DEVICES"',
         )

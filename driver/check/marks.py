@@ -1,27 +1,27 @@
-"""Marks of parts that somebody has still to fill in: ``<<what belongs here>>`` in a text file."""
+"""Finds the marks ``<<what belongs here>>`` in text files, which must still be filled in."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from driver.findings import failed
+from driver.doctor.finding import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from driver.findings import Finding
+    from driver.doctor.finding import Finding
 
 MARK = re.compile(r"<<\s*([^<>\n]{3,200}?)\s*>>")
 SUFFIXES = frozenset({".toml", ".py", ".md", ".in", ".sh", ""})
-"""Only these are read: weights and pictures are none of them."""
+"""Files with marks; the list leaves out weights and images."""
 NOT_TEXT = frozenset({"weights", "data", "__pycache__"})
 LARGEST_BYTES = 1 << 20
 
 
 def find_marks(folder: Path) -> Iterator[tuple[Path, int, str]]:
-    """Yield (file, line, what belongs there) of every mark below a folder."""
+    """Yield (file, line number, text) of every mark below a folder."""
     for path in sorted(folder.rglob("*")):
         if NOT_TEXT.isdisjoint(path.relative_to(folder).parts) and _is_text(path):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -30,7 +30,7 @@ def find_marks(folder: Path) -> Iterator[tuple[Path, int, str]]:
 
 
 def check_marks(*folders: Path) -> Iterator[Finding]:
-    """Yield a finding a mark."""
+    """Yield one failed finding per mark."""
     for folder in folders:
         for path, line, mark in find_marks(folder):
             yield failed(

@@ -1,31 +1,32 @@
-"""Checks of a vendor's stacks: manifest and folder, Dockerfile, pins, lock file, installers."""
+"""Checks of a vendor's stacks: manifest, Dockerfile, base image, lock file and installers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from driver.check.dockerfile import broken_rules
+from driver.doctor.finding import failed, note, ok
 from driver.errors import AssayError
-from driver.findings import failed, note, ok
-from driver.locks import is_current, parse_lock
-from driver.recipes import LOCK
+from driver.stacks.locks import is_current, parse_lock
+from driver.stacks.recipes import LOCK
+from driver.system.plain_text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.catalog import Stack, Vendor
-    from driver.findings import Finding
-    from driver.locks import Pin
+    from driver.catalog.catalog import Stack, Vendor
+    from driver.doctor.finding import Finding
+    from driver.stacks.locks import Pin
 
 
 def check_stacks(vendor: Vendor) -> Iterator[Finding]:
-    """Yield what is found of every stack of a vendor."""
+    """Yield the findings about every stack of a vendor."""
     for stack in vendor.stacks.values():
         yield from check_stack(stack, vendor.name)
 
 
 def check_stack(stack: Stack, vendor: str) -> Iterator[Finding]:
-    """Yield what is found of one stack."""
+    """Yield the findings about one stack, which should be ``vendor``'s."""
     yield from _names(stack, vendor)
     yield from _dockerfile(stack)
     yield from _base(stack)
@@ -52,14 +53,14 @@ def _dockerfile(stack: Stack) -> Iterator[Finding]:
     path = stack.folder / "Dockerfile"
     if not path.is_file():
         yield failed(
-            what, "it is not there", "`driver/assay new-vendor` lays one out that can be adapted"
+            what, "it is missing", "make new-vendor NAME=<other name> creates one to copy and adapt"
         )
         return
     broken = list(broken_rules(path.read_text(encoding="utf-8"), stack.manifest.base.image))
     for problem, remedy in broken:
         yield failed(what, problem, remedy)
     if not broken:
-        yield ok(what, "two stages, base as an argument, no network, a normal user")
+        yield ok(what, "two stages, base image as an argument, no network, not root")
 
 
 def _base(stack: Stack) -> Iterator[Finding]:
@@ -68,8 +69,8 @@ def _base(stack: Stack) -> Iterator[Finding]:
     if base.digest is None:
         yield note(
             what,
-            f"{base.image} is unpinned, and every result in a container says so",
-            f"make pin VENDOR={stack.vendor} STACK={stack.name}, where a registry answers",
+            f"{base.image} is unpinned, so every result in a container has a warning",
+            f"make pin VENDOR={stack.vendor} STACK={stack.name}, on a machine that reaches a registry",
         )
     else:
         yield ok(what, f"{base.image} at {base.digest[:19]}…")
@@ -80,7 +81,7 @@ def _lock(stack: Stack) -> Iterator[Finding]:
     requirements, lock = stack.folder / "requirements.in", stack.folder / LOCK
     if not lock.is_file():
         if requirements.is_file() or stack.manifest.process_runner:
-            yield failed(what, "it is not there", "make lock")
+            yield failed(what, "it is missing", "make lock")
         return
     try:
         pins = parse_lock(lock)
@@ -88,13 +89,13 @@ def _lock(stack: Stack) -> Iterator[Finding]:
         yield failed(what, error.message, error.remedy)
         return
     if requirements.is_file() and not is_current(requirements):
-        yield failed(what, "requirements.in was changed after it was made", "make lock")
+        yield failed(what, "requirements.in changed after it was made", "make lock")
     elif not requirements.is_file():
         yield note(
-            what, "no requirements.in says what it was made from", "write one, then: make lock"
+            what, "the requirements.in that it comes from is missing", "write one, then: make lock"
         )
     else:
-        yield ok(what, f"{len(pins)} packages, each with its hashes")
+        yield ok(what, f"{counted(len(pins), 'package')}, with hashes")
     yield from _versions(stack, pins)
 
 
@@ -104,8 +105,8 @@ def _versions(stack: Stack, pins: tuple[Pin, ...]) -> Iterator[Finding]:
         if locked.get(name, version) != version:
             yield failed(
                 f"stack {stack.name}: versions.{name}",
-                f"stack.toml says {version}, {LOCK} has {locked[name]}",
-                "mend stack.toml, or requirements.in and then: make lock",
+                f"stack.toml has {version}, but {LOCK} has {locked[name]}",
+                "fix stack.toml; or fix requirements.in, then: make lock",
             )
 
 
@@ -113,14 +114,12 @@ def _installers(stack: Stack) -> Iterator[Finding]:
     for installer in stack.manifest.installers:
         what = f"stack {stack.name}: installer {installer.file}"
         if not installer.licence.strip():
-            yield failed(
-                what, "no licence note", "say under which licence it is given: licence = …"
-            )
+            yield failed(what, "it has no licence", "name the licence of the file: licence = …")
         elif installer.sha256 is None:
             yield note(
                 what,
-                "unpinned: without a sha256 any file of that name is taken, and results in containers "
-                "say so",
+                "unpinned: without a sha256 any file of that name is accepted, and results in "
+                "containers have a warning",
                 f"make pin VENDOR={stack.vendor} STACK={stack.name} INSTALLERS=<folder>",
             )
         else:

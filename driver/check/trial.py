@@ -1,4 +1,4 @@
-"""Trials: a vendor's engine (or a case) through every stage on a tiny job, in process and in container."""
+"""Trials: run every stage of a vendor's engine or a case on a tiny job, in process and in container."""
 
 from __future__ import annotations
 
@@ -7,43 +7,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.containers import VENDOR_STAGES
 from driver.doctor.devices import check_devices
-from driver.errors import AssayError
-from driver.findings import failed, failures, not_checked, note, ok
-from driver.models.base import FailureKind, RunnerName
-from driver.opening import open_site
-from driver.plan import choose
-from driver.request import Request
-from driver.session import run_job
-from driver.telemetry import names_here
+from driver.doctor.finding import failed, failures, not_checked, note, ok
+from driver.errors import AssayError, DataFault, EnvironmentFault
+from driver.models.base import VENDOR_STAGES, FailureKind, RunnerName
+from driver.plan.choice import choose
+from driver.plan.request import Request
+from driver.session.run import run_job
+from driver.session.site import open_site
+from driver.session.telemetry import devices_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from driver.catalog import Catalog
+    from driver.catalog.catalog import Catalog
     from driver.doctor.facts import Facts, StackFact
+    from driver.doctor.finding import Finding
     from driver.events import Listener
-    from driver.findings import Finding
     from driver.models.base import Failure
-    from driver.models.manifest import EngineSpec
     from driver.models.result import Result
-    from driver.settings import Settings
+    from driver.models.vendor import EngineSpec
+    from driver.system.settings import Settings
 
 TINY_CASE = "vit_digits"
 TINY_ITEMS = 10
 TINY_BATCH = 4
-"""Ten items in batches of four: the last batch is a partial one."""
+"""Ten items in batches of four, so that the last batch is partial."""
 
 RUNNERS = (RunnerName.PROCESS, RunnerName.DOCKER)
 PLACES = {RunnerName.PROCESS: "in process", RunnerName.DOCKER: "in container"}
 NOT_THE_HOOKS = frozenset(
     {FailureKind.HOST, FailureKind.IMAGE, FailureKind.DATA, FailureKind.EXPORT}
 )
-"""Failures of the machine or of what is ours: they say nothing about the hook."""
+"""Failures of the machine or of our own code, which say nothing about the hook."""
 
 OURS = frozenset({"python", "numpy"})
-"""What the harness itself writes under versions."""
+"""The versions that the harness itself reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +51,15 @@ class Trial:
 
     what: str
     request: Request
+    of_case: bool = False
+    """Whether a case is tried, on a vendor of ours; else a vendor, on a case of ours."""
 
 
 def plan_trials(facts: Facts, runners: tuple[RunnerName, ...] = RUNNERS) -> list[Trial | Finding]:
-    """Return for every engine, runner and stack the trial that this machine can do, or why it cannot.
+    """Return the trial of every engine, runner and stack, or a finding why this machine cannot run it.
 
-    Pure. A stack that runs in its image only is not asked for in process, unless that alone is what
-    ``runners`` names.
+    Pure. A stack that runs only in its image is not planned in process, unless ``runners`` names
+    only that.
     """
     return [
         planned
@@ -72,12 +73,14 @@ def _plan(
     facts: Facts, name: str, engine: EngineSpec, runner: RunnerName, *, asked: bool
 ) -> Iterator[Trial | Finding]:
     what = f"contract of {name} {PLACES[runner]}"
-    # In the order of vendor.toml, whose first is the vendor's choice.
+    # In the order of vendor.toml; its first stack is the vendor's choice.
     own = (fact for fact in facts.stacks if fact.stack.vendor == facts.vendor.name)
     known = {fact.stack.name: fact for fact in own}
     stacks = [known[name] for name in engine.stacks if name in known]
     if not stacks:
-        yield not_checked(what, "no stack of it is there", "mend vendor.toml first")
+        yield not_checked(
+            what, "none of its stacks exists", f"fix engines.{name}.stacks in vendor.toml first"
+        )
     reference = next(fact for fact in facts.stacks if fact.stack.vendor == "reference")
     for fact in stacks:
         alone = fact.stack.manifest.process_runner
@@ -104,13 +107,13 @@ def _request(facts: Facts, fact: StackFact, engine: str, runner: RunnerName) -> 
 
 
 def _obstacle(facts: Facts, fact: StackFact, runner: RunnerName) -> tuple[str, str] | None:
-    """Return what keeps a stack from being run in here (what, remedy), None when nothing does."""
+    """Return (reason, remedy) if a stack cannot run on this machine, else None."""
     if runner is RunnerName.DOCKER and fact.stack.found is not None:
-        return "an interpreter of this host is in no container", "RUNNER=process"
-    held_up = _no_image(facts, fact) if runner is RunnerName.DOCKER else _no_environment(fact)
-    # A stand-in for the SDK has its devices in itself.
-    if held_up is not None or fact.stand_in or fact.stack.vendor != facts.vendor.name:
-        return held_up
+        return "a Python of this host does not run in a container", "use RUNNER=process"
+    obstacle = _no_image(facts, fact) if runner is RunnerName.DOCKER else _no_environment(fact)
+    # A stand-in for the SDK simulates its own devices.
+    if obstacle is not None or fact.stand_in or fact.stack.vendor != facts.vendor.name:
+        return obstacle
     missing = failures(check_devices(facts, runner))
     return (f"{missing[0].what}: {missing[0].found}", missing[0].remedy) if missing else None
 
@@ -128,7 +131,7 @@ def _no_image(facts: Facts, fact: StackFact) -> tuple[str, str] | None:
 def _no_environment(fact: StackFact) -> tuple[str, str] | None:
     manifest = fact.stack.manifest
     if not manifest.process_runner:
-        return f"the stack {manifest.name} runs in its image only", "see the check in container"
+        return f"the stack {manifest.name} runs only in its image", "see the check in container"
     if fact.lock is not None:
         return fact.lock.message, fact.lock.remedy
     if not fact.python and not fact.environment:
@@ -139,85 +142,101 @@ def _no_environment(fact: StackFact) -> tuple[str, str] | None:
 def run_trial(
     trial: Trial, settings: Settings, catalog: Catalog, listener: Listener
 ) -> Result | Finding:
-    """Run one trial in a results folder of its own; a Finding where this machine could not.
+    """Run one trial in a temporary results folder; return a Finding if this machine could not.
 
-    KeyboardInterrupt goes on to the caller.
+    Raises KeyboardInterrupt if the user stopped it.
     """
     with tempfile.TemporaryDirectory(prefix="assay-check-") as results:
         settings = settings.model_copy(update={"results": Path(results)})
         try:
-            names = names_here(catalog.vendors, [trial.request])
+            names = devices_here(catalog.vendors, [trial.request])
             choice = choose(trial.request, catalog, names)
             with open_site(choice.runner, settings, catalog, listener) as site:
                 result = run_job(site, choice).result
         except AssayError as error:
-            return not_checked(trial.what, error.message, error.remedy)
+            machines = isinstance(error, EnvironmentFault) and not isinstance(error, DataFault)
+            at_fault = trial.of_case and not machines
+            wrong = failed if at_fault else not_checked
+            return wrong(trial.what, error.message, error.remedy)
     if result.failure is not None and result.failure.kind is FailureKind.INTERRUPTED:
         raise KeyboardInterrupt
     return result
 
 
-def judge(what: str, result: Result) -> Iterator[Finding]:
-    """Yield what a trial's result says of the contract. Pure."""
+def judge(what: str, result: Result, *, of_case: bool = False) -> Iterator[Finding]:
+    """Yield the findings about the contract in a trial's result; ``of_case`` as in Trial. Pure."""
     failure = result.failure
     if failure is not None:
         where = f"{failure.stage}: " if failure.stage else ""
         said = f"{where}[{failure.kind}] {failure.message}"
-        wrong = failed if _is_the_vendors(result, failure) else not_checked
+        blamed = _is_the_cases if of_case else _is_the_vendors
+        wrong = failed if blamed(result, failure) else not_checked
         yield wrong(what, said, failure.remedy)
         return
-    yield ok(what, f"{', '.join(record.name for record in result.stages)}: all stages went well")
+    yield ok(what, f"all stages passed: {', '.join(record.name for record in result.stages)}")
     yield from _said(what, result.provenance)
     core = result.provenance.get("core")
     if isinstance(core, dict) and core.get("clock") == "hook":
         yield note(
             what,
-            "the hook times itself (clock: hook): tables and comparisons say so of its figures",
-            "hand infer over to the harness, as docs/contract.md shows, for a figure of ours",
+            "the hook times itself (clock: hook), so tables and comparisons mark its figures",
+            "let the harness time infer, as docs/contract.md shows",
         )
     if result.simulated:
         yield note(
             what,
-            "the engine calls itself simulated, so its results stay out of reports",
-            "simulated = False in the engine, once it runs on the chip",
+            "the engine says that it is simulated, so reports leave its results out",
+            "set simulated = False in the engine once it runs on the chip",
         )
     yield from _gated(what, result)
 
 
 def _gated(what: str, result: Result) -> Iterator[Finding]:
-    """Top-1 of ten items says little; how far their raw outputs lie from fp32's says enough to fail."""
+    """Judge accuracy by the raw outputs, since top-1 of ten items means little."""
     gate, fidelity = result.gate, result.metrics.fidelity
     bound = None if gate is None else gate.fidelity_cosine_min
     strays = fidelity is not None and bound is not None and fidelity.cosine_min < bound
-    look = f"look at it with the whole case: make run CASE={result.job.case} VENDOR={result.job.vendor}"
+    whole = f"run the whole case: make run CASE={result.job.case} VENDOR={result.job.vendor}"
     if gate is not None and result.status == "accuracy_failed":
         yield (failed if strays else note)(
             what,
             f"the accuracy gate failed on {result.metrics.acc_items} items: {gate.reason}",
-            "the outputs are not the model's: look at their order, at what wait() waits for, and at the "
-            "precision that runs"
+            "these are not the model's outputs; check their order, what wait() waits for, and the "
+            "precision that ran"
             if strays
-            else look,
+            else whole,
         )
     elif strays and fidelity is not None:
         yield note(
-            what, f"the outputs' cosine to fp32 is {fidelity.cosine_min:.6f}, below {bound}", look
+            what,
+            f"the cosine of the outputs to fp32 is {fidelity.cosine_min:.6f}, below {bound}",
+            whole,
         )
 
 
 def _is_the_vendors(result: Result, failure: Failure) -> bool:
-    """Say whether a failure is the vendor's to mend.
+    """Return whether the vendor must fix a failure.
 
-    The driver's own ImageFault is this machine's (no environment was made); one that the guest
-    reports is a module that the vendor's stack lacks.
+    An ImageFault of the driver concerns this machine (no environment could be made); one that the
+    guest reports means that the vendor's stack lacks a module.
     """
-    told_by_guest = any(
+    if failure.kind is FailureKind.IMAGE and failure.stage in VENDOR_STAGES:
+        return _reported_by_guest(result, failure)
+    return failure.kind not in NOT_THE_HOOKS
+
+
+def _is_the_cases(result: Result, failure: Failure) -> bool:
+    """Return whether a case must fix a failure: everything but a lack of this machine."""
+    if failure.kind in (FailureKind.IMAGE, FailureKind.HOST):
+        return _reported_by_guest(result, failure)
+    return True
+
+
+def _reported_by_guest(result: Result, failure: Failure) -> bool:
+    return any(
         record.name is failure.stage and record.status == "failed" and record.guest_s is not None
         for record in result.stages
     )
-    if failure.kind is FailureKind.IMAGE and failure.stage in VENDOR_STAGES:
-        return told_by_guest
-    return failure.kind not in NOT_THE_HOOKS
 
 
 def _said(what: str, provenance: Mapping[str, object]) -> Iterator[Finding]:
@@ -226,14 +245,14 @@ def _said(what: str, provenance: Mapping[str, object]) -> Iterator[Finding]:
         if name not in effective:
             yield wrong(
                 what,
-                f"the settings that load() read back do not tell the {name}",
-                f'return {{"{name}": …}} from load(), as the SDK says it and not as it was asked for',
+                f"the settings that load() returns lack the {name}",
+                f'return {{"{name}": …}} from load(), as the SDK reports it, not as it was requested',
             )
     if not set(_of_infer(provenance, "versions")) - OURS:
         yield failed(
             what,
-            "the report names no version of the SDK",
-            'return them from versions(): {"sdk": …, "driver": …}',
+            "the report has no version of the SDK",
+            'return the versions from versions(): {"sdk": …, "driver": …}',
         )
 
 

@@ -1,4 +1,4 @@
-"""Every check of a vendor that runs nothing of it."""
+"""The checks of a vendor's folders that do not run its code."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driver.catalog.hook import calls_harness
 from driver.check.guest_code import check_module, defined_names, python_of
 from driver.check.manifests import check_manifest
 from driver.check.marks import MARK, check_marks
 from driver.check.stacks import check_stacks
-from driver.findings import failed, note, ok
-from driver.hook import calls_harness
+from driver.doctor.finding import failed, note, ok
+from driver.system.plain_text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.catalog import Vendor
+    from driver.catalog.catalog import Vendor
     from driver.check.guest_code import Python
-    from driver.findings import Finding
+    from driver.doctor.finding import Finding
 
 HOOK_LINES = '#!/bin/sh\\nset -eu\\nPYTHONPATH="$2" exec python3 -B -m harness "$1" "$2"'
 
 
 def check_vendor(vendor: Vendor) -> list[Finding]:
-    """Return what is found of a vendor's folders, in the order in which a reader would mend it."""
+    """Return the findings about a vendor's folders, in the order in which to fix them."""
     return [
         *check_manifest(vendor),
         *_hook(vendor.folder),
@@ -37,12 +38,12 @@ def check_vendor(vendor: Vendor) -> list[Finding]:
 
 
 def oldest_python(vendor: Vendor) -> Python:
-    """Return the oldest Python of a vendor's stacks, which its code must run on."""
+    """Return the oldest Python of a vendor's stacks, on which its code must run."""
     return min(python_of(stack.manifest.python) for stack in vendor.stacks.values())
 
 
 def _folders(vendor: Vendor) -> list[Path]:
-    """Return the vendor's folder and, where they lie elsewhere, those of its images."""
+    """Return the vendor's folder, and those of its images if they are outside it."""
     images = {stack.folder.parent for stack in vendor.stacks.values()}
     return [vendor.folder, *sorted(path for path in images if vendor.folder not in path.parents)]
 
@@ -50,13 +51,11 @@ def _folders(vendor: Vendor) -> list[Path]:
 def _hook(folder: Path) -> Iterator[Finding]:
     hook = folder / "hook"
     if not hook.is_file():
-        yield failed(
-            "hook", "there is no hook", f"printf '{HOOK_LINES}\\n' > {hook}; chmod +x {hook}"
-        )
+        yield failed("hook", "it is missing", f"printf '{HOOK_LINES}\\n' > {hook}; chmod +x {hook}")
     elif not os.access(hook, os.X_OK):
         yield failed("hook", "it is not executable", f"chmod +x {hook}")
     elif not hook.read_bytes().startswith((b"#!", b"\x7fELF")):
-        yield failed("hook", "its first line names no interpreter", "begin with: #!/bin/sh")
+        yield failed("hook", "its first line names no interpreter", "start it with: #!/bin/sh")
     else:
         yield ok("hook", "executable")
 
@@ -80,12 +79,15 @@ def _engines(vendor: Vendor) -> Iterator[Finding]:
         for path in modules
         for finding in check_module(path, path.relative_to(vendor.folder).as_posix(), python)
     ]
-    # A hook in another language, which does every stage itself, needs no engines/.
+    # A hook that implements every stage itself, in any language, needs no engines/.
     if calls_harness(vendor.folder):
         problems += _engine_files(vendor)
     yield from problems
     if not problems and modules:
-        yield ok("guest code", f"{len(modules)} files parse under Python {python[0]}.{python[1]}")
+        yield ok(
+            "guest code",
+            f"{counted(len(modules), 'file')} valid under Python {python[0]}.{python[1]}",
+        )
 
 
 def _engine_files(vendor: Vendor) -> Iterator[Finding]:
@@ -96,39 +98,39 @@ def _engine_files(vendor: Vendor) -> Iterator[Finding]:
             yield failed(what, f"{path.name} is not in engines/", f"write {path}")
         elif "ENGINE" not in defined_names(path):
             yield failed(
-                what, f"{path.name} exports no ENGINE", "end it with: ENGINE = <your class>"
+                what, f"{path.name} does not define ENGINE", "end it with: ENGINE = <your class>"
             )
 
 
 def _notes(vendor: Vendor) -> Iterator[Finding]:
     licence = vendor.manifest.licence.strip()
-    # A part that is marked is listed with the other marks.
+    # An unfilled licence is listed with the other marks.
     if licence and not MARK.search(licence):
         yield ok("licence", licence)
     elif not licence:
         yield failed(
             "licence",
-            "vendor.toml says nothing of licences",
-            'licence = "<of the SDK and of what the images hold>"',
+            "vendor.toml names none",
+            'add: licence = "<licences of the SDK and of the software in the images>"',
         )
     readme = vendor.folder / "README.md"
     if not readme.is_file():
         yield failed(
             "README.md",
-            "there is none",
+            "it is missing",
             f"write {readme}: chips, where to get drivers and installers, what is special",
         )
     yield from _programs(vendor)
     if vendor.manifest.monitor.parser == "none":
         yield note(
             "monitor",
-            "none: no memory, power or temperature beside the figures",
+            "none, so results have no memory, power or temperature",
             "name one under [monitor] in vendor.toml",
         )
 
 
 def _programs(vendor: Vendor) -> Iterator[Finding]:
-    """Programs of the vendor's own folder that [monitor] and [drivers] name."""
+    """Check the programs in the vendor's folder that [monitor] and [drivers] name."""
     manifest = vendor.manifest
     named = {"monitor": manifest.monitor.command}
     named |= {f"drivers.{stack}": needed.command for stack, needed in manifest.drivers.items()}
@@ -138,6 +140,4 @@ def _programs(vendor: Vendor) -> Iterator[Finding]:
             continue
         name = program.relative_to(vendor.folder.absolute())
         if not os.access(program, os.X_OK):
-            yield failed(
-                f"{key}: {name}", "it is not there or not executable", f"chmod +x {program}"
-            )
+            yield failed(f"{key}: {name}", "it is missing or not executable", f"chmod +x {program}")

@@ -1,1 +1,1 @@
-"""What a machine has and lacks for a vendor: facts gathered once, judged by pure checks."""
+"""What a machine has and lacks for a vendor: facts are gathered once, then judged by pure checks."""

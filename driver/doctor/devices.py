@@ -5,30 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from driver.containers import guest_user
 from driver.doctor.facts import User
+from driver.doctor.finding import failed, not_checked, note, ok
 from driver.doctor.stacks import needs_containers
-from driver.findings import failed, not_checked, note, ok
-from driver.host_driver import hangs, install, is_enough, needed, remedy
 from driver.models.base import RunnerName
 from driver.monitors.sources import command_of
+from driver.runners.spec import guest_user
+from driver.stacks.host_driver import hangs, install, is_enough, needed, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driver.doctor.facts import Facts, Node, StackFact
-    from driver.findings import Finding
-    from driver.host_driver import DriverFact
+    from driver.doctor.finding import Finding
+    from driver.stacks.host_driver import DriverFact
 
 READ_WRITE = 0o6
 
 
 def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Finding]:
-    """Yield what is found of the vendor's devices, for a runner (default: a run's own default)."""
+    """Yield the findings about the vendor's devices, for a runner (default: the one a run would use)."""
     if any(stack.wanted and stack.stand_in for stack in facts.stacks):
         yield ok(
             "devices",
-            "none of this host is needed: the image is a stand-in, which has its own (simulated)",
+            "not needed: the image is a stand-in with simulated devices",
         )
         yield _monitor(facts)
         return
@@ -38,7 +38,7 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
             yield _driver(stack, stack.driver)
     spec = facts.vendor.manifest.devices
     if not facts.nodes and spec.gpus == "none":
-        yield ok("devices", "none is needed")
+        yield ok("devices", "not needed")
     for node in facts.nodes:
         yield _node(node, facts, runner)
     for mount in facts.host_mounts:
@@ -47,8 +47,8 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
         if group not in facts.group_ids:
             yield note(
                 f"group {group}",
-                "this host has no such group, so it owns no device here",
-                "nothing to do unless a device above is not permitted",
+                "this host has no such group, so no device here belongs to it",
+                "nothing to do, unless access to a device above is denied",
             )
     yield _monitor(facts)
     yield from _selection(facts)
@@ -57,22 +57,22 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
 def _driver(stack: StackFact, driver: DriverFact) -> Finding:
     what = f"host driver for {stack.stack.name}"
     requirement = driver.requirement
-    # A minimum that no document states refuses no run.
+    # An undocumented minimum must not refuse a run.
     wrong = failed if stack.wanted and requirement.documented else note
     if driver.version is None:
-        said = f"{driver.said}; at least {requirement.minimum} is needed"
+        said = f"{driver.said}; version {requirement.minimum} or later is needed"
         return wrong(what, said, remedy(driver))
     enough = is_enough(driver.version, requirement)
     if enough is None:
         return not_checked(
             what,
-            f"found {driver.version!r}, which cannot be set against {requirement.minimum!r}",
-            "compare the two yourself, and mend [drivers] in vendor.toml",
+            f"found {driver.version!r}, which cannot be compared with {requirement.minimum!r}",
+            "compare the two yourself, and fix [drivers] in vendor.toml",
         )
     if not enough:
         return wrong(
             what,
-            f"{driver.version} is older than what it needs: {needed(requirement)} ({driver.said})",
+            f"{driver.version} is too old; needed: {needed(requirement)} ({driver.said})",
             install(requirement),
         )
     return ok(what, f"{driver.version} (needed: {needed(requirement)}; {driver.said})")
@@ -84,38 +84,38 @@ def _node(node: Node, facts: Facts, runner: RunnerName) -> Finding:
         return failed(
             what,
             "there is no such device node",
-            "load the vendor's kernel driver (its installer does), or choose a device that is there: "
-            "DEVICE=",
+            "load the vendor's kernel driver (its installer does), or choose an existing device: "
+            "DEVICE=<number>",
         )
     if node.is_folder:
         return failed(
             what,
-            "there is no device node in this folder",
+            "this folder has no device node",
             "load the vendor's kernel driver (its installer does)",
         )
     if not node.is_device:
-        return failed(what, "this is no device node", "mend `nodes` in vendor.toml")
+        return failed(what, "this is not a device node", "fix `nodes` in vendor.toml")
     user = opener(facts, runner)
     owner = f"mode {node.mode:03o}, group {node.group or node.gid}"
     if permitted(node, user):
-        return ok(what, f"there, {owner}")
+        return ok(what, f"accessible, {owner}")
     who = "the container's user" if runner is RunnerName.DOCKER else "user"
     return failed(
-        what, f"{who} {user.uid} may not read and write it ({owner})", _allow(node, facts, runner)
+        what, f"{who} {user.uid} cannot read and write it ({owner})", _allow(node, facts, runner)
     )
 
 
 def opener(facts: Facts, runner: RunnerName) -> User:
-    """Return who opens the devices: the caller, or the guest of a container, which is somebody else.
+    """Return the user that opens the devices: the caller, or the guest user of a container.
 
-    A guest has its own group and those that vendor.toml adds, none of the caller's others, and no
-    capability that opens what its user may not.
+    A guest has its own group and those that vendor.toml adds, none of the caller's other groups, and
+    no capability that overrides file permissions.
     """
     caller = facts.user
     if runner is not RunnerName.DOCKER:
         return caller
     if facts.engine.rootless:
-        # The caller, in a namespace in which the host's other groups are not to be had.
+        # The caller, in a user namespace without the host's other groups.
         return replace(caller, gids=frozenset({caller.gid}))
     uid, gid = guest_user(caller.uid, caller.gid)
     named = facts.vendor.manifest.devices.groups
@@ -124,7 +124,7 @@ def opener(facts: Facts, runner: RunnerName) -> User:
 
 
 def permitted(node: Node, user: User) -> bool:
-    """Say whether a user may read and write a node."""
+    """Return whether a user can read and write a node."""
     if user.uid == 0:
         return True
     shift = 6 if node.uid == user.uid else 3 if node.gid in user.gids else 0
@@ -132,36 +132,37 @@ def permitted(node: Node, user: User) -> bool:
 
 
 def _allow(node: Node, facts: Facts, runner: RunnerName) -> str:
-    """Return what gives access to a node; never the group root, which owns the host."""
+    """Return how to get access to a node; never through the group root, which would own the host."""
     contained = runner is RunnerName.DOCKER
     of_group = (node.mode >> 3) & READ_WRITE == READ_WRITE and node.gid != 0
     if contained and facts.engine.rootless:
         return (
-            "a rootless engine hands no groups on: use one of the system's, or a udev rule with 666"
+            "a rootless engine does not pass groups on; use a system-wide engine, or a udev rule with "
+            "mode 666"
         )
     if not of_group:
         return (
-            "have a udev rule give it a group of its own and mode 660 (the vendor's installer brings "
+            "add a udev rule that gives it its own group and mode 660 (the vendor's installer has "
             "one), and name that group under [devices] in vendor.toml"
         )
     group = node.group or str(node.gid)
     if contained:
-        return f'add "{group}" to `groups` under [devices] in vendor.toml: a guest has no others'
-    return f"type: sudo usermod -aG {group} $USER, and log in again"
+        return f'add "{group}" to `groups` under [devices] in vendor.toml; a guest gets no others'
+    return f"type: sudo usermod -aG {group} $USER, then log in again"
 
 
 def _host_mount(source: str, *, optional: bool, exists: bool) -> Finding:
     what = f"mount {source}"
     if exists:
-        return ok(what, "there")
+        return ok(what, "exists")
     if optional:
         return note(
-            what, "not there; the vendor calls it optional", "install it if a run asks for it"
+            what, "missing, but optional according to vendor.toml", "install it if a run needs it"
         )
     return failed(
         what,
-        "this part of the vendor's driver is not there",
-        "install the vendor's host driver, or mend `mounts` under [devices] in vendor.toml",
+        "this part of the vendor's driver is missing",
+        "install the vendor's host driver, or fix `mounts` under [devices] in vendor.toml",
     )
 
 
@@ -170,29 +171,29 @@ def _monitor(facts: Facts) -> Finding:
     if spec.parser == "none":
         return note(
             "monitor",
-            "the vendor names none: no memory, power or temperature beside its figures",
+            "vendor.toml names none, so results have no memory, power or temperature",
             "name one under [monitor] in vendor.toml",
         )
     if fact.problem:
         return note(
             "monitor",
-            f"{fact.problem}; runs go on without memory, power and temperature",
+            f"{fact.problem}; runs continue without memory, power and temperature",
             hangs(command_of(spec))
             if fact.hung
-            else _how_to_have(spec.command[0] if spec.command else spec.parser),
+            else _how_to_get(spec.command[0] if spec.command else spec.parser),
         )
     mark = "simulated by a stand-in: " if fact.simulated else ""
     return ok("monitor", mark + "; ".join(fact.devices))
 
 
-def _how_to_have(program: str) -> str:
+def _how_to_get(program: str) -> str:
     if "/" in program:
-        return f"run {program} by hand: [monitor] of vendor.toml names it"
-    return f"put {program} on PATH; it comes with the vendor's host driver"
+        return f"run {program} by hand to see why; [monitor] in vendor.toml names it"
+    return f"put {program} on PATH; the vendor's host driver includes it"
 
 
 def _selection(facts: Facts) -> Iterator[Finding]:
-    """Hold DEVICE against the monitor, where no device node has its number in its name."""
+    """Check DEVICE against the monitor's devices if no device node has a number in its name."""
     spec, monitor = facts.vendor.manifest.devices, facts.monitor
     numbered = any("{index}" in node and node.startswith("/") for node in spec.nodes)
     none = not spec.nodes and spec.gpus == "none"
@@ -201,12 +202,14 @@ def _selection(facts: Facts) -> Iterator[Finding]:
     for device in (part.strip() for part in facts.device.split(",")):
         what = f"DEVICE={device}"
         if device in monitor.indices or device in monitor.uuids:
-            yield ok(what, "the monitor sees it")
+            yield ok(what, "the monitor reports it")
         elif device.startswith("MIG-"):
-            yield not_checked(what, "the monitor tells no parts of a device", "nvidia-smi -L")
+            yield not_checked(
+                what, "the monitor does not report the parts of a device", "nvidia-smi -L"
+            )
         else:
             yield failed(
                 what,
-                f"the monitor sees no such device (it sees: {', '.join(monitor.indices)})",
-                f"name one that is there: DEVICE={monitor.indices[0]}",
+                f"the monitor reports no such device (it reports: {', '.join(monitor.indices)})",
+                f"choose one of them: DEVICE={monitor.indices[0]}",
             )

@@ -1,4 +1,4 @@
-"""The diagnosis: every check over the facts, in the order in which a run would meet them. Pure."""
+"""Runs every check on the facts, in the order in which a run would need them. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from driver.doctor.stacks import check_stacks
 
 if TYPE_CHECKING:
     from driver.doctor.facts import Facts
-    from driver.findings import Finding
+    from driver.doctor.finding import Finding
 
 
 def diagnose(facts: Facts) -> list[Finding]:
-    """Return everything that was found of this machine."""
+    """Return all findings about this machine."""
     return [
         *check_machine(facts),
         *check_devices(facts),

@@ -1,4 +1,4 @@
-"""What `doctor` knows of this machine: gathered by the probes, judged by the checks. Values only."""
+"""The facts about this machine, as plain values: gathered by the probes, judged by the checks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from driver.catalog import Stack, Vendor
-    from driver.host_driver import DriverFact
+    from driver.catalog.catalog import Stack, Vendor
+    from driver.stacks.host_driver import DriverFact
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Why something is not there, and what to type."""
+class Unavailable:
+    """Why something is not available, and what to type."""
 
     message: str
     remedy: str
@@ -20,7 +20,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """Who opens a device: effective user, own group and every group, by number."""
+    """The user that opens a device: effective user id, group id and all group ids."""
 
     uid: int
     gid: int
@@ -29,7 +29,7 @@ class User:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A device node, or a folder that holds none. ``mode`` are its permission bits."""
+    """A device node, or a folder without one. ``mode`` has the permission bits."""
 
     path: str
     exists: bool
@@ -43,7 +43,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class HostMountFact:
-    """A part of the vendor's driver that containers get, and whether it is on this host."""
+    """A path of the vendor's driver that is mounted in containers, and whether this host has it."""
 
     source: str
     optional: bool
@@ -52,12 +52,12 @@ class HostMountFact:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerEngine:
-    """The container engine: who answered, or why nobody did.
+    """The container engine that answered, or the problem if none did.
 
-    ``free_bytes`` of the disk where it keeps images; None where that is not on this host.
+    ``free_bytes`` is the free space on the disk with its images; None if that is not on this host.
     """
 
-    problem: Problem | None = None
+    problem: Unavailable | None = None
     version: str = ""
     runtimes: frozenset[str] = frozenset()
     cdi_kinds: frozenset[str] = frozenset()
@@ -69,10 +69,10 @@ class ContainerEngine:
 
 @dataclass(frozen=True, kw_only=True)
 class StackFact:
-    """A stack on this host: its image, what one would be built of, and its virtual environment.
+    """A stack on this host: its image or what it would be built from, and its virtual environment.
 
-    ``stand_in``: the image holds a test's imitation of the SDK, which needs no device of the host.
-    ``base_named``: the base that BASE= put in the place of the stack's own when it was built.
+    ``stand_in``: the image has a test's imitation of the SDK, which needs no device of the host.
+    ``base_named``: the base image that BASE= used instead of the stack's own at build time.
     """
 
     stack: Stack
@@ -81,10 +81,10 @@ class StackFact:
     stand_in: bool = False
     base_named: str = ""
     base_here: bool = False
-    installers: Problem | None = None
+    installers: Unavailable | None = None
     environment: bool = False
     python: bool = True
-    lock: Problem | None = None
+    lock: Unavailable | None = None
     wheels: int = 0
     wheels_missing: int = 0
     driver: DriverFact | None = None
@@ -92,9 +92,9 @@ class StackFact:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorFact:
-    """What the monitor's command says: a line a device, or why it says nothing.
+    """The monitor's answer, one line per device, or its problem.
 
-    ``indices`` and ``uuids`` are the devices' names, as DEVICE= takes them.
+    ``indices`` and ``uuids`` are the devices' names that DEVICE= accepts.
     """
 
     devices: tuple[str, ...] = ()
@@ -107,18 +107,18 @@ class MonitorFact:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFact:
-    """A case's weights and dataset on this host: what was found, or why nothing."""
+    """A case's weights and dataset on this host, or why they are not available."""
 
     name: str
-    weights: str | Problem
+    weights: str | Unavailable
     dataset_name: str
-    dataset: str | Problem
+    dataset: str | Unavailable
     memory_gib: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Processor, memory, disk. ``home_problem`` says why nothing can be written there."""
+    """Processor, memory and disk. ``home_problem`` is why ``home`` is not writable, or ""."""
 
     threads: int
     memory_bytes: int
@@ -129,7 +129,10 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """Everything that the checks look at."""
+    """Everything that the checks need.
+
+    ``case_named``: the cases are those of one run, which cannot start without their weights and data.
+    """
 
     vendor: Vendor
     device: str = "0"
@@ -142,3 +145,4 @@ class Facts:
     stacks: tuple[StackFact, ...] = ()
     monitor: MonitorFact = MonitorFact()
     cases: tuple[CaseFact, ...] = ()
+    case_named: bool = False

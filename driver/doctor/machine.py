@@ -1,46 +1,51 @@
-"""Checks of the machine itself and of the material that cases need: disk, memory, weights, data. Pure."""
+"""Checks of the machine (processor, memory, disk) and of the cases' weights and datasets. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.findings import failed, note, ok
+from driver.doctor.finding import failed, note, ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.doctor.facts import CaseFact, Facts, Machine, Problem
-    from driver.findings import Finding
+    from driver.doctor.facts import CaseFact, Facts, Machine, Unavailable
+    from driver.doctor.finding import Finding
 
 GIB = 1 << 30
 LEAST_DISK_GIB = 5.0
-"""Wheels, environments and images of the reference and cpu stacks take 4 GiB, a small job the rest."""
+"""Wheels, environments and images of the reference and cpu stacks take 4 GiB; a small job needs the rest."""
 EASY_DISK_GIB = 30.0
-"""Stable Diffusion's export alone takes 10 GiB while it is being made, ImageNet's validation set 7."""
+"""Exporting Stable Diffusion takes 10 GiB, ImageNet's validation set 7 GiB."""
 LEAST_MEMORY_GIB = 3.0
 
 
 def check_machine(facts: Facts) -> Iterator[Finding]:
-    """Yield what is found of processor, memory and disk."""
+    """Yield the findings about processor, memory and disk."""
     machine = facts.machine
     if machine.threads > 1:
         yield ok("processor", f"{machine.threads} hardware threads")
     else:
-        yield note("processor", "one hardware thread", "decoding will bound p_infer_whole")
+        yield note(
+            "processor",
+            "one hardware thread; decoding will limit p_infer_whole",
+            "use a machine with more processor cores to measure p_infer_whole",
+        )
     yield _memory(facts)
     yield _disk(machine)
 
 
 def check_material(facts: Facts) -> Iterator[Finding]:
-    """Yield for every case where its weights come from, and for every dataset, once."""
+    """Yield one finding per case about its weights, then one per dataset."""
     for case in facts.cases:
-        yield _material(f"weights of {case.name}", case.weights)
+        yield _material(f"weights of {case.name}", case.weights, needed=facts.case_named)
     users: dict[str, list[CaseFact]] = {}
     for case in facts.cases:
         users.setdefault(case.dataset_name, []).append(case)
     for name, cases in users.items():
         who = ", ".join(case.name for case in cases)
-        yield _material(f"dataset {name} ({who})", cases[0].dataset)
+        found = cases[0].dataset
+        yield _material(f"dataset {name} ({who})", found, needed=facts.case_named)
 
 
 def _memory(facts: Facts) -> Finding:
@@ -48,13 +53,15 @@ def _memory(facts: Facts) -> Finding:
     if memory_gib < LEAST_MEMORY_GIB:
         return failed(
             "memory",
-            f"{memory_gib:.1f} GiB, at least {LEAST_MEMORY_GIB:g} GiB are needed",
+            f"{memory_gib:.1f} GiB, but at least {LEAST_MEMORY_GIB:g} GiB are needed",
             "use a machine (or a container limit) with more memory",
         )
     large = [case for case in facts.cases if case.memory_gib > memory_gib]
     if large:
         return note(
-            "memory", f"{memory_gib:.1f} GiB; too little for {_names(large)}", "a smaller BS"
+            "memory",
+            f"{memory_gib:.1f} GiB; too little for {_names(large)}",
+            "use a smaller BS for them",
         )
     return ok("memory", f"{memory_gib:.1f} GiB")
 
@@ -73,19 +80,19 @@ def _disk(machine: Machine) -> Finding:
     if free_gib < LEAST_DISK_GIB:
         return failed(
             "disk",
-            f"{found}, at least {LEAST_DISK_GIB:g} GiB are needed",
-            "free some space (make clean), or set ASSAY_HOME to a larger disk",
+            f"{found}, but at least {LEAST_DISK_GIB:g} GiB are needed",
+            "free some space (make clean), or set ASSAY_HOME to a folder on a larger disk",
         )
     if free_gib < EASY_DISK_GIB:
         return note(
             "disk",
-            f"{found}; the large cases and ImageNet want {EASY_DISK_GIB:g} GiB",
-            "set ASSAY_HOME to a larger disk for them",
+            f"{found}; the large cases and ImageNet need {EASY_DISK_GIB:g} GiB",
+            "set ASSAY_HOME to a folder on a larger disk for them",
         )
     return ok("disk", found)
 
 
-def _material(what: str, found: str | Problem) -> Finding:
+def _material(what: str, found: str | Unavailable, *, needed: bool) -> Finding:
     if isinstance(found, str):
         return ok(what, found)
-    return note(what, found.message, found.remedy)
+    return (failed if needed else note)(what, found.message, found.remedy)

@@ -1,4 +1,4 @@
-"""Gather the facts of this machine that `doctor` judges. Nothing is fetched, built or changed."""
+"""Gathers the facts about this machine that `doctor` judges. Nothing is fetched, built or changed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.datasets import locate_dataset
-from driver.devices import select_devices
+from driver.datasets.locate import locate_dataset
+from driver.datasets.weights import locate_weights
 from driver.doctor.facts import (
     CaseFact,
     Facts,
@@ -19,13 +19,11 @@ from driver.doctor.facts import (
     Machine,
     MonitorFact,
     Node,
-    Problem,
+    Unavailable,
     User,
 )
 from driver.doctor.probe_stacks import engine_facts
 from driver.errors import AssayError
-from driver.host import host_facts
-from driver.host_driver import ask
 from driver.monitors.sources import (
     COMMANDS,
     MonitorError,
@@ -34,15 +32,17 @@ from driver.monitors.sources import (
     make_source,
 )
 from driver.runners.admission import device_files
-from driver.weights import locate_weights
+from driver.runners.devices import select_devices
+from driver.stacks.host_driver import ask
+from driver.system.host.machine import host_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from driver.catalog import Case, Catalog, Vendor
+    from driver.catalog.catalog import Case, Catalog, Vendor
     from driver.doctor.facts import StackFact
-    from driver.models.manifest import MonitorSpec
-    from driver.settings import Settings
+    from driver.models.vendor import MonitorSpec
+    from driver.system.settings import Settings
 
 
 def gather(
@@ -54,9 +54,10 @@ def gather(
     device: str = "0",
     cases: Iterable[Case] = (),
 ) -> Facts:
-    """Return everything about this machine that matters to a vendor; ``wanted`` is a stack's name.
+    """Return the facts about this machine that matter to a vendor.
 
-    Of ``cases`` it is told where their weights and datasets come from.
+    ``wanted`` is the name of the stack to use, ``device`` is as in DEVICE=. The facts include where
+    the weights and datasets of ``cases`` come from.
     """
     engine, stacks = engine_facts(settings, catalog, vendor, wanted=wanted)
     devices = select_devices(vendor.manifest.devices, device)
@@ -85,9 +86,9 @@ def gather(
 
 
 def node_facts(path: str) -> tuple[Node, ...]:
-    """Return what the file system says of a device node; of a folder, of every node in it.
+    """Return the file system's facts about a device node, or about every node in a folder.
 
-    A folder that holds none is told as what it is.
+    A folder without nodes is returned itself.
     """
     return tuple(_node(str(file)) for file in device_files(path)) or (_node(path),)
 
@@ -114,7 +115,7 @@ def _node(path: str) -> Node:
 
 
 def monitor_facts(spec: MonitorSpec) -> MonitorFact:
-    """Ask the monitor once."""
+    """Read the monitor once; a failure is the ``problem`` of the fact."""
     source = make_source(spec)
     if source is None:
         return MonitorFact()
@@ -151,7 +152,7 @@ def _machine(settings: Settings) -> Machine:
         memory_bytes=host.memory_bytes,
         home=str(home),
         free_bytes=shutil.disk_usage(existing).free,
-        home_problem="" if writable else f"{existing} cannot be written to by this user",
+        home_problem="" if writable else f"this user cannot write to {existing}",
     )
 
 
@@ -165,21 +166,21 @@ def _case(case: Case, settings: Settings) -> CaseFact:
     )
 
 
-def _weights(case: Case, settings: Settings) -> str | Problem:
+def _weights(case: Case, settings: Settings) -> str | Unavailable:
     try:
         found = locate_weights(case, None, settings)
     except AssayError as error:
-        return Problem(message=error.message, remedy=error.remedy)
+        return Unavailable(message=error.message, remedy=error.remedy)
     except OSError as error:
-        return Problem(
-            message=f"cannot be looked at: {error}", remedy="mend permissions, or the disk"
+        return Unavailable(
+            message=f"cannot be read: {error}", remedy="fix its permissions, or the disk"
         )
     return f"{found.kind}, {found.format}: {', '.join(found.files)}"
 
 
-def _dataset(case: Case, settings: Settings) -> str | Problem:
+def _dataset(case: Case, settings: Settings) -> str | Unavailable:
     try:
         source = locate_dataset(case, None, settings.datasets, settings.datasets_home)
     except AssayError as error:
-        return Problem(message=error.message, remedy=error.remedy)
+        return Unavailable(message=error.message, remedy=error.remedy)
     return str(source.folder)

@@ -1,37 +1,37 @@
-"""Gather what a vendor's stages would run in: the engine, images, environments. Nothing is made."""
+"""Gathers what a vendor's stages would run in: engine, images, environments. Nothing is created."""
 
 from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from driver.base_images import inspect
-from driver.build_context import find_installers
-from driver.doctor.facts import ContainerEngine, Problem, StackFact
-from driver.environments import LOCK_DIGITS, find_python, read_environment
+from driver.doctor.facts import ContainerEngine, StackFact, Unavailable
 from driver.errors import AssayError
-from driver.images import ImageBuilder, is_own_base
-from driver.locks import lock_sha256, parse_lock, target_of
-from driver.recipes import LOCK
 from driver.runners.docker import connect, engine_faults
 from driver.runners.host_config import EngineTraits
-from driver.wheelhouse import Wheelhouse
+from driver.stacks.base_image import inspect
+from driver.stacks.build_context import find_installers
+from driver.stacks.environments import LOCK_DIGITS, find_python, read_environment
+from driver.stacks.image import ImageBuilder, is_own_base
+from driver.stacks.locks import lock_sha256, parse_lock, target_of
+from driver.stacks.recipes import LOCK
+from driver.stacks.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
-    from driver.catalog import Catalog, Stack, Vendor
-    from driver.images import StackImage
-    from driver.settings import Settings
+    from driver.catalog.catalog import Catalog, Stack, Vendor
+    from driver.stacks.image import StackImage
+    from driver.system.settings import Settings
 
 
 def engine_facts(
     settings: Settings, catalog: Catalog, vendor: Vendor, *, wanted: str
 ) -> tuple[ContainerEngine, tuple[StackFact, ...]]:
-    """Return the container engine, and the reference stack and every stack of the vendor."""
+    """Return the container engine, and the facts of the reference stack and of the vendor's stacks."""
     try:
         client: Any = connect()
     except AssayError as error:
         client = None
-        engine = ContainerEngine(problem=Problem(message=error.message, remedy=error.remedy))
+        engine = ContainerEngine(problem=Unavailable(message=error.message, remedy=error.remedy))
     else:
         engine = engine_fact(client)
     stacks = [catalog.reference, *vendor.stacks.values()]
@@ -48,12 +48,12 @@ def engine_facts(
 
 
 def engine_fact(client: Any) -> ContainerEngine:
-    """Return what an engine says of itself, and the room on its disk."""
+    """Return what an engine reports about itself, and the free space on its disk."""
     try:
         with engine_faults():
             info = client.info()
     except AssayError as error:
-        return ContainerEngine(problem=Problem(message=error.message, remedy=error.remedy))
+        return ContainerEngine(problem=Unavailable(message=error.message, remedy=error.remedy))
     devices = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or []]
     return ContainerEngine(
         version=f"{info.get('Name', 'engine')} {info.get('ServerVersion', '')}".strip(),
@@ -67,7 +67,7 @@ def engine_fact(client: Any) -> ContainerEngine:
 
 
 def _free_bytes(root: str | None) -> int | None:
-    """Return the room where the engine keeps its images; None where it is another host's."""
+    """Return the free space where the engine keeps its images; None if that is on another host."""
     try:
         return None if root is None else shutil.disk_usage(root).free
     except OSError:
@@ -119,22 +119,22 @@ def _has_base(stack: Stack, settings: Settings, api: Any) -> bool:
     return inspect(api, reference) is not None
 
 
-def _installers(stack: Stack, settings: Settings) -> Problem | None:
+def _installers(stack: Stack, settings: Settings) -> Unavailable | None:
     try:
         find_installers(stack, settings.installers)
     except AssayError as error:
-        return Problem(message=error.message, remedy=error.remedy)
+        return Unavailable(message=error.message, remedy=error.remedy)
     return None
 
 
-def _wheels(stack: Stack, settings: Settings) -> tuple[Problem | None, int, int]:
+def _wheels(stack: Stack, settings: Settings) -> tuple[Unavailable | None, int, int]:
     lock = stack.folder / LOCK
     if not lock.is_file() and not stack.manifest.process_runner:
         return None, 0, 0
     try:
         pins = parse_lock(lock)
     except AssayError as error:
-        return Problem(message=error.message, remedy=error.remedy), 0, 0
+        return Unavailable(message=error.message, remedy=error.remedy), 0, 0
     found = Wheelhouse(settings.home).find(pins, target_of(stack.manifest.python))
     return None, len(found), sum(wheel is None for wheel in found.values())
 

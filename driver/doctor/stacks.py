@@ -1,29 +1,29 @@
-"""Checks of what a vendor's stages run in: container engine, images, virtual environments. Pure."""
+"""Checks of what a vendor's stages run in: container engine, images and virtual environments. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.findings import Finding, failed, not_checked, note, ok
+from driver.doctor.finding import Finding, failed, not_checked, note, ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from driver.catalog.found_python import FoundPython
     from driver.doctor.facts import Facts, StackFact
-    from driver.found_stack import FoundPython
 
 
 GIB = 1 << 30
 IMAGES_GIB = 20.0
-"""What .ci/run asks for the vendors' images; a real base alone takes as much when it is unpacked."""
+"""What .ci/run requires for the vendors' images; one real base image takes as much when unpacked."""
 
 
 def check_stacks(facts: Facts) -> Iterator[Finding]:
-    """Yield what is found of the engine and of every stack."""
+    """Yield the findings about the engine and about every stack."""
     yield _engine(facts)
     if facts.engine.problem is None and facts.engine.root:
         yield _engine_disk(facts)
-    # A stand-in's container gets no device.
+    # The container of a stand-in gets no device.
     imitated = any(stack.wanted and stack.stand_in for stack in facts.stacks)
     has_gpus = facts.vendor.manifest.devices.gpus != "none"
     if has_gpus and facts.engine.problem is None and not imitated:
@@ -38,16 +38,16 @@ def check_stacks(facts: Facts) -> Iterator[Finding]:
 
 
 def _found(found: FoundPython, stack: StackFact) -> Finding:
-    held = f"Python {found.version} of this host, {len(found.packages)} packages"
+    python = f"this host's Python {found.version} with {len(found.packages)} packages"
     return note(
         f"stack of {stack.stack.vendor}",
-        f"{held}, in the place of {stack.stack.in_place_of}: nothing pins it, and results say so",
-        "without STACK_PYTHON and REFERENCE_PYTHON the pinned stacks run",
+        f"{python}, in place of {stack.stack.in_place_of}; it is not pinned, and results are marked",
+        "unset STACK_PYTHON and REFERENCE_PYTHON to use the pinned stacks",
     )
 
 
 def needs_containers(facts: Facts) -> bool:
-    """Say whether a stack that is wanted runs in its image only."""
+    """Return whether a wanted stack runs only in its image."""
     return any(s.wanted and not s.stack.manifest.process_runner for s in facts.stacks)
 
 
@@ -59,7 +59,7 @@ def _engine(facts: Facts) -> Finding:
         return failed("container engine", problem.message, problem.remedy)
     return note(
         "container engine",
-        f"{problem.message}; RUNNER=process works without one, not isolated",
+        f"{problem.message}; RUNNER=process works without one, but does not isolate",
         problem.remedy,
     )
 
@@ -69,7 +69,7 @@ def _engine_disk(facts: Facts) -> Finding:
     what = "engine's disk"
     if engine.free_bytes is None:
         return not_checked(
-            what, f"{engine.root} of the engine is not to be seen from here", "docker system df"
+            what, f"{engine.root} of the engine is not visible from here", "docker system df"
         )
     free_gib = engine.free_bytes / GIB
     found = f"{free_gib:.1f} GiB free at {engine.root} ({engine.storage_driver})"
@@ -78,15 +78,15 @@ def _engine_disk(facts: Facts) -> Finding:
         wrong = failed if needs_containers(facts) else note
         return wrong(
             what,
-            f"{found}; images that are not built yet want {IMAGES_GIB:g} GiB",
+            f"{found}; images that are not built yet need {IMAGES_GIB:g} GiB",
             "free some space (docker system df, docker image prune), or give the engine a larger "
             "disk: data-root in /etc/docker/daemon.json",
         )
     if engine.storage_driver == "vfs":
         return note(
             what,
-            f"{found}: vfs copies every layer whole, so images take several times their size",
-            'set "storage-driver": "overlay2" in /etc/docker/daemon.json, where the disk allows it',
+            f"{found}; vfs copies every layer in full, so images take several times their size",
+            'set "storage-driver": "overlay2" in /etc/docker/daemon.json if the file system supports it',
         )
     return ok(what, found)
 
@@ -97,10 +97,10 @@ def _gpu_runtime(facts: Facts) -> Finding:
     wrong = failed if needs_containers(facts) else note
     if gpus == "nvidia":
         if "nvidia" in engine.runtimes or "nvidia.com/gpu" in engine.cdi_kinds:
-            return ok("GPU runtime", "the engine hands NVIDIA GPUs to containers")
+            return ok("GPU runtime", "the engine can give NVIDIA GPUs to containers")
         return wrong(
             "GPU runtime",
-            "the engine does not know how to hand a GPU to a container",
+            "the engine cannot give GPUs to containers",
             "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure && "
             "sudo systemctl restart docker",
         )
@@ -110,9 +110,9 @@ def _gpu_runtime(facts: Facts) -> Finding:
         return ok("CDI", ", ".join(wanted))
     return wrong(
         "CDI",
-        f"the engine knows no CDI device of {', '.join(missing)} "
-        f"(it knows: {', '.join(sorted(engine.cdi_kinds)) or 'none'})",
-        "generate the vendor's CDI specification below /etc/cdi, and enable CDI in the engine",
+        f"the engine has no CDI device of {', '.join(missing)} "
+        f"(it has: {', '.join(sorted(engine.cdi_kinds)) or 'none'})",
+        "generate the vendor's CDI specification in /etc/cdi, and enable CDI in the engine",
     )
 
 
@@ -131,7 +131,7 @@ def _image(stack: StackFact, facts: Facts) -> Finding:
         return ok(what, stack.image + (named if stack.base_named else ""))
     needed = stack.wanted and not stack.stack.manifest.process_runner
     if facts.engine.problem is not None:
-        return note(what, "cannot be looked for: no engine answers", facts.engine.problem.remedy)
+        return note(what, "not known: no container engine answers", facts.engine.problem.remedy)
     if stack.installers is not None:
         wrong = failed if needed else note
         return wrong(what, stack.installers.message, stack.installers.remedy)
@@ -140,7 +140,7 @@ def _image(stack: StackFact, facts: Facts) -> Finding:
         return note(
             what,
             f"not built yet; its base image {base} is not on this host and would be fetched",
-            f"{build} (BASE=<image> where no registry is reached)",
+            f"{build} (add BASE=<image> if no registry can be reached)",
         )
     return note(what, f"not built yet; its base image {base} is on this host", build)
 
@@ -150,7 +150,7 @@ def _environment(stack: StackFact, facts: Facts) -> Finding:
     what = f"environment of {manifest.vendor}/{manifest.name}"
     wrong = failed if stack.wanted and facts.engine.problem is not None else note
     if stack.environment:
-        return ok(what, "made")
+        return ok(what, "ready")
     if stack.lock is not None:
         return wrong(what, stack.lock.message, stack.lock.remedy)
     if not stack.python:
@@ -162,7 +162,7 @@ def _environment(stack: StackFact, facts: Facts) -> Finding:
     if stack.wheels_missing:
         return note(
             what,
-            f"not made yet; {stack.wheels_missing} of {stack.wheels} wheels would be fetched",
+            f"not created yet; {stack.wheels_missing} of {stack.wheels} wheels would be fetched",
             f"make wheelhouse VENDOR={manifest.vendor}",
         )
-    return ok(what, f"not made yet; all {stack.wheels} wheels are on this host")
+    return ok(what, f"not created yet; all {stack.wheels} wheels are on this host")

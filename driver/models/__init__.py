@@ -1,1 +1,1 @@
-"""Typed models of every file that crosses a boundary; the JSON Schemas in driver/schemas come from them."""
+"""Typed models of every file that crosses a boundary; driver/schemas is generated from them."""

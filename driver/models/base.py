@@ -1,11 +1,11 @@
-"""What all models share: frozen, closed to unknown keys, and the small types that they use."""
+"""The base class of all models, and the small types that they share."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -14,7 +14,7 @@ DType = Literal["float32", "float16", "bfloat16", "int64", "int32", "uint8", "bo
 
 
 class Frozen(BaseModel):
-    """A value: immutable, and an unknown key is an error (a typo in a manifest must not pass)."""
+    """An immutable value; unknown keys are errors, to catch typos in manifests."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
@@ -22,7 +22,7 @@ class Frozen(BaseModel):
 
 
 class StageName(StrEnum):
-    """The stages of a job, in their order."""
+    """The stages of a job, in order."""
 
     EXPORT = "export"
     COMPILE = "compile"
@@ -32,7 +32,7 @@ class StageName(StrEnum):
 
 
 class Tier(StrEnum):
-    """How long a job measures: a look, a comparable figure, a publishable one."""
+    """How long a job measures: smoke run, comparable figure, publishable figure."""
 
     SMOKE = "smoke"
     STANDARD = "standard"
@@ -48,7 +48,7 @@ class RunnerName(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Whom a failure is booked on; a broken machine is never booked on the chip."""
+    """What a failure is attributed to; a broken machine is never attributed to the chip."""
 
     HOST = "host"
     IMAGE = "image"
@@ -64,7 +64,7 @@ class FailureKind(StrEnum):
 
 
 class Failure(Frozen):
-    """One failure: what happened (with the value), and what to type next."""
+    """A failure: what happened, with the value, and what to type next."""
 
     kind: FailureKind
     stage: StageName | None = None
@@ -73,9 +73,10 @@ class Failure(Frozen):
 
 
 class WarningCode(StrEnum):
-    """The closed list of warnings; each is raised in one place and carries its remedy."""
+    """The closed list of warnings; each is raised in one place and has a remedy."""
 
     UNSTABLE = "unstable"
+    DRIFT = "drift"
     NOT_STEADY = "not_steady"
     TOO_SHORT = "too_short"
     FEW_SAMPLES = "few_samples"
@@ -92,6 +93,7 @@ class WarningCode(StrEnum):
     FOUND_STACK = "found_stack"
     EXTRA_PRIVILEGES = "extra_privileges"
     CHIP_UNCONFIRMED = "chip_unconfirmed"
+    PART_OF_DEVICE = "part_of_device"
     EFFECTIVE_DIFFERS = "effective_differs"
     MONITOR_FAILED = "monitor_failed"
     NOT_SIMPLIFIED = "not_simplified"
@@ -104,8 +106,23 @@ class WarningCode(StrEnum):
 
 
 class Warn(Frozen):
-    """A warning of the closed list, with what to do about it."""
+    """A warning, with its remedy."""
 
     code: WarningCode
     message: str
     remedy: str
+
+
+REFERENCE = "reference"
+"""The folder name of the vendor-neutral image and its hook."""
+
+
+REFERENCE_STAGES = frozenset({StageName.EXPORT, StageName.SCORE})
+
+
+VENDOR_STAGES = frozenset(StageName) - REFERENCE_STAGES
+
+
+def problems(error: ValidationError) -> list[str]:
+    """Return every problem of a document that does not match its model, each as ``key: what``."""
+    return [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]

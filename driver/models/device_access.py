@@ -1,4 +1,4 @@
-"""What a vendor's containers are granted of the host, and what no vendor.toml may ask for."""
+"""Host access that vendor.toml can grant to a vendor's containers, and what it must not grant."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ OWN_VARIABLES = frozenset(
         "TRANSFORMERS_OFFLINE",
     }
 )
-"""Variables that the driver sets in every stage, or that would hand over more than DEVICE= names."""
+"""Variables that the driver sets itself, or that would grant more devices than DEVICE selects."""
 
 
 class MountSpec(Frozen):
-    """A host path that the container gets: a part of the vendor's driver, not the host."""
+    """A host path mounted in containers: part of the vendor's driver, not of the host system."""
 
-    source: str = Field(description="path on the host, a part of the vendor's driver")
+    source: str = Field(description="path on the host, part of the vendor's driver")
     target: str = Field(description="path in the container, not below /job")
     read_only: bool = Field(
-        default=True, description="false lets the container write to the host: results show it"
+        default=True, description="false: containers may write to it; results show that"
     )
-    optional: bool = Field(default=False, description="true: its absence is no failure")
+    optional: bool = Field(default=False, description="true: it may be absent")
 
     @field_validator("source")
     @classmethod
     def _is_a_part_of_the_host(cls, source: str) -> str:
         path = _absolute(source)
         if str(path) in WHOLE_HOST or path.name in ENGINE_SOCKETS:
-            raise ValueError(f"{source} hands the host over, not a part of a driver")
+            raise ValueError(f"{source} would expose the host, not just a part of a driver")
         return source
 
     @field_validator("target")
@@ -52,12 +52,12 @@ class MountSpec(Frozen):
     def _leaves_the_job_alone(cls, target: str) -> str:
         path = _absolute(target)
         if path in (PurePosixPath("/"), JOB_ROOT) or JOB_ROOT in path.parents:
-            raise ValueError(f"{target} would lie over what the driver puts there")
+            raise ValueError(f"{target} would hide what the driver mounts there")
         return target
 
 
 class DeviceSpec(Frozen):
-    """Device access, as data. Whatever is not named here, no container of the vendor's gets."""
+    """Device access of the vendor's containers, which get nothing else."""
 
     nodes: tuple[str, ...] = Field(
         default=(), description="device nodes; {index} is the selected one"
@@ -66,11 +66,13 @@ class DeviceSpec(Frozen):
         default="none",
         description="`nvidia`: through the engine's NVIDIA runtime; `cdi`: nodes are CDI names",
     )
-    mounts: tuple[MountSpec, ...] = Field(default=(), description="host paths that containers get")
+    mounts: tuple[MountSpec, ...] = Field(default=(), description="host paths to mount")
     groups: tuple[str, ...] = Field(default=(), description="groups that own the nodes")
-    env: dict[str, str] = Field(default={}, description="variables of the vendor's stages")
+    env: dict[str, str] = Field(default={}, description="variables for the vendor's stages")
     select: str | None = Field(default=None, description="variable that selects devices")
-    capabilities: tuple[str, ...] = Field(default=(), description="asked for beyond none; shown")
+    capabilities: tuple[str, ...] = Field(
+        default=(), description="Linux capabilities, none by default; results show them"
+    )
     privileged: Literal[False] = Field(
         default=False, description="always false: no container runs privileged"
     )
@@ -80,7 +82,7 @@ class DeviceSpec(Frozen):
     def _is_never_privileged(cls, asked: object) -> object:
         if asked is True:
             raise ValueError(
-                "no container runs privileged: name its nodes, mounts, groups and capabilities"
+                "containers never run privileged; list nodes, mounts, groups and capabilities instead"
             )
         return asked
 
@@ -88,9 +90,9 @@ class DeviceSpec(Frozen):
     @classmethod
     def _are_below_dev(cls, nodes: tuple[str, ...]) -> tuple[str, ...]:
         for node in nodes:
-            # What has no slash in front is a CDI name.
+            # A name without a leading slash is a CDI name.
             if node.startswith("/") and PurePosixPath("/dev") not in _absolute(node).parents:
-                raise ValueError(f"{node} is no device node below /dev")
+                raise ValueError(f"{node} is not a device node below /dev")
         return nodes
 
     @model_validator(mode="after")
@@ -100,7 +102,7 @@ class DeviceSpec(Frozen):
 
 
 def check_variables(env: dict[str, str], devices: DeviceSpec) -> None:
-    """Raise ValueError for a variable that is the driver's to set: DEVICE= selects, nobody else."""
+    """Raise ValueError for a variable that only the driver may set: DEVICE alone selects devices."""
     for name in env:
         if name == devices.select or name in OWN_VARIABLES:
             raise ValueError(f"{name} is set by the driver (DEVICE= selects devices)")
@@ -109,5 +111,5 @@ def check_variables(env: dict[str, str], devices: DeviceSpec) -> None:
 def _absolute(text: str) -> PurePosixPath:
     path = PurePosixPath(text)
     if not path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{text} is no absolute path without '..'")
+        raise ValueError(f"{text} is not an absolute path without '..'")
     return path

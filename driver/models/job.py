@@ -1,4 +1,4 @@
-"""job.json: one case × vendor × stack × engine × precision × batch size, with everything resolved."""
+"""job.json: one case × vendor × stack × engine × precision × batch size, fully resolved."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from driver.models.base import Frozen, Name, RunnerName, StageName, Tier
-from driver.models.manifest import ExportNeeds, TensorSpec
+from driver.models.case import TensorSpec
+from driver.models.vendor import ExportNeeds
 
 Weights = Literal["published", "synthetic", "trained-here"]
 Data = Literal["real", "synthetic"]
 
 
 class JobKey(Frozen):
-    """What names a job in a result and in a table."""
+    """What identifies a job in results and tables."""
 
     id: str = Field(pattern=r"^[0-9a-f]{16}$", description="hash of everything the job is made of")
     case: Name
@@ -31,26 +32,26 @@ class JobKey(Frozen):
 class Measure(Frozen):
     """How long and how often the guest measures."""
 
-    min_seconds: float = Field(ge=0, description="shortest core loop, wall seconds")
+    min_seconds: float = Field(ge=0, description="minimum length of the core loop, wall seconds")
     repeats: int = Field(ge=1, description="infer stages, each in a fresh process")
-    limit: int | None = Field(default=None, ge=1, description="items of the dataset that are used")
+    limit: int | None = Field(default=None, ge=1, description="number of dataset items to use")
     warmup_min_calls: int = 3
     warmup_max_seconds: float = 30.0
     steady_tolerance: float = Field(
-        default=0.05, description="two successive windows' medians may differ by this share"
+        default=0.05, description="allowed relative difference of two successive windows' medians"
     )
     latency_min_calls: int = 0
     latency_max_seconds: float = 10.0
     single_pass: bool = Field(
         default=False,
-        description="a look at a slow model: no call but the whole loop's, whose calls are the core's too",
+        description="smoke run of a slow model: the whole loop's calls also count as the core's",
     )
     core_batches: int = Field(default=32, ge=1, description="distinct batches kept in host memory")
-    core_memory_bytes: int = Field(default=1 << 30, description="and their size at most")
+    core_memory_bytes: int = Field(default=1 << 30, description="maximum size of these batches")
 
 
 class GuestPaths(Frozen):
-    """Where things lie, relative to the job folder; null where the stage does not get them."""
+    """Paths relative to the job folder; null if the stage does not get them."""
 
     case: str = "case"
     hook: str = "hook"
@@ -67,12 +68,12 @@ class GuestPaths(Frozen):
 
 
 class JobFile(Frozen):
-    """job.json (schema ``assay/job/1``): the guest reads this and nothing else about its job."""
+    """job.json (schema ``assay/job/1``): everything that the guest learns about its job."""
 
     schema_: Literal["assay/job/1"] = Field(default="assay/job/1", alias="schema")
     job: JobKey
     stage: StageName
-    repeat: int = Field(default=0, ge=0, description="which of the infer stage's fresh processes")
+    repeat: int = Field(default=0, ge=0, description="index of infer's process, from 0")
     device: str = "0"
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

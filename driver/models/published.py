@@ -1,63 +1,57 @@
 """published.toml (schema ``assay/published/1``): figures that others printed, exactly as printed.
 
-Every figure is a string that keeps the digits of its document ("2118.307", "/", "0.07/32.0"). What a
-reader must know to compute with them (chip, arithmetic that ran, peaks, constants) stands beside, and
-carries its source. Nothing here is corrected: what is wrong is found by ``driver.published.rules``.
+Every figure is a string that keeps the digits of its document ("2118.307", "/", "0.07/32.0"). Beside
+the figures are the facts needed to compute with them (chip, arithmetic that ran, peaks, constants),
+each with its source. Nothing is corrected here. ``driver.published.rules`` finds what can be computed;
+what only this one document gets wrong is a ``[[notes]]`` entry.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from driver.models.base import Frozen, Name, Sha256
-from driver.models.manifest import GateSpec
+from driver.models.case import GateSpec
 
 Arithmetic = Literal["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]
 
 
-class Link(Frozen):
-    """A link into the document itself: ``[text](#target)``."""
-
-    text: str
-    target: str
-
-
 class Document(Frozen):
-    """The seed document; ``headings`` keep their number signs."""
+    """The document that printed the figures."""
 
     number: str = Field(pattern=r"^\d{3}$")
     file: str
     sha256: Sha256
     title: str
     project: str
-    headings: tuple[str, ...]
-    empty_sections: tuple[str, ...] = Field(default=(), description="headings with nothing below")
-    anchors: tuple[str, ...] = Field(default=(), description="explicit targets, beside headings")
-    links: tuple[Link, ...] = ()
 
 
 class ElsewhereIn(Frozen):
-    """The tables stand in another case's file: one document, two models that it names."""
+    """The tables are in another case's file: one document that names two models."""
 
     case: Name
     reason: str
 
 
 class ModelFacts(Frozen):
-    """What the recomputation needs; ``macs`` counts only where case.toml is not there."""
+    """What the recomputation needs; ``macs`` is used only without a case.toml."""
 
     parameters: int = Field(gt=0)
     macs: int = Field(gt=0, description="multiply-accumulates of one core item")
     macs_scope: str
-    macs_published: float | None = Field(default=None, description="the seeds' constant")
+    macs_published: float | None = Field(
+        default=None, description="operations per item that the document divided by its peak"
+    )
     macs_published_source: str = ""
-    macs_published_note: str = Field(default="", description="why the constant is not the count")
+    macs_published_note: str = Field(
+        default="", description="why the constant differs from the count"
+    )
 
 
 class LoopFacts(Frozen):
-    """How much the published runs computed, so that times can be set against throughputs."""
+    """How much the published runs computed, so that times can be compared with throughputs."""
 
     dataset_items: int = Field(ge=1)
     repeats: int = Field(
@@ -65,7 +59,7 @@ class LoopFacts(Frozen):
     )
     steps_per_item: int = Field(default=1, ge=1)
     drop_last: bool = False
-    printed_item: str = Field(default="", description="what the document says it counts")
+    printed_item: str = Field(default="", description="what the document says a throughput counts")
     counted_item: str = Field(default="", description="what its program counts")
     source: str
 
@@ -74,14 +68,12 @@ class MetricFacts(Frozen):
     """The accuracy figure: what the document calls it, and what its program computes."""
 
     printed: str
-    printed_kind: Name
     actual: str
-    actual_kind: Name
     source: str
 
 
 class PublishedChip(Frozen):
-    """A chip of the document. Peaks are dense operations a second, by arithmetic."""
+    """A chip of the document. Peaks are dense operations per second, by arithmetic."""
 
     title: str
     vendor: Name
@@ -120,6 +112,11 @@ class FlagperfRow(Frozen):
     engine: Name
     arithmetic: Arithmetic
 
+    @property
+    def label(self) -> str:
+        """Name the row: tool, precision, batch size."""
+        return f"{self.tool} {self.precision} bs {self.bs}"
+
 
 class FlagperfTable(Frozen):
     """The table of documents 000 to 002; ``metric`` is the header of its accuracy column."""
@@ -129,9 +126,14 @@ class FlagperfTable(Frozen):
     metric: str
     rows: tuple[FlagperfRow, ...]
 
+    @property
+    def fields(self) -> tuple[int, tuple[str, ...]]:
+        """Return the number of rows and the names of the columns that a note may concern."""
+        return len(self.rows), tuple(FlagperfRow.model_fields)
+
 
 class TableChip(Frozen):
-    """A column of a throughput table; ``chips`` is how many chips a figure counts, null if unsaid."""
+    """A column of a throughput table; ``chips`` is how many chips a figure counts, null if not stated."""
 
     printed: str
     chip: str
@@ -149,12 +151,18 @@ class RatioColumn(Frozen):
 
 
 class ThroughputRow(Frozen):
-    """One batch size (null for the best-batch row): a value a chip, a value a ratio."""
+    """One batch size (null for the best-batch row): one value per chip, one per ratio column."""
 
     label: str
     batch_size: int | None = Field(default=None, ge=1)
     values: tuple[str, ...]
     ratios: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _label_is_the_batch_size(self) -> ThroughputRow:
+        if self.batch_size is not None and self.label.removeprefix("bs") != str(self.batch_size):
+            raise ValueError(f"row {self.label!r} is transcribed as batch size {self.batch_size}")
+        return self
 
 
 class ThroughputTable(Frozen):
@@ -167,6 +175,12 @@ class ThroughputTable(Frozen):
     ratios: tuple[RatioColumn, ...]
     rows: tuple[ThroughputRow, ...]
     best: ThroughputRow
+
+    @property
+    def fields(self) -> tuple[int, tuple[str, ...]]:
+        """Return the number of rows (best batch included) and the printed column headings."""
+        columns = [column.printed for column in self.chips]
+        return len(self.rows) + 1, (*columns, *(ratio.printed for ratio in self.ratios))
 
     @model_validator(mode="after")
     def _widths(self) -> ThroughputTable:
@@ -187,6 +201,11 @@ class TextTable(Frozen):
     headers: tuple[str, ...]
     headers_en: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def fields(self) -> tuple[int, tuple[str, ...]]:
+        """Return the number of rows and the printed column headings."""
+        return len(self.rows), self.headers
 
     @model_validator(mode="after")
     def _widths(self) -> TextTable:
@@ -215,19 +234,18 @@ class StatisticalEvaluation(Frozen):
 
 
 class ToolLog(Frozen):
-    """An excerpt of a vendor tool's output, line by line as printed."""
+    """An excerpt of a vendor tool's output, line by line, as printed."""
 
     tool: Literal["trtexec", "benchmark"]
     heading: str
     chip: str
     batch_size: int = Field(ge=1)
     file: str | None = None
-    stated_version: str | None = None
     lines: tuple[str, ...]
 
 
 class TextFigure(Frozen):
-    """A throughput that the text draws from a log: ``measured × factor = total``."""
+    """A throughput that the text derives from a log: ``measured × factor = total``."""
 
     heading: str
     chip: str
@@ -250,26 +268,15 @@ class ClosingRatio(Frozen):
 
 
 class Command(Frozen):
-    """A command of the document and the path that it writes."""
+    """A command of the document: how its figures were made."""
 
     heading: str
     purpose: str
     text: str
-    device: str | None = None
-    writes: str | None = None
-
-
-class LaterRow(Frozen):
-    """What the same project printed later for a row of this table."""
-
-    table: Name
-    row: int = Field(ge=0)
-    values: dict[str, str]
-    source: str
 
 
 class Candidate(Frozen):
-    """A model that the document may mean, with its published top-1."""
+    """A model that the document may mean, with its known top-1 accuracy."""
 
     case: Name
     title: str
@@ -281,7 +288,14 @@ class Candidate(Frozen):
 
 
 class Note(Frozen):
-    """What no rule can compute: a typo, a renamed project. Both texts, the reason, the source."""
+    """Something that is wrong in this document and that no rule would find in another one.
+
+    ``kind`` is the severity, ``where`` the place in the document. ``printed`` and ``against`` are the
+    two figures or texts that disagree; ``reason`` says why. ``table``, ``rows`` and ``column`` name the
+    fields that the note concerns: the note's mark appears there. Rows count from 0; the best-batch row
+    of a throughput table counts as its last one. In a FlagPerf table ``column`` is the field's name
+    (``p_infer_core``), elsewhere the printed heading.
+    """
 
     id: Name
     kind: Literal["contradiction", "misleading", "note"]
@@ -290,6 +304,15 @@ class Note(Frozen):
     against: str
     reason: str
     source: str
+    table: Name | None = None
+    rows: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    column: str | None = None
+
+    @model_validator(mode="after")
+    def _fields_need_a_table(self) -> Note:
+        if self.table is None and (self.rows or self.column):
+            raise ValueError(f"note {self.id!r} names rows or a column, but no table")
+        return self
 
 
 class Published(Frozen):
@@ -302,9 +325,7 @@ class Published(Frozen):
     model: ModelFacts
     loops: LoopFacts | None = None
     metric: MetricFacts | None = None
-    gate: GateSpec | None = Field(
-        default=None, description="counts only where case.toml is not there"
-    )
+    gate: GateSpec | None = Field(default=None, description="used only without a case.toml")
     chips: dict[str, PublishedChip] = {}
     environments: tuple[Environment, ...] = ()
     flagperf: tuple[FlagperfTable, ...] = ()
@@ -317,7 +338,6 @@ class Published(Frozen):
     figures: tuple[TextFigure, ...] = ()
     closing_ratios: tuple[ClosingRatio, ...] = ()
     commands: tuple[Command, ...] = ()
-    later: tuple[LaterRow, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -332,4 +352,21 @@ class Published(Frozen):
         used |= {chip for environment in self.environments for chip in environment.chips}
         if unknown := sorted(used - set(self.chips)):
             raise ValueError(f"chips {unknown} are used but not listed under [chips]")
+        return self
+
+    @model_validator(mode="after")
+    def _notes_concern_known_fields(self) -> Published:
+        tables: dict[str, FlagperfTable | ThroughputTable | TextTable] = {}
+        for group in (self.flagperf, self.throughput, self.accuracy, self.text):
+            tables |= {table.id: table for table in group}
+        for note in self.notes:
+            if note.table is None:
+                continue
+            if note.table not in tables:
+                raise ValueError(f"note {note.id!r} names table {note.table!r}, which is not here")
+            count, columns = tables[note.table].fields
+            if (last := max(note.rows, default=0)) >= count:
+                raise ValueError(f"note {note.id!r} names row {last} (from 0) of {count} rows")
+            if note.column not in (None, *columns):
+                raise ValueError(f"note {note.id!r} names column {note.column!r}, not of {columns}")
         return self

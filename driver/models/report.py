@@ -1,68 +1,74 @@
-"""report.json: what a stage left in its out folder; the guest measures, the host computes."""
+"""report.json, which a stage leaves in its out folder. The guest measures, the host computes."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from driver.models.base import Clock, Failure, Frozen, StageName, Warn
 
+LARGEST = (1 << 63) - 1
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+SampleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}\.npy$")]
+"""The name of a file in the out folder itself, never a path."""
+
 
 class Artifact(Frozen):
-    """A file of the out or cache folder, by its path relative to the job folder."""
+    """A file in the out or cache folder; its path is relative to the job folder."""
 
     path: str
-    bytes: int = Field(ge=0)
+    bytes: Count
     sha256: str
 
 
 class Warmup(Frozen):
-    """What was run before the clock counted."""
+    """What ran before the timed loop."""
 
-    calls: int = Field(ge=0)
-    wall_ns: int = Field(ge=0)
-    first_call_ns: int = Field(ge=0)
+    calls: Count
+    wall_ns: Count
+    first_call_ns: Count
     steady: bool
 
 
 class Measurement(Frozen):
     """One timed loop. ``samples`` is an .npy file (int64, nanoseconds) beside the report.
 
-    ``core``: items ÷ wall_ns is p_infer_core (p_val_core in validate); samples are the times between
-    completions. ``whole``: the same from files. ``latency``: samples are single calls, one in flight.
+    ``core``: items ÷ wall_ns is p_infer_core (p_val_core in validate); samples are times between
+    completions. ``whole``: the same, starting from files. ``latency``: samples are single calls with
+    one in flight.
     """
 
     name: Literal["core", "whole", "latency"]
-    items: int = Field(ge=0)
-    calls: int = Field(ge=0)
-    wall_ns: int = Field(gt=0)
-    started_ns: int | None = Field(
+    items: Count
+    calls: Count
+    wall_ns: int = Field(gt=0, le=LARGEST)
+    started_ns: Count | None = Field(
         default=None, description="CLOCK_MONOTONIC, which a container shares with its host"
     )
-    in_flight: int = Field(ge=1)
-    samples: str | None = None
+    in_flight: int = Field(ge=1, le=LARGEST)
+    samples: SampleName | None = None
     warmup: Warmup | None = None
-    h2d_ns: int | None = None
-    compute_ns: int | None = None
-    d2h_ns: int | None = None
+    h2d_ns: Count | None = None
+    compute_ns: Count | None = None
+    d2h_ns: Count | None = None
     clock: Clock = Field(
-        description="whose loop this is: the harness says `harness`, and `vendor-tool` where the "
-        "vendor's own tool timed; a hook that times itself says `hook`"
+        description="who timed the loop: `harness`, `vendor-tool` (the vendor's own tool, run by the "
+        "harness), or `hook` (a hook that times itself)"
     )
     includes: tuple[str, ...] = ()
 
 
 class Memory(Frozen):
-    """Peak device memory of this stage, and the device's whole."""
+    """Peak device memory of this stage, and the device's total memory."""
 
-    peak_bytes: int | None = None
-    total_bytes: int | None = None
+    peak_bytes: Count | None = None
+    total_bytes: Count | None = None
     source: str
 
 
 class Accuracy(Frozen):
-    """What the reference image scored. ``kind`` says against what."""
+    """The score from the reference image. ``kind`` says what predictions were compared with."""
 
     kind: Literal["labels", "agreement"]
     items: int = Field(ge=0)
@@ -70,7 +76,7 @@ class Accuracy(Frozen):
 
 
 class Fidelity(Frozen):
-    """Infer's raw outputs against the fp32 golden ones."""
+    """Comparison of infer's raw outputs with the fp32 golden outputs."""
 
     items: int = Field(ge=1)
     cosine_min: float
@@ -94,7 +100,7 @@ _MEASURED: dict[str, Any] = {
         },
     },
 }
-"""validate and infer must measure; ``driver.outcome.check_measured`` says so in words."""
+"""validate and infer must measure; ``driver.session.claims`` has the error messages."""
 
 
 class StageReport(Frozen):
@@ -106,15 +112,17 @@ class StageReport(Frozen):
     job_id: str
     stage: StageName
     repeat: int = Field(
-        ge=0, description="job.json's: infer runs several times, each in a fresh process"
+        ge=0, description="as in job.json: infer runs several times, each in a fresh process"
     )
     status: Literal["ok", "failed"]
     failure: Failure | None = None
     simulated: bool = False
     cached: bool = False
-    wall_ns: int = Field(ge=0)
+    wall_ns: Count
     versions: dict[str, str] = {}
-    effective: dict[str, Any] = Field(default={}, description="settings read back, not asked for")
+    effective: dict[str, Any] = Field(
+        default={}, description="settings read back from the SDK, not those requested"
+    )
     artifacts: tuple[Artifact, ...] = ()
     measurements: tuple[Measurement, ...] = Field(
         default=(),
@@ -124,7 +132,15 @@ class StageReport(Frozen):
     accuracy: dict[Literal["infer", "validate"], Accuracy] = {}
     fidelity: Fidelity | None = None
     core_agreement: float | None = Field(
-        default=None, description="share of the core loop's last outputs equal to the scored ones"
+        default=None,
+        ge=0,
+        le=1,
+        description="share of the real items computed beside the core loop whose outputs equal those of "
+        "the whole loop; below 0.99, the contract is broken",
+    )
+    core_fidelity: Fidelity | None = Field(
+        default=None,
+        description="score: items sampled from the core loop, computed again in fp32 from the graph",
     )
     details: dict[str, Any] = {}
     warnings: tuple[Warn, ...] = ()

@@ -1,4 +1,4 @@
-"""result.json: what one job left behind; written once, atomically, never edited."""
+"""result.json: the result of one job, written once, atomically, and never edited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driver.models.report import Fidelity
 
 
 class Latency(Frozen):
-    """Single calls with one in flight, milliseconds; null where there are too few samples."""
+    """Latency of single calls with one in flight, milliseconds; null with too few samples."""
 
     p50: float | None = None
     p90: float | None = None
@@ -22,7 +22,7 @@ class Latency(Frozen):
 
 
 class Spread(Frozen):
-    """A figure over repeats in fresh processes: values in order, their median is the figure."""
+    """A figure's values over repeats in fresh processes, in order; the figure is their median."""
 
     values: tuple[float, ...]
     median: float
@@ -30,7 +30,7 @@ class Spread(Frozen):
 
 
 class Metrics(Frozen):
-    """The figures. One that does not exist is null, printed "/"; never 0."""
+    """The figures. A missing one is null, printed as "/", and never 0."""
 
     p_infer_core: float | None = None
     p_infer_whole: float | None = None
@@ -50,12 +50,16 @@ class Metrics(Frozen):
     mem_total_gib: float | None = None
     latency_ms: Latency = Latency()
     fidelity: Fidelity | None = None
+    core_fidelity: Fidelity | None = None
     spread: dict[str, Spread] = {}
     energy_j: float | None = None
+    energy_items: int | None = Field(
+        default=None, description="core items of the loop whose energy that is"
+    )
 
 
 class StageRecord(Frozen):
-    """A stage of the job as the driver saw it; ``wall_s`` includes the container's start and end."""
+    """A stage as timed by the driver; ``wall_s`` includes the container's start and end."""
 
     name: StageName
     repeat: int = 0
@@ -68,7 +72,7 @@ class StageRecord(Frozen):
 
 
 class TimeShare(Frozen):
-    """One row of the table of where e2e_time went; the rows add up to it."""
+    """One row of the breakdown of e2e_time; the rows add up to it."""
 
     what: str
     wall_s: float
@@ -84,13 +88,23 @@ class SampleFile(Frozen):
     unit: Literal["ns"] = "ns"
 
 
+class Predictions(Frozen):
+    """What infer's first process predicted, as one digest: names, dtypes, shapes and values."""
+
+    sha256: str
+    arrays: tuple[str, ...]
+    items: int = Field(ge=0)
+
+
 class Gate(Frozen):
-    """The accuracy gate as it was applied."""
+    """The accuracy gate as applied."""
 
     passed: bool | None
     reference: float | None = None
     allowed_relative_drop: float
-    fidelity_cosine_min: float | None = Field(default=None, description="the case's bound")
+    fidelity_cosine_min: float | None = Field(
+        default=None, description="the bound of the arithmetic that ran (docs/figures.md)"
+    )
     drop: float | None = None
     reason: str
 
@@ -110,6 +124,7 @@ class Result(Frozen):
     core_item: str
     metrics: Metrics
     gate: Gate | None = None
+    predictions: Predictions | None = None
     stages: tuple[StageRecord, ...]
     time_shares: tuple[TimeShare, ...] = ()
     samples: tuple[SampleFile, ...] = ()

@@ -1,1 +1,1 @@
-"""Telemetry of a device: one parser a tool, a sampler, and the figures of a window."""
+"""Telemetry of a device: one parser per tool, a sampler, and the figures of a window."""

@@ -1,7 +1,7 @@
 """A vendor's own monitor: one JSON document with a list of devices (docs/manifests.md).
 
-A key that is absent or null is a figure that the device does not tell; one that nobody knows is refused,
-since a figure under a wrong name would silently be none.
+An absent key, or null, is a figure that the device does not report. An unknown key is refused: a
+misspelt figure would otherwise be lost silently.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ def parse(text: str) -> tuple[Reading, ...]:
     readings = tuple(_reading(index, entry) for index, entry in enumerate(document["devices"]))
     names = [reading.device for reading in readings]
     if len(set(names)) < len(names):
-        raise MonitorFormatError(f"the monitor tells a device twice: {', '.join(names)}")
+        raise MonitorFormatError(f"the monitor lists a device twice: {', '.join(names)}")
     return readings
 
 
 def _reading(index: int, entry: object) -> Reading:
     where = f"devices[{index}]"
     if not isinstance(entry, dict):
-        raise MonitorFormatError(f"the monitor's {where} is no object: {entry!r}")
+        raise MonitorFormatError(f"the monitor's {where} is not an object: {entry!r}")
     _require_known(where, entry, KEYS)
-    told = {name: value for name, value in entry.items() if value is not None}
-    if "device" not in told:
+    given = {name: value for name, value in entry.items() if value is not None}
+    if "device" not in given:
         raise MonitorFormatError(f'the monitor\'s {where} has no "device", the index as a string')
-    return Reading(**{name: _value(where, name, value) for name, value in told.items()})
+    return Reading(**{name: _value(where, name, value) for name, value in given.items()})
 
 
 def _value(where: str, name: str, value: Any) -> Any:
@@ -54,7 +54,9 @@ def _value(where: str, name: str, value: Any) -> Any:
         raise MonitorFormatError(f"the monitor's {where}.{name} is {value!r}, not a string")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value < _LARGEST:
-        raise MonitorFormatError(f"the monitor's {where}.{name} is {value!r}, not a number from 0")
+        raise MonitorFormatError(
+            f"the monitor's {where}.{name} is {value!r}, not a number of 0 or more"
+        )
     return round(value) if name in BYTES else float(value)
 
 
@@ -62,6 +64,6 @@ def _require_known(where: str, entry: dict[str, object], known: tuple[str, ...])
     for name in entry:
         if name not in known:
             raise MonitorFormatError(
-                f"the monitor's {where} has a key {name!r} that nobody knows{nearest(name, known)}; "
+                f"the monitor's {where} has an unknown key {name!r}{nearest(name, known)}; "
                 f"known: {', '.join(known)}"
             )

@@ -1,7 +1,11 @@
 """MetaX's ``mx-smi``: a table with two lines a device.
 
-2.1.x prints ``Temp  Power``, as ``31C  44W``; 2.2.x prints ``Temp  Pwr:Usage/Cap``, as
-``45C  48W / 350W``, and a state in the last cell. The table tells no clock.
+Three layouts are known, none with a clock:
+
+- 2.1: ``GPU NAME`` above ``Temp Power``, as ``31C 44W`` or ``39C 88W / NA``;
+- 2.2: the same with ``Pwr:Usage/Cap``, as ``45C 48W / 350W``, and a state in the last cell;
+- from 2.2.9: ``Board Name | GPU Persist-M`` above ``Pwr:Usage/Cap | Temp Perf``. Index and
+  temperature have cells of their own; the index that MACA_VISIBLE_DEVICES takes is that of the GPU.
 """
 
 from __future__ import annotations
@@ -17,15 +21,27 @@ _UPPER = re.compile(
     r"\|\s*(?P<use>\d+|N/A)\s*%?\s*\|$"
 )
 _LOWER = re.compile(
-    r"^\|\s*(?P<temperature>\d+|N/A)\s*C?\s+(?P<power>[\d.]+|N/A)\s*W?(?:\s*/\s*[\d.]+\s*W)?\s*"
+    r"^\|\s*(?P<temperature>\d+|N/?A)\s*C?\s+(?P<power>[\d.]+|N/?A)\s*W?"
+    r"(?:\s*/\s*(?:[\d.]+\s*W|N/?A))?\s*"
     r"\|\s*(?P<used>\d+)\s*/\s*(?P<total>\d+)\s*MiB\s*\|.*\|$"
 )
+_BOARD_UPPER = re.compile(
+    r"^\|\s*\d+\s+(?P<name>\S.*?)\s*\|\s*(?P<device>\d+)\s+\S+\s*\|\s*(?P<bus>[0-9a-fA-F:.]+)\s*"
+    r"\|\s*(?P<use>\d+|N/?A)\s*%?(?:\s+\S+)?\s*\|$"
+)
+_BOARD_LOWER = re.compile(
+    r"^\|\s*(?P<power>[\d.]+|N/?A)\s*W?\s*/\s*(?:[\d.]+\s*W|N/?A)\s*"
+    r"\|\s*(?P<temperature>\d+|N/?A)\s*C?(?:\s+\S+)?\s*"
+    r"\|\s*(?P<used>\d+)\s*/\s*(?P<total>\d+)\s*MiB\s*\|.*\|$"
+)
+LAYOUTS = ((_UPPER, _LOWER), (_BOARD_UPPER, _BOARD_LOWER))
+"""The two lines of a device, by layout: three cells, then four."""
 
 
 def parse(text: str) -> tuple[Reading, ...]:
-    """Read every device of the first table; the process table behind it is left."""
+    """Read every device of the first table; the process table after it is ignored."""
     if "MX-SMI" not in text:
-        raise MonitorFormatError(f"mx-smi printed no table of its own: {text.strip()[:160]!r}")
+        raise MonitorFormatError(f"mx-smi printed no device table: {text.strip()[:160]!r}")
     driver = _DRIVER.search(text)
     upper: re.Match[str] | None = None
     readings: list[Reading] = []
@@ -36,7 +52,7 @@ def parse(text: str) -> tuple[Reading, ...]:
             break
         if not body or not line.startswith("|") or line.startswith(("|=", "|-")):
             continue
-        match = (_LOWER if upper else _UPPER).match(line)
+        match = LAYOUTS[line.count("|") > 4][upper is not None].match(line)
         if match is None:
             raise unknown("mx-smi", line_number, line, "no version's table has this line")
         if upper is None:
@@ -45,7 +61,9 @@ def parse(text: str) -> tuple[Reading, ...]:
         readings.append(_device(upper, match, driver.group(1) if driver else ""))
         upper = None
     if not readings or upper is not None:
-        raise MonitorFormatError("mx-smi: two lines a device were expected, the table ends before")
+        raise MonitorFormatError(
+            "mx-smi: a device's second line is missing at the end of the table"
+        )
     return tuple(readings)
 
 
@@ -64,4 +82,4 @@ def _device(upper: re.Match[str], lower: re.Match[str], driver_version: str) -> 
 
 
 def _figure(text: str) -> float | None:
-    return None if text == "N/A" else float(text)
+    return None if text in ("N/A", "NA") else float(text)

@@ -1,11 +1,11 @@
-"""``npu-smi info``: a table with two lines a chip, whose columns have grown with the releases.
+"""``npu-smi info``: a table with two lines per chip; later releases have more columns.
 
 - 21.0.x on Ascend 310: ``Power(W) Temp(C)``, then ``AICore(%) Memory-Usage(MB)``.
-- 22.x and later on 310P: ``Hugepages-Usage(page)`` behind the temperature.
-- with HBM (910): ``HBM-Usage(MB)`` behind the memory; the HBM is what a model lies in.
+- 22.x and later on 310P: ``Hugepages-Usage(page)`` after the temperature.
+- with HBM (910): ``HBM-Usage(MB)`` after the memory; models are in HBM.
 
-Tables differ in whether the second line has ``Device`` or ``Phy-ID`` beside ``Chip``; where it has,
-that is the number under which the runtime knows the chip, else the NPU's.
+Some tables have ``Device`` or ``Phy-ID`` beside ``Chip`` in the second line: this is the runtime's
+number of the chip. Without it, the NPU's number is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _USAGE = re.compile(r"(\d+) */ *(\d+)")
 
 
 def parse(text: str) -> tuple[Reading, ...]:
-    """Read every chip of the first table; the process table behind it is left."""
+    """Read every chip of the first table; the process table after it is ignored."""
     version = ""
     headers: list[_Row] = []
     rows: list[_Row] = []
@@ -38,9 +38,7 @@ def parse(text: str) -> tuple[Reading, ...]:
         (headers if len(headers) < 2 else rows).append((line_number, line, cells))
     _check_headers(headers)
     if not rows or len(rows) % 2:
-        raise MonitorFormatError(
-            f"npu-smi: two lines a chip were expected, found {len(rows)} lines"
-        )
+        raise MonitorFormatError(f"npu-smi: expected two lines per chip, found {len(rows)} lines")
     has_device = "Device" in headers[1][1] or "Phy-ID" in headers[1][1]
     has_hbm = "HBM" in headers[1][1]
     pairs = zip(rows[::2], rows[1::2], strict=True)
@@ -50,7 +48,7 @@ def parse(text: str) -> tuple[Reading, ...]:
 def _check_headers(headers: list[_Row]) -> None:
     expected = (("Name", "Health", "Power(W)", "Temp(C)"), ("Chip", "Bus-Id", "AICore(%)"))
     if len(headers) < 2:
-        raise MonitorFormatError("npu-smi: there is no table with Power(W) and AICore(%)")
+        raise MonitorFormatError("npu-smi printed no table with Power(W) and AICore(%)")
     for (line_number, line, _), words in zip(headers, expected, strict=True):
         missing = [word for word in words if word not in line]
         if missing:
@@ -82,7 +80,7 @@ def _chip(upper: _Row, lower: _Row, has_device: bool, has_hbm: bool, version: st
 def _split(row: _Row, cell: str) -> tuple[str, str]:
     words = cell.split()
     if len(words) < 2:
-        raise unknown("npu-smi", row[0], row[1], f"two values were expected in {cell!r}")
+        raise unknown("npu-smi", row[0], row[1], f"expected two values in {cell!r}")
     return words[0], " ".join(words[1:]) if words[1].isalpha() else words[1]
 
 

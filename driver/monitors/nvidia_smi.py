@@ -10,6 +10,7 @@ import csv
 from driver.monitors.reading import (
     MonitorFormatError,
     Reading,
+    Readings,
     is_absent,
     mebibytes,
     number,
@@ -31,23 +32,42 @@ COMMAND = ("nvidia-smi", f"--query-gpu={','.join(COLUMNS)}", "--format=csv,nohea
 _SYNONYMS = {"clocks.current.sm": "clocks.sm", "gpu_uuid": "uuid", "gpu_name": "name"}
 
 
-def parse(text: str) -> tuple[Reading, ...]:
-    """Read the rows in the order of ``COLUMNS``, or in that of a header; device is the row's index."""
+LOST = "Unable to determine the device handle"
+"""Printed instead of the row of a device that fell off the bus; later devices keep their index."""
+
+
+def parse(text: str) -> Readings:
+    """Read rows with the columns of the header, else ``COLUMNS``; the device is the row's index.
+
+    Any other line, such as ``WARNING: infoROM is corrupted``, becomes a remark.
+    """
     columns: tuple[str, ...] = COLUMNS
     readings: list[Reading] = []
+    remarks: list[str] = []
+    lost = 0
     for line_number, line in enumerate(text.splitlines(), 1):
         cells = [cell.strip() for cell in next(csv.reader([line]), [])]
         if not any(cells):
             continue
         if not readings and _is_header(cells):
             columns = tuple(_column(cell) for cell in cells)
+        elif _is_remark(cells, columns):
+            remarks.append(line.strip())
+            lost += line.startswith(LOST)
         else:
-            readings.append(
-                _row(str(len(readings)), dict(_pair(columns, cells, line_number, line)))
-            )
+            device = str(len(readings) + lost)
+            readings.append(_row(device, dict(_pair(columns, cells, line_number, line))))
     if not readings:
-        raise MonitorFormatError("nvidia-smi printed no device")
-    return tuple(readings)
+        raise MonitorFormatError(" ".join(["nvidia-smi printed no device", *remarks][:4]))
+    return Readings(readings, remarks)
+
+
+def _is_remark(cells: list[str], columns: tuple[str, ...]) -> bool:
+    """Whether a line is text: rows have commas, and begin with a UUID if that column was requested."""
+    if len(cells) == 1 and len(columns) > 1:
+        return True
+    first = dict(zip(columns, cells, strict=False)).get("uuid")
+    return first is not None and first.startswith(("WARNING", "Unable", "Failed", "No devices"))
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -64,7 +84,7 @@ def _pair(
     columns: tuple[str, ...], cells: list[str], line_number: int, line: str
 ) -> list[tuple[str, str | float | int | None]]:
     if len(cells) != len(columns):
-        why = f"{len(columns)} columns were asked for, {len(cells)} came"
+        why = f"expected {len(columns)} columns, found {len(cells)}"
         raise unknown("nvidia-smi", line_number, line, why)
     try:
         return [(name, _value(name, cell)) for name, cell in zip(columns, cells, strict=True)]

@@ -1,8 +1,8 @@
-"""The kernel's own files for a host's processors: no command, nothing to install.
+"""Monitors the host's processors through the kernel's files, without a command.
 
 Memory from ``/proc/meminfo``, utilisation from ``/proc/stat``, clock from cpufreq or
-``/proc/cpuinfo``, temperature from the thermal zones, energy from RAPL's counters where they may be
-read (root only on most kernels since 5.10).
+``/proc/cpuinfo``, temperature from the thermal zones, energy from RAPL's counters if readable (by
+root only, on most kernels since 5.10).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PACKAGE_ZONES = (
 
 
 class ProcSource:
-    """Reads the files below ``root``; utilisation, power and energy are since the last reading."""
+    """Reads the files below ``root``; utilisation and power are averages since the last reading."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
@@ -73,7 +73,7 @@ class ProcSource:
         return None
 
     def _energy(self) -> tuple[float | None, float | None]:
-        """Return (mean W since the last reading, J since the first); None where not readable."""
+        """Return (mean W since the last reading, J since the first); None if not readable."""
         now_ns, before_ns = time.monotonic_ns(), self._at_ns
         counters, grown, ranges = self._counters()
         if not counters:
@@ -89,7 +89,7 @@ class ProcSource:
         return grown * 1e9 / (now_ns - before_ns), self._energy_j
 
     def _counters(self) -> tuple[dict[str, float], float, dict[str, float]]:
-        """Packages only, Intel's and AMD's: cores are inside them, and they inside the platform (psys)."""
+        """Read the packages only: they include the cores, and the platform (psys) includes them."""
         counters: dict[str, float] = {}
         ranges: dict[str, float] = {}
         for zone in self._root.glob("sys/class/powercap/intel-rapl:*"):
@@ -102,7 +102,7 @@ class ProcSource:
 
 
 def memory(meminfo: str) -> tuple[int, int]:
-    """Return (used, total) bytes; used is what is not available to a new process."""
+    """Return (used, total) bytes; used is what a new process could not have."""
     rows = dict(line.split(":", 1) for line in meminfo.splitlines() if ":" in line)
     try:
         total = int(rows["MemTotal"].split()[0]) * _KIB
@@ -112,10 +112,10 @@ def memory(meminfo: str) -> tuple[int, int]:
 
 
 def busy_and_all(stat: str) -> tuple[float, float]:
-    """Return (busy, all) jiffies of all processors since boot; waiting for disks is not busy."""
+    """Return (busy, total) jiffies of all processors since boot; I/O wait is not busy."""
     words = stat.split("\n", 1)[0].split()
     if len(words) < 6 or words[0] != "cpu" or not all(word.isdigit() for word in words[1:]):
-        raise MonitorFormatError(f"/proc/stat does not begin with cpu and jiffies: {stat[:80]!r}")
+        raise MonitorFormatError(f"/proc/stat does not begin with a cpu line: {stat[:80]!r}")
     # The last two (guest, guest_nice) are already counted in user and nice.
     jiffies = [float(word) for word in words[1:9]]
     whole = sum(jiffies)
@@ -123,14 +123,14 @@ def busy_and_all(stat: str) -> tuple[float, float]:
 
 
 def clock_mhz(cpuinfo: str) -> float | None:
-    """Return the mean of the "cpu MHz" lines; None where there are none (Arm)."""
+    """Return the mean of the "cpu MHz" lines; None without any (Arm)."""
     lines = [line for line in cpuinfo.splitlines() if line.startswith("cpu MHz")]
     values = [float(line.split(":")[1]) for line in lines]
     return sum(values) / len(values) if values else None
 
 
 def cpu_name(cpuinfo: str) -> str:
-    """Return the first "model name"; empty where there is none."""
+    """Return the first "model name"; empty without one."""
     for line in cpuinfo.splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()

@@ -1,13 +1,14 @@
-"""Asks a monitor at intervals while a job runs, and never disturbs it: whatever fails is recorded."""
+"""Samples a monitor at intervals while a job runs. Failures are recorded and never affect the job."""
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from driver.models.base import Warn, WarningCode
+from driver.monitors.reading import remarks_of
 from driver.monitors.sources import (
     CommandSource,
     MonitorError,
@@ -21,21 +22,21 @@ from driver.monitors.window import Sample, Window, summarise
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from driver.models.manifest import MonitorSpec
+    from driver.models.vendor import MonitorSpec
     from driver.monitors.reading import Reading
     from driver.monitors.sources import Source
 
-# A monitor that fails this often in a row is not asked again: a hung one would pile up.
+# A monitor that fails this often in a row is not called again: hung processes would pile up.
 GIVE_UP_AFTER = 3
-# A stage's last sample is waited for as long as the monitor is known to need, doubled; for one that
-# has not answered yet, this long.
+# The wait for a stage's last sample is twice what the monitor has needed so far; this long if it
+# has not answered yet.
 FIRST_ANSWER_S = 1.0
 LONGEST_TIMES = 2.0
 
 
 @dataclass(frozen=True)
 class MonitorFailure:
-    """The first failure of its kind, and how often it happened."""
+    """The first failure of a kind, and how often that kind occurred."""
 
     kind: str
     message: str
@@ -43,33 +44,41 @@ class MonitorFailure:
 
 
 class Sampler:
-    """A thread that asks the monitor of a vendor.toml every ``interval_s`` for ``device``.
+    """A thread that samples a vendor's monitor every ``interval_s``.
 
-    ``device`` is an index, a uuid, or several with commas; None takes every device there is.
-    Times are ``time.monotonic_ns``, which a container shares with its host.
+    ``device`` is an index, a uuid, or several separated by commas; None means every device. Times
+    are ``time.monotonic_ns``, which a container shares with its host. ``in_slice``: only a slice of the
+    device is used, so the whole device's memory, power and utilisation are left out.
     """
 
     def __init__(
-        self, spec: MonitorSpec, device: str | None = "0", *, source: Source | None = None
+        self,
+        spec: MonitorSpec,
+        device: str | None = "0",
+        *,
+        source: Source | None = None,
+        in_slice: bool = False,
     ) -> None:
         self._spec = spec
         self._device = device
+        self._in_slice = in_slice
         self._source = source or make_source(spec)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         self._samples: list[Sample] = []
         self._failures: dict[str, MonitorFailure] = {}
+        self._remarks: dict[str, None] = {}
         self._in_a_row = 0
         self._longest_s = 0.0
         self._lasting = self._hangs = self._killed = False
 
     def start(self) -> None:
-        """Begin to sample, where there is a monitor."""
+        """Start sampling, if there is a monitor."""
         if self._source is not None:
             self._thread.start()
 
     def stop(self) -> None:
-        """Take a last sample where it is due, and end; a monitor that hangs is killed and not waited for."""
+        """Take a last sample if one is due, and stop; a hung monitor is killed."""
         self._stop.set()
         if not self._thread.is_alive():
             return
@@ -81,13 +90,13 @@ class Sampler:
 
     @property
     def gave_up(self) -> bool:
-        """Whether the monitor is not worth asking again: it failed for good, or had to be killed."""
+        """Whether the monitor is no longer called: it failed for good, or had to be killed."""
         return self._killed or self._lasting or self._in_a_row >= GIVE_UP_AFTER
 
     def _patience_s(self) -> float:
         if self._hangs:
             return 0.0
-        # A sample that has begun, and the last one.
+        # The sample in progress, and the last one.
         known_s = LONGEST_TIMES * 2 * self._longest_s + self._spec.interval_s
         return min(known_s if self._samples else FIRST_ANSWER_S, self._spec.timeout_s)
 
@@ -106,42 +115,47 @@ class Sampler:
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """The samples so far, in the order of time."""
+        """The samples so far, in time order."""
         return tuple(self._samples)
 
     @property
     def failures(self) -> tuple[MonitorFailure, ...]:
-        """What went wrong, one a kind."""
+        """The failures, one per kind."""
         return tuple(self._failures.values())
 
     @property
     def simulated(self) -> bool:
-        """Whether the monitor is a test's stand-in."""
+        """Whether the monitor is a test stand-in."""
         return is_stand_in(command_of(self._spec))
 
     def window(self, start_ns: int, end_ns: int) -> Window:
-        """Return the figures of a stretch of ``time.monotonic_ns``."""
+        """Return the figures between two times of ``time.monotonic_ns``."""
         return summarise(self._samples, start_ns, end_ns, self._spec.interval_s)
 
     def clocks_mhz(self, start_ns: int, end_ns: int) -> tuple[float, ...]:
-        """Return the device's clock in each sample of a window, in order."""
+        """Return the clock in each sample of a window, in time order."""
         inside = (s for s in self.samples if start_ns <= s.at_ns <= end_ns and s.readings)
         return tuple(s.readings[0].clock_mhz for s in inside if s.readings[0].clock_mhz is not None)
 
     def warning(self) -> Warn | None:
         """Return the result's warning where the monitor failed; the run went on without it."""
-        if not self._failures:
+        if not self._failures and not self._remarks:
             return None
-        told = "; ".join(f"{f.message} (×{f.times})" for f in self._failures.values())
         command = " ".join(command_of(self._spec) or ("/proc",))
         return Warn(
             code=WarningCode.MONITOR_FAILED,
-            message=f"the monitor told nothing, or not always: {told}",
-            remedy=f"run `{command}` by hand; mend the driver, or [monitor] in vendor.toml",
+            message="; ".join(self._complaints()),
+            remedy=f"run `{command}` by hand; fix the driver, or [monitor] in vendor.toml",
         )
 
+    def _complaints(self) -> list[str]:
+        failures = [f"{f.message} (×{f.times})" for f in self._failures.values()]
+        missing = [f"the monitor reported nothing, or not always: {'; '.join(failures)}"]
+        remarks = [f"the monitor reported figures, and: {'; '.join(self._remarks)}"]
+        return [*(missing if failures else []), *(remarks if self._remarks else [])]
+
     def report(self, start_ns: int = 0) -> dict[str, Any]:
-        """Return what a result keeps: samples (seconds since ``start_ns``) and failures."""
+        """Return the samples (in seconds since ``start_ns``) and failures for a result."""
         return {
             "parser": self._spec.parser,
             "command": list(command_of(self._spec)),
@@ -150,6 +164,7 @@ class Sampler:
             "simulated": self.simulated,
             "samples": [_row(sample, start_ns) for sample in self._samples],
             "failures": [vars(failure) for failure in self._failures.values()],
+            "remarks": list(self._remarks),
         }
 
     def _run(self) -> None:
@@ -160,16 +175,18 @@ class Sampler:
                 return
             if self._stop.is_set() and self._hangs:
                 return
-            # A slow monitor skips its turns instead of running one after the other.
+            # A slow monitor skips turns instead of running back to back.
             due = max(due + self._spec.interval_s, time.monotonic())
             self._stop.wait(due - time.monotonic())
 
     def _ask(self) -> bool:
-        """Take one sample; return whether it is worth asking again."""
+        """Take one sample; return whether to call the monitor again."""
         assert self._source is not None
         before_ns = time.monotonic_ns()
         try:
-            readings = self._select(self._source.read())
+            answer = self._source.read()
+            self._remarks.update(dict.fromkeys(remarks_of(answer)))
+            readings = self._select(answer)
         except MonitorError as error:
             if self._killed:
                 command = " ".join(command_of(self._spec))
@@ -178,7 +195,7 @@ class Sampler:
             return self._failed(error.kind, str(error)) and not error.lasting
         except MonitorFormatError as error:
             return self._failed("format", str(error))
-        except Exception as error:  # a monitor's fault must never end a run
+        except Exception as error:  # a monitor's failure must never end a run
             return self._failed("fault", f"{type(error).__name__}: {error}")
         after_ns = time.monotonic_ns()
         self._longest_s = max(self._longest_s, (after_ns - before_ns) / 1e9)
@@ -195,8 +212,8 @@ class Sampler:
         chosen = tuple(r for r in readings if {r.device, r.uuid} & wanted)
         if len(chosen) != len(wanted):
             there = ", ".join(reading.device for reading in readings)
-            raise MonitorFormatError(f"device {self._device} is not among those it tells: {there}")
-        return chosen
+            raise MonitorFormatError(f"it does not list device {self._device}, only {there}")
+        return tuple(map(_of_slice, chosen)) if self._in_slice else chosen
 
     def _failed(self, kind: str, message: str) -> bool:
         known = self._failures.get(kind)
@@ -204,6 +221,18 @@ class Sampler:
         self._failures[kind] = MonitorFailure(kind, known.message if known else message, times)
         self._in_a_row += 1
         return self._in_a_row < GIVE_UP_AFTER
+
+
+def _of_slice(reading: Reading) -> Reading:
+    """Return what a device's reading says of a slice of it: temperature and clock, which they share."""
+    return replace(
+        reading,
+        memory_used_bytes=None,
+        memory_total_bytes=None,
+        power_w=None,
+        utilisation_percent=None,
+        energy_j=None,
+    )
 
 
 def _row(sample: Sample, start_ns: int) -> dict[str, Any]:

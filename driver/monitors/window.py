@@ -1,24 +1,24 @@
-"""The figures of a stretch of time out of samples: peak memory, mean power, energy, and the rest."""
+"""Computes a time window's figures from samples: peak memory, mean power, energy, and so on."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from driver.monitors.reading import Reading
 
-# Between samples further apart than this many intervals, and beyond the first and last by more than
-# one, power is not known, and neither is the energy of a window that contains such a gap.
+# Power is unknown between samples further apart than this many intervals, and more than one interval
+# before the first or after the last sample. So is the energy of a window with such a gap.
 GAP_INTERVALS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The selected devices at one moment of ``time.monotonic_ns``."""
+    """The selected devices at one time of ``time.monotonic_ns``."""
 
     at_ns: int
     readings: tuple[Reading, ...]
@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """What a monitor saw in a window; None where it could not tell. Sums are over the devices."""
+    """A monitor's figures over a window, summed over the devices; None where unknown."""
 
     samples: int
     wall_s: float
@@ -40,13 +40,9 @@ class Window:
     clock_mean_mhz: float | None
     clock_min_mhz: float | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return asdict(self)
-
 
 def summarise(samples: Sequence[Sample], start_ns: int, end_ns: int, interval_s: float) -> Window:
-    """Return the figures of ``[start_ns, end_ns]``; ``samples`` are in the order of time."""
+    """Return the figures of ``[start_ns, end_ns]``; ``samples`` are in time order."""
     inside = [sample for sample in samples if start_ns <= sample.at_ns <= end_ns]
     wall_s = max(0, end_ns - start_ns) / 1e9
     energy = energy_j(samples, start_ns, end_ns, interval_s)
@@ -73,12 +69,12 @@ def summarise(samples: Sequence[Sample], start_ns: int, end_ns: int, interval_s:
 def energy_j(
     samples: Sequence[Sample], start_ns: int, end_ns: int, interval_s: float
 ) -> float | None:
-    """Return joules of exactly ``[start_ns, end_ns]``.
+    """Return the energy of exactly ``[start_ns, end_ns]``, in joules.
 
-    A device's own counter is read off at both ends (linear between samples), which samples must lie
-    at or beyond: held, a counter says that nothing was used. Else power is integrated by trapezoids,
-    with the ends interpolated, or held for at most one interval beyond the first and last sample.
-    None where the samples do not cover the window, or a counter began anew.
+    A device's own counter is interpolated linearly at both ends, so samples must enclose the window:
+    an extrapolated counter would mean no consumption. Without a counter, power is integrated by
+    trapezoids, interpolated at the ends or held for at most one interval beyond the samples. None
+    where the samples do not cover the window, or a counter was reset.
     """
     if end_ns <= start_ns:
         return None
@@ -96,7 +92,7 @@ def energy_j(
 
 
 def _counted(counter: list[_Point], start_ns: int, end_ns: int) -> float | None:
-    """Return what a counter rose by; None where it fell, since a driver was loaded anew or it ran over."""
+    """Return a counter's increase; None if it fell (driver reloaded, or overflow)."""
     steps = itertools.pairwise(counter)
     if any(v1 < v0 for (t0, v0), (t1, v1) in steps if t1 > start_ns and t0 < end_ns):
         return None
@@ -109,7 +105,7 @@ _Point = tuple[int, float]
 def totals(
     samples: Sequence[Sample], figure: Callable[[Reading], float | int | None]
 ) -> list[_Point]:
-    """Return (time, sum over devices) where every device tells the figure."""
+    """Return (time, sum over devices) of the samples in which every device has the figure."""
     rows = ((sample.at_ns, [figure(reading) for reading in sample.readings]) for sample in samples)
     return [
         (at_ns, float(sum(v for v in values if v is not None)))
@@ -130,7 +126,7 @@ def _covers(points: list[_Point], start_ns: int, end_ns: int, interval_s: float)
 
 
 def _at(points: list[_Point], at_ns: int) -> float:
-    """Return the value at ``at_ns``: linear between points, held beyond the first and the last."""
+    """Return the value at ``at_ns``: linear between points, constant beyond the first and last."""
     if at_ns <= points[0][0]:
         return points[0][1]
     for (t0, v0), (t1, v1) in itertools.pairwise(points):

@@ -1,8 +1,8 @@
-"""Kunlunxin's ``xpu_smi``: the machine-readable row of ``-m``, and the table for people.
+"""Kunlunxin's ``xpu_smi``: the machine-readable rows of ``-m``, and the human-readable table.
 
 The row has no header. Counted from 1: 1 PCI address, 3 device, 5 temperature (°C), 9 power,
 10–15 clocks (MHz), 16/17 L3 used and total, 18/19 memory used and total (MiB), 20 use (%),
-22 model in quotes. Power is W; some releases for the K200 print mW, told from W by a value that no
+22 model in quotes. Power is in W; some releases for the K200 print mW, recognised by a value that no
 card reaches in W. Intel ships an unrelated ``xpu-smi``.
 """
 
@@ -28,7 +28,7 @@ _TABLE = {
 
 
 def parse(text: str) -> tuple[Reading, ...]:
-    """Read the rows of ``-m``, or the table where there is a header with ``DevID``."""
+    """Read the rows of ``-m``, or the table if there is a header with ``DevID``."""
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
     if any("DevID" in line for _, line in lines):
         readings = _table(lines)

@@ -1,4 +1,4 @@
-"""Figures that others printed: rendered digit for digit, recomputed, and searched for contradictions.
+"""Figures that others printed: shown digit for digit, recomputed, and checked for contradictions.
 
-Pure apart from reading the two manifests of a case folder that the caller names.
+Pure, apart from reading published.toml and case.toml in the case folders that the caller names.
 """

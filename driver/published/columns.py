@@ -1,4 +1,4 @@
-"""The words of rendered tables: the seeds' own column names, ours beside them, in English and Chinese."""
+"""The words in tables: the documents' own column names, and ours, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ FLAGPERF = (
     "*p_infer_core",
     "*MFU",
 )
-"""Columns between the tool and the accuracy: the documents print them in Latin letters."""
+"""Columns between the tool and the accuracy; the documents print them in Latin letters."""
 
 ACCURACY = "acc"
 MEMORY = "mem"
 CHIP = {"en": "chip", "zh": "加速卡"}
+ORIGIN = {
+    "en": ("date", "host", "runner", "stack"),
+    "zh": ("日期", "主机", "运行方式", "软件栈"),
+}
 NOTE = {"en": "note", "zh": "备注"}
 MFU_THEIRS = {"en": "MFU, their convention, recomputed", "zh": "MFU（原文算法重算）"}
 MFU_OURS = {"en": "MFU, ours (2 × MACs, peak of what ran)", "zh": "MFU（2×MACs，实际算术峰值）"}
@@ -46,7 +50,7 @@ EVALUATION = {
 TOP = "Top{} accuracy"
 """The key of the "Overall statistical evaluation" documents, the same in both languages."""
 
-DRAWN = {
+DERIVED = {
     "en": ("chip", "bs", "measured", "factor", "text", "table", "end to end (log)", "marks"),
     "zh": ("加速卡", "bs", "实测", "倍数", "正文", "表格", "端到端（日志）", "标注"),
 }
@@ -73,8 +77,8 @@ TITLES = {
     "throughput": {"en": "throughput by batch size", "zh": "性能对比"},
     "accuracy": {"en": "accuracy", "zh": "精度对比"},
     "evaluations": {"en": "Overall statistical evaluation", "zh": "TopN精度统计"},
-    "drawn": {"en": "throughputs that the text draws from logs", "zh": "正文中的吞吐率"},
-    "findings": {"en": "what does not fit together", "zh": "原文中的矛盾"},
+    "derived": {"en": "throughputs that the text derives from logs", "zh": "正文中的吞吐率"},
+    "findings": {"en": "findings", "zh": "原文中的矛盾"},
     "dataset": {"en": "dataset", "zh": "推理数据集"},
     "indicators": {"en": "indicators", "zh": "指标列表"},
     "inputs": {"en": "inputs", "zh": "输入数据"},
@@ -87,7 +91,7 @@ TITLES = {
 def language_of(text: str) -> Language:
     """Return the language of ``LANG=``; a locale such as ``zh_CN.UTF-8`` counts too.
 
-    UsageFault for one that there is no column name in.
+    UsageFault for a language without column names.
     """
     short = text.split(".", maxsplit=1)[0].split("_", maxsplit=1)[0].lower()
     if short in ("c", "posix", ""):

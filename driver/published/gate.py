@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.gate import relative_drop
 from driver.models.base import Frozen
 from driver.models.result import Gate
-from driver.published.figures import number, pair
-from driver.published.finding import label
+from driver.published.cells import number, pair
+from driver.published.finding import Place
+from driver.results.gate import relative_drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from decimal import Decimal
 
-    from driver.models.manifest import GateSpec
+    from driver.models.case import GateSpec
     from driver.published.load import PublishedCase
 
 
@@ -27,11 +27,16 @@ class Verdict(Frozen):
     printed: str
     gate: Gate
 
+    @property
+    def place(self) -> Place:
+        """Return where the accuracy is, for a finding about it."""
+        return Place(where=self.where, table=self.table, rows=(self.row,), column="acc")
+
 
 def gate_verdicts(case: PublishedCase) -> list[Verdict]:
     """Apply the case's gate to every row that prints an inference and a reference accuracy.
 
-    A row that lacks one of the two gets ``passed = None``. An empty list where the case has no gate.
+    A row that lacks one of the two gets ``passed = None``. Empty where the case has no gate.
     """
     if case.gate is None:
         return []
@@ -43,7 +48,7 @@ def _flagperf(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
     for table in case.published.flagperf:
         for index, row in enumerate(table.rows):
             gate = _apply(spec, *pair(row.acc))
-            yield Verdict(table=table.id, row=index, where=label(row), printed=row.acc, gate=gate)
+            yield Verdict(table=table.id, row=index, where=row.label, printed=row.acc, gate=gate)
 
 
 def _accuracy_tables(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
@@ -62,7 +67,7 @@ def _accuracy_tables(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
 
 
 def _evaluations(case: PublishedCase, spec: GateSpec) -> Iterator[Verdict]:
-    """Hold each evaluation's top-1 against the table of the open-source model."""
+    """Compare each evaluation's top-1 with the table of the open-source model."""
     table = next((t for t in case.published.text if t.id == case.published.reference_table), None)
     if table is None:
         return

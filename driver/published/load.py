@@ -1,30 +1,31 @@
-"""Reads what a case folder says about published figures: published.toml, and case.toml where it is."""
+"""Reads the published figures of a case folder: published.toml, and case.toml where there is one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from driver.catalog import read_manifest
+from driver.catalog.manifests import read_manifest
 from driver.errors import UsageFault
-from driver.models.manifest import CaseManifest
+from driver.models.case import CaseManifest
 from driver.models.published import Published
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from driver.models.manifest import GateSpec
+    from driver.models.case import GateSpec
 
 FILE_NAME = "published.toml"
+SCHEMA_FILE = "driver/schemas/published.schema.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedCase:
-    """A case's published figures, with the constants that its manifest gives.
+    """A case's published figures, with the constants from its manifest.
 
-    ``macs`` are multiply-accumulates of one core item: from case.toml where there is one, else from
-    published.toml; the same holds for ``gate``.
+    ``macs`` is the number of multiply-accumulates per core item. It comes from case.toml where there is
+    one, else from published.toml; so does ``gate``.
     """
 
     published: Published
@@ -32,7 +33,7 @@ class PublishedCase:
     macs_scope: str
     gate: GateSpec | None
     asked_as: tuple[str, ...] = ()
-    """Other cases that were asked for and refer to these tables, each with its reason."""
+    """Requested cases that refer to these tables, each with its reason."""
 
     @property
     def name(self) -> str:
@@ -41,12 +42,12 @@ class PublishedCase:
 
     @property
     def document(self) -> str:
-        """Return the seed document's number."""
+        """Return the document's number."""
         return self.published.document.number
 
 
 def load_case(folder: Path) -> PublishedCase:
-    """Read one case folder; UsageFault when a file is not what its schema says."""
+    """Read one case folder; UsageFault when a file does not match its schema."""
     published = read_manifest(folder / FILE_NAME, Published)
     if published.case != folder.name:
         raise UsageFault(
@@ -61,10 +62,10 @@ def load_case(folder: Path) -> PublishedCase:
 
 
 def load_cases(folders: Iterable[Path]) -> list[PublishedCase]:
-    """Read the case folders that have published figures, each document's figures once.
+    """Read the case folders that have published figures, each document once.
 
-    A folder that only refers to another case's tables brings in that case, which must lie beside it.
-    UsageFault when none of the folders has any figure.
+    A folder that only refers to another case's tables brings in that case, from the folder beside it.
+    UsageFault when none of the folders has published figures.
     """
     asked = list(folders)
     cases: dict[str, PublishedCase] = {}
@@ -81,8 +82,11 @@ def load_cases(folders: Iterable[Path]) -> list[PublishedCase]:
         cases[case.name] = replace(case, asked_as=referred)
     if not cases:
         names = ", ".join(folder.name for folder in asked) or "no case"
+        beside = {file.parent.name for one in asked for file in one.parent.glob(f"*/{FILE_NAME}")}
         raise UsageFault(
-            f"nobody published figures for {names}: there is no {FILE_NAME} in it",
-            "choose a case with a seed document; `make list` shows which have one",
+            f"there are no published figures for {names}: its folder has no {FILE_NAME}",
+            f"choose one of: {', '.join(sorted(beside))}"
+            if beside
+            else f"write one from the tables of the document (schema: {SCHEMA_FILE})",
         )
     return list(cases.values())

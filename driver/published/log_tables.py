@@ -1,4 +1,4 @@
-"""Renders what the documents print outside tables: evaluations, and figures drawn from logs."""
+"""Tables of what the documents print outside tables: evaluations, and figures derived from logs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from driver.published.tool_logs import read_benchmark
 if TYPE_CHECKING:
     from driver.models.published import TextFigure
     from driver.published.columns import Language
+    from driver.published.finding import Marks
     from driver.published.load import PublishedCase
-    from driver.published.marks import Marks
 
 NONE = "/"
 
@@ -23,7 +23,7 @@ def title_of(case: PublishedCase, table: str, language: Language) -> str:
 
 
 def evaluations_table(case: PublishedCase, language: Language) -> Table:
-    """Return the document's statistical evaluations, a row each."""
+    """Return the document's statistical evaluations, one per row."""
     evaluations = case.published.evaluations
     top = max(len(item.top) for item in evaluations)
     headers = (*columns.EVALUATION[language], *(columns.TOP.format(k + 1) for k in range(top)))
@@ -41,41 +41,44 @@ def evaluations_table(case: PublishedCase, language: Language) -> Table:
     )
 
 
-def drawn_table(case: PublishedCase, marks: Marks, language: Language) -> Table:
-    """Return what the text draws from logs, beside the table's figure and the log's whole rate."""
-    table = case.published.throughput[0]
-    names = {chip.chip: chip.printed for chip in table.chips}
-    positions = {row.batch_size: index for index, row in enumerate(table.rows)}
-    chips = [chip.chip for chip in table.chips]
-    rows = tuple(
-        (
-            case.published.chips[figure.chip].title,
-            str(figure.batch_size),
-            figure.measured,
-            figure.factor or NONE,
-            figure.total,
-            table.rows[positions[figure.batch_size]].values[chips.index(figure.chip)],
-            _end_to_end(case, figure),
-            marks.of_row(table.id, positions[figure.batch_size], names[figure.chip]),
-        )
-        for figure in case.published.figures
-    )
+def derived_table(case: PublishedCase, marks: Marks, language: Language) -> Table:
+    """Return what the text derives from logs, with the table's figure and the log's end-to-end rate."""
     return Table(
         case=case.name,
         document=case.document,
-        id="drawn",
-        title=title_of(case, "drawn", language),
-        headers=columns.DRAWN[language],
-        rows=rows,
+        id="derived",
+        title=title_of(case, "derived", language),
+        headers=columns.DERIVED[language],
+        rows=tuple(
+            (
+                case.published.chips[figure.chip].title,
+                str(figure.batch_size),
+                figure.measured,
+                figure.factor or NONE,
+                figure.total,
+                *_in_table(case, figure, marks),
+            )
+            for figure in case.published.figures
+        ),
         printed=(2, 3, 4, 5, 6),
     )
 
 
+def _in_table(case: PublishedCase, figure: TextFigure, marks: Marks) -> tuple[str, str, str]:
+    """Return the throughput table's figure, the log's end-to-end rate, and the table cell's marks."""
+    for table in case.published.throughput:
+        for column, chip in enumerate(table.chips):
+            for index, row in enumerate(table.rows):
+                if (chip.chip, row.batch_size) == (figure.chip, figure.batch_size):
+                    shown = marks.of_row(table.id, index, chip.printed)
+                    return row.values[column], _end_to_end(case, figure), shown
+    return NONE, _end_to_end(case, figure), ""
+
+
 def _end_to_end(case: PublishedCase, figure: TextFigure) -> str:
     for log in case.published.logs:
-        if log.tool == "benchmark" and (log.chip, log.batch_size) == (
-            figure.chip,
-            figure.batch_size,
-        ):
-            return str(read_benchmark(log).end_to_end_rate)
+        if (log.chip, log.batch_size) != (figure.chip, figure.batch_size):
+            continue
+        if log.tool == "benchmark" and (rate := read_benchmark(log).end_to_end_rate) is not None:
+            return str(rate)
     return NONE

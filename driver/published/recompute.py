@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from driver.figures import OPERATIONS_PER_MAC
-from driver.published.figures import number
+from driver.published.cells import number
+from driver.results.figures import OPERATIONS_PER_MAC
 
 if TYPE_CHECKING:
     from driver.models.published import FlagperfRow, TableChip, ThroughputTable
@@ -30,7 +30,7 @@ class Mfu:
 
 
 def core_throughput(row: FlagperfRow) -> tuple[str, Decimal] | None:
-    """Return the core throughput a row has: p_infer_core, else p_val_core (rows without a compiler)."""
+    """Return the row's core throughput: p_infer_core, else p_val_core (rows without a compiler)."""
     for column, printed in (("p_infer_core", row.p_infer_core), ("p_val_core", row.p_val_core)):
         if (value := number(printed)) is not None:
             return column, value
@@ -45,7 +45,7 @@ def published_mfu(case: PublishedCase, row: FlagperfRow) -> Mfu | None:
 
 
 def own_mfu(case: PublishedCase, row: FlagperfRow) -> Mfu | None:
-    """Recompute MFU as we do: 2 × MACs × core throughput ÷ the dense peak of what really ran."""
+    """Recompute MFU as we define it: 2 × MACs × core throughput ÷ dense peak of the arithmetic that ran."""
     peak = case.published.chips[row.chip].peaks.get(row.arithmetic)
     return _mfu(row, Decimal(OPERATIONS_PER_MAC * case.macs), peak)
 
@@ -65,7 +65,7 @@ def _mfu(row: FlagperfRow, operations: Decimal | None, peak: float | None) -> Mf
 
 
 def column_mfu(case: PublishedCase, column: TableChip, throughput: Decimal) -> Decimal | None:
-    """Return our MFU (%) of a throughput table's figure; None where arithmetic or chips are unsaid."""
+    """Return our MFU (%) of a throughput table's figure; None if arithmetic or chips are not stated."""
     if column.arithmetic is None or column.chips is None:
         return None
     peak = case.published.chips[column.chip].peaks.get(column.arithmetic)
@@ -75,10 +75,10 @@ def column_mfu(case: PublishedCase, column: TableChip, throughput: Decimal) -> D
 
 
 def loop_seconds(case: PublishedCase, row: FlagperfRow) -> Decimal | None:
-    """Return the seconds that validation's and inference's loops took, from their whole throughputs.
+    """Return the seconds that the loops of validation and inference took, from their whole throughputs.
 
-    ``repeats × dataset items × steps ÷ throughput``, summed over what the row prints; None where it
-    prints neither.
+    ``repeats × dataset items × steps ÷ throughput``, summed over the throughputs that the row prints;
+    None if it prints neither.
     """
     loops = case.published.loops
     rates = [number(row.p_val_whole), number(row.p_infer_whole)]
@@ -90,13 +90,13 @@ def loop_seconds(case: PublishedCase, row: FlagperfRow) -> Decimal | None:
 
 
 def column_values(table: ThroughputTable, printed: str) -> list[Decimal]:
-    """Return the throughputs of one printed column, a value a batch size."""
+    """Return the throughputs of one printed column, one per batch size."""
     index = [chip.printed for chip in table.chips].index(printed)
     return [value for row in table.rows if (value := number(row.values[index])) is not None]
 
 
 def ratio(table: ThroughputTable, row_values: tuple[str, ...], ratio_index: int) -> Decimal | None:
-    """Return the ratio that a ratio column should hold in the row with these printed values."""
+    """Return what a ratio column should print in the row with these values."""
     names = [chip.printed for chip in table.chips]
     spec = table.ratios[ratio_index]
     upper = number(row_values[names.index(spec.numerator)])

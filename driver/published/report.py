@@ -1,4 +1,4 @@
-"""What the command line and the report ask for: tables, findings, one JSON document, plain figures."""
+"""What the command line and the report read: tables, findings, one JSON document, figures as numbers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SCHEMA = "assay/published-report/1"
 
 
 def published_tables(folders: Iterable[Path], language: Language = "en") -> list[Table]:
-    """Render the published tables of these case folders, each document's findings as its last table.
+    """Return the published tables of these case folders, each document's findings as its last table.
 
-    UsageFault when none of them has any.
+    UsageFault when none of them has published figures.
     """
     tables = []
     for case in load_cases(folders):
@@ -37,12 +37,12 @@ def published_tables(folders: Iterable[Path], language: Language = "en") -> list
 
 
 def contradictions(folders: Iterable[Path]) -> list[Finding]:
-    """Return everything that does not fit together in the documents of these case folders."""
+    """Return every finding about the documents of these case folders."""
     return [finding for case in load_cases(folders) for finding in find(case)]
 
 
 def published_document(folders: Iterable[Path]) -> dict[str, Any]:
-    """Return all of it as one JSON document (schema ``assay/published-report/1``)."""
+    """Return figures and findings as one JSON document (schema ``assay/published-report/1``)."""
     return {
         "schema": SCHEMA,
         "documents": [_document(case) for case in load_cases(folders)],

@@ -1,4 +1,4 @@
-"""Printed rows as numbers, so that a result can be set against them."""
+"""Printed rows as numbers, so that a result can be compared with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from driver.models.base import Frozen
 from driver.models.published import Arithmetic
-from driver.published.figures import number, pair
+from driver.published.cells import number, pair
 from driver.published.gate import gate_verdicts
 from driver.published.recompute import column_mfu, loop_seconds, own_mfu, published_mfu
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class PublishedFigure(Frozen):
-    """One printed row as numbers, so that a result can be set against it; null where it has none.
+    """One printed row as numbers; null where it prints none.
 
-    Throughputs in items/s, ``mem_gib`` in GiB, MFU in percent; ``mfu_printed`` is as printed, the two
-    others are recomputed. ``title`` is what the document calls the chip, ``known_as`` what our
-    results of that vendor call it. ``chips`` is how many chips the figure counts, null where that is unsaid. ``clock`` ``device`` marks figures of a vendor tool
-    that leave the host out.
+    Throughputs in items/s, ``mem_gib`` in GiB, MFU in percent: ``mfu_printed`` is as printed, the two
+    others are recomputed. ``title`` is the document's name for the chip, ``known_as`` that of our
+    results. ``chips`` is how many chips the figure counts, null if the document does not say.
+    ``clock``: ``device`` where a vendor tool's figure leaves out the host.
     """
 
     case: str
@@ -60,7 +60,7 @@ class PublishedFigure(Frozen):
 
     @property
     def precision_name(self) -> str:
-        """Return the precision as results spell it; empty where the document does not say."""
+        """Return the precision as results spell it; empty if the document does not say."""
         return (self.precision or "").lower()
 
     @property
@@ -142,7 +142,7 @@ def _throughput_figures(case: PublishedCase) -> Iterator[PublishedFigure]:
 
 
 def _place(case: PublishedCase, table: str, row: int, chip: str) -> dict[str, Any]:
-    """Return where a figure stands, and whose chip it is of."""
+    """Return where a figure is printed, and of whose chip it is."""
     return {
         "case": case.name,
         "document": case.document,

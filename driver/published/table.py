@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.aggregate.text import plain
 from driver.models.base import Frozen
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
 class Table(Frozen):
-    """What a renderer gives to whoever prints.
+    """A table, ready to print.
 
-    ``printed`` are the indexes of the columns that the document itself has, cell for cell as printed;
-    every other column is ours. ``notes`` are lines below the table, each starting with its mark.
+    ``printed`` are the indexes of the columns that the document itself has, cell for cell; the other
+    columns are ours. ``notes`` are the lines below the table, each starting with its mark.
     """
 
     case: str
@@ -34,7 +34,7 @@ def markdown(table: Table) -> str:
 
 
 def markdown_rows(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table; what a cell holds is shown as text, not as markup."""
+    """Return the lines of a Markdown table; cells are shown as text, not as markup."""
     lines = [headers, *rows]
     head, *body = ["| " + " | ".join(_cell(cell) for cell in cells) + " |" for cells in lines]
     return [head, "|" + " --- |" * len(headers), *body]

@@ -1,14 +1,14 @@
-"""Renders a document's tables: its own columns digit for digit, ours and the marks beside them."""
+"""A document's tables: its own columns digit for digit, then ours and the marks of findings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from driver.published import columns
-from driver.published.figures import number, rounded
+from driver.published.cells import number, rounded
+from driver.published.finding import Marks
 from driver.published.gate import gate_verdicts
-from driver.published.log_tables import drawn_table, evaluations_table, title_of
-from driver.published.marks import Marks
+from driver.published.log_tables import derived_table, evaluations_table, title_of
 from driver.published.recompute import (
     column_mfu,
     loop_seconds,
@@ -36,25 +36,25 @@ NONE = "/"
 
 
 def render(case: PublishedCase, findings: Sequence[Finding], language: Language) -> Iterator[Table]:
-    """Yield every table of the document, its findings last; ``findings`` are numbered from 1."""
+    """Yield every table of the document, the findings last; they are numbered from 1."""
     marks = Marks(findings, language)
     published = case.published
     for text in published.text:
-        yield _text(case, text, language)
+        yield _text(case, text, marks, language)
     for flagperf in published.flagperf:
         yield _flagperf(case, flagperf, marks, language)
     for accuracy in published.accuracy:
-        yield _text(case, accuracy, language).model_copy(update={"notes": marks.notes(accuracy.id)})
+        yield _text(case, accuracy, marks, language)
     if published.evaluations:
         yield evaluations_table(case, language)
     if published.figures:
-        yield drawn_table(case, marks, language)
+        yield derived_table(case, marks, language)
     for throughput in published.throughput:
         yield _throughput(case, throughput, marks, language)
     yield _findings(case, findings, language)
 
 
-def _text(case: PublishedCase, table: TextTable, language: Language) -> Table:
+def _text(case: PublishedCase, table: TextTable, marks: Marks, language: Language) -> Table:
     return Table(
         case=case.name,
         document=case.document,
@@ -63,6 +63,7 @@ def _text(case: PublishedCase, table: TextTable, language: Language) -> Table:
         headers=table.headers if language == "zh" else table.headers_en,
         rows=table.rows,
         printed=tuple(range(len(table.headers))),
+        notes=marks.notes(table.id),
     )
 
 
@@ -83,15 +84,15 @@ def _flagperf(case: PublishedCase, table: FlagperfTable, marks: Marks, language:
     )
     recomputed = (columns.MFU_THEIRS, columns.MFU_OURS, columns.LOOPS, columns.GATE)
     added = (columns.CHIP, *recomputed, columns.MARKS)
-    seeds = (columns.TOOL[language], *columns.FLAGPERF, table.metric, columns.MEMORY)
+    theirs = (columns.TOOL[language], *columns.FLAGPERF, table.metric, columns.MEMORY)
     return Table(
         case=case.name,
         document=case.document,
         id=table.id,
         title=title_of(case, table.id, language),
-        headers=(*seeds, *(name[language] for name in added)),
+        headers=(*theirs, *(name[language] for name in added)),
         rows=rows,
-        printed=tuple(range(len(seeds))),
+        printed=tuple(range(len(theirs))),
         notes=marks.notes(table.id),
     )
 
@@ -119,15 +120,7 @@ def _throughput(
         )
         for index, row in enumerate((*table.rows, best))
     ]
-    mfu = [
-        _percent(None if value is None else column_mfu(case, chip, value))
-        for chip, value in zip(table.chips, map(number, table.best.values), strict=True)
-    ]
-    blank = ("",) * (2 * len(table.ratios))
-    column_marks = " ".join(
-        filter(None, (marks.of_column(table.id, c.printed) for c in table.chips))
-    )
-    rows.append((columns.BEST_MFU[language], *mfu, *blank, column_marks))
+    rows.append(_mfu_of_the_best(case, table, marks, language))
     ratios = tuple(spec.printed for spec in table.ratios)
     again = columns.RECOMPUTED[language]
     printed = (table.corner, *(chip.printed for chip in table.chips), *ratios)
@@ -141,6 +134,19 @@ def _throughput(
         printed=tuple(range(len(printed))),
         notes=marks.notes(table.id),
     )
+
+
+def _mfu_of_the_best(
+    case: PublishedCase, table: ThroughputTable, marks: Marks, language: Language
+) -> tuple[str, ...]:
+    """Return the row with our MFU of each column's best batch, and the marks of whole columns."""
+    mfu = [
+        _percent(None if value is None else column_mfu(case, chip, value))
+        for chip, value in zip(table.chips, map(number, table.best.values), strict=True)
+    ]
+    blank = ("",) * (2 * len(table.ratios))
+    column_marks = (marks.of_column(table.id, chip.printed) for chip in table.chips)
+    return (columns.BEST_MFU[language], *mfu, *blank, " ".join(filter(None, column_marks)))
 
 
 def _ratio(value: Decimal | None) -> str:

@@ -19,28 +19,28 @@ _QPS = re.compile(r"Throughput: (?P<value>[\d.]+) qps")
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkLog:
-    """The lines of ``benchmark.x86_64``: rates in items/s (``post``: calls/s), times in ms."""
+    """The lines of ``benchmark.x86_64``: rates in items/s, times in ms; None where a line is missing."""
 
     stages: dict[str, dict[str, Decimal]]
 
     @property
-    def end_to_end_rate(self) -> Decimal:
+    def end_to_end_rate(self) -> Decimal | None:
         """Return the throughput of the whole pass, items/s."""
-        return self.stages["e2e"]["throughputRate"]
+        return self.stages.get("e2e", {}).get("throughputRate")
 
     @property
-    def wall_ms(self) -> Decimal:
+    def wall_ms(self) -> Decimal | None:
         """Return the wall time of the whole pass; the log calls it latency."""
-        return self.stages["e2e"]["latency"]
+        return self.stages.get("e2e", {}).get("latency")
 
     @property
-    def interface_rate(self) -> Decimal:
-        """Return the rate that the documents publish: 1000 ÷ mean ms an item on the device."""
-        return self.stages["infer"]["Interface throughputRate"]
+    def interface_rate(self) -> Decimal | None:
+        """Return the rate that the documents publish: 1000 ÷ mean ms per item on the device."""
+        return self.stages.get("infer", {}).get("Interface throughputRate")
 
 
 def read_benchmark(log: ToolLog) -> BenchmarkLog:
-    """Read the stages of a benchmark log; a line that is none is left out."""
+    """Read the stages of a benchmark log; lines of another form are ignored."""
     stages = {}
     for line in log.lines:
         if found := _STAGE.match(line):
@@ -53,14 +53,14 @@ def read_benchmark(log: ToolLog) -> BenchmarkLog:
 
 @dataclass(frozen=True, kw_only=True)
 class TrtexecLog:
-    """A trtexec performance summary: queries a second, and statistics in ms by name."""
+    """A trtexec performance summary: queries per second, and statistics in ms by name."""
 
     queries_per_second: Decimal | None
     times_ms: dict[str, dict[str, Decimal]]
 
 
 def read_trtexec(log: ToolLog) -> TrtexecLog:
-    """Read a performance summary of trtexec 8 (one line a quantity)."""
+    """Read a performance summary of trtexec 8 (one line per quantity)."""
     queries = None
     times: dict[str, dict[str, Decimal]] = {}
     for line in log.lines:
@@ -74,11 +74,8 @@ def read_trtexec(log: ToolLog) -> TrtexecLog:
     return TrtexecLog(queries_per_second=queries, times_ms=times)
 
 
-def trtexec_generation(log: ToolLog) -> tuple[str, tuple[str, ...]]:
-    """Tell which releases print a log of this form: a range for people, and version prefixes."""
-    text = "\n".join(log.lines)
-    if "=== Performance summary ===" not in text:
-        return "7.x", ("7.",)
-    if "End-to-End Host Latency" in text:
-        return "8.0.1 to 8.2", ("8.0", "8.1", "8.2")
-    return "8.4 or later", ("8.4", "8.5", "8.6", "9.", "10.")
+def published_rate(log: ToolLog) -> Decimal | None:
+    """Return the rate that the documents take from a log of this tool; None where it has none."""
+    if log.tool == "trtexec":
+        return read_trtexec(log).queries_per_second
+    return read_benchmark(log).interface_rate

@@ -1,1 +1,1 @@
-"""The report: one HTML file that opens with the network off, and the same as Markdown, CSV and Parquet."""
+"""The report: one HTML file that opens offline, and the same data as Markdown, CSV and Parquet."""

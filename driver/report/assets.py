@@ -1,9 +1,9 @@
-"""The chart library that is embedded in the page: pinned, checked, and fetched by this module.
+"""The chart library embedded in the page: pinned and verified here.
 
     python -m driver.report.assets
 
-asks npm for the pinned package, checks its files against ``assets.toml`` and puts them into
-``third_party/``. Only who moves the pin needs npm; a report needs neither npm nor a network.
+downloads the pinned package with npm, checks its files against ``assets.toml`` and writes them to
+``third_party/``. Only moving the pin needs npm; making a report needs neither npm nor a network.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from driver.errors import EnvironmentFault
+from driver.system.offline import require_online
 
 HERE = Path(__file__).parent
 MANIFEST = HERE / "assets.toml"
@@ -24,7 +25,7 @@ FOLDER = HERE / "third_party"
 
 
 class Asset(NamedTuple):
-    """A file of an npm package: where it comes from, where it lies, what it must be."""
+    """A file of an npm package: its source, its path in this tree, and its sha256."""
 
     package: str
     version: str
@@ -50,20 +51,24 @@ def assets() -> list[Asset]:
 
 
 def chart_library() -> str:
-    """Return the chart library's JavaScript; EnvironmentFault where it is not the pinned file."""
+    """Return the chart library's JavaScript; raises EnvironmentFault if it is not the pinned file."""
     asset = next(asset for asset in assets() if asset.path.suffix == ".js")
     content = asset.path.read_bytes() if asset.path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != asset.sha256:
         raise EnvironmentFault(
             f"{asset.path} is not the file that assets.toml pins",
-            f"take it from version control again: git checkout -- {asset.path}",
+            f"restore it: git checkout -- {asset.path}",
         )
     return content.decode("utf-8")
 
 
 def fetch() -> None:
-    """Download the pinned packages with npm and replace the files; raises where one does not fit."""
+    """Download the pinned packages with npm and replace the files.
+
+    Raises EnvironmentFault if a file's sha256 is not the pinned one.
+    """
     wanted = assets()
+    require_online("the pinned files are npm's", "fetch them where there is a network")
     for package, version in sorted({(asset.package, asset.version) for asset in wanted}):
         with tempfile.TemporaryDirectory() as folder:
             command = ["npm", "pack", f"{package}@{version}", "--pack-destination", folder]
@@ -83,7 +88,7 @@ def _replace(asset: Asset, members: tarfile.TarFile) -> None:
         raise EnvironmentFault(
             f"{asset.member} of {asset.package} {asset.version} has sha256 {found}, "
             f"assets.toml pins {asset.sha256}",
-            "write the new sha256 into assets.toml if you mean to move the pin",
+            "if you are moving the pin, write the new sha256 into assets.toml",
         )
     asset.path.parent.mkdir(parents=True, exist_ok=True)
     asset.path.write_bytes(content)

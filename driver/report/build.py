@@ -1,4 +1,4 @@
-"""`make report`: folders of results in, the report's files out."""
+"""`make report`: reads folders of results and writes the report's files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from driver.aggregate import columns
 from driver.aggregate.groups import comparable_rows, grouped, row_order
 from driver.aggregate.load import Loaded, load_results
-from driver.aggregate.selection import newest, select
+from driver.aggregate.selection import newest, per_job, select
 from driver.aggregate.tables import table
 from driver.aggregate.tree import find_results
-from driver.errors import EnvironmentFault
+from driver.errors import EnvironmentFault, UsageFault
 from driver.report.details import pack_details
-from driver.report.files import write_csv, write_parquet, write_problems
+from driver.report.failed import failed_rows
+from driver.report.files import with_newest, write_csv, write_parquet, write_problems
+from driver.report.head import head_of
 from driver.report.markdown import render_markdown
 from driver.report.page import render_page
-from driver.report.payload import ordered, payload
+from driver.report.payload import common_size, ordered, payload
 from driver.report.stamp import (
     NAMES,
     STAMP,
@@ -29,59 +32,64 @@ from driver.report.stamp import (
     kept_files,
     stamp_of,
 )
+from driver.report.trend import trend_lines, trends
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from driver.aggregate.groups import Group
+    from driver.aggregate.problem import ResultProblem
     from driver.aggregate.record import Record
-    from driver.aggregate.selection import Selection
+    from driver.aggregate.selection import PerJob
+    from driver.report.head import Head
+    from driver.report.trend import Trend
 
 __all__ = ["FirstTable", "ReportFiles", "ReportOptions", "report"]
 
 SHOWN_ROWS = 5000
-"""Rows of the page and of Markdown; CSV and Parquet hold all."""
+"""Most rows in the page and in Markdown; CSV and Parquet hold all of them."""
 SERIES_ROWS = 600
-"""Rows that bring their latency and monitor series into the page, shared out among the tables."""
+"""Rows whose latency and monitor series are embedded in the page, divided among the tables."""
 FIRST_ROWS = 60
 FIRST_PROBLEMS = 20
 MAX_HTML_BYTES = 6_000_000
-NOTHING = "nothing measured yet"
-NOTHING_REMEDY = "make run measures the small case on this machine; then: make report"
 
 
 def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
-    """Write the report on the results below ``folders`` into ``options.out``.
+    """Write the report on the results below ``folders`` to ``options.out``.
 
-    Raises UsageFault for a folder that is not there, EnvironmentFault where ``out`` cannot be written.
-    An empty tree gives a report that says "nothing measured yet".
+    Raises UsageFault if a folder does not exist, EnvironmentFault if ``out`` cannot be written.
+    UsageFault as well where there is no result below any of them.
     """
     tree = find_results(folders)
+    if not tree.files:
+        raise _nothing(folders, tree.problems)
     stamp = fingerprint_of(tree, options)
     if not options.fresh and (kept := kept_files(options.out, stamp)) is not None:
         return kept
     loaded = load_results(folders, tree=tree, home=options.home, on_progress=options.on_progress)
     selection = select(loaded.table, simulated=options.simulated, synthetic=options.synthetic)
-    records = newest(selection.table, SHOWN_ROWS)
-    groups, rows = ordered(records)
-    notices = _notices(loaded, selection, len(rows))
-    facts = _facts(loaded, selection, groups)
+    found = per_job(selection.table, every=options.every)
+    failed = failed_rows(columns.to_records(found.failed))
+    groups, rows = ordered(newest(found.shown, SHOWN_ROWS), options.language)
+    head = head_of(loaded, selection, found, groups, options.language)
     markdown = render_markdown(
         groups,
         language=options.language,
         same_id=loaded.same_id,
-        facts=facts,
-        notices=notices,
+        head=head,
         problems=loaded.problems,
+        failed=failed,
     )
-    page = _html(groups, loaded, options, facts, notices)
+    page = _html(Shown(groups, failed, trends(selection.table)), loaded, options, head)
     _write(
         options.out,
         {
             "report.html": _writing(page),
             "report.md": _writing(markdown),
-            "results.csv": partial(write_csv, selection.table),
-            "results.parquet": partial(write_parquet, selection.table),
+            "results.csv": partial(write_csv, with_newest(selection.table, found)),
+            "results.parquet": partial(write_parquet, with_newest(selection.table, found)),
             "problems.csv": partial(write_problems, loaded.problems),
         },
     )
@@ -92,19 +100,34 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
         problems=len(loaded.problems),
         simulated_left_out=selection.simulated_left_out,
         synthetic_left_out=selection.synthetic_left_out,
-        notices=tuple(notices),
-        tables=_first_tables(selection, loaded, options),
+        notices=head.notices,
+        tables=_first_tables(found, loaded, options),
         first_problems=loaded.problems[:FIRST_PROBLEMS],
     )
     _write(options.out, {STAMP: _writing(json.dumps(stamp_of(made, stamp)))})
     return made
 
 
-def _first_tables(
-    selection: Selection, loaded: Loaded, options: ReportOptions
-) -> tuple[FirstTable, ...]:
+class Shown(NamedTuple):
+    """What the page shows: tables of results, the rows of the runs that failed, and the trends."""
+
+    groups: Sequence[Group]
+    failed: Sequence[Sequence[str]]
+    trends: Sequence[Trend]
+
+
+def _nothing(folders: Sequence[Path], problems: Sequence[ResultProblem]) -> UsageFault:
+    where = ", ".join(plain(str(folder)) for folder in folders)
+    unread = f" ({plain(problems[0].path)}: {problems[0].message})" if problems else ""
+    return UsageFault(
+        f"there is no result below {where}{unread}",
+        "name the folder that has results: `make report OUT=<folder>`; `make run` measures one",
+    )
+
+
+def _first_tables(found: PerJob, loaded: Loaded, options: ReportOptions) -> tuple[FirstTable, ...]:
     """Return the newest rows as tables for a terminal."""
-    groups = grouped(newest(selection.table, FIRST_ROWS))
+    groups = grouped(newest(found.shown, FIRST_ROWS), options.language)
     tables = [table(group.records, options.language, loaded.same_id) for group in groups]
     return tuple(
         FirstTable(group.title, found.headers, tuple(found.as_text()))
@@ -113,32 +136,37 @@ def _first_tables(
 
 
 def _html(
-    groups: Sequence[Group],
+    shown: Shown,
     loaded: Loaded,
     options: ReportOptions,
-    facts: Sequence[tuple[str, str]],
-    notices: Sequence[str],
+    head: Head,
 ) -> str:
+    groups = shown.groups
     data = payload(
         groups,
+        failed=shown.failed,
         language=options.language,
         same_id=loaded.same_id,
         problems=loaded.problems,
         published=options.published,
     )
-    empty = render_page(data, pack_details([], with_series=(), limit_bytes=0), facts, notices)
-    # Some 70 bytes around each of the chunks: a hundredth of the file is room enough.
+    data["trends"] = trend_lines(shown.trends, groups, options.language)
+    empty = render_page(data, pack_details([], with_series=(), limit_bytes=0), *head)
+    # Each chunk's script tag takes about 70 bytes; one percent of the file is enough for all.
     room = int(0.99 * (MAX_HTML_BYTES - len(empty.encode())))
     paths = [record.path for group in groups for record in group.records]
     chunks = pack_details(paths, with_series=_with_series(groups), limit_bytes=room)
-    return render_page(data, chunks, facts, notices)
+    return render_page(data, chunks, *head)
 
 
 def _with_series(groups: Sequence[Group]) -> set[str]:
-    """Return the results whose series the charts can show: the fastest of each line, newest first."""
+    """Return the paths of the results whose series the charts can show.
+
+    They are the fastest of each line, and the one at the batch size at which latencies are compared.
+    """
     chosen: set[str] = set()
     for group in groups:
-        # Rows of one line and batch size stand newest first: that one is drawn.
+        # Rows of one line and batch size are sorted newest first; the chart draws the newest.
         drawn = {
             (*row_order(row), row.stack): row for row in reversed(comparable_rows(group.records))
         }
@@ -146,49 +174,11 @@ def _with_series(groups: Sequence[Group]) -> set[str]:
         for record in sorted(drawn.values(), key=lambda row: row.p_infer_core or 0):
             lines[row_order(record)[:-1]] = record
         fastest = list(lines.values())[::-1]
-        chosen |= {record.path for record in fastest[: max(8, SERIES_ROWS // len(groups))]}
+        size = common_size(group.records)
+        alike = [record for record in drawn.values() if record.batch_size == size]
+        room = max(8, SERIES_ROWS // len(groups))
+        chosen |= {record.path for kind in (fastest, alike) for record in kind[: room // 2 or 1]}
     return chosen
-
-
-def _notices(loaded: Loaded, selection: Selection, shown: int) -> list[str]:
-    told = []
-    if not loaded.files:
-        told.append(f"{NOTHING}: {NOTHING_REMEDY}")
-    if selection.simulated_left_out:
-        told.append(
-            f"{selection.simulated_left_out} simulated results are left out: SIMULATED=1 shows them, marked"
-        )
-    if selection.synthetic_left_out:
-        told.append(
-            f"{selection.synthetic_left_out} results with synthetic weights or data are left out: "
-            "SYNTHETIC=1 shows them, marked"
-        )
-    if shown < selection.table.num_rows:
-        told.append(
-            f"the newest {shown} of {selection.table.num_rows} rows stand here, "
-            "all of them in results.csv and results.parquet"
-        )
-    if loaded.problems:
-        told.append(f"{len(loaded.problems)} problems, each with its reason at the end")
-    return told
-
-
-def _facts(loaded: Loaded, selection: Selection, groups: Sequence[Group]) -> list[tuple[str, str]]:
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
-
-    rows = selection.table
-    failed = pc.sum(pc.equal(rows.column("status"), "accuracy_failed")).as_py() or 0
-    dates = pc.min_max(rows.column("started_utc")).as_py()
-    spans = sorted({(dates[bound] or "/")[:10] for bound in ("min", "max")})
-    return [
-        ("results", f"{rows.num_rows:,}"),
-        ("tables", f"{len(groups):,}"),
-        ("cases", str(len(pc.unique(rows.column("case"))))),
-        ("chips", str(len(pc.unique(rows.column("chip"))))),
-        ("accuracy failed", f"{failed:,}"),
-        ("problems", f"{len(loaded.problems):,}"),
-        ("measured", " – ".join(spans)),
-    ]
 
 
 def _writing(text: str) -> Callable[[Path], object]:
@@ -196,7 +186,7 @@ def _writing(text: str) -> Callable[[Path], object]:
 
 
 def _write(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
-    """Let each writer write its file, whole or not at all."""
+    """Let each writer write its file atomically."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, writer in writers.items():
@@ -206,5 +196,5 @@ def _write(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
     except OSError as error:
         raise EnvironmentFault(
             f"the report cannot be written to {folder}: {error.strerror}",
-            "name another folder: make report OUT=<folder>",
+            "choose another folder: make report OUT=<folder>",
         ) from error

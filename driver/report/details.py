@@ -1,4 +1,4 @@
-"""What stands behind one row: provenance, stages, warnings, raw samples as quantiles, the monitor."""
+"""The details of one row: provenance, stages, warnings, latency quantiles and the monitor's series."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from driver.aggregate.reading import Unusable, read_result
-from driver.statistics import median_interval
+from driver.rerun.reading import read_rerun
+from driver.system.untrusted.arrays import read_samples
+from driver.system.untrusted.opener import RefusedFile, Source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -20,23 +22,23 @@ if TYPE_CHECKING:
     from driver.models.result import Result, StageRecord
 
 CHUNK_ROWS = 50
-"""Rows unpacked together at a click: some 150 KB of JSON, a few milliseconds."""
+"""Rows that one click unpacks: about 150 KB of JSON, a few milliseconds."""
 QUANTILES = (*range(0, 100, 5), 99, 99.9, 100)
 MONITOR_POINTS = 60
-"""Points of a time series that are kept: as many as a chart of a phone's width can show."""
+"""Points kept of a time series: as many as a chart on a phone can show."""
 
 
 class Chunks(NamedTuple):
-    """Packed details (gzip, base64, each of CHUNK_ROWS rows), and how many rows they hold."""
+    """Packed details (gzip, then base64; CHUNK_ROWS rows each) and how many rows they hold in all."""
 
     packed: tuple[str, ...]
     rows: int
 
 
 def pack_details(paths: Sequence[str], *, with_series: Collection[str], limit_bytes: int) -> Chunks:
-    """Pack the details of the results at ``paths``, in order, until ``limit_bytes`` are full.
+    """Pack the details of the results at ``paths``, in order, up to ``limit_bytes``.
 
-    Those in ``with_series`` bring their latency quantiles and monitor series.
+    Those in ``with_series`` include their latency quantiles and monitor series.
     """
     packed: list[str] = []
     room = limit_bytes
@@ -54,7 +56,7 @@ def pack_details(paths: Sequence[str], *, with_series: Collection[str], limit_by
 
 
 def details(path: str, *, with_series: bool) -> dict[str, Any]:
-    """Return the details of one result; what cannot be read (any more) says so."""
+    """Return the details of one result, or ``{"gone": <reason>}`` if it can no longer be read."""
     try:
         result, _ = read_result(path)
     except Unusable as reason:
@@ -64,10 +66,10 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
         "warnings": [_warning(warning) for warning in result.warnings],
         "stages": [[_stage_name(stage), stage.status, stage.wall_s] for stage in result.stages],
         "provenance": result.provenance,
+        "rerun": _rerun(Path(path)) if "rerun_of" in result.provenance else [],
         "digest": result.digest,
         "finished": result.finished_utc,
         "acc_also": result.metrics.acc_also,
-        "core_interval": _core_interval(result),
         "energy_j": result.metrics.energy_j,
         "published_mfu": result.metrics.mfu_published_convention,
     }
@@ -77,11 +79,20 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
     return found
 
 
-def _core_interval(result: Result) -> list[float] | None:
-    """Return the bootstrap 95 % interval of p_infer_core over the processes, items/s."""
-    core = result.metrics.spread.get("p_infer_core")
-    interval = median_interval(core.values) if core else None
-    return None if interval is None else [float(f"{bound:.5g}") for bound in interval]
+def _rerun(path: Path) -> list[list[str]]:
+    """Return the verdict of a rerun, its figures and its differences as pairs of name and text."""
+    found = read_rerun(path)
+    if found is None:
+        return [["verdict", "none: rerun.json is missing or damaged"]]
+    sides = f"original {(found.original.digest or '?')[:12]} of {found.original.started_utc}"
+    return [
+        ["verdict", f"{found.kind}: {found.outcome}; {sides}"],
+        *([one.name, f"{one.outcome} ({one.reason})"] for one in found.figures),
+        *(
+            [one.what, f"{one.original}, here {one.rerun} ({one.weight})"]
+            for one in found.differences
+        ),
+    ]
 
 
 def _stage_name(stage: StageRecord) -> str:
@@ -93,25 +104,25 @@ def _warning(warning: Warn) -> list[str]:
 
 
 def _latency_quantiles(result: Result, folder: Path) -> list[float] | None:
-    """Return the latency samples' QUANTILES in ms, or None where there are none to read."""
+    """Return the QUANTILES of the latency samples in ms, or None if no samples can be read."""
     import numpy as np
 
     sample = next((file for file in result.samples if file.name.endswith("latency")), None)
     if sample is None:
         return None
-    path = folder / sample.file
-    if not path.resolve().is_relative_to(folder.resolve()):
-        return None
     try:
-        values = np.load(path, allow_pickle=False)
+        path = folder / sample.file
+        if not path.resolve().is_relative_to(folder.resolve()):
+            return None
+        values = read_samples(path.parent, path.name, source=Source.USER)
         quantiles = np.percentile(values, QUANTILES, method="inverted_cdf") / 1e6
-    except (OSError, ValueError, IndexError, TypeError, EOFError):
+    except (RefusedFile, OSError, ValueError, IndexError, TypeError):
         return None
     return [float(f"{value:.5g}") for value in quantiles]
 
 
 def _monitor_series(monitor: dict[str, Any] | None) -> dict[str, list[float | None]] | None:
-    """Return seconds, memory (GiB) and power (W) summed over the devices, thinned evenly."""
+    """Return time (s), and memory (GiB) and power (W) summed over the devices, evenly thinned."""
     samples = list(_monitor_samples(monitor))
     if len(samples) < 2:
         return None
@@ -131,7 +142,9 @@ def _monitor_samples(
     for sample in samples if isinstance(samples, list) else ():
         if not isinstance(sample, dict) or not isinstance(sample.get("t_s"), int | float):
             continue
-        devices = [device for device in sample.get("devices") or () if isinstance(device, dict)]
+        listed = sample.get("devices")
+        found = listed if isinstance(listed, list) else []
+        devices = [device for device in found if isinstance(device, dict)]
         memory = _total(devices, "memory_used_bytes")
         yield (
             round(float(sample["t_s"]), 2),

@@ -1,4 +1,4 @@
-"""The rows for those who analyse: CSV for spreadsheets, Parquet with types."""
+"""The rows for analysis: CSV for spreadsheets, Parquet with types."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 from typing import TYPE_CHECKING
 
 from driver.aggregate.record import Record
-from driver.aggregate.text import plain
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,31 +14,41 @@ if TYPE_CHECKING:
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
-    from driver.aggregate.problem import Problem
+    from driver.aggregate.problem import ResultProblem
+    from driver.aggregate.selection import PerJob
 
 CONTROLS = (
     r"[\x00-\x1f\x7f-\x{9f}\x{61c}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{2069}\x{feff}]"
 )
 CSV_ROWS = 10_000
 FORMULA = r"^([=+\-@])"
-"""A spreadsheet takes such a cell for a formula: an apostrophe keeps it text (OWASP, CSV injection)."""
+"""A spreadsheet reads such a cell as a formula; a leading apostrophe keeps it text (OWASP, CSV injection)."""
+
+
+NEWEST = "newest"
+COLUMNS = [*Record._fields, NEWEST]
+
+
+def with_newest(table: pa.Table, found: PerJob) -> pa.Table:
+    """Return the table with a column that says which rows the report shows."""
+    return table.append_column(NEWEST, found.is_shown)
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write the records' columns as Parquet: texts as they are, figures as numbers."""
+    """Write the records' columns as Parquet: text unchanged, figures as numbers."""
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    pq.write_table(table.select(list(Record._fields)), path, compression="zstd")
+    pq.write_table(table.select(COLUMNS), path, compression="zstd")
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
-    """Write the records' columns as CSV: lists joined by "; ", texts harmless, absent figures empty.
+    """Write the records' columns as CSV: lists joined by "; ", text sanitized, missing figures empty.
 
-    CSV_ROWS at a time: the texts of 100,000 rows would take more memory than reading them did.
+    CSV_ROWS at a time, since the text of 100,000 rows takes more memory than reading them did.
     """
     from pyarrow import csv as arrow_csv
 
-    chosen = table.select(list(Record._fields))
+    chosen = table.select(COLUMNS)
     with arrow_csv.CSVWriter(path, _flat_table(chosen.slice(0, 0)).schema) as writer:
         for start in range(0, chosen.num_rows, CSV_ROWS):
             writer.write_table(_flat_table(chosen.slice(start, CSV_ROWS)))
@@ -56,7 +66,7 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_nested(column.type):
         return _joined(column)
     if pa.types.is_string(column.type):
-        return _harmless(column)
+        return _sanitized(column)
     return column
 
 
@@ -64,14 +74,14 @@ def _joined(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return lists as ``a; b``, maps as ``what=1.5; other=2``."""
     import pyarrow as pa
 
-    return _harmless(pa.chunked_array(map(_joined_lists, column.chunks), pa.string()))
+    return _sanitized(pa.chunked_array(map(_joined_lists, column.chunks), pa.string()))
 
 
 def _joined_lists(lists: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    # A slice's offsets count from the whole array's start.
+    # The offsets of a slice count from the start of the whole array.
     start, end = lists.offsets[0].as_py(), lists.offsets[-1].as_py()
     if pa.types.is_map(lists.type):
         keys, items = lists.keys[start:end], lists.items[start:end].cast(pa.string())
@@ -82,15 +92,15 @@ def _joined_lists(lists: pa.Array) -> pa.Array:
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), "; ")
 
 
-def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _sanitized(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     shown = pc.replace_substring_regex(column, CONTROLS, "�")
     return pc.replace_substring_regex(shown, FORMULA, r"'\1")
 
 
-def write_problems(problems: Sequence[Problem], path: Path) -> None:
-    """Write every problem as CSV: kind, file, what, what to do."""
+def write_problems(problems: Sequence[ResultProblem], path: Path) -> None:
+    """Write every problem as CSV: kind, path, message, remedy."""
     with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("kind", "path", "message", "remedy"))

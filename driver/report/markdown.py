@@ -7,26 +7,30 @@ import re
 from typing import TYPE_CHECKING
 
 from driver.aggregate.tables import batch_table, table
-from driver.aggregate.text import plain
+from driver.published.chinese import said
+from driver.report.failed import FAILED_HEADERS
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from driver.aggregate.groups import Group
-    from driver.aggregate.problem import Problem
+    from driver.aggregate.problem import ResultProblem
     from driver.published.columns import Language
+    from driver.report.head import Head
 
 _ACTIVE = re.compile(r"([\\`*_\[\]|#])")
 PROBLEM_ROWS = 500
+PROBLEM_HEADERS = ("kind", "file", "problem", "what to do")
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown and the HTML in it show as it is."""
+    """Return the text escaped, so that neither Markdown nor inline HTML interprets it."""
     return _ACTIVE.sub(r"\\\1", html.escape(plain(text), quote=False))
 
 
 def render_table(headers: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
-    """Return a table; the first ``texts`` columns are left-aligned. Cells are escaped."""
+    """Return a Markdown table with escaped cells; the first ``texts`` columns are left-aligned."""
     rule = ["---" if place < texts else "---:" for place in range(len(headers))]
     lines = [[escape(header) for header in headers], rule, *([*map(escape, row)] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -37,34 +41,43 @@ def render_markdown(
     *,
     language: Language,
     same_id: frozenset[str],
-    facts: Sequence[tuple[str, str]],
-    notices: Sequence[str],
-    problems: Sequence[Problem],
+    head: Head,
+    problems: Sequence[ResultProblem],
+    failed: Sequence[Sequence[str]] = (),
 ) -> str:
-    """Return the report's tables, batch tables and problems."""
-    parts = ["# Assay report", render_table(("", ""), facts), *(f"> {escape(n)}" for n in notices)]
+    """Return the whole report: tables, batch tables, failed runs and problems."""
+    parts = [f"# {said('Assay report', language)}", render_table(("", ""), head.facts)]
+    parts += [f"> {escape(notice)}" for notice in head.notices]
     for group in groups:
-        parts += [f"## {escape(group.title)}", _seeds_table(group, language, same_id)]
+        parts += [f"## {escape(group.title)}", _results_table(group, language, same_id)]
         sizes = batch_table(group.records, language)
         if len(sizes.rows) > 2:
             cells = [row.cells for row in sizes.rows]
-            parts += ["### p_infer_core by batch size", render_table(sizes.headers, cells)]
-    parts += ["## Problems", _problems(problems)]
+            title = said("p_infer_core by batch size", language)
+            parts += [f"### {title}", render_table(sizes.headers, cells)]
+    if failed:
+        headers = [said(header, language) for header in FAILED_HEADERS]
+        runs = render_table(headers, failed, texts=len(headers))
+        parts += [f"## {said('Failed and interrupted runs', language)}", runs]
+    parts += [f"## {said('Problems', language)}", _problems(problems, language)]
     return "\n\n".join(parts) + "\n"
 
 
-def _seeds_table(group: Group, language: Language, same_id: frozenset[str]) -> str:
-    found = table(group.records, language, same_id)
+def _results_table(group: Group, language: Language, same_id: frozenset[str]) -> str:
+    found = table(group.records, language, same_id, origin=True)
     return render_table(found.headers, found.as_text(), texts=3)
 
 
-def _problems(problems: Sequence[Problem]) -> str:
+def _problems(problems: Sequence[ResultProblem], language: Language) -> str:
     if not problems:
-        return "Every file that was found could be used."
+        return said("Every result that was found is usable.", language)
     rows = [
         (problem.kind.value, problem.path, problem.message, problem.remedy)
         for problem in problems[:PROBLEM_ROWS]
     ]
-    told = render_table(("kind", "file", "what", "what to do"), rows, texts=4)
+    headers = [said(header, language) for header in PROBLEM_HEADERS]
+    shown = render_table(headers, rows, texts=len(headers))
     left = len(problems) - len(rows)
-    return f"{told}\n\n{left} more stand in problems.csv." if left else told
+    if not left:
+        return shown
+    return f"{shown}\n\n{said('{count} more are in problems.csv.', language).format(count=left)}"

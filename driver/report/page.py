@@ -1,4 +1,4 @@
-"""The HTML file: data, styles, script and chart library in one, and a policy that forbids requests."""
+"""The HTML file: data, styles, scripts and chart library in one, with a policy that forbids requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from driver.report.assets import chart_library
+from driver.report.chinese import CHART_TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from driver.report.details import Chunks
 
 FOLDER = Path(__file__).parent / "page"
-SCRIPTS = ("rows.js", "details.js", "tables.js", "charts.js", "main.js")
+SCRIPTS = (
+    *("rows.js", "details.js", "tables.js", "charts.js", "limits.js", "trend.js", "main.js"),
+)
 PACKED_TYPE = "application/gzip;base64"
 
 
@@ -26,7 +31,7 @@ def render_page(
     facts: Sequence[tuple[str, str]],
     notices: Sequence[str],
 ) -> str:
-    """Return the page. ``facts`` are its head's figures, ``notices`` what a reader must know first."""
+    """Return the page. ``facts`` are the figures in its head, ``notices`` the lines below them."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -39,17 +44,19 @@ def render_page(
         style=Markup(_text("page.css")),  # our own file
         library=Markup(library),  # pinned by sha256
         script=Markup(script),  # our own files
-        data=Markup(_inert_json(data)),  # every "<" is spelled out
+        data=Markup(_inert_json(data)),  # every "<" is escaped
         chunks=[Markup(chunk) for chunk in chunks.packed],  # base64
         packed_type=PACKED_TYPE,
         facts=facts,
         notices=notices,
-        headers=data["headers"],
+        language=data["language"],
+        charts=CHART_TITLES,
+        t=lambda text: data["words"].get(text, text),
     )
 
 
 def page_script() -> str:
-    """Return the page's own script: its files, in their order, in one closed scope."""
+    """Return the page's own script: the files of SCRIPTS, in order, in one function scope."""
     return '(() => {\n"use strict";\n' + "\n".join(map(_text, SCRIPTS)) + "\n})();\n"
 
 
@@ -58,10 +65,10 @@ def _text(name: str) -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return a Content-Security-Policy that runs these scripts only and requests nothing.
+    """Return a Content-Security-Policy that runs only these scripts and allows no request.
 
-    Styles are inline (the chart library sets them on its elements); with every source closed they
-    cannot request anything either.
+    Inline styles are allowed because the chart library sets them on its elements; with every source
+    closed they cannot request anything either.
     """
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     return (
@@ -75,6 +82,10 @@ def _sha256(script: str) -> str:
 
 
 def _inert_json(data: Mapping[str, Any]) -> str:
-    """Return JSON that cannot end its script element, whatever names it holds."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """Return JSON that cannot close its script element, whatever text it contains."""
+    try:
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        # What was computed of one odd result may be infinite; msgspec writes that as null.
+        text = msgspec.json.encode(data).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

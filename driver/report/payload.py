@@ -1,21 +1,28 @@
-"""What the page knows: rows as columns, repeated text written once."""
+"""The page's data: rows stored as columns, each repeated text written once."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from driver.aggregate.groups import grouped, marks, struck
+from driver.aggregate.groups import comparable_rows, grouped, marks, row_order, struck
 from driver.aggregate.record import Record
+from driver.aggregate.table_row import HEADERS, METRIC_HEADERS, table_figures
 from driver.aggregate.tables import batch_table
-from driver.aggregate.text import plain
+from driver.published.chinese import said
 from driver.published.columns import ACCURACY, CHIP, NOTE
-from driver.seed_row import HEADERS, METRIC_HEADERS, seed_figures
+from driver.report.chinese import PAGE
+from driver.report.failed import FAILED_HEADERS
+from driver.report.fastest import fastest_lines
+from driver.report.headings import HEADINGS
+from driver.results.statistics import median_interval
+from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from driver.aggregate.groups import Group
-    from driver.aggregate.problem import Problem
+    from driver.aggregate.groups import Group, GroupKey
+    from driver.aggregate.problem import ResultProblem
     from driver.published.columns import Language
     from driver.published.rows import PublishedFigure
 
@@ -30,6 +37,7 @@ TEXTS = (
     "status",
     "started_utc",
     "arithmetic",
+    "host",
     "path",
 )
 NUMBERS = (
@@ -50,16 +58,26 @@ NUMBERS = (
     "latency_p99_ms",
     "latency_max_ms",
     "core_cv",
+    "gate_drop",
+    "cosine_min",
+    "j_per_item",
+    "items_per_s_w",
+    "intensity",
+    "achieved_ops",
+    "peak_ops",
+    "bandwidth",
 )
 PROBLEM_ROWS = 500
-"""Problems that the page lists; all of them are in problems.csv."""
+"""Most problems that the page lists; problems.csv has all of them."""
 BATCH_COLUMNS = 6
-"""Chips that the page's batch tables set side by side; wider ones are read in CSV."""
+"""Most chips side by side in a batch table of the page; results.csv has all of them."""
 
 
-def ordered(records: Sequence[Record]) -> tuple[list[Group], list[Record]]:
-    """Return the groups, and all rows in the order in which the page numbers them."""
-    groups = grouped(records)
+def ordered(
+    records: Sequence[Record], language: Language = "en"
+) -> tuple[list[Group], list[Record]]:
+    """Return the groups, and all their rows in the order in which the page numbers them."""
+    groups = grouped(records, language)
     return groups, [record for group in groups for record in group.records]
 
 
@@ -68,21 +86,32 @@ def payload(
     *,
     language: Language,
     same_id: frozenset[str],
-    problems: Sequence[Problem],
+    problems: Sequence[ResultProblem],
     published: Sequence[PublishedFigure],
+    failed: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
-    """Return the page's data; every text in it is plain (no control characters), not yet escaped."""
+    """Return the page's data; its text has no control characters but is not yet escaped."""
     rows = [record for group in groups for record in group.records]
     columns: dict[str, Any] = {name: _texts([getattr(row, name) for row in rows]) for name in TEXTS}
     columns |= {name: [_short(getattr(row, name)) for row in rows] for name in NUMBERS}
     columns["group"] = [index for index, group in enumerate(groups) for _ in group.records]
-    columns["struck"] = _texts([struck(row) for row in rows])
-    columns["marks"] = _texts(["; ".join(marks(row, same_id)) for row in rows])
-    cells = [seed_figures(row) for row in rows]
+    intervals = [median_interval(row.core_values) if row.core_values else None for row in rows]
+    columns["core_low"] = [found and _short(found.low) for found in intervals]
+    columns["core_high"] = [found and _short(found.high) for found in intervals]
+    columns["marked"] = _texts(["; ".join(row.marked_figures) for row in rows])
+    columns["edited"] = [row.edited for row in rows]
+    columns["struck"] = _texts([struck(row, language) for row in rows])
+    columns["marks"] = _texts(["; ".join(marks(row, same_id, language)) for row in rows])
+    cells = [table_figures(row, row.marked_figures) for row in rows]
     columns["cells"] = [_texts(list(column)) for column in zip(*cells, strict=True)]
     return {
+        "language": language,
+        "words": PAGE if language == "zh" else {},
         "headers": [CHIP[language], *HEADERS[language], NOTE[language]],
+        "headings": HEADINGS[language],
         "groups": [_group(group, language) for group in groups],
+        "fastest": fastest_lines(groups, same_id),
+        "failed": {"headers": FAILED_HEADERS, "rows": failed},
         "rows": len(rows),
         "columns": columns,
         "shares": _shares(rows),
@@ -95,6 +124,19 @@ def payload(
     }
 
 
+def common_size(records: Sequence[Record]) -> int | None:
+    """Return the batch size at which most chips and engines have a latency; the smallest of several."""
+    sizes = Counter(
+        size
+        for _, size in {
+            (row_order(record)[:-1], record.batch_size)
+            for record in comparable_rows(records)
+            if record.latency_p50_ms is not None
+        }
+    )
+    return min(sizes, key=lambda size: (-sizes[size], size), default=None)
+
+
 def _group(group: Group, language: Language) -> dict[str, Any]:
     key = group.key
     table = batch_table(group.records, language)
@@ -105,14 +147,27 @@ def _group(group: Group, language: Language) -> dict[str, Any]:
         "metric": METRIC_HEADERS.get(key.acc_metric, key.acc_metric),
         "accuracy": METRIC_HEADERS.get(key.acc_metric, ACCURACY),
         "item": key.core_item,
+        "flags": ", ".join(said(flag, language) for flag in _flags(key)),
+        "common_size": common_size(group.records),
         "batch": {"headers": table.headers, "rows": [row.cells for row in table.rows]}
         if len(table.rows) > 2 and chips - 1 <= BATCH_COLUMNS
         else None,
     }
 
 
+def _flags(key: GroupKey) -> list[str]:
+    """Return what every chart of a table must say of its figures."""
+    flags = (
+        ("simulated", key.simulated),
+        ("synthetic weights", key.weights == "synthetic"),
+        ("synthetic data", key.data == "synthetic"),
+        ("smoke", key.smoke),
+    )
+    return [flag for flag, holds in flags if holds]
+
+
 def _texts(values: list[str | None]) -> dict[str, list[Any]]:
-    """Return a text column as its different values and where each row's stands (-1: none)."""
+    """Return a text column as its distinct values and each row's index into them (-1: none)."""
     places: dict[str, int] = {}
     which = [-1 if value is None else places.setdefault(value, len(places)) for value in values]
     return {"values": [plain(value) for value in places], "which": which}

@@ -1,4 +1,4 @@
-"""What a report is made from and what was made: so that an unchanged one is left as it is."""
+"""The stamp that lets an unchanged report be left as it is: what it was made from, what was written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from driver.aggregate.problem import Problem, ProblemKind
+from driver.aggregate.problem import ProblemKind, ResultProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,13 +23,17 @@ NAMES = ("report.html", "report.md", "results.csv", "results.parquet", "problems
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What is asked for. ``out`` is a folder; ``fresh`` writes even where nothing changed."""
+    """The user's options. ``out`` is a folder; ``fresh`` rewrites the report even if nothing changed.
+
+    ``every`` shows all results of a job, not only the newest.
+    """
 
     out: Path
     home: Path | None = None
     language: Language = "en"
     simulated: bool = False
     synthetic: bool = False
+    every: bool = False
     published: Sequence[PublishedFigure] = ()
     fresh: bool = False
     on_progress: Callable[[int, int], None] = field(default=lambda _done, _all: None)
@@ -45,10 +49,10 @@ class FirstTable(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
-    """What was written, and the figures that the report's first lines say.
+    """The files that were written, and what the terminal shows of them.
 
-    ``tables`` are the newest FIRST_ROWS rows for a terminal, ``first_problems`` the first problems.
-    ``up_to_date``: nothing had changed since these files were written, so they were left as they are.
+    ``tables`` are the newest FIRST_ROWS rows, ``first_problems`` the first FIRST_PROBLEMS problems.
+    ``up_to_date`` means that nothing had changed, so the existing files were kept.
     """
 
     files: tuple[Path, ...]
@@ -59,21 +63,22 @@ class ReportFiles:
     synthetic_left_out: int
     notices: tuple[str, ...]
     tables: tuple[FirstTable, ...] = ()
-    first_problems: tuple[Problem, ...] = ()
+    first_problems: tuple[ResultProblem, ...] = ()
     up_to_date: bool = False
 
     @property
     def html(self) -> Path:
-        """Return the page."""
+        """Return the path of the page."""
         return self.files[0]
 
 
 def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
-    """Return the hash of everything the report follows from: files, options, this code."""
+    """Return the hash of everything that determines the report: files, options, this code."""
     asked = [
         options.language,
         options.simulated,
         options.synthetic,
+        options.every,
         [figure.model_dump(mode="json") for figure in options.published],
     ]
     whole = hashlib.sha256(json.dumps([asked, _code_version(), tree.problems]).encode())
@@ -96,7 +101,7 @@ def _states(folder: Path) -> list[list[int]]:
 
 
 def stamp_of(made: ReportFiles, fingerprint: str) -> dict[str, Any]:
-    """Return what tells later that these files are still the ones that would be written."""
+    """Return the JSON document by which a later run recognizes these files as up to date."""
     return {
         "fingerprint": fingerprint,
         "states": _states(made.files[0].parent),
@@ -112,7 +117,7 @@ def stamp_of(made: ReportFiles, fingerprint: str) -> dict[str, Any]:
 
 
 def kept_files(out: Path, fingerprint: str) -> ReportFiles | None:
-    """Return the files that lie in ``out`` if they are what would be written now."""
+    """Return the report in ``out`` if its stamp matches ``fingerprint``, else None."""
     try:
         stamp = json.loads((out / STAMP).read_text(encoding="utf-8"))
         if stamp.pop("fingerprint") != fingerprint or stamp.pop("states") != _states(out):
@@ -123,7 +128,7 @@ def kept_files(out: Path, fingerprint: str) -> ReportFiles | None:
             for title, headers, rows in stamp.pop("tables")
         ]
         problems = [
-            Problem(path, ProblemKind(kind), message, remedy)
+            ResultProblem(path, ProblemKind(kind), message, remedy)
             for path, kind, message, remedy in stamp.pop("first_problems")
         ]
         return ReportFiles(

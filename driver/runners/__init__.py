@@ -1,4 +1,4 @@
-"""What executes a stage: docker, process or slurm. A literal dict, nothing is scanned."""
+"""What executes a stage: docker, process or slurm. A literal dict; no plug-in discovery."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class RunnerSettings:
     """What runners need to know of this host.
 
-    ``home`` is ASSAY_HOME: leftovers are looked for there. ``srun_options`` go to srun as they are.
+    ``home`` is ASSAY_HOME, which owns leftover containers. ``srun_options`` go to srun verbatim.
     """
 
     home: Path
@@ -36,7 +36,5 @@ RUNNERS: dict[RunnerName, Callable[[RunnerSettings], Runner]] = {
 
 
 def open_runner(name: RunnerName, settings: RunnerSettings) -> Runner:
-    """Return a runner that can work here; EnvironmentFault, with what to type next, when not."""
-    runner = RUNNERS[name](settings)
-    runner.availability()
-    return runner
+    """Return the runner, whose ``availability`` is for the caller to check when a job needs it."""
+    return RUNNERS[name](settings)

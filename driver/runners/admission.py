@@ -1,10 +1,10 @@
-"""What must be true on this host before a container starts, and who owns what it writes."""
+"""Checks this host before a container starts (devices, mounts, permissions), and sets owners."""
 
 from __future__ import annotations
 
+import glob
 import grp
 import os
-import stat
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
 from driver.runners.host_config import Admitted
+from driver.runners.readable import readable_copy, require_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from driver.containers import ContainerSpec, Mount
-    from driver.devices import Devices, HostMount
+    from driver.runners.devices import Devices, HostMount
+    from driver.runners.spec import ContainerSpec, Mount
 
 
 def admit(spec: ContainerSpec) -> Admitted:
-    """Check devices, mounts and permissions; EnvironmentFault names the first that is missing."""
+    """Check devices, mounts and permissions; EnvironmentFault names the first problem."""
     require_devices(spec.devices)
-    mounts = tuple(expanded for mount in spec.mounts for expanded in _without_links(mount))
+    mounts = tuple(
+        readable_copy(expanded, spec) for mount in spec.mounts for expanded in _without_links(mount)
+    )
     for mount in mounts:
-        _require_readable(mount, spec)
+        require_readable(mount, spec)
     return Admitted(
         mounts=mounts,
         host_mounts=_present(spec.devices),
@@ -35,37 +38,67 @@ def admit(spec: ContainerSpec) -> Admitted:
 
 
 def require_devices(devices: Devices) -> None:
-    """Raise EnvironmentFault for a device node that is not there, or that is a disk.
+    """Raise EnvironmentFault for a device node that is missing or is a disk.
 
-    Of a folder, for one without any node, and for one with a disk in it.
+    A folder must contain at least one device node, and no disk.
     """
     for node in devices.nodes:
         path = Path(node)
         if not path.exists():
             raise EnvironmentFault(
                 f"the device node {node} does not exist on this machine",
-                "load the vendor's kernel driver, or choose another one with DEVICE=; "
-                "`make doctor` shows what is there",
+                "load the vendor's kernel driver, or select another device with DEVICE=; "
+                "`make doctor` lists the devices",
             )
         files = device_files(node)
         if path.is_dir() and not files:
             raise EnvironmentFault(
-                f"there is no device node in the folder {node}",
-                "load the vendor's kernel driver; `make doctor` shows what is there",
+                f"the folder {node} contains no device node",
+                "load the vendor's kernel driver; `make doctor` lists the devices",
             )
         for file in files:
             if file.is_block_device():
                 raise EnvironmentFault(
-                    f"{file} is a block device (a disk), which no accelerator is",
-                    "mend `nodes` under [devices] of vendor.toml",
+                    f"{file} is a block device (a disk), not an accelerator",
+                    "fix `nodes` under [devices] in vendor.toml",
                 )
 
 
-def device_files(node: str) -> tuple[Path, ...]:
-    """Return the device nodes that a container gets for one of `nodes`: itself, or those in a folder.
+GPU_NODES = ("/dev/nvidia[0-9]*", "/dev/dxg")
+"""What the NVIDIA driver makes for its GPUs; /dev/dxg under WSL."""
 
-    Of a folder (/dev/dri) an engine hands over every node, those of subfolders too, and follows no
-    link. Empty where there is none.
+
+def require_gpu(devices: Devices, found: Iterable[object], remedy: str) -> None:
+    """Raise EnvironmentFault if the engine is asked for GPUs and this machine shows none.
+
+    ``found``: what the monitor reports. Engines on other hosts (DOCKER_HOST) cannot be checked.
+    """
+    elsewhere = not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+    if devices.gpus != "nvidia" or elsewhere or any(found):
+        return
+    if not any(glob.glob(pattern) for pattern in GPU_NODES):  # noqa: PTH207  # absolute patterns
+        raise EnvironmentFault(
+            f"this machine has no GPU: no device node {' or '.join(GPU_NODES)}, and the monitor "
+            "reports none",
+            remedy,
+        )
+
+
+def require_reported(vendor: str, absent: Sequence[str], known: Sequence[str]) -> None:
+    """Raise EnvironmentFault if a selected device is ``absent``: the monitor reports only ``known``."""
+    if absent:
+        raise EnvironmentFault(
+            f"DEVICE={','.join(absent)} does not exist on this machine: its {vendor} devices are "
+            f"{', '.join(known)}",
+            f"choose one of them: DEVICE={known[0]}",
+        )
+
+
+def device_files(node: str) -> tuple[Path, ...]:
+    """Return the device nodes that a container gets for one entry of `nodes`, empty if none exists.
+
+    For a folder (/dev/dri) these are all nodes below it, without following links, as container
+    engines do.
     """
     path = Path(node)
     if not path.is_dir():
@@ -79,15 +112,15 @@ def _is_device(path: Path) -> bool:
 
 
 def _without_links(mount: Mount) -> list[Mount]:
-    """Mount a folder file by file where links lead out of it, as in the Hugging Face hub's cache.
+    """Mount a folder file by file if links lead out of it, as in the Hugging Face hub's cache.
 
-    Such a link would point nowhere in the container.
+    Such links would dangle in the container.
     """
     source = mount.source.resolve()
     if not source.exists():
         raise EnvironmentFault(
-            f"{mount.source}, which the stage needs, is not there any more",
-            "run again; `make doctor` shows the folders that Assay uses",
+            f"{mount.source}, which the stage needs, no longer exists",
+            "run again; `make doctor` lists the folders that Assay uses",
         )
     if not source.is_dir() or not mount.read_only or not _leads_out(source):
         return [replace(mount, source=source)]
@@ -105,36 +138,13 @@ def _leads_out(folder: Path) -> bool:
     )
 
 
-def _require_readable(mount: Mount, spec: ContainerSpec) -> None:
-    # Only root's guest is another user than the caller: everybody else reads their own files.
-    if os.geteuid() != 0 or not mount.read_only:
-        return
-    source = mount.source
-    for path in (source, *source.rglob("*")) if source.is_dir() else (source,):
-        if not _readable(path, spec.uid, spec.gid):
-            raise EnvironmentFault(
-                f"{path} cannot be read by the container's user {spec.uid}, "
-                "which stands in for root",
-                f"type: chmod -R o+rX '{source}', or run as a normal user",
-            )
-
-
-def _readable(path: Path, uid: int, gid: int) -> bool:
-    if path.is_symlink():
-        return True
-    found = path.stat()
-    shift = 6 if found.st_uid == uid else 3 if found.st_gid == gid else 0
-    needed = 0o5 if stat.S_ISDIR(found.st_mode) else 0o4
-    return (found.st_mode >> shift) & needed == needed
-
-
 def _present(devices: Devices) -> tuple[HostMount, ...]:
     missing = [m for m in devices.host_mounts if not Path(m.source).exists()]
     for mount in missing:
         if not mount.optional:
             raise EnvironmentFault(
-                f"{mount.source}, a part of the vendor's driver, does not exist on this machine",
-                "install the vendor's host driver; `make doctor` shows what is there",
+                f"{mount.source}, part of the vendor's driver, does not exist on this machine",
+                "install the vendor's host driver; `make doctor` lists what is missing",
             )
     return tuple(mount for mount in devices.host_mounts if mount not in missing)
 
@@ -146,17 +156,17 @@ def _has(spec: ContainerSpec, mask: str) -> bool:
 
 
 def _group_ids(names: tuple[str, ...]) -> tuple[int, ...]:
-    # A group that this host does not know can own no device here: nothing is lost without it.
+    # A group unknown to this host owns no device here: it can be dropped.
     known = {group.gr_name: group.gr_gid for group in grp.getgrall()}
     return tuple(known[name] for name in names if name in known)
 
 
 @contextmanager
 def lent(spec: ContainerSpec) -> Iterator[None]:
-    """Give the writable folders to the guest's user while it runs, where the caller is root.
+    """Lend the writable folders to the guest's user while it runs, if the caller is root.
 
-    ``out`` comes back, since its files are the caller's. ``cache`` stays the guest's: another run
-    may be using it at this moment.
+    ``out`` is given back, since its files belong to the caller. ``cache`` is not: another run may
+    be using it.
     """
     if os.geteuid() != 0:
         yield
@@ -173,7 +183,7 @@ def lent(spec: ContainerSpec) -> Iterator[None]:
 
 
 def give(folder: Path, uid: int, gid: int) -> None:
-    """Make a folder and everything below it belong to a user; links are not followed."""
+    """Change the owner of a folder and everything below it; links are not followed."""
     os.chown(folder, uid, gid)
     for parent, names, files in os.walk(folder):
         for name in (*names, *files):

@@ -1,39 +1,37 @@
-"""What every runner offers, and what they share: the exit of a stage, its log, held-back Ctrl-C."""
+"""The interface of runners, and what they share: a stage's exit and its log."""
 
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
-from driver.errors import ContractFault
+from driver.errors import DISK_REMEDIES, FREE_SPACE, ContractFault, EnvironmentFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
-    from types import FrameType, TracebackType
+    from types import TracebackType
 
-    from driver.containers import ContainerSpec
+    from driver.runners.spec import ContainerSpec
 
 TICK_S = 0.2
 """How often ``on_tick`` is called while a stage runs."""
 
 GRACE_S = 5.0
-"""Between the request to stop and the kill."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 LOG_LIMIT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """How a stage ended. A guest that a signal ended has the code 128 + signal, as in a shell.
+    """How a stage ended. ``code`` is 128 + signal for a guest killed by a signal, as in a shell.
 
-    ``wall_s`` is the whole call; ``overhead_s`` is its share before the guest started and after it
-    ended. ``executed_in`` is the image's id or the Python of the virtual environment.
+    ``wall_s`` covers the whole call; ``overhead_s`` is the part before the guest started and after
+    it ended. ``executed_in`` is the image's id or the virtual environment's Python.
     """
 
     code: int
@@ -45,17 +43,17 @@ class Exit:
 
 
 class Runner(Protocol):
-    """Runs stages, one at a time, and leaves nothing behind however a stage ends."""
+    """Runs stages one at a time and cleans up however a stage ends."""
 
     def availability(self) -> None:
-        """Return when it can work here; EnvironmentFault, with what to type next, when not."""
+        """Raise EnvironmentFault, with a remedy, when this runner cannot work on this host."""
 
     def run(self, spec: ContainerSpec, *, log: Path, on_tick: Callable[[], None]) -> Exit:
         """Run one stage to its end and write its output to ``log``.
 
-        ``on_tick`` is called about every TICK_S; whatever it raises ends the stage and goes on
-        to the caller, as KeyboardInterrupt does. Raises EnvironmentFault or ImageFault when the
-        stage cannot start on this machine, ContractFault when there is no hook to start.
+        ``on_tick`` is called about every TICK_S; whatever it raises ends the stage and propagates,
+        as KeyboardInterrupt does. Raises EnvironmentFault or ImageFault when the stage cannot start
+        on this machine, ContractFault when its hook is missing.
         """
 
     def close(self) -> None:
@@ -97,19 +95,21 @@ def require_hook(spec: ContainerSpec) -> None:
     hook = None if folder is None else folder / "hook"
     if hook is None or not hook.is_file():
         raise ContractFault(
-            f"there is no hook for the stage {spec.stage}: {hook or 'no hook folder'} is missing",
-            "add the executable `hook` to the vendor's folder; CONTRIBUTING shows the four lines",
+            f"the stage {spec.stage} has no hook: {hook or 'the hook folder'} is missing",
+            "add the executable `hook` to the vendor's folder; CONTRIBUTING.md shows its four lines",
         )
     if not os.access(hook, os.X_OK):
         raise ContractFault(f"the hook {hook} is not executable", f"type: chmod +x {hook}")
 
 
 class CappedLog:
-    """A log file that never grows beyond a limit: its beginning and its end are kept."""
+    """A log file of limited size that keeps its beginning and its end."""
 
     def __init__(self, path: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("wb")
+        self._path = path
+        self._file = path.open("wb", buffering=0)
+        self._fault: OSError | None = None
         self._room = limit_bytes // 2
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
@@ -117,13 +117,12 @@ class CappedLog:
         self._dropped = 0
 
     def write(self, chunk: bytes) -> None:
-        """Append a chunk; beyond the limit only the newest are remembered. Too late is no error."""
+        """Append a chunk; beyond the limit only the newest output is kept. Ignored once closed."""
         if self._file.closed:
             return
         head, rest = chunk[: self._room], chunk[self._room :]
         if head:
-            self._file.write(head)
-            self._file.flush()
+            self._put(head)
             self._room -= len(head)
         if rest:
             self._tail.append(rest)
@@ -137,26 +136,31 @@ class CappedLog:
                 self._tail.appendleft(keep)
 
     def close(self) -> None:
-        """Write the remembered end behind a line that says how much is missing."""
+        """Write the kept end, after a line with the number of bytes left out."""
+        if self._file.closed:
+            return
         if self._dropped:
-            self._file.write(f"\n[... {self._dropped} bytes of output left out ...]\n".encode())
-        self._file.write(b"".join(self._tail))
-        self._file.close()
+            self._put(f"\n[... {self._dropped} bytes of output left out ...]\n".encode())
+        self._put(b"".join(self._tail))
+        with suppress(OSError):
+            self._file.close()
 
+    def require_written(self) -> None:
+        """Raise EnvironmentFault if the disk did not take all of it; call it after ``close``."""
+        if self._fault is not None:
+            remedy = DISK_REMEDIES.get(self._fault.errno or 0, FREE_SPACE)
+            raise EnvironmentFault(
+                f"{self._path}, the log of the stage, cannot be written: {self._fault.strerror}",
+                remedy,
+            ) from self._fault
 
-@contextmanager
-def interrupts_deferred() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is through: half-made and half-removed things leak."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[FrameType | None] = []
-    # None stands for a handler that was not installed from Python.
-    previous = signal.getsignal(signal.SIGINT) or signal.default_int_handler
-    signal.signal(signal.SIGINT, lambda _number, frame: held.append(frame))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if held and callable(previous):
-        previous(signal.SIGINT, held[0])
+    def _put(self, content: bytes) -> None:
+        # A guest whose output nobody reads any more would hang, or fail for a fault of the host.
+        if self._fault is not None:
+            return
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._fault = error

@@ -6,15 +6,16 @@ import math
 import os
 import re
 import socket
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driver.errors import AssayError, ContractFault, EnvironmentFault, ImageFault
-from driver.identity import DriverProcess
 from driver.runners.admission import admit, lent
 from driver.runners.base import (
     GRACE_S,
@@ -22,45 +23,48 @@ from driver.runners.base import (
     CappedLog,
     Closing,
     Exit,
-    interrupts_deferred,
     require_hook,
 )
 from driver.runners.host_config import EngineTraits, container_config
+from driver.system.driver_process import DriverProcess
+from driver.system.interrupts import interrupts_deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
-    from driver.containers import ContainerSpec
+    from driver.runners.spec import ContainerSpec
 
 OTHER_WAY = "or use RUNNER=process, which needs no container engine"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 LABEL_PREFIX = "assay.driver-"
 COMMAND_NOT_RUN = (126, 127)
+ARCHIVE_CHUNK_BYTES = 1 << 20
+ARCHIVE_SILENCE_S = 3600
+"""Read timeout: packing or unpacking gigabytes is silent for longer than the SDK's minute."""
 INIT_FAILED = re.compile(r"tini.*exec .* failed|catatonit.*exec")
-"""What tini (docker-init) and Podman's catatonit say of a command that they cannot execute."""
+"""Messages of tini (docker-init) and Podman's catatonit about a command they cannot execute."""
 NO_INIT = re.compile(
     r'exec: "[^"]*(docker-init|tini|catatonit)"|container-init binary not found', re.IGNORECASE
 )
-"""What Docker and Podman say where the program is missing that `Init` asks for."""
+"""Messages of Docker and Podman when the init program for `Init` is not installed."""
 
 
 class NoInitError(EnvironmentFault):
-    """The engine has no small init to put before a container's command."""
+    """The engine has no init program (docker-init, catatonit) installed."""
 
 
 def connect() -> Any:  # docker.DockerClient; the SDK has no types
-    """Return a client of this machine's engine (DOCKER_HOST and so on are the environment's).
+    """Return a client of the engine that the environment selects (DOCKER_HOST and so on).
 
     Raises EnvironmentFault when the SDK is missing or no engine answers.
     """
     try:
-        # A sixth of a second that only those who use containers pay.
+        # Imported late: it takes 0.17 s, which only container runs should pay.
         import docker  # type: ignore[import-untyped]
     except ImportError as error:
         raise EnvironmentFault(
             f"the Docker SDK for Python cannot be imported: {error}",
-            f"remove .venv and run again, so that it is installed, {OTHER_WAY}",
+            f"remove {sys.prefix} and run again, which makes it anew, {OTHER_WAY}",
         ) from error
     _knock(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
     try:
@@ -70,7 +74,7 @@ def connect() -> Any:  # docker.DockerClient; the SDK has no types
 
 
 def _knock(host: str) -> None:
-    """Open and close the engine's socket: its errors are clearer than the SDK's about it."""
+    """Open and close the engine's socket: its errors are clearer than the SDK's."""
     kind, _, path = host.partition("://")
     if kind != "unix":
         return
@@ -82,7 +86,7 @@ def _knock(host: str) -> None:
 
 
 def unreachable(reason: str) -> EnvironmentFault:
-    """Return the error for an engine that does not answer, with what usually helps."""
+    """Return the error for an engine that does not answer, with the usual remedy."""
     if "Permission denied" in reason:
         return EnvironmentFault(
             f"this user may not open the Docker engine's socket ({reason})",
@@ -94,12 +98,12 @@ def unreachable(reason: str) -> EnvironmentFault:
             f"type: sudo systemctl start docker (or set DOCKER_HOST), {OTHER_WAY}",
         )
     return EnvironmentFault(
-        f"the Docker engine cannot be used: {reason}", f"see what `docker info` says, {OTHER_WAY}"
+        f"the Docker engine cannot be used: {reason}", f"type: docker info, {OTHER_WAY}"
     )
 
 
 class DockerRunner(Closing):
-    """Runs stages in containers of this machine's engine, and removes every one of them."""
+    """Runs stages in containers of this machine's engine and removes every container."""
 
     def __init__(self, *, home: Path, grace_s: float = GRACE_S) -> None:
         self._home = home
@@ -108,13 +112,15 @@ class DockerRunner(Closing):
         self._traits = EngineTraits()
 
     def availability(self) -> None:
-        """Connect, and remove what killed drivers of this ASSAY_HOME left behind."""
+        """Connect, and remove containers that killed drivers of this ASSAY_HOME left behind."""
         if self._client is not None:
             return
-        self._client = connect()
-        info = self._client.info()
+        client = connect()
+        with engine_faults():
+            info = client.info()
+            reap_containers(client, self._home)
+        self._client = client
         self._traits = EngineTraits.of(info.get("SecurityOptions") or [])
-        reap_leftovers(self._client, self._home)
 
     def run(self, spec: ContainerSpec, *, log: Path, on_tick: Callable[[], None]) -> Exit:
         """Run one stage; see Runner."""
@@ -123,7 +129,7 @@ class DockerRunner(Closing):
         try:
             return self._run(spec, log, on_tick)
         except NoInitError:
-            # An engine may lack the program; only an abort() is told worse without it.
+            # Retry without it: the only loss is that an abort() is reported less precisely.
             self._traits = replace(self._traits, init=False)
             return self._run(spec, log, on_tick)
 
@@ -149,7 +155,7 @@ class DockerRunner(Closing):
         )
 
     def _require_executed(self, container: str) -> None:
-        """ContractFault where the engine's init says that it could not execute the hook."""
+        """Raise ContractFault if the engine's init could not execute the hook."""
         with engine_faults():
             text = self._client.api.logs(container, tail=5).decode("utf-8", "replace")
         said = next((line for line in text.splitlines() if INIT_FAILED.search(line)), None)
@@ -164,22 +170,24 @@ class DockerRunner(Closing):
 
     @contextmanager
     def _container(self, spec: ContainerSpec, log: Path) -> Iterator[str]:
-        """Create a container; when the block is left, however, its log is kept and it is gone."""
+        """Create a container; on leaving the block, save its log and remove it."""
         config = container_config(spec, admit(spec), self._traits)
-        # We name it, so that it can be removed although the engine's answer never came.
+        # Name it ourselves, so that it can be removed even if the engine's answer never arrives.
         try:
             with engine_faults(), interrupts_deferred():
                 self._client.api.create_container_from_config(config, spec.name)
             yield spec.name
         finally:
             with interrupts_deferred():
-                self._collect_log(spec.name, log)
-                self._remove(spec.name)
+                try:
+                    self._collect_log(spec.name, log)
+                finally:
+                    self._remove(spec.name)
 
     def _watch(self, container: str, timeout_s: float, on_tick: Callable[[], None]) -> bool:
-        """Wait for the end; say whether the time limit had to be enforced."""
+        """Wait for the end; return whether the time limit had to be enforced."""
         deadline = time.monotonic() + timeout_s
-        # Asking the engine again and again would cost the measurement a share of a core.
+        # Polling the engine would take processor time from the measurement.
         waiter = threading.Thread(target=self._wait, args=(container,), daemon=True)
         waiter.start()
         while True:
@@ -194,46 +202,61 @@ class DockerRunner(Closing):
                 return True
 
     def _wait(self, container: str) -> None:
-        import docker
-
-        # Errors show up again, for the main thread, when it inspects the container.
-        with suppress(docker.errors.DockerException, OSError):
+        # The main thread sees the same errors when it inspects the container.
+        with suppress(*_engine_errors()):
             self._client.api.wait(container, timeout=None)
 
     def _collect_log(self, container: str, log: Path) -> None:
-        import docker
-
+        """Save the container's output. Raises EnvironmentFault if the disk does not take it."""
         copy = CappedLog(log)
-        with suppress(docker.errors.DockerException, OSError):
+        with suppress(*_engine_errors()):
             for chunk in self._client.api.logs(container, stream=True, follow=False):
                 copy.write(chunk)
         copy.close()
+        copy.require_written()
 
     def _remove(self, container: str) -> None:
-        import docker
-
-        # 404: it never came to be. 409: the engine is at it already.
-        with suppress(docker.errors.DockerException, OSError):
+        # 404: it was never created. 409: the engine is already removing it.
+        with suppress(*_engine_errors()):
             self._client.api.remove_container(container, force=True, v=True)
 
 
-def reap_leftovers(client: Any, home: Path) -> list[str]:
-    """Remove the containers of drivers of this home that are certainly dead; return their names.
+def reap_containers(client: Any, home: Path) -> list[str]:
+    """Remove containers of this home whose driver is certainly dead; return their names.
 
-    A living driver's containers, another home's, and those whose driver cannot be judged from
-    here (another host or pid namespace on the same engine) are not touched.
+    Containers of live drivers, of other homes, and of drivers that cannot be checked from here
+    (another host or pid namespace on the same engine) are kept.
     """
     import docker
 
     reaped = []
-    for found in client.api.containers(all=True, filters={"label": f"assay.home={home}"}):
+    for found in _containers(client, home):
         owner = _owner(found["Labels"])
         if owner is None or not owner.is_dead():
             continue
         with suppress(docker.errors.APIError):
             client.api.remove_container(found["Id"], force=True, v=True)
-            reaped.append(found["Names"][0].removeprefix("/"))
+            reaped.append(_name(found))
     return reaped
+
+
+def containers_of(client: Any, home: Path) -> dict[str, tuple[Path, ...]]:
+    """Return this home's containers, running or not, by name, each with the host's paths that it mounts."""
+    return {
+        _name(found): tuple(
+            Path(mount["Source"]) for mount in found.get("Mounts") or [] if mount.get("Source")
+        )
+        for found in _containers(client, home)
+    }
+
+
+def _containers(client: Any, home: Path) -> list[dict[str, Any]]:
+    with engine_faults():
+        return list(client.api.containers(all=True, filters={"label": f"assay.home={home}"}))
+
+
+def _name(found: dict[str, Any]) -> str:
+    return str(found["Names"][0]).removeprefix("/")
 
 
 def _owner(labels: dict[str, str]) -> DriverProcess | None:
@@ -248,9 +271,29 @@ def _owner(labels: dict[str, str]) -> DriverProcess | None:
         return None
 
 
+def read_image(client: Any, image: str) -> Iterator[bytes]:
+    """Yield the archive of an image (`docker save`) in chunks of bytes."""
+    client.api.timeout = ARCHIVE_SILENCE_S
+    with engine_faults():
+        yield from client.api.get_image(image, chunk_size=ARCHIVE_CHUNK_BYTES)
+
+
+def write_images(client: Any, archive: Iterable[bytes]) -> None:
+    """Load an archive of images into the engine (`docker load`); ImageFault if the engine rejects it."""
+    client.api.timeout = ARCHIVE_SILENCE_S
+    with engine_faults():
+        steps = list(client.api.load_image(iter(archive), quiet=True))
+    problems = [str(step["error"]) for step in steps if "error" in step]
+    if problems:
+        raise ImageFault(
+            f"the engine did not accept the images: {problems[0]}",
+            "check the engine's log and its disk (docker system df), then run `make load` again",
+        )
+
+
 @contextmanager
 def engine_faults() -> Iterator[None]:
-    """Turn the SDK's errors into ours: whose fault, and what to type next."""
+    """Turn the SDK's errors into ours, with kind and remedy."""
     import docker
 
     try:
@@ -262,21 +305,30 @@ def engine_faults() -> Iterator[None]:
         ) from error
     except docker.errors.APIError as error:
         raise _refused(str(error.explanation or error)) from error
-    except (docker.errors.DockerException, OSError) as error:
+    except _engine_errors() as error:
         raise unreachable(str(error)) from error
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+    """Return what the SDK raises for an engine that refuses, is gone, or stops in the middle of an answer."""
+    import docker
+    from urllib3.exceptions import HTTPError
+
+    return docker.errors.DockerException, HTTPError, OSError
 
 
 def _cannot_execute(said: str) -> ContractFault:
     return ContractFault(
         f"the image cannot execute the hook: {said}",
-        "the hook's first line must name a program of the image, such as #!/bin/sh",
+        "start the hook with the path of a program in the image, such as #!/bin/sh",
     )
 
 
 def _refused(explanation: str) -> AssayError:
     if NO_INIT.search(explanation):
         return NoInitError(
-            f"the engine has no init: {explanation}", f"install docker-init (tini), {OTHER_WAY}"
+            f"the engine has no init program: {explanation}",
+            f"install docker-init (tini), {OTHER_WAY}",
         )
     if 'exec: "' in explanation:
         return _cannot_execute(explanation)
@@ -288,12 +340,12 @@ def _refused(explanation: str) -> AssayError:
         )
     return EnvironmentFault(
         f"the Docker engine refused the container: {explanation}",
-        f"see what `docker info` and the engine's log say, {OTHER_WAY}",
+        f"check `docker info` and the engine's log, {OTHER_WAY}",
     )
 
 
 def lifetime_s(state: dict[str, Any]) -> float:
-    """Return how long the guest itself lived, from the engine's own time stamps."""
+    """Return how long the guest itself ran, in seconds, by the engine's timestamps."""
     started = datetime.fromisoformat(state["StartedAt"])
     finished = datetime.fromisoformat(state["FinishedAt"])
     return max(0.0, (finished - started).total_seconds())

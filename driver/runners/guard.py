@@ -1,9 +1,9 @@
-"""Run one command so that nothing of it outlives the driver: `guard.py GRACE_S COMMAND…`.
+"""Run one command so that none of its processes outlives the driver: `guard.py GRACE_S COMMAND…`.
 
 A program, not a module of the driver: stdlib only, started with `python -I -S`. Its standard input
-is the driver's end of a pipe. When that closes, because the driver asks to stop or because somebody
-killed it with -9, the command gets SIGTERM, GRACE_S later everything gets SIGKILL. Processes that
-the command left behind are killed when it ends. Exit status: the command's, or 128 + its signal.
+is a pipe from the driver. When the pipe closes, because the driver wants to stop or was killed with
+SIGKILL, the command gets SIGTERM, and GRACE_S later everything gets SIGKILL. When the command ends,
+processes that it left behind are killed. Exit status: the command's, or 128 + its signal.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def main() -> int:
     """Run the command of ``sys.argv`` to its end and return its exit status."""
     grace_s, command = float(sys.argv[1]), sys.argv[2:]
-    # Orphaned grandchildren come to us instead of init, so that we can find them.
+    _reset_signals()
+    # Orphaned grandchildren are reparented to us instead of init, so that we can find them.
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        # No thread runs yet, so that preexec_fn is safe.
+        # preexec_fn is safe: no thread runs yet.
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -53,8 +54,16 @@ def main() -> int:
     return 128 - child.returncode if child.returncode < 0 else child.returncode
 
 
+def _reset_signals() -> None:
+    """Reset signals that `nohup` or a shell's `&` made us ignore: the command starts as in a container."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def _die_with_guard() -> None:
-    # Should somebody kill the guard itself, the command goes with it.
+    # If somebody kills the guard itself, the kernel kills the command too.
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
@@ -91,14 +100,14 @@ def _kill_descendants() -> None:
 
 
 def _reap_adopted() -> None:
-    """Take the exit statuses of the orphans that came to us, so that not even zombies remain."""
+    """Reap the orphans that were reparented to us, so that no zombies remain."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
 
 
-def descendants(root: int) -> list[int]:
-    """Return the pids of all living processes below ``root``, which is left out."""
+def descendants(root: int, *, zombies: bool = False) -> list[int]:
+    """Return the pids of all live descendants of ``root``, without ``root`` itself; ``zombies``: those too."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -106,9 +115,9 @@ def descendants(root: int) -> list[int]:
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # ended while we looked
+            continue  # it has ended
         state, parent = fields[0], int(fields[1])
-        if state not in "ZX":
+        if zombies or state not in "ZX":
             children.setdefault(parent, []).append(int(entry.name))
     found: list[int] = []
     todo = [root]

@@ -1,25 +1,25 @@
-"""A container spec in the words of Docker's Engine API. Pure: no SDK, no engine, no disk."""
+"""Translates a container spec into Docker's Engine API. Pure: no SDK, no engine, no disk."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from driver.containers import JOB_ROOT
 from driver.runners.base import LOG_LIMIT_BYTES
+from driver.runners.spec import JOB_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.containers import ContainerSpec, Mount
-    from driver.devices import Devices, HostMount
+    from driver.runners.devices import Devices, HostMount
+    from driver.runners.spec import ContainerSpec, Mount
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTraits:
-    """What differs between engines and changes what must be asked of them.
+    """Differences between engines that change the request.
 
-    ``init``: the engine has its small init (docker-init, catatonit), as far as is known.
+    ``init``: the engine is believed to have an init program (docker-init, catatonit).
     """
 
     rootless: bool = False
@@ -29,7 +29,7 @@ class EngineTraits:
 
     @classmethod
     def of(cls, security_options: Sequence[str]) -> EngineTraits:
-        """Read them from the SecurityOptions of `docker info`."""
+        """Return the traits that the SecurityOptions of `docker info` show."""
         names = {
             part.removeprefix("name=")
             for option in security_options
@@ -43,7 +43,7 @@ class EngineTraits:
 
 @dataclass(frozen=True, kw_only=True)
 class Admitted:
-    """What of a spec depends on this host's disk: see admission."""
+    """The parts of a spec that depend on this host's disk; see ``driver.runners.admission``."""
 
     mounts: tuple[Mount, ...]
     host_mounts: tuple[HostMount, ...]
@@ -57,7 +57,7 @@ def container_config(
     """Return the body of POST /containers/create."""
     return {
         "Image": spec.stack.image,
-        # The image's own entry point (NVIDIA's prints a banner) is no part of a stage.
+        # Bypass the image's own entry point (NVIDIA's prints a banner).
         "Entrypoint": [spec.argv[0]],
         "Cmd": list(spec.argv[1:]),
         "User": guest_user(spec, engine),
@@ -74,7 +74,7 @@ _OWN_ENV = {"HOME": "/tmp", "TMPDIR": "/tmp"}
 
 
 def guest_user(spec: ContainerSpec, engine: EngineTraits) -> str:
-    """Return uid:gid for the engine. In a rootless one, 0 is the caller and anything else nobody."""
+    """Return uid:gid for the engine. In rootless engines 0 is the caller, anything else is nobody."""
     return "0:0" if engine.rootless else f"{spec.uid}:{spec.gid}"
 
 
@@ -83,12 +83,12 @@ def _host_config(spec: ContainerSpec, admitted: Admitted, engine: EngineTraits) 
     return {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
-        # The kernel gives process 1 no default signals: an SDK's abort() would end it as signal 11.
+        # Process 1 has no default signal handlers: an SDK's abort() would show up as signal 11.
         "Init": engine.init,
         "Privileged": False,
         "CapDrop": ["ALL"],
         "CapAdd": list(spec.devices.capabilities),
-        # SELinux would forbid to read a folder of the user's; relabelling a dataset is not ours.
+        # SELinux would block reads of the user's folders, and we must not relabel their dataset.
         "SecurityOpt": ["no-new-privileges", *(["label=disable"] if engine.selinux else [])],
         "UsernsMode": "host" if engine.remapped else "",
         "GroupAdd": [str(group) for group in admitted.group_ids],
@@ -110,7 +110,7 @@ def _host_config(spec: ContainerSpec, admitted: Admitted, engine: EngineTraits) 
 
 
 def _tmpfs(spec: ContainerSpec, admitted: Admitted) -> dict[str, str]:
-    # exec: inductor and vendors' just-in-time compilers load what they built under TMPDIR.
+    # exec: inductor and vendors' JIT compilers load libraries that they build under TMPDIR.
     tmp = {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={spec.limits.tmp_bytes}"}
     empty = "ro,noexec,nosuid,nodev,mode=0555,size=4096"
     return tmp | {f"{JOB_ROOT}/{mask}": empty for mask in admitted.masks}

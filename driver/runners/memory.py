@@ -1,4 +1,4 @@
-"""Memory of a tree of processes, for runners that have no cgroup to ask."""
+"""Memory use of a process tree, for runners without a cgroup."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 from driver.runners.guard import descendants
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-LOOK_EVERY_S = 0.5
-"""A walk over /proc takes some milliseconds: rare enough to stay out of the figures."""
+CHECK_EVERY_S = 0.5
+"""A walk over /proc takes milliseconds: at this interval it does not affect the figures."""
 
 
 class MemoryWatch:
-    """Says when the processes below ``root`` hold more than ``limit_bytes`` together."""
+    """Detects when ``root`` and its descendants together use more than ``limit_bytes``."""
 
     def __init__(self, root: int, limit_bytes: int) -> None:
         self._root = root
         self._limit_bytes = limit_bytes
-        self._next_look = 0.0
+        self._next_check = 0.0
         self.peak_bytes = 0
 
     def exceeded(self) -> bool:
-        """Look, at most every LOOK_EVERY_S, and say whether the limit is passed."""
+        """Return whether the limit is exceeded; checks at most every CHECK_EVERY_S."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_check:
             return False
-        self._next_look = now + LOOK_EVERY_S
+        self._next_check = now + CHECK_EVERY_S
         pids = descendants(self._root)
         held = sum(_resident_bytes(pid) for pid in pids)
         if held > self._limit_bytes:
-            # Shared pages were counted once a process; before a kill, look properly.
+            # Resident sizes count shared pages once per process: before a kill, count exactly.
             held = sum(_proportional_bytes(pid) for pid in pids)
         self.peak_bytes = max(self.peak_bytes, held)
         return held > self._limit_bytes

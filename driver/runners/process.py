@@ -1,4 +1,4 @@
-"""Runs a stage as a process of the caller, in a virtual environment: no Docker needed."""
+"""Runs a stage as a process of the caller in a virtual environment, without Docker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.containers import JOB_ROOT
 from driver.errors import ImageFault
 from driver.runners import guard
 from driver.runners.base import (
@@ -20,32 +19,34 @@ from driver.runners.base import (
     CappedLog,
     Closing,
     Exit,
-    interrupts_deferred,
     require_hook,
 )
+from driver.runners.job_folder import lay_out
 from driver.runners.memory import MemoryWatch, kernel_oom_kills
-from driver.workspace import lay_out
+from driver.runners.orphans import Orphans, adopted
+from driver.runners.spec import JOB_ROOT
+from driver.system.interrupts import interrupts_deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from driver.containers import ContainerSpec
+    from driver.runners.spec import ContainerSpec
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SIGKILL_CODE = 128 + signal.SIGKILL
 
 
 class ProcessRunner(Closing):
-    """Runs stages as processes. Nothing isolates them but a clean environment: results say so."""
+    """Runs stages as processes, isolated only by a clean environment; results carry a warning."""
 
     def __init__(self, *, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
 
     def availability(self) -> None:
-        """Return: every machine that runs the driver can run a process."""
+        """Always available: a machine that runs the driver can run a process."""
 
     def run(self, spec: ContainerSpec, *, log: Path, on_tick: Callable[[], None]) -> Exit:
-        """Run one stage; see Runner. The kernel is not asked for a memory limit: we watch."""
+        """Run one stage; see Runner. The driver polls memory use, as there is no kernel limit."""
         started = time.monotonic()
         require_hook(spec)
         python = require_python(spec)
@@ -57,6 +58,7 @@ class ProcessRunner(Closing):
             launched = time.monotonic()
             why = _watch(guest, spec, on_tick)
             ended = time.monotonic()
+        guest.require_logged()
         kernel_killed = guest.code == SIGKILL_CODE and kernel_oom_kills() > oom_kills
         return Exit(
             code=guest.code,
@@ -69,14 +71,22 @@ class ProcessRunner(Closing):
 
 
 class Guest:
-    """A command under a guard, with its output going to a log."""
+    """A command under a guard, with its output in a log."""
 
     def __init__(
-        self, argv: list[str], *, env: dict[str, str], cwd: Path, log: Path, grace_s: float
+        self,
+        argv: list[str],
+        orphans: Orphans,
+        *,
+        env: dict[str, str],
+        cwd: Path,
+        log: Path,
+        grace_s: float,
     ) -> None:
+        self._orphans = orphans
         self._grace_s = grace_s
         self._log = CappedLog(log)
-        # -I and -S: nothing of the caller's environment or site-packages is read, and fast.
+        # -I and -S ignore the caller's environment and site-packages, and start fast.
         command = [sys.executable, "-I", "-S", guard.__file__, str(grace_s), *argv]
         self._guard = subprocess.Popen(
             command,
@@ -95,25 +105,34 @@ class Guest:
 
     @property
     def code(self) -> int:
-        """The exit code, once the guest has ended; 128 + signal where a signal ended it."""
+        """The exit code, once the guest has ended; 128 + signal if a signal killed it."""
         code = self._guard.returncode
         return 128 - code if code < 0 else code
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for the end at most so long; say whether it has come."""
+        """Wait at most ``timeout_s`` for the end; return whether the guest has ended."""
         self._waiter.join(timeout_s)
         return not self._waiter.is_alive()
 
     def stop(self) -> None:
-        """End the guest, kindly first, and all its descendants; return when they are gone."""
+        """Terminate, then kill, the guest and its descendants; return when they are gone."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
-        if not self.wait(self._grace_s + 15.0):
+        # Not our thread: an interrupt in its join makes Python take it for ended.
+        try:
+            self._guard.wait(self._grace_s + 15.0)
+        except subprocess.TimeoutExpired:
             self._guard.kill()
-        self._waiter.join()
-        # Should the guard have been killed, an orphan may hold the pipe open: do not wait for it.
+        self._guard.wait()
+        # A killed guard ended nothing; one that ended may have left zombies, which are ours to reap now.
+        self._orphans.end()
+        # An orphan that cannot be killed may still hold the pipe: do not wait for it.
         self._copier.join(1.0)
         self._log.close()
+
+    def require_logged(self) -> None:
+        """Raise EnvironmentFault if the disk did not take the whole log."""
+        self._log.require_written()
 
     def _copy(self) -> None:
         assert self._guard.stdout is not None
@@ -126,17 +145,18 @@ class Guest:
 def guarded(
     argv: list[str], *, env: dict[str, str], cwd: Path, log: Path, grace_s: float
 ) -> Iterator[Guest]:
-    """Run a command under a guard; when the block is left, however, nothing of it is alive."""
-    guest = Guest(argv, env=env, cwd=cwd, log=log, grace_s=grace_s)
-    try:
-        yield guest
-    finally:
-        with interrupts_deferred():
-            guest.stop()
+    """Run a command under a guard; none of its processes survives the block."""
+    with adopted() as orphans:
+        guest = Guest(argv, orphans, env=env, cwd=cwd, log=log, grace_s=grace_s)
+        try:
+            yield guest
+        finally:
+            with interrupts_deferred():
+                guest.stop()
 
 
 def _watch(guest: Guest, spec: ContainerSpec, on_tick: Callable[[], None]) -> str | None:
-    """Wait for the end and return None, or why the guest must be stopped: time or memory."""
+    """Wait until the guest ends (None) or exceeds a limit (which one: time or memory)."""
     memory = MemoryWatch(guest.pid, spec.limits.memory_bytes)
     deadline = time.monotonic() + spec.limits.timeout_s
     while not guest.wait(TICK_S):
@@ -155,16 +175,16 @@ def require_python(spec: ContainerSpec) -> Path:
     if python is None or not python.exists():
         raise ImageFault(
             f"the stage {spec.stage} has no virtual environment: {python or 'none was made'}",
-            "this stack may need its image: use RUNNER=docker, or `make doctor` to see what is there",
+            "use RUNNER=docker if this stack needs its image; `make doctor` lists what is installed",
         )
     return python
 
 
 def guest_environment(spec: ContainerSpec, *, root: Path, tmp: Path) -> dict[str, str]:
-    """Return the guest's whole environment: the spec's, and where its Python and TMPDIR are.
+    """Return the guest's whole environment: the spec's, with the paths of its Python and TMPDIR.
 
-    Nothing of the caller's: no token, proxy, PYTHONPATH or CUDA_VISIBLE_DEVICES of theirs. An
-    interpreter of the host's is found its libraries and tools by what the stack names.
+    Nothing is inherited from the caller (tokens, proxies, PYTHONPATH, CUDA_VISIBLE_DEVICES), except
+    what the stack names for an interpreter of this host to find its libraries and tools.
     """
     assert spec.stack.venv is not None
     found = dict(spec.stack.env)
@@ -177,7 +197,7 @@ def guest_environment(spec: ContainerSpec, *, root: Path, tmp: Path) -> dict[str
 
 
 def translated(word: str, root: Path) -> str:
-    """Return the word with the container's /job replaced by the job folder's real path."""
+    """Return the word with a leading /job replaced by the job folder's real path."""
     if word == JOB_ROOT or word.startswith(f"{JOB_ROOT}/"):
         return f"{root}{word[len(JOB_ROOT) :]}"
     return word

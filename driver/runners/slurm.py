@@ -9,15 +9,16 @@ import time
 from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
-from driver.runners.base import GRACE_S, TICK_S, Closing, Exit, require_hook
+from driver.runners.base import GRACE_S, LOG_LIMIT_BYTES, TICK_S, Closing, Exit, require_hook
+from driver.runners.job_folder import lay_out
 from driver.runners.process import guarded, guest_environment, require_python, translated
-from driver.workspace import lay_out
+from driver.system.untrusted.opener import RefusedFile, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from driver.containers import ContainerSpec
+    from driver.runners.spec import ContainerSpec
 
 SRUN_ENVIRONMENT = ("SLURM_", "SBATCH_", "MUNGE_")
 TAIL_BYTES = 64 << 10
@@ -26,9 +27,9 @@ TIME_LIMIT_SIGNS = ("DUE TO TIME LIMIT", "Exceeded job time limit")
 
 
 class SlurmRunner(Closing):
-    """Runs each stage as one blocking `srun`; work folder and environments lie on a shared disk.
+    """Runs each stage as one blocking `srun`; needs ASSAY_HOME on a shared disk.
 
-    Slurm enforces memory, processors and time, since a stage may wait in the queue for long.
+    Slurm enforces memory, processor and time limits: the driver's clock would include the queue.
     """
 
     def __init__(self, *, options: tuple[str, ...] = (), grace_s: float = GRACE_S) -> None:
@@ -36,11 +37,11 @@ class SlurmRunner(Closing):
         self._grace_s = grace_s
 
     def availability(self) -> None:
-        """Return when `srun` is on PATH; EnvironmentFault when not."""
+        """Raise EnvironmentFault when `srun` is not on PATH."""
         _require_srun()
 
     def run(self, spec: ContainerSpec, *, log: Path, on_tick: Callable[[], None]) -> Exit:
-        """Run one stage; see Runner. ``overhead_s`` leaves the time in the queue in ``wall_s``."""
+        """Run one stage; see Runner. Time in the queue counts in ``wall_s``, not ``overhead_s``."""
         started = time.monotonic()
         srun = _require_srun()
         require_hook(spec)
@@ -57,6 +58,7 @@ class SlurmRunner(Closing):
             while not guest.wait(TICK_S):
                 on_tick()
             ended = time.monotonic()
+        guest.require_logged()
         said = _tail(log)
         return Exit(
             code=guest.code,
@@ -71,9 +73,9 @@ class SlurmRunner(Closing):
 def srun_command(
     spec: ContainerSpec, *, srun: str, options: tuple[str, ...], names: list[str], cwd: Path
 ) -> list[str]:
-    """Return srun with the spec's limits; ``options`` (a partition, --gres) come last and win.
+    """Return the srun command with the spec's limits; ``options`` (partition, --gres) override.
 
-    ``names`` are the variables that the task gets, with their values from srun's environment.
+    ``names`` are the variables that srun passes on to the task.
     """
     return [
         srun,
@@ -92,7 +94,7 @@ def srun_command(
 
 
 def srun_environment() -> dict[str, str]:
-    """Return what srun itself needs of the caller's environment; the task does not get it."""
+    """Return the caller's variables that srun itself needs; the task does not get them."""
     return {name: value for name, value in os.environ.items() if name.startswith(SRUN_ENVIRONMENT)}
 
 
@@ -101,12 +103,16 @@ def _require_srun() -> str:
     if srun is None:
         raise EnvironmentFault(
             "RUNNER=slurm needs `srun`, which is not on PATH",
-            "type this on a login node of the cluster, or use RUNNER=docker or RUNNER=process",
+            "run this on a login node of the cluster, or use RUNNER=docker or RUNNER=process",
         )
     return srun
 
 
 def _tail(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        return file.read().decode(errors="replace")
+    # The task runs as this user, and could have replaced its log.
+    try:
+        with opened(log.parent, log.name, 2 * LOG_LIMIT_BYTES) as file:
+            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+            return file.read(TAIL_BYTES).decode(errors="replace")
+    except (RefusedFile, FileNotFoundError):
+        return ""

@@ -1,1 +1,1 @@
-"""One file a verb: each takes parsed arguments, does one thing, and returns an exit code."""
+"""The verbs, one file each: every verb takes parsed arguments and returns an exit code."""

@@ -1,51 +1,60 @@
-"""`check`: whether a vendor's or a case's folder is whole, and what is missing in it."""
+"""`check`: checks a vendor's or a case's folder and lists what is missing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.check.case import check_case, judge_macs, plan_case_trial
 from driver.check.trial import RUNNERS, Trial, judge, plan_trials, run_trial
 from driver.check.vendor import check_vendor
+from driver.doctor.finding import document, failed, failures
 from driver.doctor.probe import gather
 from driver.errors import UsageFault, unknown
-from driver.findings import document, failures
-from driver.host_python import catalog_here
 from driver.models.base import RunnerName
 from driver.models.result import Result
-from driver.settings import load_settings
-from driver.verbs.findings import show_findings
+from driver.stacks.host_python import catalog_here
+from driver.system.plain_text import counted
+from driver.system.settings import load_settings
+from driver.verbs.reading_catalog import read_catalog
+from driver.verbs.showing.findings import show_findings
 
 if TYPE_CHECKING:
-    from driver.catalog import Case, Catalog, Vendor
+    from collections.abc import Iterable
+
+    from driver.catalog.catalog import Case, Catalog, Vendor
+    from driver.catalog.manifests import Invalid
     from driver.console import Console
-    from driver.findings import Finding
-    from driver.settings import Settings
+    from driver.doctor.finding import Finding
+    from driver.system.settings import Settings
 
 SCHEMA = "assay/check/1"
 NO_RUN = "none"
-"""The value of RUNNER that runs nothing: only the folder is looked at."""
+"""The value of RUNNER that runs nothing and only checks the folder."""
 
 
 def check(vendor: str | None, case: str | None, runner: str | None, console: Console) -> int:
-    """Check a vendor or a case; with neither every one of them, without running anything.
+    """Check a vendor or a case; with neither, check all of them without running anything.
 
-    Returns 0 when nothing that could be checked failed, else 1.
+    Returns 0 if no check failed (checks that could not be done here do not count), else 1.
     """
     settings = load_settings()
-    catalog = load_catalog(settings.root, settings.vendor_path)
     if vendor and case:
-        raise UsageFault("check looks at a vendor or at a case", "give VENDOR or CASE, not both")
+        raise UsageFault(
+            "check takes one vendor or one case, not both", "give VENDOR or CASE, not both"
+        )
     runners = _runners(runner)
+    if not vendor and not case:
+        every = load_catalog(settings.root, settings.vendor_path, settings.case_path)
+        return _end({"folders": "every vendor and case"}, _everything(every), console)
+    catalog = read_catalog(settings, console)
     if vendor:
         findings = of_vendor(settings, catalog, catalog.vendor(vendor), runners, console)
         return _end({"vendor": vendor}, findings, console)
-    if case:
-        one = catalog.case(case)
-        findings = of_case(settings, catalog, one, runner, console)
-        return _end({"case": one.name}, findings, console)
-    return _end({"folders": "every vendor and case"}, _everything(catalog), console)
+    assert case is not None
+    one = catalog.case(case)
+    findings = of_case(settings, catalog, one, runner, console)
+    return _end({"case": one.name}, findings, console)
 
 
 def of_vendor(
@@ -55,8 +64,8 @@ def of_vendor(
     runners: tuple[RunnerName, ...],
     console: Console,
 ) -> list[Finding]:
-    """Return what is found of a vendor: its folders, then its hook on a tiny job."""
-    found = check_vendor(vendor)
+    """Return the findings about a vendor: its folders, then its hook on a tiny job."""
+    found = [*_invalid(vendor.invalid), *check_vendor(vendor)]
     if not runners or not vendor.stacks:
         return found
     catalog = catalog_here(settings)
@@ -70,7 +79,7 @@ def of_vendor(
 def of_case(
     settings: Settings, catalog: Catalog, case: Case, runner: str | None, console: Console
 ) -> list[Finding]:
-    """Return what is found of a case: its folder, then one tiny job on the host's processor."""
+    """Return the findings about a case: its folder, then one tiny job on the host's processor."""
     found = check_case(case)
     if runner == NO_RUN:
         return found
@@ -80,7 +89,7 @@ def of_case(
     console.say(f"  {trial.what} …")
     result = run_trial(trial, settings, catalog, console)
     if isinstance(result, Result):
-        return [*found, *judge(trial.what, result), judge_macs(case, result)]
+        return [*found, *judge(trial.what, result, of_case=True), judge_macs(case, result)]
     return [*found, result]
 
 
@@ -95,9 +104,17 @@ def _tried(
 
 
 def _everything(catalog: Catalog) -> list[Finding]:
-    found = [_of(name, one) for name, v in catalog.vendors.items() for one in check_vendor(v)]
+    found = _invalid(catalog.invalid)
+    found += [_of(name, one) for name, v in catalog.vendors.items() for one in check_vendor(v)]
     found += [_of(name, one) for name, c in catalog.cases.items() for one in check_case(c)]
     return found
+
+
+def _invalid(manifests: Iterable[Invalid]) -> list[Finding]:
+    return [
+        failed(f"{one.what} {one.folder.name}", one.fault.message, one.fault.remedy)
+        for one in manifests
+    ]
 
 
 def _of(name: str, finding: Finding) -> Finding:
@@ -119,9 +136,8 @@ def _end(subject: dict[str, str], findings: list[Finding], console: Console) -> 
         console.document(document(SCHEMA, subject, findings))
     else:
         show_findings(findings, console, f"check of {' '.join(subject.values())}")
-    wrong, tried = failures(findings), [one for one in findings if one.status == "not_checked"]
-    told = (
-        f"{len(wrong)} thing(s) are missing or wrong" if wrong else "nothing that was checked fails"
-    )
-    console.say(told + (f"; {len(tried)} could not be checked here" if tried else ""))
+    wrong = failures(findings)
+    unchecked = [one for one in findings if one.status == "not_checked"]
+    summary = f"{counted(len(wrong), 'check')} failed" if wrong else "no check failed"
+    console.say(summary + (f"; {len(unchecked)} could not be done here" if unchecked else ""))
     return 1 if wrong else 0

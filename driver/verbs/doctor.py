@@ -1,48 +1,80 @@
-"""`doctor`: what this machine has and lacks for a vendor, before anything is pulled or compiled."""
+"""`doctor`: reports what this machine has and lacks for a vendor, before anything is pulled or built."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from driver.doctor.diagnosis import diagnose
+from driver.doctor.finding import document, failures
 from driver.doctor.probe import gather
-from driver.errors import EnvironmentFault, unknown
-from driver.findings import document, failures
-from driver.host_python import catalog_here
-from driver.settings import load_settings
-from driver.verbs.findings import show_findings
+from driver.errors import EnvironmentFault
+from driver.runners.leftovers import reap_leftovers
+from driver.system.plain_text import counted
+from driver.system.settings import load_settings
+from driver.verbs.reading_catalog import read_catalog_here
+from driver.verbs.showing.findings import list_failures, show_findings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from driver.catalog.catalog import Vendor
     from driver.console import Console
+    from driver.doctor.finding import Finding
 
 SCHEMA = "assay/doctor/1"
 
 
-def doctor(vendor_name: str, stack: str | None, device: str, console: Console) -> int:
-    """Look this machine over; return 0, or 3 when something is missing that a run needs.
+def doctor(given: Mapping[str, str | None], console: Console) -> int:
+    """Check this machine; return 0, or 3 if something that a run needs is missing.
 
-    ``stack`` (default: the vendor's own default) decides what is needed; of the others it is only told.
+    ``given`` has vendor, stack, device and case, each None if the user left it out. The stack (default:
+    the vendor's default) decides what is needed; other stacks are only listed. With a case, its weights
+    and dataset are needed too, and what stops its run comes first. What killed runs of this home left,
+    containers included, is removed first.
     """
     settings = load_settings()
-    catalog = catalog_here(settings)
-    vendor = catalog.vendor(vendor_name)
-    wanted = stack or vendor.manifest.default_stack
-    if wanted not in vendor.stacks:
-        raise unknown(f"stack of vendor {vendor.name}", wanted, vendor.stacks)
-    cases = catalog.cases.values()
+    catalog = read_catalog_here(settings, console)
+    vendor = catalog.vendor(given.get("vendor") or "cpu")
+    wanted = given.get("stack") or vendor.manifest.default_stack
+    vendor.stack_named(wanted)
+    reap_leftovers(settings.home, console.note, ask_engine=True)
+    named = given.get("case")
+    cases = [catalog.case(named)] if named else list(catalog.cases.values())
+    device = given.get("device") or "0"
     facts = gather(settings, catalog, vendor, wanted=wanted, device=device, cases=cases)
-    findings = diagnose(facts)
-    subject = {"vendor": vendor.name, "stack": wanted}
+    findings = diagnose(replace(facts, case_named=bool(named)))
+    subject = {"vendor": vendor.name, "stack": wanted} | ({"case": cases[0].name} if named else {})
     if console.as_json:
         console.document(document(SCHEMA, subject, findings))
     else:
-        show_findings(findings, console, f"{vendor.manifest.title} ({wanted}) on this machine")
+        _show(findings, console, vendor, wanted, _command(given) if named else None)
     wrong = failures(findings)
-    console.say(_verdict(len(wrong), vendor.name))
+    console.say(console.advice(_verdict(len(wrong), vendor.name, _command(given))))
     return EnvironmentFault.exit_code if wrong else 0
 
 
-def _verdict(missing: int, vendor: str) -> str:
+def _show(
+    findings: list[Finding], console: Console, vendor: Vendor, stack: str, run: str | None
+) -> None:
+    """Show the findings; what stops ``run``, the run of a case, comes first."""
+    if run is not None:
+        wrong = failures(findings)
+        count = f"{counted(len(wrong), 'problem')} of this machine" if wrong else "nothing here"
+        console.text(f"`{run}`: {count} {'stop it' if len(wrong) > 1 else 'stops it'}")
+        list_failures(findings, console)
+    title = f"{vendor.manifest.title} ({stack}) on this machine"
+    show_findings(findings, console, title, with_failures=run is None)
+
+
+def _command(given: Mapping[str, str | None]) -> str:
+    """Return the run that the user asked about, with everything that they typed."""
+    typed = ("case", "vendor", "stack", "device")
+    words = [f"{name.upper()}={given[name]}" for name in typed if given.get(name)]
+    return " ".join(["make run", *(words or ["VENDOR=cpu"])])
+
+
+def _verdict(missing: int, vendor: str, run: str) -> str:
     if missing:
-        return f"{missing} thing(s) that {vendor} needs are missing on this machine"
-    return f"this machine has what {vendor} needs; next: make run VENDOR={vendor}"
+        return f"this machine lacks {counted(missing, 'thing')} that {vendor} needs"
+    return f"this machine has everything that {vendor} needs; next: {run}"

@@ -1,25 +1,27 @@
-"""`list`: the cases, vendors, stacks, engines, precisions and chips that can be asked for."""
+"""`list`: the cases, vendors, stacks, engines, precisions and chips to choose from."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.catalog import load_catalog
-from driver.settings import load_settings
+from driver.system.settings import load_settings
+from driver.verbs.reading_catalog import read_catalog
 
 if TYPE_CHECKING:
-    from driver.catalog import Catalog
+    from driver.catalog.catalog import Catalog
     from driver.console import Console
 
 
 def list_catalog(console: Console) -> int:
     """Show the catalog as two tables, or as one JSON document."""
     settings = load_settings()
-    catalog = load_catalog(settings.root, settings.vendor_path)
+    catalog = read_catalog(settings, console)
     if console.as_json:
         console.document(catalog_document(catalog))
         return 0
-    console.table(("case", "short names", "model", "task", "batch", "metric"), _case_rows(catalog))
+    console.table(
+        ("case", "short names", "model", "task", "batch", "metric", "options"), _case_rows(catalog)
+    )
     console.text("")
     console.table(
         ("vendor", "stack", "engines (precisions)", "chips", "runs without Docker"),
@@ -37,6 +39,10 @@ def catalog_document(catalog: Catalog) -> dict[str, object]:
                 "aliases": list(case.manifest.aliases),
                 "task": case.manifest.task,
                 "metric": case.manifest.metric.name,
+                "options": {
+                    option: spec.model_dump(exclude_none=True)
+                    for option, spec in case.manifest.options.items()
+                },
             }
             for name, case in catalog.cases.items()
         },
@@ -64,6 +70,7 @@ def _case_rows(catalog: Catalog) -> list[tuple[str, ...]]:
             case.manifest.task,
             str(case.manifest.run.batch_size),
             case.manifest.metric.name,
+            ", ".join(name.upper() for name in case.manifest.options),
         )
         for name, case in catalog.cases.items()
     ]

@@ -1,12 +1,12 @@
-"""`published`: the seeds' tables in their own columns, our recomputation beside them, their contradictions."""
+"""`published`: the documents' tables in their own columns, our recomputation, and the findings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.catalog import load_catalog
 from driver.published.report import published_document, published_tables
-from driver.settings import load_settings
+from driver.system.settings import load_settings
+from driver.verbs.reading_catalog import read_catalog
 from driver.verbs.report import language_asked
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def show_published(case: str | None, language: str | None, console: Console) -> int:
-    """Show the published tables of one case, or of all."""
+    """Show the published tables of one case, or of all cases."""
     settings = load_settings()
-    catalog = load_catalog(settings.root, settings.vendor_path)
+    catalog = read_catalog(settings, console)
     cases = [catalog.case(case)] if case else list(catalog.cases.values())
     folders = [one.folder for one in cases]
     if console.as_json:

@@ -1,4 +1,4 @@
-"""`report`: every result below the given folders as tables, one HTML page, Markdown, CSV and Parquet."""
+"""`report`: writes the results below some folders as tables, an HTML page, Markdown, CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.aggregate.text import plain
-from driver.catalog import load_catalog
+from driver.errors import UsageFault
+from driver.published.load import FILE_NAME
 from driver.published.report import published_figures
 from driver.report.build import ReportOptions, report
-from driver.settings import load_settings
+from driver.system.plain_text import plain
+from driver.system.settings import load_settings
+from driver.verbs.reading_catalog import read_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.catalog import Catalog
+    from driver.catalog.catalog import Catalog
     from driver.console import Console
     from driver.published.columns import Language
     from driver.published.rows import PublishedFigure
@@ -25,20 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What of the results is asked for, and in whose words."""
+    """Which results to show, and the language of the headings."""
 
     language: Language
     simulated: bool = False
     synthetic: bool = False
+    every: bool = False
     case: str | None = None
 
 
 def make_report(folders: Sequence[Path], wanted: Wanted, console: Console) -> int:
-    """Write the report beside the results and show its tables."""
+    """Write the report to results/report and show its tables. Raises UsageFault or EnvironmentFault."""
     settings = load_settings()
-    catalog = load_catalog(settings.root, settings.vendor_path)
-    if not folders:
-        settings.results.mkdir(parents=True, exist_ok=True)
+    catalog = read_catalog(settings, console)
     where = list(folders) or [settings.results]
     made = report(
         where,
@@ -48,7 +49,8 @@ def make_report(folders: Sequence[Path], wanted: Wanted, console: Console) -> in
             language=wanted.language,
             simulated=wanted.simulated,
             synthetic=wanted.synthetic,
-            published=published(catalog),
+            every=wanted.every,
+            published=published(catalog, console),
         ),
     )
     if console.as_json:
@@ -71,7 +73,7 @@ def make_report(folders: Sequence[Path], wanted: Wanted, console: Console) -> in
 
 
 def language_asked(asked: str | None) -> Language:
-    """Return what was asked for; the locale's own language counts where we have it."""
+    """Return the requested language, else that of the locale if there are headings in it."""
     from driver.published.columns import language_of
 
     if asked:
@@ -79,9 +81,26 @@ def language_asked(asked: str | None) -> Language:
     return "zh" if os.environ.get("LANG", "").lower().startswith("zh") else "en"
 
 
-def published(catalog: Catalog) -> list[PublishedFigure]:
-    """Return every published figure of the catalog's cases."""
-    return published_figures([case.folder for case in catalog.cases.values()])
+def published(catalog: Catalog, console: Console) -> list[PublishedFigure]:
+    """Return all published figures of the catalog's cases; warn of each invalid published.toml."""
+    folders = [case.folder for case in catalog.cases.values()]
+    folders = [folder for folder in folders if (folder / FILE_NAME).is_file()]
+    try:
+        return published_figures(folders) if folders else []
+    except UsageFault:
+        valid = [folder for folder in folders if _is_valid(folder, console)]
+        return published_figures(valid) if valid else []
+
+
+def _is_valid(folder: Path, console: Console) -> bool:
+    try:
+        published_figures([folder])
+    except UsageFault as fault:
+        console.warn(
+            f"published figures of {folder.name} are left out: {fault.message}", fault.remedy
+        )
+        return False
+    return True
 
 
 def _show(made: ReportFiles, console: Console) -> None:

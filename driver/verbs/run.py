@@ -1,19 +1,19 @@
-"""`run`: measure one job, or several when a variable holds a list, and show the seeds' table row."""
+"""`run`: measures one job and shows its table row."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from driver.booking import exit_code
-from driver.host_python import catalog_here
-from driver.opening import open_site
-from driver.plan import choose
-from driver.request import parse_request
-from driver.session import run_job
-from driver.settings import load_settings
-from driver.telemetry import names_here
-from driver.verbs.showing import show_result
+from driver.plan.choice import choose
+from driver.plan.request import parse_request
+from driver.session.result import exit_code
+from driver.session.run import run_job
+from driver.session.site import open_site
+from driver.session.telemetry import devices_here
+from driver.system.settings import load_settings
+from driver.verbs.reading_catalog import read_catalog_here
+from driver.verbs.showing.results import show_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 def run(given: Mapping[str, str | None], console: Console) -> int:
-    """Run the job that ``given`` asks for; return its exit code."""
+    """Run the job that the variables in ``given`` describe; return its exit code."""
     request = parse_request(given)
     settings = load_settings()
-    catalog = catalog_here(settings)
-    choice = choose(request, catalog, names_here(catalog.vendors, [request]))
+    catalog = read_catalog_here(settings, console)
+    choice = choose(request, catalog, devices_here(catalog.vendors, [request]))
     with console, open_site(choice.runner, settings, catalog, console) as site:
         console.say(
             f"{choice.case.manifest.title} on {choice.vendor.name} {choice.chip_name} "
             f"({choice.stack.name}, {choice.engine_name}, {choice.precision_name}, "
             f"batch {choice.batch_size}, {choice.tier}, {choice.runner})"
         )
-        booked = run_job(site, choice)
+        finished = run_job(site, choice)
     if console.as_json:
-        console.document(json.loads((booked.folder / "result.json").read_text(encoding="utf-8")))
-    show_result(booked, console)
-    return exit_code(booked.result)
+        console.document(json.loads((finished.folder / "result.json").read_text(encoding="utf-8")))
+    show_result(finished, console)
+    return exit_code(finished.result)

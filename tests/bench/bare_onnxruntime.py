@@ -3,7 +3,7 @@
     python bare_onnxruntime.py MODEL THREADS BATCH_SIZE SECONDS [SESSION_KEY=VALUE]…
 
 Runs in the cpu stack's environment; prints items a second. Inputs are random and rotate. It warms up
-as the harness does, until two windows agree: a cold yardstick would flatter whom it is held against.
+as the harness does, until two windows agree: without warm-up this loop would be slow, and the harness compared with it would look fast.
 """
 
 import itertools

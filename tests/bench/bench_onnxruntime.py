@@ -8,7 +8,7 @@ Both warm up to a steady state outside the clock. The figure is the ratio of the
 promises that it lies within 5 %, to either side: a harness that is faster than nothing measures
 something else.
 
-Exits with 0 when every row lies there, with 1 when one does not.
+Exits with 0 when every row is in that range, with 1 when one is not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.entry import ended
-from tests.bench.jobs import catalog_of_the_tree, doubts, effective, look, open_bench, rate
+from tests.bench.jobs import (
+    catalog_of_the_tree,
+    caveats,
+    changing,
+    effective,
+    look,
+    open_bench,
+    rate,
+)
 from tests.bench.rates import in_turns
 from tests.bench.row import Row, arguments_of
 
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from driver.models.result import Result
-    from driver.plan import Choice
+    from driver.plan.choice import Choice
     from tests.bench.jobs import Bench
 
 ROWS = ("vit_b_32:fp32:8", "vit_l_16:fp32:4")
@@ -65,7 +73,7 @@ def compare(bench: Bench, choice: Choice, pairs: int, seconds: int) -> bool:
         f"{choice.case.name} {choice.precision_name} bs {choice.batch_size}: {own}, bare loop {theirs}, "
         f"ratio {ratio:.3f} (pairs {low:.3f}–{high:.3f}): "
         f"{'within' if reached else 'not within'} {TOLERANCE:.0%}; "
-        f"{pairs} pairs, load {os.getloadavg()[0]:.1f}{doubts(results)}",
+        f"{pairs} pairs, load {os.getloadavg()[0]:.1f}{changing(results)}{caveats(results)}",
         flush=True,
     )
     return reached

@@ -21,13 +21,14 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from driver.host import describe_host
+from driver.system.host.machine import describe_host
 from tests.bench import benchmark_app
 from tests.bench.entry import ended
 from tests.bench.jobs import (
     NotComparable,
     catalog_of_the_tree,
-    doubts,
+    caveats,
+    changing,
     effective,
     look,
     open_bench,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from driver.models.result import Result
-    from driver.plan import Choice
+    from driver.plan.choice import Choice
     from tests.bench.jobs import Bench
     from tests.bench.rates import Rates
 
@@ -85,7 +86,7 @@ class Sides:
         if threads[0] != threads[1]:
             raise NotComparable(
                 f"eager ran with {threads[0]} threads, OpenVINO with {threads[1]}",
-                "look at what limits one of them on this machine",
+                "find out what limits one of them on this machine",
             )
         return rate(result)
 
@@ -104,11 +105,12 @@ def compare(bench: Bench, sides: Sides, pairs: int) -> bool:
     ours, theirs, *eager = in_turns(pairs, programs)
     row, ran = sides.row, sides.ran
     low, high = ours.pairwise(theirs)
-    told, reached = verdict(ours.times(theirs), GOAL, row.precision, ran)
+    text, reached = verdict(ours.times(theirs), GOAL, row.precision, ran)
     print(
         f"{row.case} {row.precision} bs {row.batch_size}: {ours}, benchmark_app {theirs}, "
-        f"ratio {ours.times(theirs):.3f} (pairs {low:.3f}–{high:.3f}): {told}; "
-        f"{pairs} pairs, load {os.getloadavg()[0]:.1f}{doubts(sides.results)}",
+        f"ratio {ours.times(theirs):.3f} (pairs {low:.3f}–{high:.3f}): {text}; "
+        f"{pairs} pairs, load {os.getloadavg()[0]:.1f}{changing(sides.results)}"
+        f"{caveats(sides.results)}",
         flush=True,
     )
     return all([reached, *(compare_eager(row, ours, one, ran) for one in eager)])
@@ -117,13 +119,13 @@ def compare(bench: Bench, sides: Sides, pairs: int) -> bool:
 def compare_eager(row: Row, ours: Rates, eager: Rates, ran: str) -> bool:
     """Print how many times eager fp32 ours is; return whether that reaches the row's goal, if it has one."""
     times, goal = ours.times(eager), EAGER_GOALS.get(str(row))
-    told, reached = ("no goal", True)
+    text, reached = ("no goal", True)
     if goal is not None:
-        told, reached = verdict(times, goal, row.precision, ran)
+        text, reached = verdict(times, goal, row.precision, ran)
     flags = describe_host()["cpu_flags"]
     assert isinstance(flags, list)
     print(
-        f"  eager fp32 bs {row.batch_size}: {eager}, {row.precision} is {times:.2f} times that: {told}; "
+        f"  eager fp32 bs {row.batch_size}: {eager}, {row.precision} is {times:.2f} times that: {text}; "
         f"{processor(flags)}",
         flush=True,
     )
@@ -139,12 +141,12 @@ def verdict(ratio: float, goal: float, asked: str, ran: str) -> tuple[str, bool]
 
 def processor(flags: Sequence[str]) -> str:
     """Return what this processor can do in bf16: whether a goal can be reached on it."""
-    told = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in TELLING_FLAGS)
+    text = ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in TELLING_FLAGS)
     if "amx_bf16" in flags:
-        return told
+        return text
     if "avx512_bf16" in flags:
-        return f"{told}: without AMX bf16 has at most twice the multiply-adds of fp32"
-    return f"{told}: no instructions for bf16"
+        return f"{text}: without AMX bf16 has at most twice the multiply-adds of fp32"
+    return f"{text}: no instructions for bf16"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

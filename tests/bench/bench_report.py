@@ -5,7 +5,7 @@
 Prints one JSON document; exits 1 where a bound is missed. What this machine cannot measure is null and
 named in ``not_measured``: it is not within its bound. The bounds are for two idle cores. The first
 report is timed twice: from a cold disk (``cold_s``; the caches are dropped, which only root may do, and
-which does nothing for a folder that lies in memory) and from warm caches (``first_s``). ``disk_s`` is
+which does nothing for a folder in memory) and from warm caches (``first_s``). ``disk_s`` is
 what reading every result.json takes cold, one after the other as `cat` does, ``disk_ratio`` that against
 the cold report. ``compare_s`` is a comparison with its interval, of two results that may be compared.
 """
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driver.settings import ROOT
+from driver.system.settings import ROOT
 from tests.bench.entry import ended, writable
 from tests.bench.report_100k import generate
 from tests.bench.row import count
@@ -48,7 +48,8 @@ import json, os, resource, sys
 from pathlib import Path
 if __name__ == "__main__":
     from driver.report.build import ReportOptions, report
-    options = ReportOptions(out=Path(sys.argv[2]), home=Path(sys.argv[3]), synthetic=True)
+    folders = {"out": Path(sys.argv[2]), "home": Path(sys.argv[3])}
+    options = ReportOptions(**folders, synthetic=True, every=True)
     made = report([Path(sys.argv[1])], options)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -58,7 +59,7 @@ if __name__ == "__main__":
 COMPARE = """
 import sys
 from pathlib import Path
-from driver.sides import compare_paths
+from driver.compare.pairing import compare_paths
 made = compare_paths(Path(sys.argv[1]), Path(sys.argv[2])).made[0]
 assert made.interval is not None, made.sentence()
 """
@@ -88,13 +89,13 @@ def timed(program: str, *arguments: object) -> tuple[float, str]:
 
 
 def filesystem(folder: Path) -> str:
-    """Return the kind of file system that a folder lies on, as stat(1) names it."""
+    """Return the type of the file system that a folder is on, as stat(1) names it."""
     words = ["stat", "-f", "-c", "%T", str(folder)]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def forgotten(tree: Path) -> bool:
-    """Empty the system's file caches; return whether it let us, and the folder lies on a disk at all."""
+    """Empty the system's file caches; return whether that was permitted and the folder is on a disk."""
     if filesystem(tree) in IN_MEMORY:
         return False
     os.sync()
@@ -183,11 +184,11 @@ def measure(root: Path, wanted: int) -> dict[str, Any]:
     without(out, home)
     from_disk = cold(tree, out, home)
     without(out, home)
-    first_s, told = timed(REPORT, tree, out, home)
+    first_s, printed = timed(REPORT, tree, out, home)
     second_s, _ = timed(REPORT, tree, out, home)
     compare_s, _ = timed(COMPARE, *comparable(tree))
     return {
-        **json.loads(told),
+        **json.loads(printed),
         **from_disk,
         "first_s": first_s,
         "second_s": second_s,

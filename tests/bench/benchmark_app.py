@@ -14,8 +14,8 @@ from tests.bench.jobs import NotComparable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.models.manifest import TensorSpec
-    from driver.plan import Choice
+    from driver.models.case import TensorSpec
+    from driver.plan.choice import Choice
     from tests.bench.jobs import Bench
 
 ELEMENT_TYPES = {"fp32": "f32", "bf16": "bf16"}
@@ -124,5 +124,5 @@ def _printed(key: str, printed: str) -> str:
 def _not_understood(why: str) -> NotComparable:
     return NotComparable(
         f"benchmark_app does not say what it ran with: {why}",
-        "its output is read as OpenVINO 2026.4 prints it; mend tests/bench/benchmark_app.py",
+        "its output is read as OpenVINO 2026.4 prints it; fix tests/bench/benchmark_app.py",
     )

@@ -1,17 +1,16 @@
-"""How every bench ends: its own exit code, or that of an expected failure with what to type next."""
+"""How every bench ends: with its own exit code, or with an expected failure's code and remedy."""
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 from driver.console import Console
 from driver.errors import AssayError, EnvironmentFault, Interrupted
+from driver.system.interrupts import heed_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import FrameType
 
 
 def ended(bench: Callable[[], int]) -> int:
@@ -19,15 +18,14 @@ def ended(bench: Callable[[], int]) -> int:
 
     SIGTERM and SIGHUP interrupt as Ctrl-C does, so that temporary folders go and children end.
     """
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    signal.signal(signal.SIGHUP, _as_interrupt)
+    heed_interrupts()
     try:
         return bench()
     except AssayError as error:
         Console().error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        Console().fault("interrupted", "the same command again takes what is cached")
+        Console().fault("interrupted", "run the same command again; it continues from the cache")
         return Interrupted.exit_code
 
 
@@ -39,7 +37,3 @@ def writable(folder: Path) -> None:
         raise EnvironmentFault(
             f"{folder} cannot be made: {error.strerror}", "name a folder that you own"
         ) from error
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

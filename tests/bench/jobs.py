@@ -9,31 +9,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.booking import exit_code
-from driver.catalog import load_catalog
-from driver.child import ChildFailed, run_child
+from driver.catalog.catalog import load_catalog
 from driver.errors import AssayError, EnvironmentFault, Interrupted
 from driver.models.base import RunnerName
 from driver.models.job import Measure
-from driver.opening import open_site
-from driver.plan import choose
-from driver.preparation import prepare
+from driver.plan.choice import choose
+from driver.results.concerns import CONCERNS, concerns_speed
 from driver.runners.process import SYSTEM_PATH
-from driver.session import run_job
-from driver.settings import load_settings
-from driver.sides import DOUBTFUL
-from driver.stopwatch import Stopwatch
+from driver.session.prepare import prepare
+from driver.session.result import exit_code
+from driver.session.run import run_job
+from driver.session.site import open_site
+from driver.system.settings import load_settings
+from driver.system.stopwatch import Stopwatch
+from driver.system.subprocesses import ChildFailed, run_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from driver.catalog import Catalog
+    from driver.catalog.catalog import Catalog
     from driver.events import Progress
     from driver.models.base import StageName
     from driver.models.result import Result, StageRecord
-    from driver.plan import Choice
-    from driver.request import Request
-    from driver.site import Site
+    from driver.plan.choice import Choice
+    from driver.plan.request import Request
+    from driver.session.site import Site
 
 
 class NotComparable(AssayError):
@@ -97,7 +97,7 @@ def open_bench(catalog: Catalog) -> Iterator[Bench]:
 
 
 class Bench:
-    """Jobs on one site, and the programs that they are set against."""
+    """Jobs on one site, and the programs that they are compared with."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -139,9 +139,9 @@ class Bench:
 
 
 def sound(result: Result) -> Result:
-    """Return the result; NotComparable for one whose figure must not be set against another.
+    """Return the result; NotComparable for one whose figure must not be compared.
 
-    An interruption is booked as a failure, with the figures so far: it interrupts the bench too.
+    An interrupted job has a result with the figures so far; the interruption ends the bench too.
     """
     name = f"{result.job.case} on {result.job.vendor} ({result.job.engine})"
     if exit_code(result) == Interrupted.exit_code:
@@ -153,7 +153,7 @@ def sound(result: Result) -> Result:
         )
     if result.status == "accuracy_failed":
         reason = result.gate.reason if result.gate else "no gate"
-        raise AccuracyFailed(f"{name} computes something else: {reason}", "mend the engine first")
+        raise AccuracyFailed(f"{name} computes something else: {reason}", "fix the engine first")
     if result.simulated or result.metrics.p_infer_core is None:
         why = "ran on a stand-in" if result.simulated else "has no p_infer_core"
         raise NotComparable(f"{name} {why}", "unset ASSAY_STANDINS, and run it by itself")
@@ -172,8 +172,17 @@ def effective(result: Result) -> Mapping[str, object]:
     return found
 
 
-def doubts(results: Sequence[Result]) -> str:
+def changing(results: Sequence[Result]) -> str:
+    """Return ``"; inputs changed in 0.31% of the time"``, the largest share of the results."""
+    checks = [result.provenance.get("core_checks", {}).get("infer-0", {}) for result in results]
+    shares = [one["core_inputs"]["share_of_time"] for one in checks if "core_inputs" in one]
+    return f"; inputs changed in {max(shares):.2%} of the time" if shares else ""
+
+
+def caveats(results: Sequence[Result]) -> str:
     """Return ``"; 2 of 5 throttled"`` for each warning that puts a figure in question."""
-    told = [{str(warning.code) for warning in result.warnings} for result in results]
-    counted = {code: sum(code in codes for codes in told) for code in DOUBTFUL}
-    return "".join(f"; {n} of {len(told)} {code}" for code, n in counted.items() if n)
+    warned = [{str(warning.code) for warning in result.warnings} for result in results]
+    counted = {
+        code: sum(code in codes for codes in warned) for code in CONCERNS if concerns_speed(code)
+    }
+    return "".join(f"; {n} of {len(warned)} {code}" for code, n in counted.items() if n)

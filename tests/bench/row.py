@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from driver.errors import UsageFault
 from driver.models.base import RunnerName
-from driver.request import LARGEST_BATCH, Request, positive
+from driver.plan.request import LARGEST_BATCH, Request, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Row:
         )
 
     def request(self, vendor: str, engine: str) -> Request:
-        """Return a look at this row, with random weights and pictures, on ``engine``."""
+        """Return a smoke run of this row, with random weights and pictures, on ``engine``."""
         return Request(
             case=self.case,
             vendor=vendor,

@@ -17,11 +17,12 @@ from tests.bench import bench_onnxruntime
 from tests.bench.bench_onnxruntime import BARE, main
 from tests.bench.jobs import Bench
 from tests.standins_tests import tiny_model
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.plan import Choice
+    from driver.plan.choice import Choice
 
 EFFECTIVE = {"threads": 2, "spinning": {"session.force_spinning_stop": "1"}}
 
@@ -73,5 +74,5 @@ def test_the_bare_loop_runs_a_model_and_prints_its_rate(tmp_path: Path) -> None:
     model = tiny_model.write(tmp_path)
     words = [str(model), "1", "2", "0.2", "session.intra_op.spin_duration_us=50"]
     command = [sys.executable, str(BARE), *words]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
     assert float(done.stdout) > 0

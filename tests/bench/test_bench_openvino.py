@@ -19,7 +19,7 @@ from tests.bench.jobs import Bench, NotComparable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.plan import Choice
+    from driver.plan.choice import Choice
 
 # As OpenVINO 2026.4.1 printed it on a processor with AVX512_BF16 and no AMX, cut to the lines around.
 PRINTED = """\
@@ -47,7 +47,7 @@ EFFECTIVE = {
 }
 IN_FP32 = {"inference_precision_hint": "f32", "node_precisions": {"f32": 76}}
 ROW = "vit_b_32:bf16:32"
-"""The row that is held against eager fp32 as well."""
+"""The row that is compared with eager fp32 as well."""
 
 
 class Scripted(Bench):
@@ -91,9 +91,9 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
 def test_all_goals_reached_is_0(scripted: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--row", ROW]) == 0
-    told = capsys.readouterr().out
-    assert "ratio 1.000 (pairs 1.000–1.000): reached 0.98; 5 pairs" in told
-    assert "eager fp32 bs 32: 30 items/s (30–30), bf16 is 5.33 times that: reached 4.0" in told
+    expected = capsys.readouterr().out
+    assert "ratio 1.000 (pairs 1.000–1.000): reached 0.98; 5 pairs" in expected
+    assert "eager fp32 bs 32: 30 items/s (30–30), bf16 is 5.33 times that: reached 4.0" in expected
 
 
 def test_below_benchmark_app_is_1(scripted: Scripted) -> None:
@@ -139,9 +139,9 @@ def test_a_row_in_another_precision_than_its_name_reaches_nothing(
     scripted.effective = EFFECTIVE | IN_FP32
     scripted.printed = PRINTED.replace("bfloat16", "float32")
     assert main(["--row", ROW]) == 1
-    told = capsys.readouterr().out
-    assert told.count("fp32 ran, not bf16") == 2
-    assert "reached" not in told
+    expected = capsys.readouterr().out
+    assert expected.count("fp32 ran, not bf16") == 2
+    assert "reached" not in expected
 
 
 def test_nodes_in_another_precision_than_the_hint_are_told(
@@ -153,7 +153,7 @@ def test_nodes_in_another_precision_than_the_hint_are_told(
 
 
 @pytest.mark.parametrize(
-    ("printed", "theirs", "told"),
+    ("printed", "theirs", "expected"),
     [
         ("<Type: 'bfloat16'>", "<Type: 'float32'>", "precision bf16 against fp32"),
         ("INFERENCE_NUM_THREADS: 2", "INFERENCE_NUM_THREADS: 4", "threads 2 against 4"),
@@ -162,10 +162,10 @@ def test_nodes_in_another_precision_than_the_hint_are_told(
     ],
 )
 def test_a_benchmark_app_with_other_settings_is_not_compared(
-    scripted: Scripted, printed: str, theirs: str, told: str
+    scripted: Scripted, printed: str, theirs: str, expected: str
 ) -> None:
     scripted.printed = PRINTED.replace(printed, theirs)
-    with pytest.raises(NotComparable, match=told):
+    with pytest.raises(NotComparable, match=expected):
         main(["--row", ROW])
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.sides import compare_paths
+from driver.compare.pairing import compare_paths
 from tests.bench import bench_report
 from tests.bench.bench_report import BOUNDS, FEWEST, comparable, forgotten, judged, made_tree
 from tests.bench.report_100k import generate

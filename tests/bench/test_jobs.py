@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver.models.result import Result
-from driver.settings import ROOT
+from driver.system.settings import ROOT
 from tests import documents
-from tests.bench.jobs import AccuracyFailed, NotComparable, doubts, sound
+from tests.bench.jobs import AccuracyFailed, NotComparable, caveats, sound
 from tests.bench.rates import Rates, in_turns
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +63,7 @@ def test_warnings_that_put_a_figure_in_question_are_counted() -> None:
     warned = {"message": "m", "remedy": "r"}
     throttled, smoke = {"code": "throttled", **warned}, {"code": "smoke", **warned}
     results = [result(warnings=[throttled, smoke]), result(), result(warnings=[throttled])]
-    assert doubts(results) == "; 2 of 3 throttled"
+    assert caveats(results) == "; 2 of 3 throttled"
 
 
 def test_sides_run_in_turns_and_every_other_pair_begins_at_the_other_end() -> None:
@@ -87,13 +88,12 @@ def test_rates_are_told_by_their_median_with_the_slowest_and_the_fastest() -> No
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_bench_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     program = textwrap.dedent("""
-        import signal, sys, tempfile, time
+        import sys, tempfile, time
         from tests.bench.entry import ended
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         def bench():
             with tempfile.TemporaryDirectory():
                 print("up", flush=True)
-                time.sleep(60)
+                time.sleep(600)
         sys.exit(ended(bench))
     """)
     with subprocess.Popen(
@@ -104,10 +104,13 @@ def test_a_bench_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: int
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "up\n"
-        running.send_signal(number)
-        _, told = running.communicate(timeout=30)
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "up\n"
+            running.send_signal(number)
+            _, printed = running.communicate(timeout=PATIENCE_S)
+        finally:
+            running.kill()
     assert running.returncode == 130
-    assert told.startswith("assay: interrupted")
+    assert printed.startswith("assay: interrupted")
     assert not list(tmp_path.iterdir())

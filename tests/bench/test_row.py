@@ -1,4 +1,4 @@
-"""What a bench is asked for: a user's mistake is told in a line and ends with 2, before anything runs."""
+"""The options of a bench: a user's mistake is one line and exit code 2, before anything runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from driver.settings import ROOT
+from driver.system.settings import ROOT
 from tests.bench.row import Row
+from tests.waiting import PATIENCE_S
 
 OF_ROWS = ("tests.bench.bench_openvino", "tests.bench.bench_onnxruntime")
 
@@ -21,7 +22,7 @@ def bench(module: str, *words: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -34,7 +35,7 @@ def test_a_row_is_a_case_a_precision_and_a_batch_size() -> None:
 
 @pytest.mark.parametrize("module", OF_ROWS)
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (("--row", "vit_b_32"), "'vit_b_32' is not CASE:PRECISION:BATCH_SIZE"),
         (("--row", "a:b:c:d"), "'a:b:c:d' is not CASE:PRECISION:BATCH_SIZE"),
@@ -48,16 +49,16 @@ def test_a_row_is_a_case_a_precision_and_a_batch_size() -> None:
     ],
 )
 def test_a_mistake_ends_with_2_and_no_traceback(
-    module: str, words: tuple[str, ...], told: str
+    module: str, words: tuple[str, ...], expected: str
 ) -> None:
     done = bench(module, *words)
     assert done.returncode == 2, done.stderr
-    assert told in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("module", "words", "code", "told"),
+    ("module", "words", "code", "expected"),
     [
         ("tests.bench.bench_report", ("--count", "x"), 2, "whole number"),
         ("tests.bench.bench_report", ("--count", "3"), 2, "at least"),
@@ -69,9 +70,9 @@ def test_a_mistake_ends_with_2_and_no_traceback(
     ],
 )
 def test_the_other_benches_tell_mistakes_as_well(
-    module: str, words: tuple[str, ...], code: int, told: str
+    module: str, words: tuple[str, ...], code: int, expected: str
 ) -> None:
     done = bench(module, *words)
     assert done.returncode == code, done.stderr
-    assert told in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""A real headless Chromium with the network off, and the report opened in it from disk."""
+"""Headless Chromium with the network off, and the report opened in it from disk."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from driver.report.build import ReportFiles, ReportOptions, report
+from tests.driver.published_figure import FIGURE_OF_000
 from tests.driver.report.conftest import make_tree
-from tests.driver.seed_figure import SEED_000
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,11 +25,11 @@ READY = "html[data-filled=true][data-drawn=true]"
 
 @dataclass
 class Opened:
-    """The report in a page, with everything that it asked for and complained about."""
+    """The report in a page, with its requests and errors."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no chromium here: apt install chromium")
-    # A sandbox of its own needs a normal user; in a container tests often run as root.
+    # Chromium.s sandbox needs a normal user, but tests in a container often run as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
@@ -47,13 +48,13 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     folder = tmp_path_factory.mktemp("browser")
-    options = ReportOptions(out=folder / "out", published=(SEED_000,))
+    options = ReportOptions(out=folder / "out", published=(FIGURE_OF_000,))
     return report([make_tree(folder / "results")], options)
 
 
 @pytest.fixture
 def show(chromium: Browser) -> Iterator[Callable[..., Opened]]:
-    """Open a file as a person would: from disk, offline, in a window of some width and scheme."""
+    """Open a file from disk, offline, in a window of the given width and colour scheme."""
     contexts = []
 
     def opened(path: Path, *, width: int = 1440, dark: bool = False) -> Opened:
@@ -65,11 +66,11 @@ def show(chromium: Browser) -> Iterator[Callable[..., Opened]]:
         contexts.append(context)
         seen = Opened(page=context.new_page())
         seen.page.on("request", lambda request: seen.requests.append(request.url))
-        seen.page.on("console", lambda message: seen.complaints.append(message.text))
-        seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        seen.page.on("dialog", lambda dialog: seen.complaints.append(f"dialog {dialog.message}"))
+        seen.page.on("console", lambda message: seen.errors.append(message.text))
+        seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        seen.page.on("dialog", lambda dialog: seen.errors.append(f"dialog {dialog.message}"))
         seen.page.goto(path.as_uri())
-        seen.page.set_default_timeout(8000)
+        seen.page.set_default_timeout(1000 * PATIENCE_S)
         seen.page.wait_for_selector(READY)
         return seen
 

@@ -1,4 +1,4 @@
-"""Takes pictures of a report: `python -m tests.browser.screenshot REPORT.html FOLDER`."""
+"""Takes screenshots of a report: `python -m tests.browser.screenshot REPORT.html FOLDER`."""
 
 from __future__ import annotations
 

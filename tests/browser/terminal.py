@@ -2,7 +2,7 @@
 
     python -m tests.browser.terminal docs/run.svg make run
 
-The command runs on a real pseudo-terminal; what stays on the screen at its end is drawn.
+The command runs on a pseudo-terminal; the picture shows the screen at its end.
 """
 
 from __future__ import annotations

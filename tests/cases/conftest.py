@@ -23,7 +23,7 @@ def reference_python() -> Path:
 
 @pytest.fixture(scope="session")
 def timm() -> Path:
-    """Return the folder that timm lies in, or skip."""
+    """Return timm's folder, or skip."""
     folder, why = timm_folder()
     if folder is None:
         pytest.skip(why)

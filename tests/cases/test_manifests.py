@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from driver.models.manifest import CaseManifest
+from driver.models.case import CaseManifest
 from tests.vendor_hooks.reference.stack import CASES, probe
 
 PROBES = Path(__file__).with_name("probes")

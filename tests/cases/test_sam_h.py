@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from driver.gate import gate_accuracy
+from driver.results.gate import gate_accuracy
 from tests.cases.test_manifests import manifest
 from tests.vendor_hooks.reference.stack import probe
 
@@ -138,9 +138,9 @@ def test_the_users_golden_masks_count_in_every_form(scored: dict[str, Any], suff
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("size", "sam_gt_1.npy is 767 x 1024 (height x width), the picture is 768 x 1024"),
+        ("size", "sam_gt_1.npy is 767 x 1024 (height x width), but the picture is 768 x 1024"),
         ("unreadable", "sam_gt_1.npy cannot be read"),
-        ("missing", "lack sam_gt_1"),
+        ("missing", "missing: sam_gt_1"),
     ],
 )
 def test_a_bad_golden_mask_is_refused(scored: dict[str, Any], fault: str, said: str) -> None:
@@ -154,5 +154,5 @@ def test_a_point_outside_the_picture_and_a_picture_that_is_none_are_refused(
     scored: dict[str, Any],
 ) -> None:
     assert scored["outside"][0] == "data"
-    assert "[450, 600] lies outside the picture, which is 400 x 300" in scored["outside"][1]
+    assert "[450, 600] is outside the picture, which is 400 x 300" in scored["outside"][1]
     assert scored["no_image"][0] == "not an image"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.catalog import Stack, load_catalog
-from driver.gate import gate_accuracy
-from driver.locks import parse_lock
+from driver.catalog.catalog import Stack, load_catalog
+from driver.results.gate import gate_accuracy
+from driver.stacks.locks import parse_lock
 from tests.cases.test_manifests import manifest
 from tests.harness import modules
 from tests.harness.job_folder import ROOT
@@ -162,6 +162,7 @@ def test_the_result_names_the_clip_weights(compared: dict[str, Any]) -> None:
     assert {"clip_model", "clip_sha256"} <= set(compared["clip"]["named"])
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize("name", ["text_encoder", "vae"])
 def test_companions_are_read_by_the_oldest_runtime_of_any_stack(
     compared: dict[str, Any], name: str

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from driver.datasets import list_image_folder
+from driver.datasets.image_folder import list_image_folder
 from tests.vendor_hooks.reference.stack import CASES, probe
 
 CASE = CASES / "vit_digits"

@@ -1,4 +1,4 @@
-"""The engine and an image for tests that look at real containers."""
+"""The engine and an image for tests of real containers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver.errors import EnvironmentFault
-from driver.runners.docker import connect
+from driver.runners.docker import DockerRunner, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +43,25 @@ def shell_image(engine: Any) -> str:
     if os.environ.get("ASSAY_REQUIRE_CONTAINERS"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    # The guest of a caller who is root is somebody else: it must be able to read.
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
+def runner(engine: Any, home: Path) -> Iterator[DockerRunner]:
+    with DockerRunner(home=home, grace_s=1) as runner:
+        runner.availability()
+        yield runner
+    assert containers_of(engine, home) == []
+
+
+def containers_of(engine: Any, home: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = engine.api.containers(
+        all=True, filters={"label": f"assay.home={home}"}
+    )
+    return found

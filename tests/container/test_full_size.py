@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.container, pytest.mark.full_size]
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One case, how much of it is looked at, and the memory that it may take."""
+    """One case, how much of its data is used, and the memory that it may take."""
 
     case: str
     arguments: tuple[str, ...]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.base_images import inspect
-from driver.catalog import Stack, load_catalog
+from driver.catalog.catalog import Stack, load_catalog
 from driver.errors import ImageFault
-from driver.images import ImageBuilder, StackImage
-from driver.locks import parse_lock
-from driver.models.manifest import StackManifest
-from driver.settings import ROOT
+from driver.models.stack import StackManifest
+from driver.stacks.base_image import inspect
+from driver.stacks.image import ImageBuilder, StackImage
+from driver.stacks.locks import parse_lock
+from driver.system.settings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ import pytest
 from driver.check.case import check_case, judge_macs, plan_case_trial
 from driver.check.trial import Trial, judge, run_trial
 from driver.console import Console
-from driver.findings import Finding
-from driver.settings import load_settings
-from tests.contract.test_vendors import CATALOG, told, went_wrong
+from driver.doctor.finding import Finding
+from driver.system.settings import load_settings
+from tests.contract.test_vendors import CATALOG, messages, went_wrong
 
 #: The others take minutes and gigabytes: tests/container/test_full_size.py.
 PLANNED = {name: plan_case_trial(case, None) for name, case in CATALOG.cases.items()}
@@ -18,7 +18,7 @@ SMALL = {name: trial for name, trial in PLANNED.items() if isinstance(trial, Tri
 
 @pytest.mark.parametrize("name", sorted(CATALOG.cases))
 def test_a_cases_folder_is_whole(name: str) -> None:
-    assert told(check_case(CATALOG.cases[name])) == []
+    assert messages(check_case(CATALOG.cases[name])) == []
 
 
 @pytest.mark.stack

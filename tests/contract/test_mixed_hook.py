@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.check.trial import Trial, judge, plan_trials, run_trial
 from driver.check.vendor import check_vendor
 from driver.console import Console
+from driver.doctor.finding import Finding, failures
 from driver.doctor.probe import gather
-from driver.findings import Finding, failures
 from driver.models.base import RunnerName
 from driver.models.report import StageReport
-from driver.settings import load_settings
+from driver.system.settings import load_settings
 from tests.contract.test_vendors import CATALOG, went_wrong
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

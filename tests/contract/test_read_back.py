@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.scaffold import new_vendor
+from driver.verbs.maintenance.scaffold import new_vendor
 from tests.driver.miniature import make_tree
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import CLASSES, SIDE, JobFolder

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.check.stacks import check_stack
 from driver.check.trial import Trial, judge, plan_trials, run_trial
 from driver.check.vendor import check_vendor
 from driver.console import Console
+from driver.doctor.finding import Finding, failures
 from driver.doctor.probe import gather
-from driver.findings import Finding, failures
 from driver.models.base import RunnerName
-from driver.settings import load_settings
+from driver.system.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = load_catalog(ROOT)
@@ -27,29 +27,29 @@ ALONE = [
 """Vendors with a stack that a virtual environment can stand in for."""
 
 
-def told(findings: list[Finding]) -> list[str]:
+def messages(findings: list[Finding]) -> list[str]:
     return [f"{one.what}: {one.found} → {one.remedy}" for one in failures(findings)]
 
 
 def went_wrong(findings: list[Finding]) -> list[str]:
     """Return what a trial that was run found wrong, also what it could not check after all."""
     unchecked = [f"{one.what}: {one.found}" for one in findings if one.status == "not_checked"]
-    return [*told(findings), *unchecked]
+    return [*messages(findings), *unchecked]
 
 
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_vendors_folders_are_whole(name: str) -> None:
-    assert told(check_vendor(CATALOG.vendors[name])) == []
+    assert messages(check_vendor(CATALOG.vendors[name])) == []
 
 
 def test_the_reference_stack_is_whole() -> None:
-    assert told(list(check_stack(CATALOG.reference, "reference"))) == []
+    assert messages(list(check_stack(CATALOG.reference, "reference"))) == []
 
 
 def keeps_the_contract(name: str, runner: RunnerName) -> None:
     """Try the vendor's default engine in every stack on the tiny case; skip where this machine cannot.
 
-    What goes wrong in a stage is never a reason to skip, whoever it is booked on.
+    What goes wrong in a stage is never a reason to skip, whatever it is attributed to.
     """
     settings, vendor = load_settings(), CATALOG.vendors[name]
     facts = gather(settings, CATALOG, vendor, wanted=vendor.manifest.default_stack)

@@ -11,31 +11,35 @@ from pathlib import Path
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
+from driver.check.case import check_case
 from driver.check.vendor import check_vendor
-from driver.findings import failures
-from driver.settings import load_settings
-from driver.wheelhouse import Wheelhouse
+from driver.doctor.finding import failures
+from driver.stacks.wheelhouse import Wheelhouse
+from driver.system.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests/examples/acme"
+CASE_EXAMPLE = ROOT / "tests/examples/resnet_50"
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PLACE = "MINE=~/chips\n"
+CASE_PLACE = "MINE=~/models\n"
+OUTSIDE = ("VENDOR_PATH", "CASE_PATH", "ASSAY_TYPED")
 
 
-def commands() -> str:
-    """Return the walk-through's shell blocks as one script."""
-    section = TEXT.split("## Add a vendor in an hour")[1].split("\n## ")[0]
-    return "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+def commands(title: str = "## Add a vendor in an hour") -> str:
+    """Return the shell blocks of a walk-through as one script."""
+    section = TEXT.split(f"\n{title}\n")[1].split("\n## ")[0]
+    return "".join(re.findall(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
 
 
 def follow(script: str, mine: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script from the tree's root, with the reader's folder put in for ~/chips."""
-    assert PLACE in script
-    told = script.replace(PLACE, f"MINE={mine}\n")
-    clean = {key: value for key, value in os.environ.items() if key != "VENDOR_PATH"}
+    """Run a script from the tree's root, with the test's folder put in for the reader's."""
+    assert PLACE in script or CASE_PLACE in script
+    filled = script.replace(PLACE, f"MINE={mine}\n").replace(CASE_PLACE, f"MINE={mine}\n")
+    clean = {key: value for key, value in os.environ.items() if key not in OUTSIDE}
     return subprocess.run(
-        ["sh", "-ec", told],
+        ["sh", "-ec", filled],
         cwd=ROOT,
         env=clean | {"OUT": str(mine / "results")},
         capture_output=True,
@@ -55,7 +59,7 @@ def test_the_new_folder_lists_its_marks_until_they_are_filled_in(tmp_path: Path)
     done = follow(before, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "to fill in: vendor.toml" in done.stderr
-    assert "thing(s) are missing or wrong" in done.stderr
+    assert "checks failed" in done.stderr
 
 
 @pytest.mark.stack
@@ -64,7 +68,7 @@ def test_every_command_of_the_walk_through_works(tmp_path: Path) -> None:
         pytest.skip("there is no wheelhouse: make wheelhouse")
     done = follow(commands(), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "nothing that was checked fails" in done.stderr
+    assert "no check failed" in done.stderr
     assert "contract of acme in process" in done.stdout
     (path,) = tmp_path.glob("results/vit_digits/acme/sdk1-acme-fp32-bs*/*/result.json")
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -88,7 +92,24 @@ def test_an_engine_that_returns_constants_fails_its_check(tmp_path: Path) -> Non
     check = "make check VENDOR=acme RUNNER=process"
     done = follow(f"{PLACE}export VENDOR_PATH={vendor}\n{check}\n", tmp_path)
     assert done.returncode == 2, done.stderr
-    assert "the accuracy gate failed on 10 items: nothing validated" in done.stderr
+    assert "the accuracy gate failed on 10 items: no validation" in done.stderr
+
+
+def test_the_example_case_is_whole() -> None:
+    case = load_catalog(ROOT, case_path=[CASE_EXAMPLE]).case("resnet_50")
+    assert [f"{one.what}: {one.found}" for one in failures(check_case(case))] == []
+
+
+@pytest.mark.stack
+def test_every_command_of_the_walk_through_of_a_case_works(tmp_path: Path) -> None:
+    done = follow(commands("## Add a case"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "to fill in: case.toml" in done.stderr
+    assert "no check failed" in done.stderr
+    (path,) = tmp_path.glob("results/resnet_50/cpu/*/*/result.json")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert (result["status"], result["weights"]) == ("ok", "synthetic")
+    assert not (ROOT / "cases/resnet_50").exists()
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!#|http)([^)#]+)", TEXT))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from driver.containers import Caller
-from driver.identity import DriverProcess
 from driver.models.base import RunnerName, StageName
+from driver.models.case import CaseManifest
 from driver.models.job import JobFile
-from driver.models.manifest import CaseManifest, VendorManifest
+from driver.models.vendor import VendorManifest
+from driver.runners.spec import Caller
+from driver.system.driver_process import DriverProcess
 
 THIS_DRIVER = DriverProcess(pid=4711, start=99, host="lab/1", boot="b", namespace="pid:[1]")
 

@@ -39,7 +39,7 @@ unit = "%"
 [gate]
 relative_drop = 0.01
 fidelity_cosine_min = 0.99
-reason = "the seeds' rule"
+reason = "the published rule"
 [run]
 batch_size = 2
 tier = "smoke"

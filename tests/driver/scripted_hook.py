@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import struct
 import sys
 import time
 
@@ -16,13 +17,19 @@ here = pathlib.Path(__file__).resolve().parent
 notes = here / "behaviour.json"
 said = json.loads(notes.read_text()).get(stage, "good") if notes.is_file() else "good"
 out = folder / "out"
-ITEMS = json.loads((folder / "data" / "index.json").read_text())["count"]
+# compile has no data.
+ITEMS = 0
+if (folder / "data").is_dir():
+    ITEMS = json.loads((folder / "data" / "index.json").read_text())["count"]
 
 
 def loop(name):
     # A millisecond: no interpreter starts and ends in two.
     times = {"wall_ns": 10**6, "in_flight": 1, "clock": "hook"}
-    return dict(times, name=name, items=ITEMS, calls=2)
+    size = job["job"]["batch_size"]
+    calls = max(1, -(-ITEMS // size))
+    # The last batch is padded: core counts what the device computed, whole what the dataset has.
+    return dict(times, name=name, items=calls * size if name == "core" else ITEMS, calls=calls)
 
 
 def document(**more):
@@ -112,7 +119,7 @@ elif said == "warns":
     warning = {"code": "compiler_warning", "message": "W11001: Softmax fell back to fp32"}
     leave(document(warnings=[dict(warning, remedy="read its log")]))
 elif said == "takes-a-second":
-    # The loop lies in the middle of the stage, so that a monitor's samples surround it.
+    # The loop is in the middle of the stage, so that a monitor's samples surround it.
     time.sleep(0.3)
     started = {"wall_ns": 6 * 10**8, "started_ns": time.monotonic_ns()}
     time.sleep(0.9)
@@ -132,6 +139,18 @@ elif said == "claims-more-than-it-had":
     time.sleep(1)
     loops = [dict(loop(name), wall_ns=10**9) for name in ("core", "whole", "latency")]
     leave(document(measurements=loops))
+elif said == "slows-down":
+    # 400 calls of 1,500 to 3,500 ns, a millisecond together.
+    times = [1500 + 2000 * call // 399 for call in range(400)]
+    header = str({"descr": "<i8", "fortran_order": False, "shape": (len(times),)}).encode()
+    header = header.ljust(118 - 1) + b"\n"
+    start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+    (out / "core.npy").write_bytes(start + header + struct.pack(f"<{len(times)}q", *times))
+    core = dict(loop("core"), calls=len(times), items=len(times) * job["job"]["batch_size"])
+    core.update(samples="core.npy", wall_ns=sum(times))
+    leave(document(measurements=[core, loop("whole")]))
+elif said == "disagrees":
+    leave(document(core_agreement=0.5))
 elif said == "names-no-clock":
     loops = [loop("core"), loop("whole")]
     loops[0].pop("clock")
@@ -148,8 +167,18 @@ elif said == "reads-its-engine":
     failure.update(message="InvalidProtobuf")
     leave(document() if whole else document(status="failed", failure=failure))
     sys.exit(0 if whole else 1)
+elif said == "names-its-files":
+    # In a container the folder is /job, in a process below the home.
+    text = f"{folder}/case/task.py and /job/case/a are broken, /jobs/case is not ours"
+    failure.update(kind="data", message=text, remedy=f"read {folder}/case")
+    leave(document(status="failed", failure=failure))
+    sys.exit(1)
 elif said == "runs-fp16":
     leave(document(effective={"precision": "fp32", "arithmetic": "fp16"}))
+elif said.startswith("python:"):
+    # A good report, and then whatever a test wants to do to it.
+    leave(document())
+    exec(said[7:])
 elif said == "few-items":
     leave(document(measurements=[loop("core"), dict(loop("whole"), items=1)]))
 else:

@@ -1,4 +1,4 @@
-"""What `report` and `compare` do with each kind of bad input, on the real command."""
+"""`report` and `compare` with every kind of bad input, on the real command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e"
 WHOLE = json.dumps(documents.document())
 TEXTS = {
-    "half": (WHOLE[: len(WHOLE) // 2], "not whole JSON"),
+    "half": (WHOLE[: len(WHOLE) // 2], "not complete JSON"),
     "older": (json.dumps(documents.document(schema="assay/result/0")), "an older Assay"),
     "newer": (json.dumps(documents.document(schema="assay/result/2")), "a newer Assay"),
     "nan": (WHOLE.replace("26.2", "NaN"), "a figure is NaN"),
@@ -47,7 +47,7 @@ def measured(root: Path, chip: str, core: float = 1329.2, **key: object) -> Path
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with one of each."""
+    """Return a folder with one bad input of each kind."""
     root = tmp_path_factory.mktemp("bad") / "tree"
     measured(root / "good", "T4")
     for name, (text, _) in TEXTS.items():
@@ -70,20 +70,24 @@ def reported(tree: Path) -> subprocess.CompletedProcess[str]:
     return assay("report", str(tree), home=tree.parent / "home", OUT=str(tree.parent / "out"))
 
 
-def test_the_report_lists_each_with_its_reason_and_goes_on(
+def test_the_report_lists_each_with_its_reason_and_continues(
     reported: subprocess.CompletedProcess[str], tree: Path
 ) -> None:
     assert reported.returncode == 0
     for name, (_, reason) in TEXTS.items():
         assert f"{tree / name}/result.json: " in reported.stderr
         assert reason in reported.stderr
-    for reason in ("somebody edited it", "2 different results have the id", "leads back up"):
+    for reason in (
+        "it was edited after",
+        "2 different results have the id",
+        "points to its own parent",
+    ):
         assert reason in reported.stderr
     assert "a pipe or a device" in reported.stderr
     assert "Traceback" not in reported.stderr
 
 
-def test_the_report_shows_what_is_doubtful_marked(
+def test_the_report_marks_suspect_results(
     reported: subprocess.CompletedProcess[str],
 ) -> None:
     rows = [line for line in reported.stdout.splitlines() if line.startswith("| nvidia")]
@@ -106,7 +110,7 @@ def test_names_have_no_effect_on_terminal_page_markdown_and_csv(
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_compare_refuses_what_cannot_be_read_and_says_why(tree: Path, name: str) -> None:
+def test_compare_refuses_unreadable_results_with_the_reason(tree: Path, name: str) -> None:
     done = assay("compare", "--a", str(tree / "good"), "--b", str(tree / name))
     assert done.returncode == 2
     assert TEXTS[name][1] in done.stderr
@@ -121,9 +125,7 @@ def test_compare_refuses_what_cannot_be_read_and_says_why(tree: Path, name: str)
         ("other", "different results have the id"),
     ],
 )
-def test_compare_gives_no_verdict_on_what_was_tampered_with(
-    tree: Path, other: str, words: str
-) -> None:
+def test_compare_gives_no_verdict_on_edited_results(tree: Path, other: str, words: str) -> None:
     done = assay("compare", "--a", str(tree / "one"), "--b", str(tree / other))
     assert "comparable: no" in done.stdout
     assert words in done.stdout
@@ -150,24 +152,26 @@ def test_an_unreadable_folder_is_listed(tmp_path: Path) -> None:
     assert f"{closed}: it cannot be read" in done.stderr
 
 
-def test_an_empty_tree_says_what_to_type(tmp_path: Path) -> None:
+def test_an_empty_tree_has_a_remedy(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     done = assay("report", str(empty), home=tmp_path / "home", OUT=str(tmp_path / "out"))
-    assert done.returncode == 0
-    assert "nothing measured yet: make run" in done.stderr
+    assert done.returncode == 2
+    assert f"there is no result below {empty}" in done.stderr
+    assert "make run" in done.stderr
+    assert not (tmp_path / "out").exists()
     compared = assay("compare", "--a", str(empty), "--b", str(empty))
     assert compared.returncode == 2
-    assert "nothing was measured there" in compared.stderr
+    assert "no result.json was found" in compared.stderr
 
 
-def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused_and_not_created(tmp_path: Path) -> None:
     gone, link = tmp_path / "reslts", tmp_path / "link"
     link.symlink_to(link)
     done = assay("report", str(gone), home=tmp_path / "home", OUT=str(tmp_path / "out"))
     assert done.returncode == 2
-    assert "there is no folder" in done.stderr
+    assert "does not exist" in done.stderr
     assert not gone.exists()
     looped = assay("report", str(link), home=tmp_path / "home", OUT=str(tmp_path / "out"))
     assert looped.returncode == 2
-    assert "a link that leads nowhere" in looped.stderr
+    assert "is a link to nothing, or to itself" in looped.stderr

@@ -27,8 +27,14 @@ def stacks() -> None:
 
 
 def assay_run(results: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return assay("run", results, *arguments, **variables)
+
+
+def assay(
+    verb: str, results: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(ROOT / "driver" / "assay"), "run", "--format", "json", *arguments],
+        [str(ROOT / "driver" / "assay"), verb, "--format", "json", *arguments],
         env={**os.environ, "OUT": str(results), **variables},
         capture_output=True,
         text=True,
@@ -90,7 +96,7 @@ def test_an_interpreter_of_the_host_stands_in_for_the_stack_and_the_result_says_
     assert result["provenance"]["reference_stack"]["kind"] == "environment"
     assert result["job"]["runner"] == "process"
     [said] = [w["message"] for w in result["warnings"] if w["code"] == "found_stack"]
-    assert "nothing pins it" in said
+    assert "it is not pinned" in said
 
 
 def test_cmyk_and_greyscale_jpegs_are_valid_pictures(tmp_path: Path) -> None:
@@ -122,3 +128,32 @@ def test_weights_of_another_architecture_are_the_datas_fault(tmp_path: Path) -> 
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     assert "[data]" in done.stderr
+
+
+SYNTHETIC = ("--case", "vit_b_32", "--weights", "synthetic", "--data", "synthetic")
+
+
+@pytest.mark.parametrize(
+    "of", [(), pytest.param(SYNTHETIC, marks=pytest.mark.slow)], ids=["vit_digits", "vit_b_32"]
+)
+def test_a_rerun_reproduces_answers_to_the_bit_and_judges_no_smoke_runs_speed(
+    of: tuple[str, ...], tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    first = assay_run(results, *of, "--limit", "16")
+    assert first.returncode == 0, first.stderr
+    (result,) = results.rglob("result.json")
+    done = assay("rerun", results, "--result", str(result.parent))
+    assert done.returncode == 8, done.stderr
+    found = json.loads(done.stdout)
+    assert found["kind"] == "rerun"
+    assert found["original"]["job"] == found["rerun"]["job"]
+    outcomes = {one["name"]: one["outcome"] for one in found["figures"]}
+    assert outcomes == {
+        "predictions": "reproduced",
+        "accuracy": "reproduced",
+        "p_infer_core": "inconclusive",
+        "p_infer_whole": "inconclusive",
+    }
+    (figure,) = [one for one in found["figures"] if one["name"] == "predictions"]
+    assert figure["reason"] == "identical"

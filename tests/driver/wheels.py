@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 import zipfile
 from typing import TYPE_CHECKING
+
+from uv import find_uv_bin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def make_wheel(
-    folder: Path, name: str, version: str = "1.0", tag: str = "py3-none-any", body: str = ""
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    tag: str = "py3-none-any",
+    body: str = "",
+    licence: str = "",
+    script: str | None = None,
 ) -> Path:
-    """Write a wheel of one module, ``name``, that holds ``body``."""
+    """Write a wheel of one module, ``name``, that holds ``body``.
+
+    ``licence`` is what it states; ``script`` is the text of a program ``name``, where it has one.
+    """
+    stated = f"License-Expression: {licence}\n" if licence else ""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-{tag}.whl"
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}/__init__.py": f"VERSION = {version!r}\n{body}",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{stated}",
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
+    if script is not None:
+        files[f"{name}-{version}.data/scripts/{name}"] = script
     record = "".join(f"{file},{_record(text)}\n" for file, text in files.items())
     files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n"
     with zipfile.ZipFile(path, "w") as archive:
         for file, text in files.items():
             archive.writestr(zipfile.ZipInfo(file), text)
     return path
+
+
+def make_uv_wheel(folder: Path) -> Path:
+    """Write a wheel whose program is the uv of this environment: the real one has 17 MB."""
+    return make_wheel(folder, "uv", script=f'#!/bin/sh\nexec {shlex.quote(find_uv_bin())} "$@"\n')
 
 
 def _record(text: str) -> str:

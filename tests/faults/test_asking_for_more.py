@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.errors import EnvironmentFault
-from driver.images import ImageBuilder
 from driver.runners.docker import connect
-from driver.settings import ROOT, load_settings
+from driver.stacks.image import ImageBuilder
+from driver.system.settings import ROOT, load_settings
 
 HERE = Path(__file__).parent
 STACK = "ort1.31-torch2.13"
@@ -75,12 +75,16 @@ def run(tmp_path: Path, hook: str) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("hook", "said", "remedy"),
     [
-        ("asks-for-a-device", "asked for /dev/assay-not-granted7", "[devices] of vendor.toml"),
-        ("asks-for-the-network", "asked for the network, and a stage has none", "[[installers]]"),
-        ("writes-elsewhere", "/usr/assay-was-here", "cache_dir, out_dir and TMPDIR only"),
+        ("asks-for-a-device", "tried to open /dev/assay-not-granted7", "[devices] in vendor.toml"),
+        (
+            "asks-for-the-network",
+            "tried to use the network, which a stage does not have",
+            "[[installers]]",
+        ),
+        ("writes-elsewhere", "/usr/assay-was-here", "only to cache_dir, out_dir and TMPDIR"),
     ],
 )
-def test_what_was_not_granted_is_refused_and_booked_on_the_hook(
+def test_what_was_not_granted_is_refused_and_attributed_to_the_hook(
     tmp_path: Path, hook: str, said: str, remedy: str
 ) -> None:
     code, result = run(tmp_path, hook)

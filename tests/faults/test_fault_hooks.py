@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 
 from driver.models.job import JobFile
 from tests.harness.job_folder import JobFolder
+from tests.waiting import PATIENCE_S, wait_until
+
+pytestmark = pytest.mark.jobs
 
 HERE = Path(__file__).parent
 HOOKS = sorted(path for path in (HERE / "hooks").iterdir() if path.is_dir())
@@ -54,7 +58,7 @@ def test_the_honest_hook_measures(tmp_path: Path) -> None:
         ("nan", "infer", "holds NaN (6 of 24 values in its batch), first in item 000004"),
         ("inf", "infer", "holds Inf (6 of 24 values in its batch), first in item 000004"),
         ("asks-too-much-memory", "out_of_memory", "out of memory"),
-        ("asks-for-a-device", "contract", "the hook asked for /dev/assay-not-granted7"),
+        ("asks-for-a-device", "contract", "the hook tried to open /dev/assay-not-granted7"),
         ("raises", "infer", "engine error 507011"),
     ],
 )
@@ -69,7 +73,7 @@ def test_a_nan_in_the_last_partial_batch_alone_is_found(tmp_path: Path) -> None:
     shutil.copytree(HERE / "hooks" / "nan", hook)
     engine = hook / "engines" / "faulty.py"
     source = engine.read_text()
-    late = source.replace("values[-1] = np.nan", "values[-1] = np.nan if len(means) < 4 else 0")
+    late = source.replace("values[-1] = np.nan", "values[-1] *= np.nan if len(means) < 4 else 1")
     assert late != source
     engine.write_text(late)
     job = JobFolder(tmp_path / "job", hook=hook, engine="faulty").with_pictures(10)
@@ -114,26 +118,29 @@ def start(job: JobFolder) -> subprocess.Popen[str]:
 def test_half_a_report_is_no_json(tmp_path: Path) -> None:
     job = fault(tmp_path, "half-json")
     process = start(job)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
     with pytest.raises(json.JSONDecodeError):
         json.loads((job.folder / "out" / "report.json").read_text())
 
 
 @pytest.mark.parametrize(("name", "by_sigterm"), [("hangs", True), ("hangs-deaf", False)])
 def test_hooks_that_hang(tmp_path: Path, name: str, by_sigterm: bool) -> None:
-    process = start(fault(tmp_path, name))
+    job = fault(tmp_path, name)
+    process = start(job)
     try:
+        wait_until(lambda: by_sigterm or (job.folder / "out" / "deaf").exists())
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
         process.send_signal(signal.SIGTERM)
         if by_sigterm:
-            assert process.wait(timeout=10) == -signal.SIGTERM
+            assert process.wait(timeout=PATIENCE_S) == -signal.SIGTERM
         else:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=1.5)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=PATIENCE_S)
 
 
 def test_the_job_file_is_one_that_the_driver_writes(tmp_path: Path) -> None:

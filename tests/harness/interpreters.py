@@ -8,10 +8,11 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from driver.environments import LOCK_DIGITS
-from driver.locking import locked
-from driver.locks import lock_sha256
+from driver.stacks.environments import LOCK_DIGITS
+from driver.stacks.locks import lock_sha256
+from driver.system.file_lock import locked
 from tests.harness.job_folder import ROOT
+from tests.waiting import PATIENCE_S
 
 HOME = Path(os.environ.get("ASSAY_HOME") or ROOT / ".assay")
 
@@ -23,7 +24,7 @@ PY37_PACKAGES = ("numpy==1.21.6", "Pillow==9.5.0", "simplejpeg==1.7.3", "pytest=
 def python37() -> tuple[Path | None, str]:
     """Return a Python 3.7 with what the guest needs, or None and why there is none.
 
-    ASSAY_PY37, ``python3.7`` on PATH and pyenv's folder are looked at; an environment is made from
+    ASSAY_PY37, ``python3.7`` on PATH and pyenv's folder are searched; an environment is made from
     the first that works and kept in .assay.
     """
     base = next((found for found in _candidates() if _version_of(found) == "3.7"), None)
@@ -46,7 +47,11 @@ def _version_of(python: Path) -> str:
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         done = subprocess.run(
-            [str(python), "-c", code], capture_output=True, text=True, timeout=30, check=False
+            [str(python), "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
     except OSError:
         return ""

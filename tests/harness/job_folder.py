@@ -17,6 +17,7 @@ import numpy as np
 
 from driver.models.job import JobFile
 from driver.models.report import StageReport
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -218,7 +219,7 @@ class JobFolder:
         (self.folder / "job.json").write_text(text, encoding="utf-8")
 
     def run(
-        self, stage: str = "infer", *, python: Path | None = None, timeout_s: float = 60
+        self, stage: str = "infer", *, python: Path | None = None, timeout_s: float = PATIENCE_S
     ) -> Outcome:
         """Run the hook of this folder with ``python`` (this one if None) first on PATH."""
         self.write_job(stage)

@@ -1,6 +1,6 @@
 """The guest's modules, imported as a job folder offers them (package ``harness``).
 
-They are untyped Python 3.7 on purpose, hence Any.
+Driver and guest share no package, hence Any; `make lint` checks the types of the harness by itself.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ from tests.harness.job_folder import ROOT
 
 sys.path.insert(0, str(ROOT / "vendor_hooks"))
 
-classification: Any = import_module("harness.classification")
+batch_loader: Any = import_module("harness.inputs.batch_loader")
+checkpoint: Any = import_module("harness.models.checkpoint")
+classification: Any = import_module("harness.tasks.classification")
 clock: Any = import_module("harness.clock")
-core: Any = import_module("harness.core")
-dataset: Any = import_module("harness.dataset")
+contract: Any = import_module("harness.outputs.contract")
+core: Any = import_module("harness.loops.core")
+core_batches: Any = import_module("harness.inputs.core_batches")
+core_check: Any = import_module("harness.loops.core_check")
+core_pool: Any = import_module("harness.inputs.core_pool")
+core_samples: Any = import_module("harness.outputs.core_samples")
+dataset: Any = import_module("harness.inputs.dataset")
 engine: Any = import_module("harness.engine")
 errors: Any = import_module("harness.errors")
-image: Any = import_module("harness.image")
+host_memory: Any = import_module("harness.engines.host_memory")
+image_decoder: Any = import_module("harness.inputs.image_decoder")
 job: Any = import_module("harness.job")
-latency: Any = import_module("harness.latency")
-loader: Any = import_module("harness.loader")
-memory: Any = import_module("harness.memory")
-outputs: Any = import_module("harness.outputs")
-predictions: Any = import_module("harness.predictions")
-progress: Any = import_module("harness.progress")
-report: Any = import_module("harness.report")
+latency: Any = import_module("harness.loops.latency")
+pooled_input: Any = import_module("harness.inputs.pooled_input")
+predictions: Any = import_module("harness.outputs.predictions")
+progress: Any = import_module("harness.outputs.progress")
+report: Any = import_module("harness.outputs.report")
 task: Any = import_module("harness.task")
-whole: Any = import_module("harness.whole")
+whole: Any = import_module("harness.loops.whole")

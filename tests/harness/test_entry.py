@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.harness.job_folder import GUEST
+from tests.waiting import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from tests.harness.conftest import MakeJob
@@ -38,7 +38,7 @@ def call_by_hand(job: JobFolder, *arguments: str) -> subprocess.CompletedProcess
         env=job.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -52,13 +52,13 @@ def test_a_failed_stage_tells_the_log_what_happened_and_what_to_do(make_job: Mak
 
 def test_an_engine_that_is_not_there_is_named_with_its_file(make_job: MakeJob) -> None:
     message = make_job(engine="torch-absent").with_pictures(2).run().failed("contract")
-    assert "engines/torch_absent.py of tests's folder is not there" in message
+    assert "engines/torch_absent.py in tests's folder does not exist" in message
 
 
 def test_a_case_without_task_is_named_with_its_file(make_job: MakeJob, tmp_path: Path) -> None:
     (tmp_path / "case").mkdir()
     message = make_job(case=tmp_path / "case").with_pictures(2).run().failed("contract")
-    assert "cases/colours/task.py is not there" in message
+    assert "cases/colours/task.py does not exist" in message
 
 
 def test_a_missing_sdk_is_the_image_s_fault(make_job: MakeJob, tmp_path: Path) -> None:
@@ -119,6 +119,38 @@ def test_a_stand_in_that_fails_is_simulated_too(
     assert outcome.report.simulated is True
 
 
+@pytest.mark.parametrize("stage", ["compile", "infer"])
+def test_a_failure_of_close_does_not_hide_the_one_that_ended_the_stage(
+    make_job: MakeJob, tmp_path: Path, stage: str
+) -> None:
+    source = (
+        "from harness.engine import Engine\n"
+        "class Odd(Engine):\n"
+        "    def compile(self):\n        raise RuntimeError('EZ3003: no supported operator')\n"
+        "    load = compile\n"
+        "    def infer(self, inputs):\n        return {}\n"
+        "    def close(self):\n        raise RuntimeError('507011: the stream is broken')\n"
+        "ENGINE = Odd\n"
+    )
+    outcome = run_engine(make_job, tmp_path, source, stage)
+    assert "EZ3003: no supported operator" in outcome.failed(stage)
+
+
+def test_an_engine_that_fails_to_close_after_all_went_well_fails_the_stage(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    source = (
+        "from harness.engine import Engine\n"
+        "class Odd(Engine):\n"
+        "    def compile(self):\n        return {}\n"
+        "    def infer(self, inputs):\n        return {}\n"
+        "    def close(self):\n        raise RuntimeError('507011: the stream is broken')\n"
+        "ENGINE = Odd\n"
+    )
+    outcome = run_engine(make_job, tmp_path, source, "compile")
+    assert "507011: the stream is broken" in outcome.failed("compile")
+
+
 def test_an_engine_that_fails_to_compile_is_a_compile_failure(
     make_job: MakeJob, tmp_path: Path
 ) -> None:
@@ -132,7 +164,7 @@ def test_an_engine_that_fails_to_compile_is_a_compile_failure(
     )
     outcome = run_engine(make_job, tmp_path, source, "compile")
     assert "EZ3003: no supported operator" in outcome.failed("compile")
-    assert "Traceback" in outcome.log  # for who mends the hook
+    assert "Traceback" in outcome.log  # for whoever fixes the hook
 
 
 def test_the_device_is_freed_after_a_failure(make_job: MakeJob, tmp_path: Path) -> None:
@@ -177,7 +209,7 @@ def test_a_stage_that_nobody_knows_breaks_the_contract(make_job: MakeJob) -> Non
     job = make_job()
     job.write_job("score")
     outcome = job.run("score")
-    assert "score.py of tests's folder is not there" in outcome.failed("contract")
+    assert "score.py in tests's folder does not exist" in outcome.failed("contract")
 
 
 def test_validate_without_an_engine_for_it_says_where_to_name_one(make_job: MakeJob) -> None:
@@ -217,7 +249,7 @@ def test_a_report_that_cannot_be_written_is_no_success(make_job: MakeJob) -> Non
     (job.folder / "out" / "report.json").mkdir()
     outcome = call_by_hand_after_writing(job)
     assert outcome.returncode == 1
-    assert "report.json cannot be written" in outcome.stderr
+    assert "cannot write report.json" in outcome.stderr
 
 
 def call_by_hand_after_writing(job: JobFolder) -> subprocess.CompletedProcess[str]:
@@ -242,20 +274,18 @@ def test_an_interrupted_stage_says_so_and_is_gone(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        wait_for_phase(job, "core")
-        process.send_signal(number)
-        log = process.communicate(timeout=30)[1]
+        try:
+            wait_until(lambda: phase_of(job) == "core")
+            process.send_signal(number)
+            log = process.communicate(timeout=PATIENCE_S)[1]
+        finally:
+            process.kill()
     assert "interrupted" in job.outcome(process.returncode, log).failed("interrupted")
 
 
-def wait_for_phase(job: JobFolder, phase: str) -> None:
-    deadline = time.monotonic() + 30
+def phase_of(job: JobFolder) -> str:
     path = job.folder / "out" / "progress.json"
-    while time.monotonic() < deadline:
-        if path.is_file() and json.loads(path.read_text())["phase"] == phase:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"the stage never came to {phase}")
+    return str(json.loads(path.read_text())["phase"]) if path.is_file() else ""
 
 
 def test_wrong_arguments_show_the_usage(make_job: MakeJob) -> None:
@@ -265,7 +295,7 @@ def test_wrong_arguments_show_the_usage(make_job: MakeJob) -> None:
         env={**job.environment(), "PYTHONPATH": str(job.folder)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stderr) == (

@@ -1,4 +1,4 @@
-"""Whom an exception is booked on: a broken machine or image is never booked on the chip."""
+"""What an exception is attributed to: a broken machine or image is never attributed to the chip."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def kind_of(error: BaseException, stage: str = "infer") -> str:
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
     ],
 )
-def test_full_memory_is_told_apart(error: BaseException) -> None:
+def test_full_memory_is_detected(error: BaseException) -> None:
     assert kind_of(error) == "out_of_memory"
     assert "BS=" in errors.from_exception(error, "compile", "acme").remedy
 
@@ -39,7 +39,7 @@ def test_full_memory_is_told_apart(error: BaseException) -> None:
         (OSError(errno.ENOSPC, "No space left on device"), "host"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "host"),
         (KeyboardInterrupt(), "interrupted"),
-        (errors.Interrupted("SIGTERM"), "interrupted"),
+        (errors.StageInterrupted("SIGTERM"), "interrupted"),
         (OSError(errno.EROFS, "Read-only file system", "/usr/lib/x.so"), "contract"),
         (PermissionError(errno.EPERM, "Operation not permitted"), "contract"),
         (PermissionError(errno.EACCES, "Permission denied", "/dev/acme0"), "host"),
@@ -67,7 +67,7 @@ def test_a_missing_module_says_where_to_name_it_with_and_without_an_image() -> N
     ("stage", "kind"),
     [("export", "export"), ("compile", "compile"), ("validate", "infer"), ("score", "host")],
 )
-def test_an_engine_s_own_error_is_booked_on_its_stage(stage: str, kind: str) -> None:
+def test_an_engine_s_own_error_is_attributed_to_its_stage(stage: str, kind: str) -> None:
     assert kind_of(ValueError("no"), stage) == kind
 
 

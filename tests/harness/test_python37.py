@@ -28,8 +28,8 @@ GUEST_FILES = sorted(
     if REFERENCE not in path.parents and path.name != "train.py"
 )
 HARNESS_MODULES = sorted(
-    f"harness.{path.stem}"
-    for path in (ROOT / "vendor_hooks" / "harness").glob("*.py")
+    path.relative_to(ROOT / "vendor_hooks").with_suffix("").as_posix().replace("/", ".")
+    for path in (ROOT / "vendor_hooks" / "harness").rglob("*.py")
     if not path.stem.startswith("__")
 )
 HEAVY = {

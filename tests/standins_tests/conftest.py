@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
 STANDINS = Path(__file__).parents[1] / "standins"
 NAMES = ("tensorrt", "cuda", "acl", "aclruntime", "ais_bench", "tvm", "assay_standin")
 Import = Callable[[str, str], Any]
@@ -63,7 +65,7 @@ def program(tmp_path: Path) -> Run:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
 

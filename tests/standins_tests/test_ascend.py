@@ -14,6 +14,7 @@ import pytest
 
 from tests.standins_tests import tiny_model
 from tests.standins_tests.conftest import STANDINS
+from tests.waiting import PATIENCE_S
 from vendor_hooks.ascend import ais_bench_output, benchmark_output
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def convert(
 def om(program: Run, tmp_path: Path) -> Path:
     """A model of batch 4, compiled in fp32."""
     tiny_model.write(tmp_path)
-    done = convert(program, {"precision_mode": "force_fp32"})
+    done = convert(program, {"precision_mode": "must_keep_origin_dtype"})
     assert done.returncode == 0, done.stdout
     return tmp_path / "model.om"
 
@@ -65,7 +66,7 @@ def test_atc_warns_behind_the_success_line(program: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("changes", "model", "told"),
+    ("changes", "model", "expected"),
     [
         ({"soc_version": "310P3"}, {}, r"E10001: Value [310P3] for parameter [--soc_version]"),
         ({"soc_version": None}, {}, "E10007: [--soc_version] is required"),
@@ -90,13 +91,17 @@ def test_atc_warns_behind_the_success_line(program: Run, tmp_path: Path) -> None
     ],
 )  # fmt: skip
 def test_atc_refuses(
-    program: Run, tmp_path: Path, changes: dict[str, str | None], model: dict[str, Any], told: str
+    program: Run,
+    tmp_path: Path,
+    changes: dict[str, str | None],
+    model: dict[str, Any],
+    expected: str,
 ) -> None:
     tiny_model.write(tmp_path, **model)
     done = convert(program, changes)
     assert done.returncode == 255
     assert done.stdout.startswith(START + "ATC run failed, Please check the detail log")
-    assert told in done.stdout
+    assert expected in done.stdout
     assert not list(tmp_path.glob("*.om"))
 
 
@@ -147,16 +152,16 @@ def test_atc_takes_a_mixlist_of_the_documented_form(program: Run, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("fault", "returncode", "told"),
+    ("fault", "returncode", "expected"),
     [("fail", 255, "EZ3003"), ("compile:oom", 255, "EL0004"), ("killed", -9, START)],
 )
 def test_atc_told_to_fail_fails(
-    program: Run, tmp_path: Path, fault: str, returncode: int, told: str
+    program: Run, tmp_path: Path, fault: str, returncode: int, expected: str
 ) -> None:
     tiny_model.write(tmp_path)
     done = convert(program, ASSAY_STANDIN_FAULT=fault)
     assert done.returncode == returncode
-    assert told in done.stdout
+    assert expected in done.stdout
 
 
 # --- pyACL ------------------------------------------------------------------------------------
@@ -201,6 +206,21 @@ def test_acl_computes_what_the_model_computes(acl: Any, om: Path) -> None:
     ret, out = acl_run(acl, om, batch)
     assert ret == 0
     np.testing.assert_allclose(out, tiny_model.reference(batch), atol=1e-5)
+
+
+def test_force_fp32_multiplies_float16_and_adds_float32(
+    program: Run, tmp_path: Path, acl: Any
+) -> None:
+    tiny_model.write(tmp_path)
+    assert convert(program, {"precision_mode": "force_fp32"}).returncode == 0
+    batch = tiny_model.images(4)
+    ret, out = acl_run(acl, tmp_path / "model.om", batch)
+    assert ret == 0
+    matrix, bias = (array.astype(np.float64) for array in tiny_model.weights())
+    halves = batch.reshape(4, -1).astype(np.float16).astype(np.float64)
+    product = halves @ matrix.astype(np.float16).astype(np.float64)
+    np.testing.assert_allclose(out, product + bias, rtol=0, atol=1e-6)
+    assert np.abs(out - tiny_model.reference(batch)).max() > 1e-5, "it is not fp32"
 
 
 def test_acl_refuses_a_wrong_buffer_size(acl: Any, om: Path) -> None:
@@ -282,7 +302,7 @@ def ais_bench(
     return subprocess.run(
         [sys.executable, "-B", "-m", "ais_bench", *arguments],
         cwd=tmp_path, env={"PYTHONPATH": path, "ASSAY_STANDIN_THREADS": "1"},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -389,7 +409,7 @@ def test_benchmark_writes_outputs_and_a_performance_file(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ("-frobnicate=1", "unknown parameter -frobnicate=1"),
         ("-batch_size=2", "batch_size 2 is not the model's, 4"),
@@ -397,12 +417,14 @@ def test_benchmark_writes_outputs_and_a_performance_file(
         ("-om_path=absent.om", "is not there"),
     ],
 )
-def test_benchmark_refuses(program: Run, om: Path, tmp_path: Path, change: str, told: str) -> None:
+def test_benchmark_refuses(
+    program: Run, om: Path, tmp_path: Path, change: str, expected: str
+) -> None:
     name = change.split("=", maxsplit=1)[0]
     arguments = [a for a in benchmark_arguments(tmp_path, 4) if not a.startswith(f"{name}=")]
     done = program("ascend", "benchmark.x86_64", *arguments, change)
     assert done.returncode == 1
-    assert told in done.stdout + done.stderr
+    assert expected in done.stdout + done.stderr
 
 
 def test_every_module_says_what_it_is(standin: Import) -> None:

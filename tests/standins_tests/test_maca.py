@@ -12,6 +12,7 @@ import numpy as np
 
 from tests.standins_tests import tiny_model
 from tests.standins_tests.conftest import STANDINS
+from tests.waiting import PATIENCE_S
 
 CODE = """
 import assay_standin_maca, json, sys
@@ -28,8 +29,8 @@ for host in ((), ("*",)):
     session = ort.InferenceSession("model.onnx", options, providers=maca)
     session.run(None, {"image": np.load("batch.npy")})
     args = [event.get("args", {}) for event in json.load(open(session.end_profiling()))]
-    booked = sorted({each["provider"] for each in args if "provider" in each})
-    said.setdefault("booked", []).append(booked)
+    attributed = sorted({each["provider"] for each in args if "provider" in each})
+    said.setdefault("attributed", []).append(attributed)
 plain = ort.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
 said["plain"] = plain.get_providers()
 for providers in (["FastProvider"], [("MACAExecutionProvider", {"device_id": "9"})]):
@@ -49,7 +50,7 @@ def run(tmp_path: Path, fault: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-B", "-c", CODE],
         cwd=tmp_path, env={"PYTHONPATH": path, "ASSAY_STANDIN_FAULT": fault},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def test_provider_is_there_is_used_and_computes(tmp_path: Path) -> None:
     assert said["mark"] is True
     assert said["available"][0] == "MACAExecutionProvider"
     assert said["used"][0] == "MACAExecutionProvider"
-    assert said["booked"] == [["MACAExecutionProvider"], ["CPUExecutionProvider"]]
+    assert said["attributed"] == [["MACAExecutionProvider"], ["CPUExecutionProvider"]]
     assert said["plain"] == ["CPUExecutionProvider"]
     np.testing.assert_allclose(said["out"], tiny_model.reference(tiny_model.images(3)), atol=1e-5)
     assert "FastProvider is not in available providers" in said["refused"][0]

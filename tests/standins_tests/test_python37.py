@@ -13,7 +13,7 @@ from tests.harness.interpreters import python37
 from tests.standins_tests import tiny_model
 from tests.standins_tests.conftest import STANDINS
 
-PROGRAMS = [p for p in STANDINS.glob("*/bin/*") if p.name != "ASSAY-STANDIN"]
+PROGRAMS = [p for p in STANDINS.glob("*/bin/*") if p.is_file() and p.name != "ASSAY-STANDIN"]
 FILES = sorted(
     [*STANDINS.rglob("*.py"), *PROGRAMS, STANDINS / "install", STANDINS / "make-installer"]
 )

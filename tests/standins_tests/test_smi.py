@@ -1,4 +1,4 @@
-"""The vendors' smi stand-ins print what the driver's monitors read, and misbehave when told to."""
+"""The vendors' smi stand-ins print what the driver's monitors read, and misbehave on request."""
 
 from __future__ import annotations
 

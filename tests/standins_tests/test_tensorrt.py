@@ -139,15 +139,15 @@ def test_without_synchronising_the_outputs_are_not_there(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [("fail", "Could not find any implementation"), ("compile:oom", "OutOfMemory")],
 )
 def test_builder_gives_none_and_says_why(
-    build: Callable[..., Any], log: Log, monkeypatch: pytest.MonkeyPatch, fault: str, told: str
+    build: Callable[..., Any], log: Log, monkeypatch: pytest.MonkeyPatch, fault: str, expected: str
 ) -> None:
     monkeypatch.setenv("ASSAY_STANDIN_FAULT", fault)
     assert build() is None
-    assert told in log.lines[-1]
+    assert expected in log.lines[-1]
 
 
 def test_builder_warns_and_succeeds(
@@ -184,7 +184,7 @@ def test_external_data_needs_parse_from_file(trt: Any, log: Log, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         ("CHIP", "T4", "expecting compute 7.5 got compute 8.0"),
         ("TENSORRT", "8.5.1", "expecting library version 8.5.1 got 8.6.1"),
@@ -192,12 +192,12 @@ def test_external_data_needs_parse_from_file(trt: Any, log: Log, tmp_path: Path)
 )
 def test_engine_of_another_chip_or_version_is_refused(
     trt: Any, log: Log, build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
-    name: str, value: str, told: str,
+    name: str, value: str, expected: str,
 ) -> None:  # fmt: skip
     engine = build()
     monkeypatch.setenv(f"ASSAY_STANDIN_{name}", value)
     assert trt.Runtime(log).deserialize_cuda_engine(engine) is None
-    assert told in log.lines[-1]
+    assert expected in log.lines[-1]
 
 
 @pytest.mark.parametrize("data", [b"", b"a real engine", None])

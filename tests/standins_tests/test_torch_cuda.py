@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.standins_tests.conftest import STANDINS
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +144,7 @@ def run(
         env={"PYTHONPATH": path, "ASSAY_STANDIN_FAULT": fault},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -209,13 +210,13 @@ def test_torch_tensorrt_leaves_to_pytorch_what_it_is_told_to(
 
 @pytest.mark.stack
 @pytest.mark.parametrize(
-    ("fault", "returncode", "told"),
+    ("fault", "returncode", "expected"),
     [("", 0, "False"), ("nan", 0, "True"), ("oom", 1, "OutOfMemoryError"), ("crash", -6, "")],
 )
-def test_told_to_fail_it_fails(fault: str, returncode: int, told: str) -> None:
+def test_a_fault_on_request_is_a_failure(fault: str, returncode: int, expected: str) -> None:
     done = run(FAULTY, fault=fault)
     assert done.returncode == returncode
-    assert told in done.stdout + done.stderr
+    assert expected in done.stdout + done.stderr
 
 
 @pytest.mark.stack

@@ -19,7 +19,7 @@ QUICK = ("--iterations=10", "--duration=0", "--warmUp=0")
 
 
 @pytest.mark.parametrize(
-    ("version", "generation", "told", "percentiles"),
+    ("version", "generation", "printed_version", "percentiles"),
     [
         ("7.2.3", "7.x", None, {99}),
         ("8.2.1", "8.0-8.2", "8.2.1", {99}),
@@ -27,10 +27,11 @@ QUICK = ("--iterations=10", "--duration=0", "--warmUp=0")
         ("8.5.1", "8.4+", "8.5.1", {90, 95, 99}),
         ("8.6.1", "8.4+", "8.6.1", {90, 95, 99}),
         ("10.3.0", "8.4+", "10.3.0", {90, 95, 99}),
+        ("10.13.0", "8.4+", "10.13.0", {90, 95, 99}),
     ],
 )
 def test_each_generation_prints_its_own_format(
-    program: Run, tmp_path: Path, version: str, generation: str, told: str | None,
+    program: Run, tmp_path: Path, version: str, generation: str, printed_version: str | None,
     percentiles: set[int],
 ) -> None:  # fmt: skip
     tiny_model.write(tmp_path)
@@ -40,12 +41,31 @@ def test_each_generation_prints_its_own_format(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     summary = trtexec_output.parse(done.stdout)
-    assert (summary.generation, summary.version, summary.passed) == (generation, told, True)
+    assert (summary.generation, summary.version, summary.passed) == (
+        generation,
+        printed_version,
+        True,
+    )
     assert set(summary.timings["latency"].percentiles_ms) == percentiles
     assert summary.queries == 10
     times = trtexec_output.parse_times((tmp_path / "times.json").read_text())
     assert len(times) == 10
     assert set(times[0]) >= {"h2d_ns", "compute_ns", "d2h_ns", "latency_ns"}
+
+
+@pytest.mark.parametrize(
+    ("version", "banner"),
+    [
+        ("7.2.3", "TensorRT.trtexec #"),
+        ("8.6.1", "TensorRT.trtexec [TensorRT v8601] #"),
+        ("10.3.0", "TensorRT.trtexec [TensorRT v100300] #"),
+        ("10.4.0", "TensorRT.trtexec [TensorRT v100400] [b21] #"),
+        ("10.13.0", "TensorRT.trtexec [TensorRT v101300] [b21] #"),
+    ],
+)
+def test_the_banner_has_a_build_number_from_10_4(program: Run, version: str, banner: str) -> None:
+    done = program("nvidia", "trtexec", "--help", ASSAY_STANDIN_TENSORRT=version)
+    assert f"&&&& RUNNING {banner} trtexec --help" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ SHAPES = {"image": (4, 3, 8, 8)}
 
 
 class ModelProto:
-    """What `onnx.load` returns, as far as XTCL looks at it."""
+    """What `onnx.load` returns, as far as XTCL reads it."""
 
     def __init__(self, path: Path) -> None:
         self._data = path.read_bytes()
@@ -182,12 +182,14 @@ def test_wrong_input_is_refused(tvm: Any, tmp_path: Path) -> None:
         tvm.runtime.vm.VirtualMachine(executable, tvm.device("xpu", 3))
 
 
-@pytest.mark.parametrize(("fault", "told"), [("fail", "no XPU implementation"), ("oom", "memory")])
+@pytest.mark.parametrize(
+    ("fault", "expected"), [("fail", "no XPU implementation"), ("oom", "memory")]
+)
 def test_told_to_fail_it_fails(
-    tvm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, told: str
+    tvm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, expected: str
 ) -> None:
     monkeypatch.setenv("ASSAY_STANDIN_FAULT", fault)
-    with pytest.raises(tvm.TVMError, match=told):
+    with pytest.raises(tvm.TVMError, match=expected):
         run_vm(tvm, compile_vm(tvm, tiny_model.write(tmp_path)), tiny_model.images(4))
 
 

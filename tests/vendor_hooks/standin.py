@@ -15,6 +15,7 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
+from tests.vendor_hooks.reference.stack import reference_stack
 
 STANDINS = ROOT / "tests" / "standins"
 SITE = "import json, sysconfig; print(json.dumps(sysconfig.get_path('purelib')))"
@@ -37,7 +38,7 @@ def _install(base: Path, vendor: str, settings: tuple[tuple[str, str], ...]) -> 
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     subprocess.run([str(base), "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python3"
-    # The cpu stack stays as it is: its packages are only looked at.
+    # The cpu stack stays as it is: its packages are only read.
     packages = Path(_site(base))
     Path(_site(python), "cpu-stack.pth").write_text(f"{packages}\n", encoding="utf-8")
     options = [word for name, value in settings for word in ("--set", f"{name}={value}")]
@@ -46,6 +47,15 @@ def _install(base: Path, vendor: str, settings: tuple[tuple[str, str], ...]) -> 
         check=True,
         capture_output=True,
     )
+    return python
+
+
+def with_reference_stack(python: Path) -> Path:
+    """Let ``python`` import the reference stack too, for packages that a vendor's stack pins (onnx)."""
+    reference, reason = reference_stack()
+    if reference is None:
+        pytest.skip(reason)
+    Path(_site(python), "reference.pth").write_text(f"{_site(reference)}\n", encoding="utf-8")
     return python
 
 

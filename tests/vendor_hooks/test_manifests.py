@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.check.dockerfile import PIP_INSTALL, parse_dockerfile
-from driver.locks import is_current, parse_lock
+from driver.stacks.locks import is_current, parse_lock
 from tests.harness.job_folder import ROOT
 
 if TYPE_CHECKING:
-    from driver.catalog import Stack, Vendor
+    from driver.catalog.catalog import Stack, Vendor
 
 CATALOG = load_catalog(ROOT)
 VENDORS = list(CATALOG.vendors.values())
@@ -114,7 +114,7 @@ def test_an_installer_says_where_a_licensee_gets_it(stack: Stack) -> None:
         assert installer.licence
 
 
-def test_the_seeds_vendors_are_there_with_their_engines() -> None:
+def test_the_published_vendors_are_there_with_their_engines() -> None:
     promised = tomllib.loads(PROMISED)
     for name, engines in promised.items():
         assert set(engines) <= set(CATALOG.vendors[name].manifest.engines)

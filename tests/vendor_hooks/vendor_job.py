@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from driver.catalog import read_manifest
-from driver.models.manifest import VendorManifest
+from driver.catalog.manifests import read_manifest
+from driver.models.vendor import VendorManifest
 from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.vendor_hooks.cpu import tiny_onnx as wire
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
         env={**job.environment(python), "ASSAY_STANDIN_THREADS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     return job.outcome(done.returncode, done.stdout + done.stderr)

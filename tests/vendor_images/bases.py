@@ -1,6 +1,6 @@
 """Stand-ins for the vendors' base images: a Debian, an old Python, and the SDK's imitation in it.
 
-What each is made of lies in tests/standins/bases/<name>, laid out as a stack of images/, and the
+The source of each is in tests/standins/bases/<name>, arranged like a stack of images/, and the
 driver's own builder makes it: named by its content, so that a second call builds nothing.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from driver.base_images import resolve_base
-from driver.catalog import Stack, load_catalog
-from driver.images import ImageBuilder
-from driver.models.manifest import StackManifest
-from driver.settings import DEBOOTSTRAP, ROOT
+from driver.catalog.catalog import Stack, load_catalog
+from driver.models.stack import StackManifest
+from driver.stacks.base_image import resolve_base
+from driver.stacks.image import ImageBuilder
+from driver.system.settings import DEBOOTSTRAP, ROOT
 from tests.vendor_images.archive import write_archive
 from tests.vendor_images.cpython import pack_cpython
 from tests.vendor_images.torch_without_cuda import pack_torch
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from driver.base_images import ImageApi, Progress
-    from driver.settings import Settings
+    from driver.stacks.base_image import ImageApi, Progress
+    from driver.system.settings import Settings
 
 STANDINS = ROOT / "tests" / "standins"
 BASES = {

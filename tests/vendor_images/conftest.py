@@ -9,12 +9,12 @@ import pytest
 
 from driver.errors import EnvironmentFault
 from driver.runners.docker import connect
-from driver.settings import load_settings
+from driver.system.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.settings import Settings
+    from driver.system.settings import Settings
 
 
 @pytest.fixture(scope="session")

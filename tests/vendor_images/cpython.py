@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.content import file_sha256
 from driver.errors import EnvironmentFault
+from driver.system.hashing import file_sha256
 from tests.vendor_images.archive import write_archive
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ def find_cpython(version: str) -> Path:
     """Return the prefix of a CPython: ASSAY_PY38, then python3.8 on PATH, then pyenv's."""
     for python in _candidates(version):
         prefix = _prefix(python, version)
-        # A system's own Python is spread over /usr, and cannot be told from the rest of it.
+        # A system's own Python is spread over /usr, and cannot be separated from the rest of it.
         if prefix is not None and prefix != Path("/usr"):
             return prefix
     raise EnvironmentFault(
@@ -62,7 +63,11 @@ def _prefix(python: Path, version: str) -> Path | None:
     """Return sys.base_prefix; None where it does not start (pyenv's shims) or is another version."""
     try:
         done = subprocess.run(
-            [str(python), "-c", ASK], capture_output=True, text=True, timeout=30, check=False
+            [str(python), "-c", ASK],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
     except OSError:
         return None

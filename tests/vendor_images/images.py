@@ -13,17 +13,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from driver.catalog import Stack, load_catalog
+from driver.catalog.catalog import Stack, load_catalog
 from driver.errors import AssayError
-from driver.images import STAND_IN, ImageBuilder, StackImage
 from driver.runners.docker import connect
-from driver.settings import ROOT, load_settings
+from driver.stacks.image import STAND_IN, ImageBuilder, StackImage
+from driver.system.settings import ROOT, load_settings
 from tests.vendor_images.bases import BASES, ensure_base
 from tests.vendor_images.installers import write_installers
 
 if TYPE_CHECKING:
-    from driver.base_images import ImageApi, Progress
-    from driver.settings import Settings
+    from driver.stacks.base_image import ImageApi, Progress
+    from driver.system.settings import Settings
 
 
 class Removing(Protocol):

@@ -1,4 +1,4 @@
-"""What lies in the place of the vendors' installers: made by tests/standins/make-installer."""
+"""What replaces the vendors' installers: made by tests/standins/make-installer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.vendor_images.bases import STANDINS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.catalog import Stack
-    from driver.settings import Settings
+    from driver.catalog.catalog import Stack
+    from driver.system.settings import Settings
 
 KINDS = (
     (re.compile(r"Ascend-cann-toolkit_(?P<version>[0-9.A-Z]+)_linux"), "cann-toolkit"),

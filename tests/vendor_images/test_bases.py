@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.errors import EnvironmentFault
-from driver.images import StackImage
-from driver.locks import parse_lock
-from driver.settings import ROOT
+from driver.stacks.image import StackImage
+from driver.stacks.locks import parse_lock
+from driver.system.settings import ROOT
 from tests.vendor_images.bases import BASES, STANDINS, base_stack
 from tests.vendor_images.cpython import find_cpython
 from tests.vendor_images.images import remove_superseded

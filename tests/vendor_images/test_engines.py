@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.errors import AssayError
-from driver.images import ImageBuilder
-from driver.locks import parse_lock
-from driver.settings import ROOT
+from driver.stacks.image import ImageBuilder
+from driver.stacks.locks import parse_lock
+from driver.system.settings import ROOT
 from tests.vendor_images.bases import BASES, STANDINS
 from tests.vendor_images.conftest import lacking
 from tests.vendor_images.images import ensure_image, stack_of
@@ -27,8 +27,8 @@ from tests.vendor_images.images import ensure_image, stack_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.images import StackImage
-    from driver.settings import Settings
+    from driver.stacks.image import StackImage
+    from driver.system.settings import Settings
 
 pytestmark = pytest.mark.vendors
 
@@ -51,7 +51,7 @@ Images = Callable[[str, str], "StackImage"]
 
 @pytest.fixture(scope="session")
 def image_of(engine: Any, settings: Settings) -> Images:
-    """Return what makes a stack's image, once a session; a failure is told to each who asks."""
+    """Return what makes a stack's image, once a session; a failure is raised for each who asks."""
     made: dict[tuple[str, str], StackImage | AssayError] = {}
 
     def image(vendor: str, stack: str) -> StackImage:
@@ -154,10 +154,14 @@ def test_an_engine_runs_in_its_container(
     assert (result["weights"], result["data"]) == ("synthetic", "synthetic")
     assert (job["stack"], job["engine"], job["runner"]) == (stack, name, "docker")
     assert job["precision"] == spec.default_precision
-    assert provenance["effective"]["infer"]["arithmetic"] == precision.arithmetic
+    codes = {warning["code"] for warning in result["warnings"]}
+    # By default TensorRT's layers have names alone: what is not read back is not taken from the job.
+    unread = name == "torch_tensorrt" and "effective_differs" in codes
+    stated = provenance["effective"]["infer"].get("arithmetic")
+    assert stated == (None if unread else precision.arithmetic)
     assert provenance["core"]["clock"] == spec.clock
     if vendor == "ascend":
-        assert provenance["effective"]["infer"]["chip_told_by"] == "npu-smi"
+        assert provenance["effective"]["infer"]["chip_source"] == "npu-smi"
 
     assert metrics["p_infer_core"] > 0
     assert metrics["p_infer_whole"] > 0
@@ -172,7 +176,7 @@ def test_an_engine_runs_in_its_container(
     assert watched["samples"][0]["devices"][0]["name"]
     assert metrics["mem_gib"] is not None
     # The stand-in's device is nobody else's, and idle before and after the job.
-    assert "device_shared" not in {warning["code"] for warning in result["warnings"]}
+    assert "device_shared" not in codes
 
     assert provenance["vendor_stack"]["image"] == image.tag
     assert re.match("assay/standin:", provenance["vendor_stack"]["base"])

@@ -1,4 +1,4 @@
-"""A stand-in told to go wrong, in its container: what `run` books, and what a report shows of it."""
+"""A stand-in with a fault, in its container: what `run` records, and what a report shows of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver.errors import AssayError
-from driver.settings import ROOT
+from driver.system.settings import ROOT
 from tests.vendor_images.bases import STANDINS
 from tests.vendor_images.conftest import lacking
 from tests.vendor_images.images import ensure_image, stack_of
@@ -19,7 +19,7 @@ from tests.vendor_images.images import ensure_image, stack_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.settings import Settings
+    from driver.system.settings import Settings
 
 pytestmark = pytest.mark.vendors
 
@@ -36,15 +36,15 @@ def _image(engine: Any, settings: Settings) -> None:
 
 
 def faulty(folder: Path, fault: str) -> Path:
-    """Copy the vendor under another name, its stand-in told to go wrong."""
+    """Copy the vendor under another name, with a fault in its stand-in."""
     folder.parent.chmod(0o755)
     shutil.copytree(ROOT / "vendor_hooks" / "ascend", folder)
     shutil.copytree(ROOT / "images" / "ascend", folder / "images")
     manifest = folder / "vendor.toml"
     text = manifest.read_text(encoding="utf-8")
     text = text.replace('name = "ascend"', f'name = "{folder.name}"', 1)
-    told = f'[devices]\nenv = {{ ASSAY_STANDIN_FAULT = "{fault}" }}'
-    manifest.write_text(text.replace("[devices]", told), encoding="utf-8")
+    fault_variable = f'[devices]\nenv = {{ ASSAY_STANDIN_FAULT = "{fault}" }}'
+    manifest.write_text(text.replace("[devices]", fault_variable), encoding="utf-8")
     return folder
 
 
@@ -68,17 +68,22 @@ def run(vendor: Path, results: Path) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_outputs_that_drift_fail_the_gate_where_nothing_validates(tmp_path: Path) -> None:
+def test_outputs_that_drift_never_count_where_nothing_validates(tmp_path: Path) -> None:
     vendor, results = faulty(tmp_path / "faulty", "infer:drift"), tmp_path / "results"
     code, result = run(vendor, results)
+    if code == 5:
+        # The calls that are computed again are drawn at random: they may have drifted apart already.
+        assert result["failure"]["kind"] == "contract"
+        assert result["metrics"]["p_infer_core"] is None
+        return
     assert (code, result["status"]) == (4, "accuracy_failed")
     assert result["metrics"]["acc_val"] is None
-    assert "nothing validated" in result["gate"]["reason"]
+    assert "no validation" in result["gate"]["reason"]
     shown = assay(vendor, "report", "--simulated", str(results), results=results)
     assert shown.returncode == 0, shown.stderr
     text = (results / "report" / "report.md").read_text(encoding="utf-8")
-    row = next(line for line in text.splitlines() if "accuracy failed: nothing validated" in line)
-    assert "~~0.00/-~~" in row
+    row = next(line for line in text.splitlines() if "accuracy failed: no validation" in line)
+    assert "~~0.00 / /~~" in row
 
 
 def test_a_stand_in_that_fails_to_compile_is_simulated_and_stays_out_of_reports(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.vendor_images.torch_without_cuda import replace_missing
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,11 @@ def call(package: Path, function: str) -> subprocess.CompletedProcess[str]:
         f"import ctypes; print(ctypes.CDLL({str(package / 'lib' / 'libuser.so')!r}).{function}())"
     )
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
 
 

@@ -12,23 +12,24 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.child import ChildFailed, run_child
-from driver.content import key_of
 from driver.errors import EnvironmentFault, ImageFault
-from driver.locks import parse_lock, target_of
-from driver.wheelhouse import pip_download
+from driver.stacks.install.pip_download import DownloadFailed, download
+from driver.stacks.locks import parse_lock, target_of
+from driver.stacks.wheelhouse import platform_options
+from driver.system.hashing import key_of
 from tests.vendor_images.archive import write_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from driver.base_images import Progress
+    from driver.stacks.base_image import Progress
 
 MARK = "ASSAY-STANDIN"
 """A cut PyTorch has a file of this name; no real one has it."""
@@ -111,10 +112,11 @@ def require_tools() -> None:
 
 
 def _fetch(lock: Path, python: str, folder: Path) -> Path:
-    command = [*pip_download(target_of(python)), "--dest", str(folder), "-r", str(lock)]
+    lines = [pin.line for pin in parse_lock(lock)]
+    options = platform_options(target_of(python))
     try:
-        run_child(command)
-    except ChildFailed as error:
+        download([lines], folder, pip=(sys.executable, "-I", "-m", "pip"), options=options)
+    except DownloadFailed as error:
         raise ImageFault(
             f"pip could not fetch what {lock} names: {error.tail}",
             "check that pip reaches a package index (pip config list)",

@@ -1,12 +1,12 @@
-"""Figures out of what ais_bench leaves, in its two generations.
+"""Figures from the files that ais_bench writes, in its two generations.
 
-- ``0.0.1`` (``ais_infer.py``): ``<output>/<timestamp>/sumary.json`` (that spelling).
+- ``0.0.1`` (``ais_infer.py``): ``<output>/<timestamp>/sumary.json`` (sic).
 - ``0.0.2`` (``python3 -m ais_bench``): ``<output>/<timestamp>_summary.json`` beside that folder.
 
-Its ``throughput`` is 1000 × batch size ÷ mean NPU compute time: it already counts items, and it is
-device compute alone, without the copies. Compute is timed per execution; a copy is timed per TENSOR
-and made once a batch, however often ``--loop`` executes it: ``batch_times`` is the time of one batch
-whose inputs and outputs are all copied. Times are milliseconds.
+Its ``throughput`` is 1000 × batch size ÷ mean NPU compute time: it already counts items, and covers
+only computation on the device, without the copies. Compute is timed per execution; a copy is timed per
+TENSOR and made once per batch, however often ``--loop`` executes it. ``batch_times`` is the time of one
+batch with all of its copies. Times are in milliseconds.
 """
 
 import json
@@ -19,27 +19,27 @@ TIMES = {"NPU_compute_time": "compute", "H2D_latency": "h2d", "D2H_latency": "d2
 
 
 class AisBenchFormatError(ValueError):
-    """Not what ais_bench leaves; the message names the file and key."""
+    """The file is not one of ais_bench; the message names file and key."""
 
 
-class Timing(NamedTuple):
-    """One statistic, milliseconds, of so many ``entries``: None in files of early releases."""
+class AisBenchTiming(NamedTuple):
+    """One statistic over ``entries`` values, in milliseconds; ``entries`` is None in early releases."""
 
     max_ms: float
     mean_ms: float
     entries: Optional[int]
 
     def of_a_batch(self, batches: int, tensors: int) -> Optional[float]:
-        """All copies of one batch of ``tensors``; None where every one took 0: it was not timed."""
+        """The time of all copies of one batch; None where all took 0, which means that none was timed."""
         if self.max_ms == 0:
             return None
-        # Releases of mid-2022 tell no count, and some a batch's outputs as one copy: those come out
-        # too slow here, never too fast.
+        # Releases of mid-2022 give no count, and some report a batch's outputs as one copy: their figures
+        # become too low, never too high.
         return self.mean_ms * (tensors if self.entries is None else self.entries / batches)
 
 
 class BatchTimes(NamedTuple):
-    """Device times of one batch, milliseconds; a copy is None where the tool does not tell it."""
+    """Device times of one batch, in milliseconds; a copy is None where the tool does not report it."""
 
     h2d_ms: Optional[float]
     compute_ms: float
@@ -47,25 +47,25 @@ class BatchTimes(NamedTuple):
 
     @property
     def total_ms(self) -> float:
-        """One after the other."""
+        """The sum: the three run one after the other."""
         return sum(part for part in self if part is not None)
 
 
 class AisBenchSummary(NamedTuple):
-    """One summary JSON. ``device_rate`` is the tool's own throughput, device compute only."""
+    """One summary JSON. ``device_rate`` is the tool's own throughput, of device computation only."""
 
     generation: str
     file: str
     device_rate: float
     batch_size: int
-    compute: Timing
-    h2d: Optional[Timing]
-    d2h: Optional[Timing]
+    compute: AisBenchTiming
+    h2d: Optional[AisBenchTiming]
+    d2h: Optional[AisBenchTiming]
     compute_ms: Tuple[float, ...]
     outputs: Dict[str, Tuple[str, ...]]
 
     def batch_times(self, batches: int, inputs: int, outputs: int) -> BatchTimes:
-        """One batch of a run over ``batches``, of a model with so many input and output tensors."""
+        """The times of one batch, in a run over ``batches`` of a model with ``inputs`` and ``outputs`` tensors."""
         return BatchTimes(
             None if self.h2d is None else self.h2d.of_a_batch(batches, inputs),
             self.compute.mean_ms,
@@ -74,7 +74,7 @@ class AisBenchSummary(NamedTuple):
 
 
 def find_summary(output_folder: str) -> Tuple[str, str]:
-    """Return (path, generation) of the newest summary under what ``--output`` named."""
+    """Return (path, generation) of the newest summary below the folder of ``--output``."""
     folder = Path(output_folder)
     found: List[Tuple[str, str, str]] = []
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -96,20 +96,18 @@ def find_summary(output_folder: str) -> Tuple[str, str]:
 def parse(
     text: str, batch_size: int, generation: str = "0.0.2", file: str = "summary.json"
 ) -> AisBenchSummary:
-    """Read a summary JSON of a model whose batch is ``batch_size``."""
+    """Read a summary JSON of a model whose batch size is ``batch_size``."""
     try:
         data = json.loads(text)
     except ValueError as error:
         raise AisBenchFormatError("{}: not JSON ({})".format(file, error)) from None
     if not isinstance(data, dict):
-        raise AisBenchFormatError(
-            "{}: a JSON object was expected, found {!r}".format(file, text[:40])
-        )
+        raise AisBenchFormatError("{}: expected a JSON object, found {!r}".format(file, text[:40]))
     timings = {name: _timing(data.get(key), key, file) for key, name in TIMES.items()}
     compute = timings["compute"]
     rate = _number(data, "throughput", file, "")
     if compute is None:
-        raise AisBenchFormatError("{}: there is no NPU_compute_time".format(file))
+        raise AisBenchFormatError("{}: NPU_compute_time is missing".format(file))
     if compute.mean_ms <= 0:
         raise AisBenchFormatError(
             "{}: NPU_compute_time.mean is {:g}: nothing was timed".format(file, compute.mean_ms)
@@ -128,26 +126,26 @@ def read(output_folder: str, batch_size: int) -> AisBenchSummary:
     return parse(text, batch_size, generation, path)
 
 
-def _timing(row: Any, key: str, file: str) -> Optional[Timing]:
+def _timing(row: Any, key: str, file: str) -> Optional[AisBenchTiming]:
     if row is None:
         return None
     if not isinstance(row, dict):
         raise AisBenchFormatError("{}: {} is {!r}, not an object".format(file, key, row))
     high, mean = (_number(row, name, file, key + ".") for name in ("max", "mean"))
     count = None if row.get("count") is None else int(_number(row, "count", file, key + "."))
-    return Timing(high, mean, count)
+    return AisBenchTiming(high, mean, count)
 
 
 def _single_times(data: Dict[str, Any], file: str) -> Tuple[float, ...]:
-    """Read npu_compute_time_list; with several threads later releases write [start, end] into it."""
+    """Read npu_compute_time_list; with several threads, later releases write [start, end] there."""
     times = data.get("npu_compute_time_list", [])
     if not isinstance(times, list):
         times = [times]
     for time in times:
         if isinstance(time, bool) or not isinstance(time, (int, float)):
             raise AisBenchFormatError(
-                "{}: npu_compute_time_list has {!r}; a number was expected (executions that overlap, "
-                "told as [start, end], have no time of their own)".format(file, time)
+                "{}: npu_compute_time_list has {!r}, expected a number (overlapping executions, reported "
+                "as [start, end], have no separate times)".format(file, time)
             )
     return tuple(float(time) for time in times)
 
@@ -156,13 +154,13 @@ def _number(row: Dict[str, Any], name: str, file: str, where: str) -> float:
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise AisBenchFormatError(
-            "{}: {}{} is {!r}; a number was expected".format(file, where, name, value)
+            "{}: {}{} is {!r}, expected a number".format(file, where, name, value)
         )
     return float(value)
 
 
-def _check_rate(rate: float, batch_size: int, compute: Timing, file: str) -> None:
-    """The tool counts ``--batchsize``; when that is not the model's batch, its rate is wrong."""
+def _check_rate(rate: float, batch_size: int, compute: AisBenchTiming, file: str) -> None:
+    """The tool uses ``--batchsize``; if that is not the model's batch size, its rate is wrong."""
     expected = 1e3 * batch_size / compute.mean_ms
     if abs(rate - expected) > 0.01 * expected:
         raise AisBenchFormatError(
@@ -174,7 +172,7 @@ def _check_rate(rate: float, batch_size: int, compute: Timing, file: str) -> Non
 
 
 def _outputs(data: Dict[str, Any], file: str) -> Dict[str, Tuple[str, ...]]:
-    """Return {sample id: output files}, as filesinfo has it."""
+    """Return {sample id: output files} from filesinfo."""
     rows = data.get("filesinfo", {})
     if not isinstance(rows, dict):
         raise AisBenchFormatError("{}: filesinfo is {!r}, not an object".format(file, rows))

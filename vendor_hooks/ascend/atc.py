@@ -1,28 +1,37 @@
-"""atc: ONNX (opset 11, static batch) → .om for one chip; its log in the stage's, its codes in failures."""
+"""atc: ONNX (opset 11, static batch) → .om for one chip; its log goes to the stage's, its codes to failures."""
 
 import os
 import pathlib
 import re
 
-from harness import files, program
-from harness.engine_file import EngineFile, graph_digest
+from harness import files
+from harness.engines import vendor_tool
+from harness.engines.engine_file import EngineFile, graph_digest
 from harness.errors import StageFailure
 
 SUCCESS = "ATC run success"
 FILE_NAME = "model.om"
 ONNX = 5
-#: E10001, EZ3003, EL0004 … lead the lines that say why; W11001 … those that warn.
+#: E10001, EZ3003, EL0004 … start error lines; W11001 … start warnings.
 _CODE = re.compile(r"\bE[A-Z]?\d{4,5}\b")
 _WARNING = re.compile(r"^(W\d{5}|\[WARNING\])")
+#: precision_mode → arithmetic of matrix products and convolutions; README.md has the sources. Under force_fp32, the
+#: cube unit takes fp16 and gives fp32.
+ARITHMETIC = {
+    "force_fp16": "fp16",
+    "allow_mix_precision": "fp16",
+    "force_fp32": "fp16",
+    "must_keep_origin_dtype": "fp32",
+}
 _HINTS = (
-    ("E19010", "this operator or opset has no parser: atc of CANN 5.1 takes opset 11"),
+    ("E19010", "atc cannot parse this operator or opset; CANN 5.1 takes opset 11"),
     ("E10001", "correct that parameter in vendor_hooks/ascend/vendor.toml"),
-    ("EZ3003", "the chip's library has no such operator: a newer STACK may, or CHIP is wrong"),
+    ("EZ3003", "the chip's library lacks this operator: try a newer STACK, or correct CHIP"),
 )
 
 
 class Atc:
-    """One compilation: what it is made from, and the command that makes it."""
+    """One compilation: what the engine is made from, and the command that makes it."""
 
     def __init__(self, job, soc_version):
         self._job = job
@@ -39,15 +48,15 @@ class Atc:
         self.file = EngineFile(job.cache_dir / FILE_NAME, made_from)
 
     def run(self):
-        """Compile; (effective settings, warnings). StageFailure (compile, out_of_memory, image)."""
+        """Compile; return (effective settings, warnings). StageFailure (compile, out_of_memory, image)."""
         self.file.forget()
-        ran = program.run(self.command(), self._job.vendor, cwd=self._job.out_dir)
-        # A driver that is missing, or a full disk, have made atc print one and return the other.
+        ran = vendor_tool.run(self.command(), self._job.vendor, cwd=self._job.out_dir)
+        # With a missing driver or a full disk, the exit code and the success line have contradicted each other.
         if ran.returncode or SUCCESS not in ran.text or not self.file.path.is_file():
             raise self._failed(ran)
         settings = {
             "precision": self._job.precision,
-            "arithmetic": self._job.arithmetic,
+            "arithmetic": ARITHMETIC[self._options["precision_mode"]],
             "precision_mode": self._options["precision_mode"],
             "modify_mixlist": self._options.get("modify_mixlist"),
             "soc_version": self.soc_version,
@@ -57,7 +66,7 @@ class Atc:
         return settings, _warnings(ran.text)
 
     def command(self):
-        """The command line."""
+        """The command line of atc."""
         words = ["atc", "--framework={}".format(ONNX), "--model={}".format(self._job.onnx_path)]
         # atc appends .om by itself.
         words += ["--output={}".format(str(self.file.path)[: -len(".om")])]
@@ -85,20 +94,19 @@ class Atc:
         if "libascend_hal" in ran.text:
             raise StageFailure(
                 "host",
-                "atc cannot load libascend_hal.so, a part of the host's driver",
+                "atc cannot load libascend_hal.so, which is part of the host's driver",
                 "install the driver on the host, or check the toolkit's devlib stubs; make doctor VENDOR=ascend",
             )
-        said = (
+        said = remedy and "{}; the stage's log beside the result has the full output of atc".format(
             remedy
-            and "{}; the whole output of atc is in the stage's log beside the result".format(remedy)
         )
-        return program.failure("compile", ran, lines[: program.LINES] or None, said)
+        return vendor_tool.failure("compile", ran, lines[: vendor_tool.LINES] or None, said)
 
 
 def input_shapes(specs, batch_size):
-    """The inputs as --input_shape has them, name:1,3,224,224;… without scalars.
+    """The value of --input_shape, name:1,3,224,224;…, without scalars.
 
-    Until CANN 8 atc takes a scalar only unnamed, later also with nothing after the colon.
+    Before CANN 8, atc takes scalars only if they are left out; later also with nothing after the colon.
     """
     texts = []
     for spec in specs:
@@ -110,7 +118,7 @@ def input_shapes(specs, batch_size):
 
 
 def cann_version(job):
-    """What the toolkit says of itself, with the stack's name where it says nothing."""
+    """The version that the toolkit states; the stack's name where it states none."""
     home = pathlib.Path(
         os.environ.get("ASCEND_TOOLKIT_HOME", "/usr/local/Ascend/ascend-toolkit/latest")
     )

@@ -1,14 +1,14 @@
-"""Figures out of the files of Ascend's older tool, benchmark.x86_64.
+"""Figures from the files of Ascend's older tool, benchmark.x86_64.
 
-It writes ``result/perf_vision_batchsize_<bs>_device_<id>.txt``, one line a pipeline module:
+It writes ``result/perf_vision_batchsize_<bs>_device_<id>.txt``, with one line per pipeline module:
 
     [e2e] throughputRate: 185.966, latency: 268866
     [infer] throughputRate: 186.579, Interface throughputRate: 263.872, moduleLatency: 4.71504
 
-Rates are images a second, whatever the batch, but for ``[post]``, which counts batches. The e2e
-``latency`` is the whole run in ms. ``Interface throughputRate`` is 1000 ÷ the mean time of one image
-inside the model's execution: device time alone, and of ONE chip. The module names have varied
-(``infer`` and ``inference``, ``post`` and ``postprocess``).
+Rates are images per second for any batch size, except ``[post]``, which counts batches. The e2e
+``latency`` is the duration of the whole run in ms. ``Interface throughputRate`` is 1000 ÷ the mean time
+of one image within the model's execution: device time only, of ONE chip. The module names differ
+between releases (``infer`` and ``inference``, ``post`` and ``postprocess``).
 """
 
 import re
@@ -33,10 +33,10 @@ class BenchmarkFormatError(ValueError):
 
 
 class BenchmarkSummary(NamedTuple):
-    """One performance file; rates are images a second of one chip.
+    """One performance file; rates are images per second of one chip.
 
     ``items`` and ``wall_s`` are those of the whole run, from the e2e line: the tool prints six
-    digits, so ``items`` is right to about 1 in 10⁵.
+    digits, so ``items`` is accurate to about 1 in 10⁵.
     """
 
     interface_rate: float
@@ -48,12 +48,12 @@ class BenchmarkSummary(NamedTuple):
     module_latency_ms: Dict[str, float]
 
     def card_rate(self, chips_per_card: int) -> float:
-        """Images a second of a card whose chips each run their own copy (the seeds' × 4)."""
+        """Images per second of a card whose chips each run their own copy (× 4 in the published tables)."""
         return self.interface_rate * chips_per_card
 
 
 class FileName(NamedTuple):
-    """What the name of a performance file says."""
+    """The parts of a performance file's name."""
 
     kind: str
     batch_size: int
@@ -71,7 +71,7 @@ def parse_file_name(name: str) -> FileName:
 
 
 def parse(text: str) -> BenchmarkSummary:
-    """Read one performance file; ``BenchmarkFormatError`` names the line that it cannot be."""
+    """Read one performance file; ``BenchmarkFormatError`` names an invalid line."""
     rows: Dict[str, Dict[str, float]] = {}
     for number, raw in enumerate(text.splitlines(), 1):
         if raw.strip():
@@ -82,7 +82,7 @@ def parse(text: str) -> BenchmarkSummary:
     for module, name in (("infer", "Interface throughputRate"), ("e2e", "throughputRate")):
         if rows[module][name] == 0:
             raise BenchmarkFormatError(
-                "benchmark's performance file has a {} of 0 in its [{}] line: nothing was timed".format(
+                "the performance file of benchmark has a {} of 0 in its [{}] line: nothing was timed".format(
                     name, module
                 )
             )
@@ -103,7 +103,7 @@ def parse(text: str) -> BenchmarkSummary:
 def _row(number: int, line: str) -> Tuple[str, Dict[str, float]]:
     match = LINE.match(line)
     if not match or match.group(1) not in MODULES:
-        raise _refuse(number, "no module of the tool is named so", line)
+        raise _refuse(number, "the tool has no module of this name", line)
     fields = {}
     for part in match.group(2).split(", "):
         field = FIELD.match(part)
@@ -112,7 +112,7 @@ def _row(number: int, line: str) -> Tuple[str, Dict[str, float]]:
             raise _refuse(number, "cannot read {!r} in".format(part), line)
         fields[field.group(1)] = value
     if "throughputRate" not in fields:
-        raise _refuse(number, "there is no throughputRate in", line)
+        raise _refuse(number, "throughputRate is missing in", line)
     return MODULES[match.group(1)], fields
 
 
@@ -121,7 +121,7 @@ def _demand(rows: Dict[str, Dict[str, float]], module: str, *names: str) -> None
     missing = [name for name in names if name not in row]
     if missing:
         raise BenchmarkFormatError(
-            "benchmark's performance file has no {} in its [{}] line (lines found: {}). Did the "
+            "the performance file of benchmark has no {} in its [{}] line (lines found: {}). Did the "
             "tool finish?".format(", ".join(missing), module, ", ".join(sorted(rows)) or "none")
         )
 
@@ -136,5 +136,5 @@ def _float(text: str) -> Optional[float]:
 
 def _refuse(number: int, why: str, line: str) -> BenchmarkFormatError:
     return BenchmarkFormatError(
-        "benchmark's performance file, line {}: {}: {!r}".format(number, why, line)
+        "the performance file of benchmark, line {}: {}: {!r}".format(number, why, line)
     )

@@ -1,4 +1,4 @@
-"""pyACL: the device, models on it, buffers. Return codes become exceptions with acl's number."""
+"""pyACL: the device, models on it, buffers. Return codes become exceptions with acl's error number."""
 
 import ctypes
 
@@ -17,7 +17,7 @@ NO_MEMORY = (200000, 207001, 245000)
 
 
 class AclError(RuntimeError):
-    """A call returned something else than 0; ``code`` is acl's number."""
+    """A call did not return 0; ``code`` is acl's error number."""
 
     def __init__(self, name, code):
         super().__init__("{} returned {}".format(name, code))
@@ -25,11 +25,11 @@ class AclError(RuntimeError):
 
 
 class AclMemoryError(AclError, MemoryError):
-    """The device's or the host's memory is full."""
+    """The device or the host is out of memory."""
 
 
 def check(name, ret):
-    """Raise AclError when a call failed. ``ret`` is the code, or (value…, code); gives the value."""
+    """Raise AclError if a call failed. ``ret`` is the code, or (value…, code); returns the value."""
     values = ret if isinstance(ret, tuple) else (ret,)
     code = values[-1]
     if code != SUCCESS:
@@ -37,8 +37,8 @@ def check(name, ret):
     return values[0] if len(values) > 1 else None
 
 
-class Device:
-    """The selected device: initialised once, given back by ``close``."""
+class AclDevice:
+    """The selected device: initialised once, released by ``close``."""
 
     def __init__(self, number):
         import acl
@@ -55,7 +55,7 @@ class Device:
             raise
 
     def soc_name(self):
-        """The chip as CANN calls it (``Ascend310P3``), None where it does not say."""
+        """CANN's name of the chip (``Ascend310P3``), None where it gives none."""
         return self.acl.get_soc_name()
 
     def memory(self):
@@ -67,14 +67,14 @@ class Device:
         return None, None
 
     def close(self):
-        """Give the device back."""
+        """Release the device."""
         self.acl.rt.destroy_context(self._context)
         self.acl.rt.reset_device(self.number)
         self.acl.finalize()
 
 
-class Tensor:
-    """One input or output of a loaded model: host memory that the device reads, and device memory."""
+class AclTensor:
+    """One input or output of a loaded model: host memory that the device accesses, and device memory."""
 
     def __init__(self, acl, nbytes, shape, dtype):
         self._acl = acl
@@ -85,17 +85,17 @@ class Tensor:
         self.array = np.frombuffer(raw, dtype=dtype).reshape(shape)
 
     def free(self):
-        """Give both back; ``array`` must not be used afterwards."""
+        """Free both; ``array`` must not be used afterwards."""
         self.array = None
         self._acl.rt.free(self.device)
         self._acl.rt.free_host(self.host)
 
 
 class Model:
-    """One copy of an .om on the device, with buffers and a stream of its own.
+    """One copy of an .om on the device, with its own buffers and stream.
 
-    ``inputs`` and ``outputs`` are [(name, shape)] in the model's order; a model that has
-    other sizes raises ValueError. Two copies can be on the device at once: their work areas are apart.
+    ``inputs`` and ``outputs`` are [(name, shape)] in the model's order; a model with other sizes raises
+    ValueError. Several copies can be on the device at once, since each has its own work area.
     """
 
     def __init__(self, device, path, inputs, outputs):
@@ -128,12 +128,13 @@ class Model:
             check("acl.rt.memcpy_async", ret)
 
     def finish(self):
-        """Sleep until all that was started is done: the outputs lie in host memory."""
+        """Sleep until everything that was started is complete; the outputs are then in host memory."""
         check("acl.rt.synchronize_stream", self._acl.rt.synchronize_stream(self._stream))
 
     def close(self):
-        """Free everything of this copy."""
+        """Free everything of this copy; after a failure, once the device no longer uses it."""
         acl = self._acl
+        acl.rt.synchronize_stream(self._stream)
         for dataset in (self._input_set, self._output_set):
             acl.mdl.destroy_dataset(dataset)
         for buffer in self._buffers:
@@ -148,7 +149,7 @@ class Model:
         found = count(self._desc)
         if found != len(specs):
             raise ValueError(
-                "the .om has {} tensors where {} are declared".format(found, len(specs))
+                "the .om has {} tensors, but {} are declared".format(found, len(specs))
             )
         made = {}
         for index, (name, shape) in enumerate(specs):
@@ -156,11 +157,11 @@ class Model:
             nbytes = size_of(self._desc, index)
             if nbytes != int(np.prod(shape, dtype=np.int64)) * dtype.itemsize:
                 raise ValueError(
-                    "tensor {} of the .om has {} bytes, declared is {} {}".format(
+                    "tensor {} of the .om has {} bytes, but {} {} is declared".format(
                         name, nbytes, dtype, list(shape)
                     )
                 )
-            made[name] = Tensor(self._acl, nbytes, shape, dtype)
+            made[name] = AclTensor(self._acl, nbytes, shape, dtype)
         return made
 
     def _dataset(self, tensors):

@@ -1,13 +1,13 @@
-"""A vendor's tool, run again with more repeats until what it timed lasts as long as asked."""
+"""Runs a vendor's tool with more and more repeats, until the time that it measured is long enough."""
 
 import math
 from typing import Callable, Tuple, TypeVar
 
 Summary = TypeVar("Summary")
 
-#: A warm device is faster than the short first run says.
+#: A warm device is faster than the short first run suggests.
 MARGIN = 1.1
-#: Runs after the first: the second is sized by a cold device, the third by a warm one, others by luck.
+#: Runs after the first: the second is sized by a cold device, the third by a warm one; rarely more.
 MOST_RUNS = 5
 
 
@@ -19,8 +19,8 @@ def long_enough(
 ) -> Tuple[Summary, int]:
     """(summary, repeats) of a run that lasted ``min_seconds``.
 
-    ``run(repeats)`` gives a summary, ``seconds(summary, repeats)`` what its clock counted, and
-    ``most(summary)`` the repeats that are too many, whatever the clock says.
+    ``run(repeats)`` returns a summary, ``seconds(summary, repeats)`` the time that the tool measured, and
+    ``most(summary)`` the upper limit of repeats, whatever the time.
     """
     repeats, summary = 1, run(1)
     for _ in range(MOST_RUNS):

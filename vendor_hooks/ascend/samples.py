@@ -1,4 +1,4 @@
-"""Items as files, for the vendor's tools that read nothing else."""
+"""Items as files, since the vendor's tools read nothing else."""
 
 import contextlib
 import shutil
@@ -8,7 +8,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def folder(job):
-    """An empty folder for a tool's files, in the cache folder; it does not outlive the measurement."""
+    """An empty folder for a tool's files, in the cache folder; removed after the measurement."""
     path = job.cache_dir / "tool"
     shutil.rmtree(str(path), ignore_errors=True)
     path.mkdir(parents=True)
@@ -19,9 +19,9 @@ def folder(job):
 
 
 def write(job, batches, into):
-    """Write every item of ``batches`` as a raw file, one folder an input; (folders, items).
+    """Write every item of ``batches`` to a raw file, with one folder per input; return (folders, items).
 
-    Raw because both tools of CANN 5.1 take it; one file an item because they batch files themselves.
+    Both tools of CANN 5.1 read raw files; there is one per item because the tools make batches themselves.
     """
     folders = []
     for spec in job.inputs:

@@ -1,9 +1,9 @@
-"""Which Ascend chip this is, by the name that atc wants: npu-smi says 310P3, atc Ascend310P3."""
+"""Which Ascend chip this is, under atc's name: npu-smi calls it 310P3, atc Ascend310P3."""
 
 import re
 from typing import NamedTuple, Sequence
 
-from harness import program
+from harness.engines import vendor_tool
 from harness.errors import StageFailure
 
 PREFIX = "Ascend"
@@ -18,48 +18,48 @@ def names_of(text):
     return [name for _, name, _ in _CHIP.findall(text)]
 
 
-class Choice(NamedTuple):
-    """A chip to compile for, as this stack's atc spells it, and who told: npu-smi, pyACL or CHIP."""
+class SocChoice(NamedTuple):
+    """A chip to compile for, as this stack's atc spells it, and its source: npu-smi, pyACL or CHIP."""
 
     soc_version: str
-    told_by: str
+    source: str
     warnings: Sequence = ()
 
 
 def found(job):
     """The soc_version of the device that npu-smi shows, or None."""
     try:
-        ran = program.run(["npu-smi", "info"], job.vendor)
+        ran = vendor_tool.run(["npu-smi", "info"], job.vendor)
     except StageFailure:
         return None
     names = names_of(ran.text)
-    # A container sees only its own device; outside of one all are listed, of the same kind.
+    # A container sees only its own device; outside of one, all devices are listed, of the same kind.
     return None if ran.returncode or not names else PREFIX + names[0]
 
 
 def choose(job, opened=None):
-    """The device's own chip, else the one that CHIP stands for.
+    """The chip of the device, else the one that CHIP names.
 
-    ``opened`` is what pyACL calls the device, where it is open: a container may lack npu-smi.
+    ``opened`` is pyACL's name of the device, if it is open: a container may lack npu-smi.
     """
     asked = job.chip_options["soc_version"]
-    device, told_by = found(job), "npu-smi"
+    device, source = found(job), "npu-smi"
     if device is None:
-        device, told_by = opened, "pyACL"
+        device, source = opened, "pyACL"
     if device is None:
-        # Compiling needs no device: the chip that was asked for will do.
-        return Choice(_spelled(asked, job), "CHIP")
+        # Compiling needs no device; the chip that was asked for is enough.
+        return SocChoice(_spelled(asked, job), "CHIP")
     if device in job.chip_options.get("same_as", [asked]) or device == asked:
-        return Choice(_spelled(device, job), told_by)
-    message = "CHIP={} was assumed ({}), the device is {}: compiled for that".format(
+        return SocChoice(_spelled(device, job), source)
+    message = "CHIP={} was assumed ({}), but the device is {}: compiled for the device".format(
         job.chip, asked, device
     )
-    remedy = "name the chip, so that its peaks count: CHIP={}".format(_chip_of(device))
-    return Choice(_spelled(device, job), told_by, [("effective_differs", message, remedy)])
+    remedy = "name the device's chip, so that its peaks are used: CHIP={}".format(_chip_of(device))
+    return SocChoice(_spelled(device, job), source, [("effective_differs", message, remedy)])
 
 
 def _spelled(soc_version, job):
-    """As this stack's atc spells it: CANN 5.1.RC1 knows 310P3 as 710."""
+    """The name in this stack's atc: CANN 5.1.RC1 calls the 310P3 710."""
     renamed = job.engine_options.get("soc_names", {}).get(job.stack, {})
     return renamed.get(soc_version, soc_version)
 

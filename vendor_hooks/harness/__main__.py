@@ -1,20 +1,21 @@
-"""Entry of the guest: ``python3 -m harness <stage> <job folder>``; exit 0 exactly when it went well."""
+"""Entry point of the guest: ``python3 -m harness <stage> <job folder>``; exits with 0 only on success."""
 
 import os
 import pathlib
 import signal
 import sys
 import traceback
+from typing import Optional, Sequence
 
 from harness import log
-from harness.errors import Interrupted, StageFailure, from_exception
-from harness.job import read_job
-from harness.progress import Progress
-from harness.report import Report
+from harness.errors import StageFailure, StageInterrupted, from_exception
+from harness.job import Job, read_job
+from harness.outputs.progress import ProgressFile
+from harness.outputs.report import Report
 
 
-def main(arguments):
-    """Run one stage; whatever happens, report.json is written last. Returns the exit status."""
+def main(arguments: Sequence[str]) -> int:
+    """Run one stage and return the exit status; report.json is always written, as the last step."""
     if len(arguments) != 2:
         sys.stderr.write("usage: python3 -m harness <stage> <job folder>\n")
         return 2
@@ -26,51 +27,52 @@ def main(arguments):
         job = read_job(folder, stage)
         report.job_id, report.repeat = job.id, job.repeat
         _run(job, report)
-    except BaseException as error:  # the report must say what ended the stage, whatever it was
+    except BaseException as error:  # whatever ended the stage, the report must name it
         report.failure = _failure(error, stage, job)
     return _finish(report, job.out_dir if job else pathlib.Path(folder) / "out")
 
 
-def _run(job, report):
+def _run(job: Job, report: Report) -> None:
     from harness.stages import run_stage
 
     folder = str(job.folder)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    with Progress(job.out_dir) as progress:
+    with ProgressFile(job.out_dir) as progress:
         run_stage(job, report, progress)
 
 
-def _failure(error, stage, job):
+def _failure(error: BaseException, stage: str, job: Optional[Job]) -> StageFailure:
     if isinstance(error, Exception) and not isinstance(error, StageFailure):
-        # For who mends the hook: the log has the traceback, the report has what the user needs.
+        # The log gets the traceback, to fix the hook; the report gets what the user needs.
         traceback.print_exc()
-    failure = from_exception(error, stage, job.vendor if job else "…")
+    writable = [str(job.out_dir), str(job.cache_dir)] if job else []
+    failure = from_exception(error, stage, job.vendor if job else "…", writable)
     log.say(
         "{} failed ({}): {}\n  → {}".format(stage, failure.kind, failure.message, failure.remedy)
     )
     return failure
 
 
-def _finish(report, out_dir):
+def _finish(report: Report, out_dir: pathlib.Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     try:
         report.write(out_dir)
     except (OSError, ValueError) as error:
-        log.say("report.json cannot be written in {}: {}".format(out_dir, error))
+        log.say("cannot write report.json to {}: {}".format(out_dir, error))
         return 1
     return 1 if report.failure else 0
 
 
-def _interrupt(*_):
-    raise Interrupted("SIGTERM")
+def _interrupt(*_: object) -> None:
+    raise StageInterrupted("SIGTERM")
 
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: a vendor's runtime that crashes while the interpreter is torn down must not
-    # contradict the report, which is the last act of a stage.
+    # Not sys.exit: a vendor's runtime that crashes during interpreter shutdown must not contradict the
+    # report, which is final.
     os._exit(status)

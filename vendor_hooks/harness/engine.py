@@ -1,14 +1,21 @@
-"""What executes the model: the one base class that a vendor implements (README.md is the contract)."""
+"""What executes the model: the one base class that a vendor implements (README.md has the contract)."""
 
-from typing import NamedTuple, Optional, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+
+from harness.job import Arrays, Job
+
+#: Host to device, compute, device to host, in nanoseconds; None where unknown.
+Phases = Tuple[Optional[int], Optional[int], Optional[int]]
+#: (code, message, remedy); the codes are WarningCode of driver/models/base.py.
+WarningEntry = Tuple[str, str, str]
 
 
 class VendorTiming(NamedTuple):
-    """What a vendor's own tool measured: the result then says ``clock: vendor-tool``.
+    """What a vendor's own tool measured; the result is marked ``clock: vendor-tool``.
 
-    ``samples_ns``: one per call, as the tool printed them (empty where it prints none); the phases
-    are totals over all calls, None where the tool cannot tell; ``includes`` names what its wall time
-    covers (host_to_device, compute, device_to_host, synchronise).
+    ``samples_ns`` has the time of each call as the tool printed it (empty if it prints none). The three
+    phases are totals over all calls, None where the tool does not report them. ``includes`` names what
+    the wall time covers (host_to_device, compute, device_to_host, synchronise).
     """
 
     items: int
@@ -31,59 +38,63 @@ class Engine:
     """
 
     #: Batches that the harness keeps on the device at once; more than 1 needs submit and wait.
-    in_flight = 1
-    #: True: every call gets exactly job.batch_size items; the harness pads and cuts the last one.
-    static_batch = False
-    #: True: wait() hands out buffers that a later call overwrites; the harness copies them.
-    reuses_outputs = False
+    in_flight: int = 1
+    #: True: every call gets job.batch_size items; the harness pads the last batch and cuts its outputs.
+    static_batch: bool = False
+    #: True: wait() returns buffers that a later call overwrites; the harness copies them.
+    reuses_outputs: bool = False
     #: True on a stand-in for the SDK: the result is marked and kept out of reports.
-    simulated = False
-    #: Set by compile() when it found what it would have made.
-    cached = False
+    simulated: bool = False
+    #: Set by compile() when the cache already had what it makes.
+    cached: bool = False
 
-    def __init__(self, job):
+    def __init__(self, job: Job) -> None:
         """``job`` is a harness.job.Job: paths, precision, batch size, options, threads, device."""
         self.job = job
 
-    def compile(self):
-        """Make the engine's files in job.cache_dir; return the settings that took effect (dict)."""
+    def compile(self) -> Dict[str, Any]:
+        """Make the engine's files in job.cache_dir; return the settings that took effect."""
         return {}
 
-    def load(self):
-        """Make ready for inference; return the settings as READ BACK from the engine (dict)."""
+    def load(self) -> Dict[str, Any]:
+        """Prepare for inference; return the settings as READ BACK from the engine."""
         raise NotImplementedError("an engine must implement load()")
 
-    def infer(self, inputs):
-        """Run one batch: name → C-contiguous array, batch first; returns the same, in host memory."""
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Run one batch of C-contiguous arrays, batch first; return the outputs, in host memory."""
         return self.wait(self.submit(inputs))
 
-    def submit(self, inputs):
-        """Hand one batch over and return a ticket at once; ``inputs`` stay unchanged until wait."""
+    def submit(self, inputs: Arrays) -> Any:
+        """Start one batch and return a ticket at once; ``inputs`` stay unchanged until wait() returns."""
         return self.infer(inputs)
 
-    def wait(self, ticket):
-        """Outputs of a submitted batch, complete in HOST memory; sleep, do not spin."""
+    def wait(self, ticket: Any) -> Arrays:
+        """Return the outputs of a submitted batch, complete in HOST memory; sleep, do not spin."""
         return ticket
 
-    def phases(self, ticket):
-        """(h2d_ns, compute_ns, d2h_ns) of a finished ticket, each None where unknown."""
+    def phases(self, ticket: Any) -> Phases:
+        """Return (h2d_ns, compute_ns, d2h_ns) of a finished ticket, each None where unknown."""
         raise NotImplementedError
 
-    def measure_core(self, batches, min_seconds):  # noqa: ARG002
-        """Only where the vendor's own tool must time: a VendorTiming; None leaves it to the harness."""
-        return
+    def measure_core(
+        self,
+        batches: Sequence[Arrays],  # noqa: ARG002
+        min_seconds: float,  # noqa: ARG002
+    ) -> Optional[VendorTiming]:
+        """Only where the vendor's own tool must time itself; None leaves timing to the harness."""
+        return None
 
-    def memory(self):
-        """(peak bytes, total bytes, source) of the device, or None: the monitor's figure is used."""
-        return
+    def memory(self) -> Optional[Tuple[Optional[int], Optional[int], str]]:
+        """Return (peak bytes, total bytes, source) of the device; None uses the monitor's figure."""
+        return None
 
-    def versions(self):
-        """Name → version of what runs here (SDK, driver, compiler)."""
+    def versions(self) -> Dict[str, str]:
+        """Return name → version of what runs here (SDK, driver, compiler)."""
         return {}
 
-    def warnings(self):
-        """(code, message, remedy) triples for the result, from driver/models/base.py WarningCode."""
+    def warnings(self) -> Sequence[WarningEntry]:
+        """Return (code, message, remedy) of each warning; the codes are WarningCode of driver/models/base.py."""
         return ()
 
-    def close(self):
+    def close(self) -> None:
         """Free the device; called once, also after a failure."""

@@ -1,14 +1,16 @@
-"""Files that are either there whole or not at all, and their digests."""
+"""Atomic file writing, and the digests of files."""
 
 import hashlib
 import json
 import os
+from pathlib import Path
+from typing import Any, Dict, Mapping, Sequence, Union
 
 import numpy as np
 
 
-def write_json(path, document):
-    """``document`` as JSON at ``path``, atomically; NaN and Inf are refused (ValueError)."""
+def write_json(path: Path, document: Any) -> None:
+    """Write ``document`` as JSON, atomically; NaN and Inf raise ValueError."""
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:
@@ -18,23 +20,23 @@ def write_json(path, document):
     temporary.replace(path)
 
 
-def write_npz(path, arrays):
-    """``arrays`` (name → array) as an uncompressed .npz at ``path``, atomically."""
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write ``arrays`` (name → array) as an uncompressed .npz, atomically."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         np.savez(file, **arrays)
     temporary.replace(path)
 
 
-def write_samples(path, samples_ns):
-    """``samples_ns`` (array('q') or a list of int) as an int64 .npy at ``path``, atomically."""
+def write_samples(path: Path, samples_ns: Sequence[int]) -> None:
+    """Write ``samples_ns`` as an int64 .npy, atomically."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         np.save(file, np.array(samples_ns, dtype=np.int64))
     temporary.replace(path)
 
 
-def sha256(path):
+def sha256(path: Path) -> str:
     """The file's sha256, hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -43,8 +45,8 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def artifact(path, folder):
-    """What the report says about a file: path relative to the job folder, bytes, sha256."""
+def artifact(path: Path, folder: Path) -> Dict[str, Union[str, int]]:
+    """A file's entry in the report: path relative to the job folder, bytes, sha256."""
     return {
         "path": path.relative_to(folder).as_posix(),
         "bytes": path.stat().st_size,

@@ -1,18 +1,23 @@
-"""job.json as the guest reads it: plain attributes, nothing validated twice (the driver did)."""
+"""job.json as the guest reads it: plain attributes; the driver has validated it already."""
 
 import copy
 import json
 import pathlib
 import re
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+
+import numpy as np
 
 from harness.errors import StageFailure
 
 SCHEMA = "assay/job/1"
 
+#: Name → array: batch first, C-contiguous, in host memory.
+Arrays = Dict[str, np.ndarray]
+
 
 class TensorSpec(NamedTuple):
-    """One input or output of the graph; ``shape`` leaves the batch axis out.
+    """One input or output of the graph; ``shape`` excludes the batch axis.
 
     A batch of n items has ``n * rows_per_item`` rows; ``batched`` False means no batch axis at all.
     """
@@ -24,7 +29,7 @@ class TensorSpec(NamedTuple):
     rows_per_item: int
 
     @classmethod
-    def read(cls, document):
+    def read(cls, document: Dict[str, Any]) -> "TensorSpec":
         """The spec from its JSON object."""
         return cls(
             name=document["name"],
@@ -36,7 +41,7 @@ class TensorSpec(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """How long the guest measures; seconds are wall time (driver/models/job.py says more)."""
+    """How long the guest measures; seconds are wall time (driver/models/job.py documents each field)."""
 
     min_seconds: float
     repeats: int
@@ -51,7 +56,7 @@ class Measure(NamedTuple):
     core_memory_bytes: int
 
     @classmethod
-    def read(cls, document):
+    def read(cls, document: Dict[str, Any]) -> "Measure":
         """The settings from their JSON object."""
         return cls(
             min_seconds=document["min_seconds"],
@@ -71,74 +76,76 @@ class Measure(NamedTuple):
 class Job:
     """One stage of one job. ``document`` is the whole job.json; the folders are pathlib.Path."""
 
-    def __init__(self, folder, document, stage):
+    def __init__(
+        self, folder: Union[str, pathlib.Path], document: Dict[str, Any], stage: str
+    ) -> None:
         key = document["job"]
         self.folder = pathlib.Path(folder)
         self.document = document
         self.stage = stage
-        self.id = key["id"]
-        self.case = key["case"]
-        self.vendor = key["vendor"]
-        self.stack = key["stack"]
-        self.engine = key["engine"]
-        self.precision = key["precision"]
-        self.chip = key["chip"]
-        self.batch_size = key["batch_size"]
-        self.tier = key["tier"]
-        self.repeat = document.get("repeat", 0)
-        self.device = document.get("device", "0")
-        self.inputs = [TensorSpec.read(spec) for spec in document["inputs"]]
-        self.outputs = [TensorSpec.read(spec) for spec in document["outputs"]]
-        self.arithmetic = document["arithmetic"]
-        self.precision_options = document.get("precision_options", {})
-        self.engine_options = document.get("engine_options", {})
-        self.chip_options = document.get("chip_options", {})
-        self.case_options = document.get("case_options", {})
-        self.preprocess = document.get("preprocess", {})
+        self.id: str = key["id"]
+        self.case: str = key["case"]
+        self.vendor: str = key["vendor"]
+        self.stack: str = key["stack"]
+        self.engine: str = key["engine"]
+        self.precision: str = key["precision"]
+        self.chip: str = key["chip"]
+        self.batch_size: int = key["batch_size"]
+        self.tier: str = key["tier"]
+        self.repeat: int = document.get("repeat", 0)
+        self.device: str = document.get("device", "0")
+        self.inputs: List[TensorSpec] = [TensorSpec.read(spec) for spec in document["inputs"]]
+        self.outputs: List[TensorSpec] = [TensorSpec.read(spec) for spec in document["outputs"]]
+        self.arithmetic: str = document["arithmetic"]
+        self.precision_options: Dict[str, Any] = document.get("precision_options", {})
+        self.engine_options: Dict[str, Any] = document.get("engine_options", {})
+        self.chip_options: Dict[str, Any] = document.get("chip_options", {})
+        self.case_options: Dict[str, Any] = document.get("case_options", {})
+        self.preprocess: Dict[str, Any] = document.get("preprocess", {})
         self.measure = Measure.read(document["measure"])
-        self.golden_count = document["golden_count"]
-        self.weights = document["weights"]
-        self.weights_format = document.get("weights_format")
-        self.seed = document.get("seed", 0)
-        self.threads = document["threads"]
-        self._paths = document.get("paths", {})
+        self.golden_count: int = document["golden_count"]
+        self.weights: str = document["weights"]
+        self.weights_format: Optional[str] = document.get("weights_format")
+        self.seed: int = document.get("seed", 0)
+        self.threads: int = document["threads"]
+        self._paths: Dict[str, str] = document.get("paths", {})
 
     @property
-    def data_dir(self):
+    def data_dir(self) -> pathlib.Path:
         """The dataset: index.json and items.bin."""
         return self._path("data")
 
     @property
-    def model_dir(self):
+    def model_dir(self) -> pathlib.Path:
         """The exported model: model.onnx, model.data, export.json, torch/."""
         return self._path("model")
 
     @property
-    def onnx_path(self):
+    def onnx_path(self) -> pathlib.Path:
         """The exported graph."""
         return self.model_dir / "model.onnx"
 
     @property
-    def weights_dir(self):
-        """The user's weights; there only where a stage needs them."""
+    def weights_dir(self) -> pathlib.Path:
+        """The user's weights; present only in stages that need them."""
         return self._path("weights")
 
     @property
-    def cache_dir(self):
-        """Writable and kept between runs: what compile makes lies here."""
+    def cache_dir(self) -> pathlib.Path:
+        """Writable and kept between runs: for the files that compile makes."""
         return self._path("cache")
 
     @property
-    def out_dir(self):
-        """Writable: what this stage leaves behind."""
+    def out_dir(self) -> pathlib.Path:
+        """Writable: for the results of this stage."""
         return self._path("out")
 
-    def path(self, name):
+    def path(self, name: str) -> pathlib.Path:
         """The folder that job.json calls ``name`` (labels, golden, infer, validate, …)."""
         return self._path(name)
 
-    def validating(self):
-        """This job as its validate stage runs it: another engine, at the precision it supports."""
+    def validating(self) -> "Job":
+        """This job as its validate stage runs it: on the validate engine, at a precision that it supports."""
         name = self.document.get("validate_engine")
         if not name:
             raise StageFailure(
@@ -157,14 +164,14 @@ class Job:
             job.engine_options = {}
         return job
 
-    def _path(self, name):
+    def _path(self, name: str) -> pathlib.Path:
         return self.folder / self._paths.get(name, name)
 
 
-def read_job(folder, stage):
-    """The Job in ``folder`` for ``stage``; a StageFailure (contract) when job.json is not one."""
+def read_job(folder: Union[str, pathlib.Path], stage: str) -> Job:
+    """The Job in ``folder`` for ``stage``; StageFailure (contract) when job.json is invalid."""
     path = pathlib.Path(folder) / "job.json"
-    remedy = "the driver writes job.json: call the hook as `hook <stage> <job folder>`"
+    remedy = "call the hook as `hook <stage> <job folder>`, with a job folder that the driver wrote"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         job = Job(folder, document, stage)
@@ -177,6 +184,6 @@ def read_job(folder, stage):
     return job
 
 
-def module_name(engine):
+def module_name(engine: str) -> str:
     """The Python module of an engine's name: ``torch-tensorrt`` → ``torch_tensorrt``."""
     return re.sub(r"[^0-9a-z_]", "_", engine)

@@ -1,64 +1,69 @@
-"""What a case does around the model: from an item's bytes to inputs, from outputs to predictions."""
+"""What a case does around the model: an item's bytes to inputs, outputs to predictions."""
+
+from pathlib import Path
+from typing import Any, Callable, Dict
 
 import numpy as np
+
+from harness.job import Arrays, Job
 
 
 class Task:
     """Base class of a case's task; case/task.py exports ``make_task(job)``.
 
-    Arrays are numpy, batch first, C-contiguous. ``score`` and ``agree`` run in the reference image
-    only, everything else in every vendor's.
+    Arrays are numpy arrays, batch first, C-contiguous. ``score`` and ``agree`` run only in the reference
+    image, everything else in every vendor's.
     """
 
     #: Core steps that one item takes (denoising steps of a diffusion model; 1 elsewhere).
-    steps_per_item = 1
+    steps_per_item: int = 1
 
-    def __init__(self, job):
+    def __init__(self, job: Job) -> None:
         self.job = job
 
-    def prepare(self, payload):
-        """One item's bytes → name → array without batch axis; same names, shapes, dtypes each time."""
+    def prepare(self, payload: bytes) -> Arrays:
+        """Return an item's arrays without batch axis; every item has the same names, shapes and dtypes."""
         raise NotImplementedError("a task must implement prepare()")
 
-    def run(self, infer, inputs):
-        """All model calls of one batch: ``infer`` takes and gives name → array. Default: one call.
+    def run(self, infer: Callable[[Arrays], Arrays], inputs: Arrays) -> Arrays:
+        """Make all model calls of one batch through ``infer``. Default: one call.
 
-        Override it where an item needs several calls; those then run one after the other.
+        Override it where an item needs several calls; these run one after the other.
         """
         return infer(inputs)
 
-    def core_inputs(self, inputs):
-        """The engine's inputs of one core step, from a prepared batch. Default: the batch itself."""
+    def core_inputs(self, inputs: Arrays) -> Arrays:
+        """Return the engine's inputs for one core step of a prepared batch. Default: the batch itself."""
         return inputs
 
-    def decode(self, outputs):
-        """Model outputs → name → array [items, …] of numbers: what is written and scored."""
+    def decode(self, outputs: Arrays) -> Arrays:
+        """Return the predictions, arrays [items, …] of numbers, which are written and scored."""
         raise NotImplementedError("a task must implement decode()")
 
-    def details(self):
-        """What the report should say about how items are prepared, e.g. the picture decoder."""
+    def details(self) -> Dict[str, Any]:
+        """Return what the report should say about how items are prepared, such as the image decoder."""
         return {}
 
-    def score(self, predictions, labels):
-        """Predictions of N items against N labels → figure's name → value."""
+    def score(self, predictions: Arrays, labels: np.ndarray) -> Dict[str, float]:
+        """Score predictions of N items against N labels; return figure → value."""
         raise NotImplementedError("a task must implement score()")
 
-    def agree(self, predictions, golden):
-        """Predictions against the fp32 reference's predictions of the same items → name → value."""
+    def agree(self, predictions: Arrays, golden: Arrays) -> Dict[str, float]:
+        """Compare predictions with the fp32 reference's, for the same items; return figure → value."""
         raise NotImplementedError("a task must implement agree()")
 
-    def scorer(self):
-        """What scored the predictions (models, files, settings), for the result. Default: nothing."""
+    def scorer(self) -> Dict[str, Any]:
+        """Return what scored the predictions (models, files, settings), for the result. Default: nothing."""
         return {}
 
-    def illustrate(self, predictions, folder):
-        """Write pictures (PNG) of the first predictions into ``folder``, for people. Default: none.
+    def illustrate(self, predictions: Arrays, folder: Path) -> None:
+        """Write images (PNG) of the first predictions into ``folder``, to be viewed. Default: none.
 
-        Runs in the reference image after scoring; the driver keeps them beside the result.
+        Runs in the reference image after scoring; the driver keeps the images beside the result.
         """
 
-    def same(self, predictions, others):
-        """Bool array [items]: which items' predictions are the same answer (floats: within 1 %)."""
+    def same(self, predictions: Arrays, others: Arrays) -> np.ndarray:
+        """Return a bool array [items]: whose predictions are the same (floats: within 1 %)."""
         verdicts = []
         for name, array in predictions.items():
             left = np.asarray(array).reshape(len(array), -1)

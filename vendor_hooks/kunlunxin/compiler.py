@@ -1,21 +1,21 @@
-"""The exported graph through XTCL: Relay's importer, the options of the passes, what it refuses."""
+"""Compiles the exported graph with XTCL: Relay's importer, the options of the passes, failures."""
 
 import sys
 from importlib import import_module
 
-from harness import program
+from harness.engines import vendor_tool
 from harness.errors import StageFailure, one_line, out_of_memory, says_out_of_memory
 
 OPT_LEVEL = 3
-#: Importing it makes XTCL's named patterns known, as far as public code tells: FlagPerf imports it since it
-#: names one, and uses nothing of it.
+#: Importing it defines XTCL's named patterns, as far as public code shows: FlagPerf imports it without using it,
+#: and refers to a pattern by name.
 PATTERNS = "tvm.relay.xpu.patterns"
 
 
 def compile_graph(job, executor, number):
-    """Have ``executor`` compile the job's graph for static shapes; returns the passes' settings (dict).
+    """Compile the job's graph for static shapes with ``executor``; return the settings of the passes.
 
-    ``number`` is the chip's generation (2 for KUNLUN2). StageFailure compile, or out_of_memory.
+    ``number`` is the chip's generation (2 for KUNLUN2). Raises StageFailure (compile, out_of_memory).
     """
     import tvm
     from tvm import relay
@@ -41,7 +41,7 @@ def compile_graph(job, executor, number):
 
 
 def import_patterns():
-    """The module whose import makes patterns known; None in a release without it, which must know them."""
+    """Import the module that defines patterns; None in a release without it, which must know them itself."""
     try:
         return import_module(PATTERNS).__name__
     except ImportError:
@@ -49,7 +49,7 @@ def import_patterns():
 
 
 def read_graph(job):
-    """The ModelProto with its external data; StageFailure (compile) where the file is cut short."""
+    """The ModelProto with its external data; StageFailure (compile) for a truncated file."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -58,7 +58,7 @@ def read_graph(job):
     except DecodeError as error:
         raise StageFailure(
             "compile",
-            "model.onnx is not a whole ONNX model: {}".format(one_line(error)),
+            "model.onnx is not a complete ONNX model: {}".format(one_line(error)),
             "make clean removes the exported graph; the next run exports it again",
         ) from error
 
@@ -69,12 +69,12 @@ def static_shapes(job):
 
 
 def full_shape(spec, batch_size):
-    """The shape of an input or output with its batch axis, where it has one."""
+    """The shape of an input or output, with its batch axis if it has one."""
     return ((batch_size * spec.rows_per_item,) if spec.batched else ()) + tuple(spec.shape)
 
 
 def pass_config(passes, out_dtype):
-    """The PassContext's config: fp16 between layers, and what a case needs (vendor.toml)."""
+    """The config of PassContext: fp16 between layers, and the passes of a case (vendor.toml)."""
     from tvm.contrib import xpu_config
 
     config = {}
@@ -92,15 +92,15 @@ def pass_config(passes, out_dtype):
 
 
 def _refused(error):
-    """TVM's messages are long stack traces: the log has them whole, the failure has what tells."""
+    """TVM's messages are long stack traces: the log gets all of it, the failure the error lines."""
     text = str(error)
     sys.stderr.write(text + "\n")
-    said = "; ".join(program.telling(text)) or one_line(error)
+    said = "; ".join(vendor_tool.telling(text)) or one_line(error)
     if says_out_of_memory(text):
         return out_of_memory("XTCL: {}".format(said))
     return StageFailure(
         "compile",
-        "XTCL refuses the graph: {}".format(said),
-        'its whole message is in the stage\'s log; XTCL_BUILD_DEBUG = "1" under env in '
-        "vendor_hooks/kunlunxin/vendor.toml makes it say more",
+        "XTCL cannot compile the graph: {}".format(said),
+        'the stage\'s log has its full message; XTCL_BUILD_DEBUG = "1" under env in '
+        "vendor_hooks/kunlunxin/vendor.toml makes it more verbose",
     )

@@ -1,4 +1,4 @@
-"""XTCL's two ways to a running program: TVM's virtual machine, and the graph executor.
+"""XTCL's two ways to run a program: TVM's virtual machine, and the graph executor.
 
 Both have the same members: ``compile``, ``save`` and ``read`` (a folder), ``open`` (on a device, with
 name → (shape, dtype) of the inputs), ``feed``, ``run``, ``output``.
@@ -21,7 +21,7 @@ class VirtualMachine:
 
     @staticmethod
     def target(number):
-        """The host, with a KUNLUN<number> beside it."""
+        """The host, with a KUNLUN<number> as accelerator."""
         return "llvm -acc=xpu{}".format(number)
 
     def compile(self, module, params, number):
@@ -56,9 +56,9 @@ class VirtualMachine:
         }
 
     def feed(self, name, array):
-        """Copy one input to the device: the machine takes an array that lies there as it is.
+        """Copy one input to the device; the machine uses a device array without copying it.
 
-        Of an array on the host it would make a second one, and a third on the device, every time.
+        Of a host array it would make a second one, and a third on the device, on every call.
         """
         self._machine.set_one_input("main", name, self._buffers[name].copyfrom(array))
 
@@ -114,7 +114,7 @@ class GraphExecutor:
             self._params = dict(params)
 
     def open(self, device, _inputs):
-        """Put graph and weights on a device; the executor has buffers of its own for the inputs."""
+        """Put graph and weights on a device; the executor has its own buffers for the inputs."""
         from tvm.contrib import graph_executor
 
         self._module = graph_executor.create(self._graph, self._library, device)

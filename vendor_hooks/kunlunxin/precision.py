@@ -1,33 +1,33 @@
-"""XTCL's precision comes from the environment and one compile option; here it is read back from both."""
+"""XTCL's precision comes from the environment and one compile option, and is read back from both."""
 
 import os
 
 from harness.errors import StageFailure
 
-#: XTCL 2.0 reads them when it compiles; vendor.toml has their values by precision.
+#: XTCL 2.0 reads them when it compiles; vendor.toml has the values for each precision.
 SWITCHES = ("XTCL_USE_NEW_ALTER_PASS", "XTCL_USE_FP16", "XTCL_QUANTIZE_WEIGHT")
 
 
 def switched_on(name):
-    """True where this process has the switch set to 1."""
+    """Whether the switch is set to 1 in this process."""
     return os.environ.get(name, "0") == "1"
 
 
 def arithmetic():
-    """What XTCL computes in with this environment: fp16 where it is told to, whatever type goes out."""
+    """The arithmetic of XTCL in this environment; it does not depend on the output type of layers."""
     return "fp16" if switched_on("XTCL_USE_FP16") else "fp32"
 
 
 def out_dtype(option):
-    """What comes out of each layer; ``option`` is the precision's own (vendor.toml), or None."""
+    """The output type of each layer; ``option`` is the precision's out_dtype (vendor.toml), or None."""
     lowered = option == "float16" and switched_on("XTCL_USE_NEW_ALTER_PASS")
     return "float16" if lowered else "float32"
 
 
 def read_back(job):
-    """The effective settings; StageFailure (contract) when they are not what the job asks for.
+    """The effective settings; StageFailure (contract) if they differ from the job's.
 
-    A hook that was called without the environment of vendor.toml would compile for another precision.
+    A hook that was called without vendor.toml's environment would compile for another precision.
     """
     options = job.precision_options
     asked = (
@@ -39,8 +39,8 @@ def read_back(job):
     if found != asked:
         raise StageFailure(
             "contract",
-            "{} is {}, but with {} XTCL would compile for {}".format(
-                job.precision, _told(*asked), _in_words(), _told(*found)
+            "{} means {}, but with {} XTCL would compile for {}".format(
+                job.precision, _described(*asked), _in_words(), _described(*found)
             ),
             "call the hook with the variables of [engines.{}.precisions.{}] in "
             "vendor_hooks/kunlunxin/vendor.toml, as `make run` does".format(
@@ -56,14 +56,14 @@ def read_back(job):
 
 
 def environment():
-    """Every variable of XTCL's that this process has (dict)."""
+    """All variables of XTCL in this process."""
     names = [name for name in os.environ if name.startswith(("XTCL_", "XPUSIM_", "XPU_PADDLE_"))]
     return {name: os.environ[name] for name in sorted(names)}
 
 
-def _told(computed, out, quantized):
-    return "{} arithmetic with {} out of each layer and weights {}".format(
-        computed, out, "quantized" if quantized else "as they are"
+def _described(computed, out, quantized):
+    return "{} arithmetic, {} outputs of each layer, and {} weights".format(
+        computed, out, "quantized" if quantized else "unchanged"
     )
 
 

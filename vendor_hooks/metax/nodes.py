@@ -1,6 +1,6 @@
-"""Which provider each node of a graph ran on: from ONNX Runtime's profile of one run.
+"""Which provider each node of a graph ran on, from ONNX Runtime's profile of one run.
 
-What a session lists are the providers that are registered, also one that got no node.
+A session lists the registered providers, even one that no node runs on.
 """
 
 import collections
@@ -13,18 +13,18 @@ COPIES = ("MemcpyFromHost", "MemcpyToHost")
 
 
 def operators(profile):
-    """Provider → operators that ran on it, one entry a node (dict of lists); ``profile`` is its text."""
+    """Provider → operators that ran on it, one entry per node; ``profile`` is the text of the profile."""
     found = collections.defaultdict(list)
     for event in json.loads(profile):
-        told = event.get("args", {})
+        facts = event.get("args", {})
         # A node has several events in 1.12; only the one that times its kernel names a provider.
-        if event.get("cat") == "Node" and "provider" in told and told["op_name"] not in COPIES:
-            found[told["provider"]].append(told["op_name"])
+        if event.get("cat") == "Node" and "provider" in facts and facts["op_name"] not in COPIES:
+            found[facts["provider"]].append(facts["op_name"])
     return {provider: sorted(found[provider]) for provider in sorted(found)}
 
 
 def require(found, provider):
-    """Raise StageFailure (compile) where no node of ``found`` (see ``operators``) ran on ``provider``."""
+    """Raise StageFailure (compile) if no node of ``found`` (see ``operators``) ran on ``provider``."""
     if provider not in found:
         raise StageFailure(
             "compile",
@@ -37,7 +37,7 @@ def require(found, provider):
 
 
 def left_over(found, provider):
-    """The warnings (code, message, remedy) for nodes that ran elsewhere than on ``provider``: one or none."""
+    """The warning (code, message, remedy) for nodes that did not run on ``provider``, in a list; else none."""
     others = {name: ran for name, ran in found.items() if name != provider}
     if not others:
         return []

@@ -1,6 +1,6 @@
 """CUDA's runtime through cuda-python: errors become exceptions, buffers and streams become objects.
 
-https://nvidia.github.io/cuda-python/ : every call returns a tuple whose first item is the error.
+https://nvidia.github.io/cuda-python/: every call returns a tuple whose first item is the error.
 """
 
 import ctypes
@@ -9,11 +9,11 @@ import numpy as np
 
 
 class CudaError(RuntimeError):
-    """A call of the runtime failed; the message has its name and CUDA's own text."""
+    """A call of the runtime failed; the message has the name of the error and CUDA's text."""
 
 
 def runtime():
-    """The binding: cuda.bindings.runtime since 12.8, cuda.cudart before."""
+    """The Python binding: cuda.bindings.runtime since 12.8, cuda.cudart before."""
     try:
         from cuda.bindings import runtime as cudart
     except ImportError:
@@ -22,17 +22,17 @@ def runtime():
 
 
 class Cuda:
-    """The selected device. The selecting variable leaves one visible, so it is device 0."""
+    """The selected device; it is number 0, since CUDA_VISIBLE_DEVICES leaves only one."""
 
     def __init__(self):
         self.api = runtime()
         self.simulated = bool(getattr(self.api, "__assay_standin__", False))
-        # A thread that waits sleeps: it would take a core from decoding otherwise.
+        # Waiting threads sleep; spinning would take a core from decoding.
         self.check(self.api.cudaSetDeviceFlags(self.api.cudaDeviceScheduleBlockingSync))
         self.check(self.api.cudaSetDevice(0))
 
     def check(self, result):
-        """The values of a call, without the error; CudaError when it failed."""
+        """The values that a call returned, without the error; CudaError if it failed."""
         error, values = result[0], result[1:]
         if int(error) != 0:
             text = self.api.cudaGetErrorString(error)[1]
@@ -53,7 +53,7 @@ class Cuda:
         return total - free, total
 
     def versions(self):
-        """Runtime and driver, as 12.1."""
+        """Versions of runtime and driver, such as 12.1."""
         runtime_version = self.check(self.api.cudaRuntimeGetVersion())
         driver_version = self.check(self.api.cudaDriverGetVersion())
         return {"cuda_runtime": _dotted(runtime_version), "cuda_driver": _dotted(driver_version)}
@@ -63,19 +63,19 @@ class Cuda:
         return self.check(self.api.cudaStreamCreateWithFlags(self.api.cudaStreamNonBlocking))
 
     def event(self):
-        """A timing event on whose synchronisation a thread sleeps."""
+        """A timing event; a thread that synchronises on it sleeps."""
         return self.check(self.api.cudaEventCreateWithFlags(self.api.cudaEventBlockingSync))
 
     def record(self, event, stream):
-        """Put an event into a stream."""
+        """Record an event in a stream."""
         self.check(self.api.cudaEventRecord(event, stream))
 
     def after(self, stream, event):
-        """Have a stream wait for an event of another."""
+        """Make a stream wait for an event of another one."""
         self.check(self.api.cudaStreamWaitEvent(stream, event, 0))
 
     def elapsed_ns(self, start, end):
-        """Device time between two events that were reached."""
+        """Device time between two events that have completed."""
         return int(self.check(self.api.cudaEventElapsedTime(start, end)) * 1e6)
 
     def copy_in(self, target, source, nbytes, stream):
@@ -90,7 +90,7 @@ class Cuda:
 
 
 class Buffer:
-    """One tensor in pinned host memory and in device memory: made once, reused for every batch."""
+    """One tensor in pinned host memory and in device memory: allocated once, reused for every batch."""
 
     def __init__(self, cuda, shape, dtype):
         self._cuda = cuda
@@ -102,7 +102,7 @@ class Buffer:
         self.array = np.frombuffer(raw, dtype=dtype, count=nbytes // dtype.itemsize).reshape(shape)
 
     def free(self):
-        """Give both back; ``array`` must not be used afterwards."""
+        """Free both; ``array`` must not be used afterwards."""
         self.array = None
         self._cuda.check(self._cuda.api.cudaFree(self.device))
         self._cuda.check(self._cuda.api.cudaFreeHost(self.pinned))

@@ -1,15 +1,15 @@
-"""Building a TensorRT engine from ONNX: the v3-era Python API, 8.5 to 10."""
+"""Builds a TensorRT engine from ONNX with the Python API of 8.5 to 10."""
 
 import sys
 
 from harness.errors import StageFailure, out_of_memory, says_out_of_memory
 
-#: A failure names so many lines; the stage's log has them all.
+#: The most lines that a failure quotes; the stage's log has them all.
 LINES = 4
 
 
 def make_logger(tensorrt):
-    """A logger that keeps errors and warnings, and copies everything to the stage's log."""
+    """A logger that keeps errors and warnings, and copies all messages to the stage's log."""
 
     class Log(tensorrt.ILogger):
         def __init__(self):
@@ -26,7 +26,7 @@ def make_logger(tensorrt):
                 sys.stderr.write("[TensorRT] {}\n".format(message))
 
         def last_error(self):
-            return self.errors[-1] if self.errors else "TensorRT's log says nothing"
+            return self.errors[-1] if self.errors else "TensorRT's log is empty"
 
     kinds = tensorrt.ILogger.Severity
     for name in ("INTERNAL_ERROR", "ERROR", "WARNING", "VERBOSE"):
@@ -35,7 +35,7 @@ def make_logger(tensorrt):
 
 
 class Build:
-    """One build: parse, configure, build. ``log`` is make_logger's."""
+    """One build: parse, configure, build. ``log`` is from make_logger."""
 
     def __init__(self, tensorrt, log, job):
         self._trt = tensorrt
@@ -45,17 +45,17 @@ class Build:
         self.effective = {}
 
     def engine(self, timing_cache):
-        """The serialised engine; ``timing_cache`` is a Path that is read and rewritten.
+        """The serialised engine; ``timing_cache`` is the path of a file that is read and updated.
 
-        Raises StageFailure (compile, out_of_memory) with the log's telling lines.
+        Raises StageFailure (compile, out_of_memory) with the error lines of the log.
         """
         explicit = 1 << int(self._trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
         network = self._builder.create_network(explicit)
         parser = self._trt.OnnxParser(network, self._log)
-        # By file, not by bytes: external data is found beside it.
+        # From the file, not from bytes: the parser finds external data beside it.
         if not parser.parse_from_file(str(self._job.onnx_path)):
             errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
-            raise self.failed("TensorRT's ONNX parser refuses the graph", errors)
+            raise self.failed("TensorRT's ONNX parser cannot read the graph", errors)
         config = self._configure(network)
         cache = self._timing_cache(config, timing_cache)
         built = self._builder.build_serialized_network(network, config)
@@ -66,25 +66,24 @@ class Build:
         return built
 
     def failed(self, what, lines):
-        """The StageFailure of a step, with the telling ``lines``."""
+        """The StageFailure of a step, with the error ``lines``."""
         said = (
-            "; ".join(dict.fromkeys(line.strip() for line in lines[-LINES:]))
-            or "its log says nothing"
+            "; ".join(dict.fromkeys(line.strip() for line in lines[-LINES:])) or "its log is empty"
         )
         if says_out_of_memory(said):
             return out_of_memory("{}: {}".format(what, said))
         return StageFailure(
             "compile",
             "{}: {}".format(what, said),
-            "the whole log of TensorRT {} is in the stage's log beside the result; an operator that it "
-            "does not know may be known to STACK=cuda12.1-trt8.6".format(self._trt.__version__),
+            "the stage's log beside the result has the full log of TensorRT {}; STACK=cuda12.1-trt8.6 may "
+            "support operators that this release lacks".format(self._trt.__version__),
         )
 
     def _configure(self, network):
         trt, job = self._trt, self._job
         config = self._builder.create_builder_config()
         flags = trt.BuilderFlag
-        # TF32 is on by default: fp32 means fp32 here, and tf32 is a precision of its own.
+        # TF32 is on by default. Here fp32 means fp32, and tf32 is a separate precision.
         if job.precision == "fp32":
             config.clear_flag(flags.TF32)
         else:
@@ -106,7 +105,7 @@ class Build:
         return config
 
     def _profile(self, network):
-        """One profile from 1 to batch_size items, best at batch_size; None for a static graph."""
+        """One profile from 1 to batch_size items, optimised for batch_size; None for a static graph."""
         inputs = [network.get_input(i) for i in range(network.num_inputs)]
         if not any(-1 in tuple(tensor.shape) for tensor in inputs):
             return None
@@ -125,9 +124,9 @@ class Build:
         known = path.read_bytes() if path.exists() else b""
         cache = config.create_timing_cache(known)
         if cache is None:
-            # Cut short, or of another version: an empty one instead.
+            # Truncated, or of another version: use an empty one instead.
             cache = config.create_timing_cache(b"")
-        # A cache of another device or version is refused here, and must not end the build.
+        # A cache of another device or version is rejected here, which must not end the build.
         if not config.set_timing_cache(cache, False):
             cache = config.create_timing_cache(b"")
             config.set_timing_cache(cache, False)

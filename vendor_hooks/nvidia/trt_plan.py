@@ -1,14 +1,14 @@
-"""TensorRT's serialised engine ("plan"): found in the cache, built, deserialised, built again where it does not fit."""
+"""TensorRT's serialised engine ("plan"): taken from the cache or built, deserialised, rebuilt if outdated."""
 
-from harness.engine_file import EngineFile, graph_digest
+from harness.engines.engine_file import EngineFile, graph_digest
 from harness.errors import StageFailure, out_of_memory, says_out_of_memory
 from hook import trt_build
 
 
-class Plan:
+class TensorRtPlan:
     """The engine of this graph, chip, release, precision and batch size, in ``job.cache_dir``.
 
-    ``device`` is a cuda.Cuda, ``log`` is trt_build.make_logger's. Warnings gather in ``warnings``.
+    ``device`` is a cuda.Cuda, ``log`` is from trt_build.make_logger. ``warnings`` collects warnings.
     """
 
     def __init__(self, job, device, log):
@@ -20,7 +20,7 @@ class Plan:
         self.warnings = []
 
     def compile(self):
-        """Build it, unless it is there; the settings that were read back when it was built."""
+        """Build the engine, unless the cache has it; return the settings that were read back at the build."""
         file = self.file()
         if file.usable:
             self.cached = True
@@ -28,7 +28,7 @@ class Plan:
         return self.make(file)
 
     def load(self):
-        """(engine, settings); one of another chip or release, or a damaged one, is built again."""
+        """Return (engine, settings); an engine for another chip or release, or a damaged one, is rebuilt."""
         file = self.file()
         if not file.usable:
             self.make(file)
@@ -42,7 +42,7 @@ class Plan:
         return engine, file.settings
 
     def file(self):
-        """The file and what it is made from."""
+        """The engine's file, and what it is made from."""
         import tensorrt
 
         name, capability = self._device.device()
@@ -57,7 +57,7 @@ class Plan:
         return EngineFile(self._job.cache_dir / "engine.plan", made_from)
 
     def make(self, file):
-        """Build the engine file, in the place of one that no longer fits; its settings."""
+        """Build the engine file, replacing an outdated one; return its settings."""
         stale = file.stale()
         if stale:
             self.warnings.append(stale)
@@ -68,7 +68,7 @@ class Plan:
         return settings
 
     def build(self, path):
-        """Write the engine to ``path``; (settings read back from the configuration, warning lines)."""
+        """Write the engine to ``path``; return (settings read back from the configuration, warnings)."""
         import tensorrt
 
         build = trt_build.Build(tensorrt, self._log, self._job)
@@ -89,19 +89,19 @@ class Plan:
     def _unloadable(self):
         return StageFailure(
             "infer",
-            "TensorRT does not load the engine that it has just built: {}".format(
+            "TensorRT cannot load the engine that it has just built: {}".format(
                 self._log.last_error()
             ),
-            "make check VENDOR=nvidia tries the hook alone; the stage's log has TensorRT's own",
+            "make check VENDOR=nvidia tests the hook alone; the stage's log has TensorRT's messages",
         )
 
 
 def builder_warnings(lines):
-    """One warning for the result, whatever the builder repeats; the log has all."""
+    """One warning for the result, without the builder's repetitions; the log has them all."""
     lines = list(dict.fromkeys(lines))
     if not lines:
         return []
-    message = "TensorRT warned while it built: {}".format("; ".join(lines[:2]))
+    message = "TensorRT's builder warned: {}".format("; ".join(lines[:2]))
     if len(lines) > 2:
         message += " (and {} more)".format(len(lines) - 2)
     return [("compiler_warning", message, "read the compile stage's log beside the result")]

@@ -1,10 +1,10 @@
-"""One batch in flight in TensorRT: pinned and device buffers by tensor, events between its steps."""
+"""One batch in flight in TensorRT: pinned and device buffers per tensor, events between its steps."""
 
 import numpy as np
 from hook import cuda
 
 
-class Slot:
+class TensorRtSlot:
     """``tensors`` maps a name to (shape of a full batch, dtype in the engine).
 
     Events: start and end of copy in, compute and copy out, in this order.
@@ -14,12 +14,13 @@ class Slot:
         self.buffers = {
             name: cuda.Buffer(device, shape, dtype) for name, (shape, dtype) in tensors.items()
         }
+        self._device = device
         self.marks = [device.event() for _ in range(6)]
-        #: Name → the rows of the pinned buffer that this call's output takes.
+        #: Name → the rows of the pinned buffer that this call's output occupies.
         self.outputs = {}
 
     def stage(self, spec, array):
-        """Copy one input into its pinned buffer; (buffer, bytes that are to be copied in)."""
+        """Copy one input into its pinned buffer; return (buffer, bytes to copy to the device)."""
         buffer = self.buffers[spec.name]
         target = buffer.array[: array.shape[0]] if spec.batched else buffer.array
         # int64 indices become TensorRT's int32 here.
@@ -27,16 +28,20 @@ class Slot:
         return buffer, target.nbytes
 
     def expect(self, spec, rows):
-        """Say how many rows of an output this call gives."""
+        """Set the number of rows that an output has in this call."""
         array = self.buffers[spec.name].array
         self.outputs[spec.name] = array[:rows] if spec.batched else array
 
     def arrays(self, specs):
-        """Name → array in the dtype that the graph declares; to be called after the last event."""
+        """The outputs in the dtypes that the graph declares; to be called after the last event."""
         return {spec.name: _as_declared(self.outputs[spec.name], spec.dtype) for spec in specs}
 
+    def settle(self):
+        """Sleep until the device no longer uses the memory; an error is not raised, as a failed batch has one."""
+        self._device.api.cudaEventSynchronize(self.marks[5])
+
     def free(self):
-        """Give the memory back."""
+        """Free the memory."""
         for buffer in self.buffers.values():
             buffer.free()
 

@@ -1,4 +1,4 @@
-"""trtexec's command line in its generations, and the tensors that it reads and writes as files."""
+"""trtexec's command line in its generations, and the files of tensors that it reads and writes."""
 
 import contextlib
 import json
@@ -6,19 +6,19 @@ import math
 import shutil
 
 import numpy as np
-from harness import program
+from harness.engines import vendor_tool
 from harness.errors import StageFailure
 from hook import trtexec_lines, trtexec_output
 
 PRECISION_OPTIONS = {"fp32": ["--noTF32"], "tf32": [], "fp16": ["--fp16"]}
-#: trtexec's own default, said so that it is known which queries are warm-up.
+#: trtexec's own default, passed explicitly to know which queries are warm-up.
 WARM_UP_MS = 200
 #: The release that renamed --buildOnly.
 SKIP_INFERENCE_SINCE = (8, 6)
 
 
-class Trtexec:
-    """The program of this image. ``version`` is (8, 5, 1), None before 8 (its banner has none)."""
+class TrtexecTool:
+    """The trtexec of this image. ``version`` is (8, 5, 1); (7,) for 7.x, whose banner has none."""
 
     def __init__(self, job):
         self._job = job
@@ -26,21 +26,19 @@ class Trtexec:
         self.version_text, self.version = _version(job)
 
     def build(self, engine_path):
-        """Build the engine from 1 to batch_size items; the command that did it."""
-        skip = (
-            "--skipInference" if (self.version or (7,)) >= SKIP_INFERENCE_SINCE else "--buildOnly"
-        )
+        """Build the engine for 1 to batch_size items; return (command, warnings)."""
+        skip = "--skipInference" if self.version >= SKIP_INFERENCE_SINCE else "--buildOnly"
         size = self._job.batch_size
         command = ["trtexec", "--onnx={}".format(self._job.onnx_path)]
         command += ["--saveEngine={}".format(engine_path), skip]
         command += PRECISION_OPTIONS[self._job.precision] + self._profile(1, size)
         ran = self._run(command, "compile")
         if not engine_path.is_file():
-            raise program.failure("compile", ran)
+            raise vendor_tool.failure("compile", ran)
         return command, _warnings(ran.text)
 
     def measure(self, engine_path, inputs, seconds):
-        """Time full batches of ``inputs``; (TrtexecSummary, the queries that it counts, times in ns)."""
+        """Time full batches of ``inputs``; return (TrtexecSummary, the queries that it counts, times in ns)."""
         with self._scratch() as folder:
             times = folder / "times.json"
             command = self._inference(engine_path, inputs, folder)
@@ -57,12 +55,12 @@ class Trtexec:
             raise StageFailure(
                 "infer",
                 str(error),
-                "the whole output of trtexec is in the stage's log beside the result",
+                "the stage's log beside the result has the full output of trtexec",
             ) from error
         return summary, queries
 
     def outputs(self, engine_path, inputs):
-        """Name → array of one batch, computed by a run of its own: what 7.x has no v3 API for."""
+        """The outputs of one batch, from a separate run; needed for 7.x, which has no v3 API."""
         with self._scratch() as folder:
             exported = folder / "outputs.json"
             command = self._inference(engine_path, inputs, folder)
@@ -91,9 +89,11 @@ class Trtexec:
         return options
 
     def _run(self, command, kind):
-        ran = program.run(command, self._job.vendor)
+        ran = vendor_tool.run(command, self._job.vendor)
         if ran.returncode:
-            raise program.failure(kind, ran, trtexec_output.errors(ran.text)[: program.LINES])
+            raise vendor_tool.failure(
+                kind, ran, trtexec_output.errors(ran.text)[: vendor_tool.LINES]
+            )
         return ran
 
     @contextlib.contextmanager
@@ -107,22 +107,30 @@ class Trtexec:
             shutil.rmtree(str(folder), ignore_errors=True)
 
 
+def arithmetic_of(command):
+    """The arithmetic that the options of a build command allow."""
+    if "--fp16" in command:
+        return "fp16"
+    return "fp32" if "--noTF32" in command else "tf32"
+
+
 def is_stand_in():
-    """True for a test's imitation of trtexec."""
-    return program.is_stand_in("trtexec")
+    """Whether trtexec is a test's imitation."""
+    return vendor_tool.is_stand_in("trtexec")
 
 
 def _version(job):
-    """(text, numbers) of the banner; trtexec has no option that prints its version alone."""
-    ran = program.run(["trtexec", "--help"], job.vendor)
-    for line in ran.text.splitlines():
-        banner = trtexec_output.BANNER.match(line)
-        if banner and banner.group(2):
-            digits = banner.group(2)
-            wide = 1 if len(digits) == 4 else 2
-            numbers = (int(digits[: -2 - wide]), int(digits[-2 - wide : -2]), int(digits[-2:]))
-            return ".".join(str(number) for number in numbers), numbers
-    return "7.x", None
+    """(text, numbers) of the banner; trtexec has no option that prints only its version."""
+    ran = vendor_tool.run(["trtexec", "--help"], job.vendor)
+    try:
+        version = trtexec_output.read_banner(ran.text).version
+    except trtexec_lines.TrtexecFormatError as error:
+        raise StageFailure(
+            "image",
+            "the release of trtexec is unknown: {}".format(error),
+            "use a STACK of vendor_hooks/nvidia/vendor.toml; trtexec --help shows the banner",
+        ) from error
+    return (trtexec_output.text_of(version), version) if version else ("7.x", (7,))
 
 
 def _shapes(shapes):

@@ -1,4 +1,4 @@
-"""The blocks of trtexec 7.x: a title line, then one statistic a line."""
+"""The blocks of trtexec 7.x: a title line, then one statistic per line."""
 
 import re
 from typing import Dict, List, Optional
@@ -14,7 +14,7 @@ FIRST_BLOCK = "Host Latency"
 
 
 def read(lines: List[Line]) -> Found:
-    """7.x: a title line, then one statistic a line until the next title or the closing line."""
+    """Read the blocks: a title line, then one statistic per line until the next title or the last line."""
     found = Found()
     title: Optional[Line] = None
     block: Dict[str, Dict[str, float]] = {}
@@ -40,7 +40,7 @@ def _old_line(line: Line, block: Dict[str, Dict[str, float]], found: Found) -> N
     else:
         match = STATISTIC.match(line.text)
         if not match:
-            raise line.refuse("no line of a 7.x block looks like this")
+            raise line.refuse("this is not a line of a 7.x block")
         name, number, unit, percent, whole, whole_unit = match.groups()
         key = percent if name == "percentile" else name
         block.setdefault("own", {})[key] = milliseconds(line, number, unit)

@@ -1,9 +1,9 @@
-"""The performance summary of trtexec 8.0 and later: one line a figure, its statistics behind it."""
+"""The performance summary of trtexec 8.0 and later: one line per figure, with its statistics."""
 
 import re
 from typing import Dict, List
 
-from .trtexec_lines import Found, Line, Timing, make_timing, milliseconds, number_of
+from .trtexec_lines import Found, Line, TrtexecTiming, make_timing, milliseconds, number_of
 
 STATISTIC = re.compile(r"^(min|max|mean|median|percentile\((\d+)%\)) = (\S+) (\S+)$")
 TITLE = "=== Performance summary ==="
@@ -19,7 +19,7 @@ LABELS = set(BLOCKS) | {"Throughput", "Total Host Walltime", "Total GPU Compute 
 
 
 def read(lines: List[Line]) -> Found:
-    """Read the figures behind the title; what is logged between them is passed over."""
+    """Read the figures after the title; log lines between them are skipped."""
     found = Found()
     start = [line.text for line in lines].index(TITLE) + 1
     for line in lines[start:]:
@@ -34,7 +34,7 @@ def read(lines: List[Line]) -> Found:
 def _summary_line(line: Line, found: Found) -> None:
     label, separator, value = line.text.partition(": ")
     if not separator or label not in LABELS:
-        raise line.refuse("no version's performance summary has this")
+        raise line.refuse("no known performance summary has this")
     if label == "Throughput":
         found.rate = (number_of(line, value, "qps"), line)
     elif label == "Total Host Walltime":
@@ -45,7 +45,7 @@ def _summary_line(line: Line, found: Found) -> None:
         found.timings[BLOCKS[label]] = _timing(line, value)
 
 
-def _timing(line: Line, value: str) -> Timing:
+def _timing(line: Line, value: str) -> TrtexecTiming:
     plain: Dict[str, float] = {}
     percentiles: Dict[int, float] = {}
     for part in value.split(", "):

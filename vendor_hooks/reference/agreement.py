@@ -1,4 +1,4 @@
-"""ONNX Runtime on the exported file against torch: the export is not believed, it is tried."""
+"""Tests an export: ONNX Runtime on the exported file against torch."""
 
 from harness.errors import StageFailure, one_line
 from hook import fidelity
@@ -7,22 +7,22 @@ COSINE_MIN = 0.99999
 
 
 def require(path, calls, threads):
-    """Run the recorded model calls through ONNX Runtime; {"items", "cosine_min", "max_abs"}.
+    """Run the recorded model calls through ONNX Runtime; return {"items", "cosine_min", "max_abs"}.
 
     Raises StageFailure (export) below COSINE_MIN.
     """
-    session = _session(path, threads)
-    pairs = [(_run(session, inputs), outputs) for inputs, outputs in calls]
+    opened = session(path, threads)
+    pairs = [(outputs_of(opened, inputs), outputs) for inputs, outputs in calls]
     found = [fidelity.compare(ours, reference) for ours, reference in pairs]
     cosine = min(pair[0] for pair in found)
     if not cosine >= COSINE_MIN:
         message = (
-            "the exported graph disagrees with torch: cosine {:.7f}, at least {} is asked".format(
+            "the exported graph disagrees with torch: cosine {:.7f}, expected at least {}".format(
                 cosine, COSINE_MIN
             )
         )
         raise StageFailure(
-            "export", message, "this is a fault of the case or the exporter; report it"
+            "export", message, "this is a bug in the case or in the exporter; report it"
         )
     return {
         "items": sum(len(next(iter(outputs.values()))) for _, outputs in calls),
@@ -31,12 +31,13 @@ def require(path, calls, threads):
     }
 
 
-def _session(path, threads):
+def session(path, threads):
+    """An ONNX Runtime session of an exported graph, in fp32 on the host; StageFailure (export) if it fails."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # The last level lays all weights out anew for this processor: longer than the call it would speed up.
+    # The highest level rearranges all weights for this processor, which takes longer than it would save.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -47,10 +48,13 @@ def _session(path, threads):
             one_line(error, limit=400)
         )
         raise StageFailure(
-            "export", message, "remove the cached model (make clean), run again"
+            "export",
+            message,
+            "remove the cached model (make clean), then run the same command again",
         ) from error
 
 
-def _run(session, inputs):
+def outputs_of(session, inputs):
+    """Name → output of one run."""
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs)))

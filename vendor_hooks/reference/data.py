@@ -1,7 +1,7 @@
-"""Verb data: a synthetic data set in out/data and out/labels, in the layout that real ones are given.
+"""Verb data: makes a synthetic dataset in out/data and out/labels, in the layout of real datasets.
 
-``case_options.synthetic`` says what to draw: ``count``, ``width``, ``height`` (pixels) and ``seed``.
-Labels, class names and prompts are chance: nobody may take an accuracy on them for one.
+``case_options.synthetic`` says what to make: ``count``, ``width``, ``height`` (pixels) and ``seed``.
+Labels, class names and prompts are random, so an accuracy on them is meaningless.
 """
 
 import concurrent.futures
@@ -11,10 +11,10 @@ import io
 import numpy as np
 from harness import files
 from harness.errors import StageFailure
-from harness.pictures import picture
+from harness.inputs.generated_pictures import picture
 
 JPEG_QUALITY = 90
-#: ImageNet's synsets begin with n0 and n1; these are none.
+#: ImageNet's synsets begin with n0 and n1, so these are not among them.
 CLASS_NAME = "n9{:07d}"
 
 PROMPT = "a {} {} on a {} {} in the {}"
@@ -28,11 +28,11 @@ PROMPT_WORDS = (
 
 
 def run(job, report, progress):
-    """Draw the items, write them one after the other, then labels and index."""
-    # The driver runs this verb in the export stage's place.
+    """Make the items and write them one by one, then labels and index."""
+    # The driver runs this verb in place of the export stage.
     report.stage = job.document["stage"]
     if job.document["task"] not in SOURCES:
-        message = "no synthetic data set is known for task {}".format(job.document["task"])
+        message = "there is no synthetic dataset for task {}".format(job.document["task"])
         raise StageFailure("data", message, "DATA=<folder>")
     spec = job.case_options["synthetic"]
     items, labels = SOURCES[job.document["task"]](job, spec)
@@ -47,7 +47,7 @@ def run(job, report, progress):
 
 
 def _classified_pictures(job, spec):
-    """JPEG files with a class each, drawn by chance from as many as the model has outputs."""
+    """JPEG files, each with a random class out of as many as the model has outputs."""
     classes = job.outputs[0].shape[-1]
     numbers = np.random.RandomState(spec["seed"]).randint(classes, size=spec["count"]).tolist()
     names = [CLASS_NAME.format(number) for number in range(classes)]
@@ -64,7 +64,7 @@ def _classified_pictures(job, spec):
 
 
 def _one_picture(job, spec):
-    """One JPEG file; the case is one picture, ``count`` times."""
+    """One JPEG file; the dataset is this picture, ``count`` times."""
     labels = {
         "schema": "assay/labels/1",
         "labels": [0] * spec["count"],
@@ -75,7 +75,7 @@ def _one_picture(job, spec):
 
 
 def _repeated(item, count):
-    """``count`` items of an index that are the same bytes."""
+    """``count`` items of an index that share the same bytes."""
     return [dict(item, id="{:06d}".format(number)) for number in range(1, count + 1)]
 
 
@@ -96,7 +96,7 @@ def _prompts(_, spec):
 
 
 def _jpegs(spec, threads):
-    """Yield ``count`` JPEG files in order, drawn by ``threads`` threads a few ahead."""
+    """Yield ``count`` JPEG files in order, made ahead of time by ``threads`` threads."""
 
     def draw(number):
         from PIL import Image
@@ -114,7 +114,7 @@ def _jpegs(spec, threads):
 
 
 def _write_items(folder, items, progress):
-    """Write items.bin; gives the document of index.json."""
+    """Write items.bin; return the document for index.json."""
     folder.mkdir(parents=True, exist_ok=True)
     digest, entries, offset = hashlib.sha256(), [], 0
     with (folder / "items.bin").open("wb") as stream:
@@ -138,7 +138,7 @@ def _write_items(folder, items, progress):
     }
 
 
-#: What each task's data set is made of.
+#: Task → function that makes the items and labels of its dataset.
 SOURCES = {
     "image-classification": _classified_pictures,
     "mask-generation": _one_picture,

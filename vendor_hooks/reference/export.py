@@ -1,8 +1,8 @@
 """Stage export: the case's torch module → one ONNX folder for every vendor, and fp32 golden outputs.
 
-Leaves ``out/model`` (model.onnx, perhaps model.data, export.json, and torch/ where the weights did not
-come as a Hugging Face folder) and ``out/golden`` (golden.npz, golden.json). What the job folder holds
-already (model/export.json, golden/golden.json) is not made again.
+Writes ``out/model`` (model.onnx, model.data for large models, export.json, and torch/ if the weights are
+not a Hugging Face folder) and ``out/golden`` (golden.npz, golden.json). What the job folder already has
+(model/export.json, golden/golden.json) is not made again.
 """
 
 import ctypes
@@ -11,14 +11,14 @@ import platform
 import shutil
 
 from harness import clock, files, log
-from harness.load import load_task
+from harness.plugins import load_task
 from hook import agreement, companions, golden, graph, macs, module, onnx_export
 
 TORCH = "torch"
 
 
 def run(job, report, progress):
-    """Export, or whatever part of it is still missing."""
+    """Export, or only the part that is still missing."""
     stage = Export(job, report, progress)
     wants_model = not (job.model_dir / "export.json").is_file()
     wants_golden = not (job.path("golden") / "golden.json").is_file()
@@ -26,14 +26,14 @@ def run(job, report, progress):
     recorded = stage.reference(network, wants_golden)
     if wants_model:
         described = stage.export(network)
-        # The graph's own copy of the weights is all that is needed from here on.
+        # From here on, only the graph's own copy of the weights is needed.
         network = None
         _release()
         stage.finish(described, recorded)
 
 
 class Export:
-    """One export stage; each step is timed in the report's details."""
+    """One export stage; the report's details have the time of each step."""
 
     def __init__(self, job, report, progress):
         self._job = job
@@ -45,19 +45,19 @@ class Export:
         report.details["steps_ns"] = {}
 
     def build(self, with_companions):
-        """The torch module, fp32, in eval mode; beside it what the case's task needs around it."""
+        """Build the torch module (fp32, eval mode) and, in parallel, export the task's companions."""
         with companions.made_beside(self._job, self._model, with_companions) as made:
             with self._step("build"):
                 network = module.build(self._job, attention=self._exporter.attention)
             self._report.versions.update(module.versions())
             with self._step("companions"):
-                told = made()
-        if told is not None:
-            self._report.details["companions"] = told
+                description = made()
+        if description is not None:
+            self._report.details["companions"] = description
         return network
 
     def reference(self, network, write):
-        """Run the first items through torch; written as golden outputs when ``write``."""
+        """Run the first items through torch; if ``write``, write the golden outputs."""
         with self._step("golden"):
             task = load_task(self._job)
             outputs, recorded = golden.run(self._job, task, network, self._progress)
@@ -66,14 +66,14 @@ class Export:
         return recorded
 
     def export(self, network):
-        """Write the raw graph and what belongs to it; the description for export.json so far."""
+        """Write the raw graph and its weights; return the first part of export.json."""
         job = self._job
         shutil.rmtree(str(self._raw), ignore_errors=True)
         self._raw.mkdir(parents=True)
         with self._step("count"):
             counted = macs.count(job)
         if job.document["weights_format"] != "huggingface" or job.weights == "synthetic":
-            # In the raw graph's folder, which may then refer to these weights.
+            # Into the raw graph's folder, so that the graph can refer to these weights.
             with self._step("save"):
                 module.case_model().save(network, self._raw / TORCH)
         with self._step("export"):
@@ -99,7 +99,7 @@ class Export:
             log.say("not simplified: {}".format(reason))
         if reason and needs["simplify"]:
             self._report.warn(
-                "not_simplified", reason, "the unsimplified graph is used; compare with care"
+                "not_simplified", reason, "the graph is used as exported; compare with care"
             )
         with self._step("check"):
             opset = graph.check(self._model / "model.onnx", needs["opset"])
@@ -127,7 +127,7 @@ class Export:
         described["machine"] = platform.machine()
         for path in self._model.rglob("*"):
             if path.is_file():
-                # save_pretrained leaves weights to their owner alone; other stages may run as others.
+                # save_pretrained makes weights readable for their owner only; other stages may run as other users.
                 path.chmod(0o644)
         self._report.artifacts += artifacts
         self._report.details["export"] = described
@@ -138,9 +138,9 @@ class Export:
 
 
 def _release():
-    """Free what nothing refers to, down to the system: the next step loads the weights once more.
+    """Return unused memory to the system, since the next step loads the weights again.
 
-    A graph's tensors leave glibc with gigabytes of free pages that it would keep.
+    After a graph's tensors are freed, glibc would keep gigabytes of free pages.
     """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -149,7 +149,7 @@ def _release():
 
 
 class _Step:
-    """Times a step into a dict and names it as the stage's phase."""
+    """Records the time of a step in a dict and shows it as the stage's phase."""
 
     def __init__(self, name, steps_ns, progress):
         self._name = name

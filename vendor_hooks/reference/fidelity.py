@@ -1,12 +1,12 @@
-"""How far outputs lie apart: the smallest cosine of an item, and the largest difference of a value."""
+"""How far outputs differ: the smallest cosine of an item, and the largest difference of a value."""
 
 import numpy as np
 
 
 def compare(outputs, reference):
-    """Name → array [items, …] against the same; (cosine_min, max_abs) over items and outputs.
+    """Compare name → array [items, …] pairs; return (cosine_min, max_abs) over all items and outputs.
 
-    Two rows of zeros agree (cosine 1), one against something does not (0). Computed in float64.
+    Two rows of zeros agree (cosine 1); a row of zeros and another row do not (0). Computed in float64.
     """
     cosines, differences = [], []
     for name, expected in reference.items():

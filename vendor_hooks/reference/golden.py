@@ -1,22 +1,22 @@
-"""Golden outputs: what torch gives in fp32 for the first items of the data set."""
+"""Golden outputs: the fp32 outputs of torch for the first items of the dataset."""
 
 import numpy as np
 from harness import files
-from harness.dataset import Dataset
-from harness.loader import Loader, make_source
+from harness.inputs.batch_loader import BatchLoader, make_source
+from harness.inputs.dataset import Dataset
 from harness.task import Task
 from hook import module, onnx_export
 
 SCHEMA = "assay/golden/1"
-#: Items a call, where the engine leaves the batch free: enough to keep cores busy, little memory.
+#: Items per call with a dynamic batch: enough to keep the cores busy, with little memory.
 BATCH = 8
-#: Model calls kept for the comparison with the exported graph, where an item takes many of them; a look
-#: at a slow model has one golden item and keeps one.
+#: Model calls kept for the comparison with the exported graph, if an item takes many calls; a smoke run of a
+#: slow model has one golden item and keeps one call.
 CALLS_KEPT = 2
 
 
-class Recorder:
-    """The module as a task's ``infer``; keeps the calls that are compared with the exported graph."""
+class CallRecorder:
+    """The module as ``infer`` of a task; keeps calls for the comparison with the exported graph."""
 
     def __init__(self, network, job, keep):
         self._network = network
@@ -25,7 +25,7 @@ class Recorder:
         self.calls = []
 
     def __call__(self, inputs):
-        """One call: name → array, as an engine takes and gives them."""
+        """Make one call, with inputs and outputs as an engine has them."""
         outputs = module.call(self._network, self._job, inputs)
         if self._keep is None or len(self.calls) < self._keep:
             kept = {spec.name: np.array(inputs[spec.name]) for spec in self._job.inputs}
@@ -34,21 +34,21 @@ class Recorder:
 
 
 def run(job, task, network, progress):
-    """The first ``job.golden_count`` items through torch.
+    """Run the first ``job.golden_count`` items through torch.
 
-    Returns (outputs, calls): name → array of all items, and the (inputs, outputs) of model calls. With
-    a static batch every call has exactly that many items; padding is cut from the outputs.
+    Returns (outputs, calls): name → array of all items, and (inputs, outputs) of model calls. With a static
+    batch, every call has exactly the batch size; padding is cut from the outputs.
     """
     static = onnx_export.is_static(job)
     stepwise = type(task).run is not Task.run
-    # One item of many calls is work enough, and its calls are the smallest to compare with the graph.
+    # One item with many calls is enough work, and its small calls are cheap to compare with the graph.
     size = job.batch_size if static else 1 if stepwise else min(BATCH, job.golden_count)
-    recorder = Recorder(network, job, min(CALLS_KEPT, job.golden_count) if stepwise else None)
+    recorder = CallRecorder(network, job, min(CALLS_KEPT, job.golden_count) if stepwise else None)
     dataset = Dataset(job.data_dir, job.golden_count)
     parts = []
     try:
         progress.phase("golden", len(dataset), "items")
-        with Loader(make_source(dataset, task), size, job.threads, static=static) as loader:
+        with BatchLoader(make_source(dataset, task), size, job.threads, static=static) as loader:
             for batch in loader.batches(len(dataset)):
                 outputs = task.run(recorder, batch.inputs)
                 parts.append({name: _first(rows, batch) for name, rows in outputs.items()})
@@ -77,5 +77,5 @@ def write(folder, outputs, job):
 
 
 def _first(rows, batch):
-    """Cut the padding: rows an item times the batch's real items."""
+    """Cut the padding: keep the rows of the batch's real items."""
     return rows[: len(rows) // batch.rows * batch.count]

@@ -1,6 +1,6 @@
 """The exported graph: simplified, cleaned, written as one model.onnx with at most one model.data.
 
-ByteSize() is never called: it fails beyond 2 GB. Sizes are sums of the tensors' own bytes.
+ByteSize() is not used, since it fails beyond 2 GB; sizes are the sums of the tensors' bytes.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from hook import onnx_export, stored_weights
 
 MODEL, DATA = "model.onnx", "model.data"
 
-#: From here on weights go to model.data: protobuf ends at 2 GB, and engines can map a file.
+#: Weights of this size or more go to model.data: protobuf is limited to 2 GB, and engines can map a file.
 EXTERNAL_DATA_BYTES = 1 << 30
 
 
@@ -25,7 +25,7 @@ def finish(job, raw, folder):
     path = raw / onnx_export.RAW_NAME
     reason = "the engine's manifest asks for the graph as exported"
     model = None
-    # onnx appends to a data file that is there already.
+    # onnx would append to an existing data file.
     for name in (MODEL, DATA):
         if (folder / name).exists():
             (folder / name).unlink()
@@ -35,14 +35,14 @@ def finish(job, raw, folder):
         model = onnx.load(str(path))
     _strip(model)
     _declare_shapes(model, job)
-    # The oldest file format that may hold this opset: vendors' parsers are as old as their SDK.
+    # The oldest file format for this opset, since vendors' parsers are as old as their SDKs.
     model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
     _write(model, folder)
     return not reason, reason
 
 
 def check(path, opset):
-    """The checker, from the file (beyond 2 GB it must be), and the opset, which exporters may ignore.
+    """Run onnx's checker on the file (required beyond 2 GB), and check the opset, which exporters may ignore.
 
     Returns the opset. Raises StageFailure (export).
     """
@@ -51,22 +51,22 @@ def check(path, opset):
     try:
         onnx.checker.check_model(str(path))
     except (onnx.checker.ValidationError, ValueError) as error:
-        message = "onnx.checker refuses the exported graph: {}".format(one_line(error))
+        message = "onnx.checker rejects the exported graph: {}".format(one_line(error))
         raise StageFailure(
-            "export", message, "this is a fault of the case or the exporter"
+            "export", message, "this is a bug in the case or in the exporter; report it"
         ) from error
     model = onnx.load(str(path), load_external_data=False)
     found = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     if found != {"ai.onnx": opset}:
-        message = "the graph uses opsets {}, the engine asks for {}".format(found, opset)
+        message = "the graph uses opsets {}, but the engine asks for {}".format(found, opset)
         raise StageFailure(
-            "export", message, "ask for an opset that the exporter can write"
+            "export", message, "in vendor.toml, ask for an opset that the exporter can write"
         ) from None
     return opset
 
 
 def versions():
-    """Versions of what finishes the graph."""
+    """Versions of the packages that process the graph."""
     import onnx
     import onnxruntime
     import onnxsim
@@ -79,14 +79,14 @@ def versions():
 
 
 def weights_bytes(model):
-    """Bytes of all initializers held in the model."""
+    """Bytes of all initializers within the model."""
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
 
 
 def _simplified(path, folder):
-    """(model, "") or (None, why not).
+    """Return (model, ""), or (None, the reason).
 
-    Beyond 2 GB the weights then lie in ``folder``/model.data already, and the model refers to them.
+    Beyond 2 GB, the weights are then in ``folder``/model.data, and the model refers to them.
     """
     import onnx
 
@@ -95,24 +95,24 @@ def _simplified(path, folder):
     try:
         import onnxsim
 
-        # What it writes beside its output would lie in memory in a container's /tmp.
+        # Its temporary files would be in memory in a container, whose /tmp is a tmpfs.
         with _temporary_files_in(written):
             _, same = onnxsim.simplify(str(path), output_path=str(written / MODEL))
     except MemoryError:
         raise
     except (
         Exception
-    ) as error:  # onnxsim raises whatever its passes raise; the raw graph still serves
+    ) as error:  # onnxsim raises whatever its passes raise; the raw graph can still be used
         return None, "onnxsim failed: {}".format(one_line(error))
     if not same:
-        return None, "onnxsim's result gave other outputs"
+        return None, "the graph simplified by onnxsim computes different outputs"
     model = onnx.load(str(written / MODEL), load_external_data=False)
     _take_data(model, written, folder)
     return model, ""
 
 
 def _take_data(model, written, folder):
-    """Move the data file, which onnxsim named by chance, to its place."""
+    """Move the data file, which has a random name from onnxsim, to its place."""
     entries = [
         entry
         for tensor in _tensors(model.graph)
@@ -126,7 +126,7 @@ def _take_data(model, written, folder):
 
 
 def _tensors(graph):
-    """All tensors of a graph: initializers, attributes of its nodes, and those of graphs within them."""
+    """Yield all tensors of a graph: initializers, attributes of its nodes, and those of nested graphs."""
     yield from graph.initializer
     for attribute in (attribute for node in graph.node for attribute in node.attribute):
         yield attribute.t
@@ -145,7 +145,7 @@ def _temporary_files_in(folder):
 
 
 def _strip(model):
-    """Remove what is for people: paths of this machine in it would make every file another one."""
+    """Remove texts for people: with paths of this machine, the file would differ between machines."""
     for owner in [model, model.graph, *model.graph.node, *model.graph.initializer]:
         owner.doc_string = ""
         del owner.metadata_props[:]
@@ -157,15 +157,15 @@ def _strip(model):
 
 
 def _declare_shapes(model, job):
-    """Name the batch axis and state all other sizes of inputs and outputs, as case.toml has them."""
+    """Name the batch axis, and set all other sizes of inputs and outputs as in case.toml."""
     names = onnx_export.batch_names(job.inputs + job.outputs)
     for values, specs in ((model.graph.input, job.inputs), (model.graph.output, job.outputs)):
         found = [value.name for value in values]
         if found != [spec.name for spec in specs]:
-            message = "the graph has {}, case.toml declares {}".format(
+            message = "the graph has {}, but case.toml declares {}".format(
                 found, [s.name for s in specs]
             )
-            raise StageFailure("export", message, "mend model.py or case.toml of the case")
+            raise StageFailure("export", message, "fix model.py or case.toml of the case")
         for value, spec in zip(values, specs):
             shape = value.type.tensor_type.shape
             del shape.dim[:]
@@ -178,7 +178,7 @@ def _declare_shapes(model, job):
 
 
 def _write(model, folder):
-    """Write ``folder``/model.onnx, and model.data where the model itself holds a gigabyte of weights."""
+    """Write ``folder``/model.onnx, and model.data if the model has a gigabyte of weights or more."""
     import onnx
 
     options = (
@@ -194,5 +194,5 @@ def _write(model, folder):
     onnx.save_model(model, str(folder / MODEL), **options)
     for name in (MODEL, DATA):
         if (folder / name).exists():
-            # onnx leaves the data file to its owner alone; other stages may run as somebody else.
+            # onnx makes the data file readable for its owner only; other stages may run as other users.
             (folder / name).chmod(0o644)

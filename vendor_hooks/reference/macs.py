@@ -1,4 +1,4 @@
-"""Multiply-accumulates of one core item, counted from the model itself."""
+"""Counts the multiply-accumulates of one core item from the model itself."""
 
 from hook import module
 
@@ -6,12 +6,12 @@ SCOPE = "one item; matrix products, convolutions and attention products (torch F
 
 
 def count(job):
-    """Multiply-accumulates of one item; on the meta device, so that nothing is computed or held."""
+    """The multiply-accumulates of one item; on the meta device, so that nothing is computed or stored."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
-        # Eager attention is counted product by product; fused kernels need a formula each.
+        # Eager attention is counted as matrix products; each fused kernel would need a formula.
         network = module.case_model().skeleton("eager")
     counter = FlopCounterMode(display=False)
     with counter:

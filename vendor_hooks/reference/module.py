@@ -1,4 +1,4 @@
-"""The case's torch module: built from the user's weights or from a seed, and called with numpy arrays."""
+"""The case's torch module: built from weights or from a seed, and called with numpy arrays."""
 
 import importlib
 
@@ -21,7 +21,7 @@ def build(job, attention):
 
 
 def versions():
-    """Versions of what builds the module."""
+    """Versions of the packages that build the module."""
     import torch
     import transformers
 
@@ -29,7 +29,7 @@ def versions():
 
 
 def example_inputs(job, items, device="cpu"):
-    """Tensors in the declared order for ``items`` items: normal noise for floats, ones for integers."""
+    """Tensors in the declared order, for ``items`` items: normal noise for floats, ones for integers."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -46,7 +46,7 @@ def example_inputs(job, items, device="cpu"):
 
 
 def call(network, job, inputs):
-    """Run the module on name → array; gives name → array in the declared outputs' names."""
+    """Run the module on name → array; return name → array with the declared outputs' names."""
     import torch
 
     tensors = [torch.from_numpy(np.asarray(inputs[spec.name])) for spec in job.inputs]
@@ -54,7 +54,7 @@ def call(network, job, inputs):
         outputs = network(*tensors)
     if len(outputs) != len(job.outputs):
         raise RuntimeError(
-            "case.model gives {} outputs, case.toml declares {}".format(
+            "case.model returns {} outputs, but case.toml declares {}".format(
                 len(outputs), len(job.outputs)
             )
         )

@@ -1,6 +1,6 @@
-"""What the TorchScript exporter cannot write for older opsets, said in operators that they have.
+"""Functions that the TorchScript exporter cannot write for older opsets, made of operators that they have.
 
-Einsum came with opset 12, and repeat_interleave along an axis of unknown size is written from 13 on.
+Einsum exists since opset 12; repeat_interleave along an axis of unknown size can be written since opset 13.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ FIRST_COMPLETE = 13
 
 @contextlib.contextmanager
 def spelled_out(opset):
-    """While it lasts, torch's functions that ``opset`` lacks are made of others."""
+    """Within the block, torch functions that ``opset`` lacks are replaced by others."""
     import torch
 
     if opset >= FIRST_COMPLETE:
@@ -42,7 +42,7 @@ def repeat_interleave(tensor, repeats, dim):
 def einsum(equation, left, right):
     """``torch.einsum`` of two operands as one matrix product.
 
-    Each letter stands once an operand, and none is summed that stands in one alone.
+    Each letter occurs at most once per operand, and every summed letter occurs in both.
     """
     import torch
 
@@ -55,7 +55,7 @@ def einsum(equation, left, right):
     only_right = [letter for letter in second if letter not in first]
     sizes = dict(zip(second, right.shape))
     sizes.update(zip(first, left.shape))
-    # Three axes each: kept, one's own, summed; the matrix product goes over the kept ones.
+    # Three axes each: kept, the operand's own, summed; the kept ones are the batch of the matrix product.
     a = _grouped(left, first, (kept, only_left, summed))
     b = _grouped(right, second, (kept, summed, only_right))
     product = torch.matmul(a, b)
@@ -65,7 +65,7 @@ def einsum(equation, left, right):
 
 
 def _grouped(tensor, letters, groups):
-    """``tensor`` with its axes in the groups' order, one axis a group."""
+    """``tensor`` with its axes in the order of the groups, and one axis per group."""
     order = [letters.index(letter) for group in groups for letter in group]
     sizes = dict(zip(letters, tensor.shape))
     shape = []

@@ -1,7 +1,7 @@
 """torch → ONNX: the dynamo exporter for opset 18 and later, the TorchScript one for older opsets.
 
-The dynamo exporter writes opset 18 whatever smaller one it is asked for. The TorchScript exporter knows
-scaled_dot_product_attention only from opset 14, so older opsets take the products apart ("eager").
+The dynamo exporter writes opset 18 even if a smaller one is asked for. The TorchScript exporter supports
+scaled_dot_product_attention only since opset 14, so it uses separate matrix products ("eager").
 """
 
 from hook import module, older_opsets, stored_weights
@@ -16,7 +16,7 @@ def exporter(opset):
 
 
 class Dynamo:
-    """torch.export, then onnxscript's translation; symbolic batch by torch.export.Dim."""
+    """torch.export, then onnxscript's translation; the batch is symbolic through torch.export.Dim."""
 
     name = "dynamo"
     attention = "sdpa"
@@ -25,7 +25,7 @@ class Dynamo:
         self._opset = opset
 
     def write(self, network, job, folder):
-        """Write ``folder``/raw.onnx, weights as external data below it."""
+        """Write ``folder``/raw.onnx, with weights as external data below the folder."""
         import torch
 
         simplified_later = job.document["export"]["simplify"]
@@ -33,7 +33,7 @@ class Dynamo:
             network,
             module.example_inputs(job, _example_items(job)),
             dynamo=True,
-            # Its rewriter takes two thirds of SAM's export and leaves what onnxsim does anyway.
+            # Its rewriter takes two thirds of SAM's export time, and onnxsim does the same work anyway.
             optimize=not simplified_later,
             opset_version=self._opset,
             input_names=[spec.name for spec in job.inputs],
@@ -44,8 +44,8 @@ class Dynamo:
         if simplified_later:
             fold(program.model)
         stored_weights.save(program.model, folder / RAW_NAME)
-        # onnxscript's rewrite rules keep the last graph that they saw, and with it every weight: 3.4 GB
-        # of Stable Diffusion's would lie in memory until the stage ends.
+        # onnxscript's rewrite rules keep the last graph, with all of its weights: for Stable Diffusion,
+        # 3.4 GB would stay in memory until the end of the stage.
         for value in program.model.graph.initializers.values():
             value.const_value = None
 
@@ -60,7 +60,7 @@ class Dynamo:
 
 
 class TorchScript:
-    """The exporter by tracing; symbolic batch by dynamic axes."""
+    """The exporter that traces; the batch is symbolic through dynamic axes."""
 
     name = "torchscript"
     attention = "eager"
@@ -69,7 +69,7 @@ class TorchScript:
         self._opset = opset
 
     def write(self, network, job, folder):
-        """Write ``folder``/raw.onnx; beyond 2 GB it scatters one file a weight beside it."""
+        """Write ``folder``/raw.onnx; beyond 2 GB, each weight gets a file beside it."""
         import torch
 
         with older_opsets.spelled_out(self._opset):
@@ -93,7 +93,7 @@ class TorchScript:
 
 
 def fold(model):
-    """Inline, fold constants and drop what is left over: half of the nodes that an export has."""
+    """Inline, fold constants and remove unused nodes, which halves the number of nodes."""
     import onnxscript.optimizer
 
     onnxscript.optimizer.inline(model)
@@ -107,11 +107,11 @@ def is_static(job):
 
 
 def batch_names(specs):
-    """Rows per item → name of that batch axis: ``batch``, and ``batch_x2`` … for others beside it."""
+    """Rows per item → name of that batch axis: ``batch``, and ``batch_x2`` … for others."""
     rows = sorted({spec.rows_per_item for spec in specs if spec.batched})
     return {r: "batch" if r == rows[0] else "batch_x{}".format(r) for r in rows}
 
 
 def _example_items(job):
-    # torch.export takes a size of 1 for a constant, so a dynamic batch is traced with two items.
+    # torch.export treats a size of 1 as a constant, so a dynamic batch is traced with two items.
     return job.batch_size if is_static(job) else 2

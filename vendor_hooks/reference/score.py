@@ -1,7 +1,7 @@
 """Stage score: predictions against labels or against fp32; raw outputs against fp32.
 
-The only stage that sees labels. With real data and weights the predictions are scored against the
-labels. Where either is synthetic, labels mean nothing: agreement with the golden predictions counts.
+This is the only stage that sees labels. With real data and weights, predictions are scored against the
+labels. If either is synthetic, labels are meaningless, and agreement with the golden predictions counts.
 """
 
 import json
@@ -10,17 +10,18 @@ import zipfile
 import numpy as np
 from harness import log
 from harness.errors import StageFailure
-from harness.load import load_task
-from hook import fidelity, received
+from harness.plugins import load_task
+from hook import core_samples, fidelity, received
 
-AGAIN = "remove the cached outputs (make clean), then run again"
+AGAIN = "remove the cached outputs (make clean), then run the same command again"
 
 
 def run(job, report, progress):
-    """Fill accuracy (infer, and validate where it was run) and fidelity of the report."""
+    """Fill in the report's accuracy (of infer, and of validate if it ran) and fidelity."""
     progress.phase("score")
     task = load_task(job)
-    golden = _arrays(job.path("golden") / "golden.npz")
+    # Ours, and kept on this host: a file that cannot be read was damaged here.
+    golden = _arrays(job.path("golden") / "golden.npz", "host")
     expected = task.decode(golden)
     judge = _by_labels(job, task) if _has_labels(job) else _by_agreement(task, expected)
     for which in ("infer", "validate"):
@@ -34,9 +35,10 @@ def run(job, report, progress):
             log.say("{}: {}".format(which, report.accuracy[which]["values"]))
     if "infer" not in report.accuracy:
         raise StageFailure(
-            "contract", "infer left no predictions.npz", "make check VENDOR=" + job.vendor
+            "contract", "infer wrote no predictions.npz", "make check VENDOR=" + job.vendor
         )
     report.fidelity = _fidelity(job, golden)
+    report.core_fidelity = _core_fidelity(job)
     report.effective = task.scorer()
 
 
@@ -44,7 +46,7 @@ def _judged(job, which, judge, predictions):
     try:
         return judge(predictions)
     except KeyError as error:
-        # What only scoring needs (pictures): an array that the stage should have left as well.
+        # An array that only scoring needs (such as pictures), and that the stage should have written.
         if error.args and isinstance(error.args[0], str) and error.args[0] not in predictions:
             raise received.lacking(job, which, error.args[0]) from error
         raise
@@ -60,9 +62,9 @@ def _by_labels(job, task):
     def judge(predictions):
         count = _count(predictions)
         if count > len(labels):
-            message = "there are {} predictions but only {} labels".format(count, len(labels))
+            message = "there are {} predictions, but only {} labels".format(count, len(labels))
             raise StageFailure(
-                "data", message, "prepare the data set again: make data CASE=" + job.case
+                "data", message, "prepare the dataset again: make data CASE=" + job.case
             )
         return _accuracy("labels", count, task.score(predictions, labels[:count]))
 
@@ -86,10 +88,10 @@ def _accuracy(kind, items, values):
 
 
 def _fidelity(job, golden):
-    """Infer's raw outputs against the golden ones, over the items that both have."""
+    """Compare infer's raw outputs with the golden ones, over the items that both have."""
     path = job.path("infer") / "raw.npz"
     if not path.is_file():
-        raise StageFailure("contract", "infer left no raw.npz", "make check VENDOR=" + job.vendor)
+        raise StageFailure("contract", "infer wrote no raw.npz", "make check VENDOR=" + job.vendor)
     raw = _arrays(path)
     received.require_raw(job, "infer", raw, golden)
     count = min(_count(golden), _count(raw))
@@ -103,6 +105,14 @@ def _fidelity(job, golden):
     return {"items": count, "cosine_min": cosine_min, "max_abs": max_abs}
 
 
+def _core_fidelity(job):
+    """Compare what core computed for sampled items; None if a tool or a hook of its own ran core."""
+    path = job.path("infer") / core_samples.FILE
+    if not path.is_file() or not job.onnx_path.is_file():
+        return None
+    return core_samples.compare(job, _arrays(path))
+
+
 def _labels(path):
     try:
         return np.asarray(json.loads(path.read_text(encoding="utf-8"))["labels"])
@@ -110,14 +120,15 @@ def _labels(path):
         raise StageFailure("data", "labels.json cannot be read: {}".format(error), AGAIN) from error
 
 
-def _arrays(path):
+def _arrays(path, kind="contract"):
+    if path.is_symlink():
+        # It could name the golden outputs themselves.
+        raise StageFailure(kind, "{} is a symbolic link, not a file".format(path.name), AGAIN)
     try:
         with np.load(str(path), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise StageFailure(
-            "contract", "{} cannot be read: {}".format(path.name, error), AGAIN
-        ) from error
+        raise StageFailure(kind, "{} cannot be read: {}".format(path.name, error), AGAIN) from error
 
 
 def _count(arrays):

@@ -1,6 +1,6 @@
-"""The raw graph's weights: what lies in a safetensors file below it already is not written again.
+"""The raw graph's weights: those in a safetensors file below the graph are not written again.
 
-Of a gigabyte more on the disk, the kernel makes the export wait.
+Writing another gigabyte would make the export wait for the disk.
 """
 
 import json
@@ -14,7 +14,7 @@ EXTERNAL_TENSOR_BYTES = 1024
 
 
 def save(model, path):
-    """Write an onnx_ir model to ``path``; its large weights lie in files below ``path``'s folder."""
+    """Write an onnx_ir model to ``path``, with its large weights in files below ``path``'s folder."""
     import onnx_ir
 
     stored = _Stored(path.parent)
@@ -48,7 +48,7 @@ class _Stored:
     def find(self, name, tensor):
         """An onnx_ir.ExternalTensor of the same bytes, or None.
 
-        A graph's names have the wrapping module's name before those in the file.
+        The names in the graph are those in the file, with the name of a wrapping module before them.
         """
         import onnx_ir
 
@@ -76,7 +76,7 @@ class _Stored:
 
 
 def _entries(file):
-    """Name → (file, offset in it, bytes), from the header: its length as uint64, then JSON."""
+    """Name → (file, offset, bytes), from the header: its length as uint64, then JSON."""
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(size))

@@ -1,32 +1,32 @@
-"""Verb tensors: every item preprocessed once, written as raw arrays that stages then map.
+"""Verb tensors: preprocesses every item once, and writes raw arrays for the stages to read.
 
-Leaves ``out/data`` (items.bin, index.json of kind ``tensor``): each item is its arrays' little-endian
-bytes in C order, one after the other, in the order in which the task's ``prepare`` names them. Ids and
-order are those of the items; what is not the item's own (labels, names) is not seen here.
+Writes ``out/data`` (items.bin, index.json of kind ``tensor``): each item is the little-endian bytes of its
+arrays in C order, in the order of the task's ``prepare``. Ids and order of items are kept; labels and names
+are not available here.
 """
 
 import hashlib
 
 import numpy as np
 from harness import files
-from harness.dataset import Dataset
 from harness.errors import StageFailure
-from harness.load import load_task
-from harness.loader import Loader, make_source
+from harness.inputs.batch_loader import BatchLoader, make_source
+from harness.inputs.dataset import Dataset
+from harness.plugins import load_task
 
-#: Items that are prepared ahead, by all threads.
+#: Items per batch, prepared by all threads.
 BATCH = 32
 
 
 def run(job, report, progress):
-    """Prepare and write all items of the data set."""
-    # The driver runs this verb in the export stage's place.
+    """Prepare and write all items of the dataset."""
+    # The driver runs this verb in place of the export stage.
     report.stage = job.document["stage"]
     dataset = Dataset(job.data_dir, job.measure.limit)
     try:
         if dataset.kind != "file":
-            message = "the data set is of kind {} already".format(dataset.kind)
-            raise StageFailure("data", message, "drop INPUT=tensor")
+            message = "the dataset is already of kind {}".format(dataset.kind)
+            raise StageFailure("data", message, "leave out INPUT=tensor")
         task = load_task(job)
         progress.phase("preprocess", len(dataset), "items")
         index = _write(job.out_dir / "data", dataset, task, job.threads, progress)
@@ -37,14 +37,14 @@ def run(job, report, progress):
 
 
 def _write(folder, dataset, task, threads, progress):
-    """Write items.bin; gives the document of index.json."""
+    """Write items.bin; return the document for index.json."""
     folder.mkdir(parents=True, exist_ok=True)
     source = make_source(dataset, task)
     specs = [_spec(name, shape, dtype) for name, (shape, dtype) in source.layout.items()]
     length = sum(np.dtype(s["dtype"]).itemsize * int(np.prod(s["shape"], dtype=int)) for s in specs)
     digest = hashlib.sha256()
     target = folder / "items.bin"
-    with target.open("wb") as stream, Loader(source, BATCH, threads) as loader:
+    with target.open("wb") as stream, BatchLoader(source, BATCH, threads) as loader:
         for batch in loader.batches(len(dataset)):
             for row in range(batch.count):
                 for spec in specs:

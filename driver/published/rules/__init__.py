@@ -1,4 +1,4 @@
-"""The rules that search a document for contradictions, and the list of all of them."""
+"""The rules: each computes from the figures of any document what cannot be true of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from driver.published.finding import Finding
 from driver.published.rules import (
     accuracy,
+    agreement,
+    arithmetic,
     batches,
-    counting,
-    drawn,
-    environment,
     logs,
     memory,
-    structure,
+    order,
+    peaks,
     times,
     utilisation,
 )
@@ -27,33 +27,24 @@ if TYPE_CHECKING:
 
 RULES: tuple[Rule, ...] = (
     *utilisation.RULES,
-    *counting.RULES,
+    *peaks.RULES,
     *times.RULES,
     *memory.RULES,
     *accuracy.RULES,
+    *order.RULES,
     *batches.RULES,
-    *drawn.RULES,
+    *arithmetic.RULES,
+    *agreement.RULES,
     *logs.RULES,
-    *environment.RULES,
-    *structure.RULES,
 )
 
 
 def find(case: PublishedCase) -> list[Finding]:
-    """Apply every rule to one document, then add the notes that no rule can compute."""
+    """Apply every rule to one document, then add the notes that published.toml has about it."""
     about = {"case": case.name, "document": case.document}
     found = [finding.model_copy(update=about) for rule in RULES for finding in rule(case)]
     notes = [
-        Finding(
-            **about,
-            rule=note.id,
-            kind=note.kind,
-            where=note.where,
-            printed=note.printed,
-            against=note.against,
-            reason=note.reason,
-            source=note.source,
-        )
+        Finding(**about, rule=note.id, **note.model_dump(exclude={"id"}))
         for note in case.published.notes
     ]
     return found + notes

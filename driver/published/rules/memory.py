@@ -3,98 +3,102 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
-from driver.published.figures import number, pair
-from driver.published.finding import Finding, label
+from driver.published.finding import Finding
+from driver.published.rules.places import place_of_pair, row_pairs, table_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.models.published import FlagperfRow
     from driver.published.load import PublishedCase
+    from driver.published.rules.places import TableRow
 
 BYTES_OF = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
-"""Bytes a weight takes in memory, by the arithmetic that uses it."""
+"""Bytes per weight in memory, by the arithmetic that uses it."""
 
 GIB = 2**30
 
 
-def below_the_weights(case: PublishedCase) -> Iterator[Finding]:
-    """Report a used memory that the weights alone exceed, or that exceeds the device's."""
-    for table in case.published.flagperf:
-        for index, row in enumerate(table.rows):
-            used, total = pair(row.mem)
-            if used is None:
-                continue
-            weights = Decimal(case.published.model.parameters * BYTES_OF[row.arithmetic]) / GIB
-            if used >= weights and (total is None or used <= total):
-                continue
-            too_small = used < weights
-            yield Finding(
-                rule="memory-below-weights" if too_small else "memory-above-device",
-                kind="contradiction",
-                where=label(row),
-                printed=f"mem {row.mem} GiB",
-                against=f"{weights:.2f} GiB of weights" if too_small else f"{total} GiB in all",
-                reason=f"{case.published.model.parameters / 1e6:.1f} M parameters in "
-                f"{row.arithmetic} do not fit"
-                if too_small
-                else "more is used than there is",
-                table=table.id,
-                rows=(index,),
-                column="mem",
-            )
+def memory_below_weights(case: PublishedCase) -> Iterator[Finding]:
+    """Find a used memory that the weights alone exceed."""
+    parameters = case.published.model.parameters
+    for row in table_rows(case):
+        used = row.memory[0]
+        weights = Decimal(parameters * BYTES_OF[row.cells.arithmetic]) / GIB
+        if used is None or used >= weights:
+            continue
+        yield Finding(
+            **row.place("mem"),
+            rule="memory-below-weights",
+            kind="contradiction",
+            printed=f"mem {row.cells.mem} GiB",
+            against=f"{weights:.2f} GiB of weights",
+            reason=f"{parameters / 1e6:.1f} M parameters in {row.cells.arithmetic} do not fit",
+        )
 
 
-def same_for_two_rows(case: PublishedCase) -> Iterator[Finding]:
-    """Report one memory figure for two rows that differ in precision or batch size."""
-    for table in case.published.flagperf:
-        for (i, one), (j, other) in combinations(enumerate(table.rows), 2):
-            if one.mem != other.mem or number(one.mem) is None or one.chip != other.chip:
-                continue
-            yield Finding(
-                rule="same-memory",
-                kind="misleading",
-                where=f"{label(one)} and {label(other)}",
-                printed=f"mem {one.mem} and {other.mem}",
-                against=f"bs {one.bs} in {one.precision}, bs {other.bs} in {other.precision}",
-                reason="different jobs need different memory: the figure is an allocator's "
-                "reservation or a limit",
-                table=table.id,
-                rows=(i, j),
-                column="mem",
-            )
+def memory_above_device(case: PublishedCase) -> Iterator[Finding]:
+    """Find a used memory that exceeds the device's."""
+    for row in table_rows(case):
+        used, total = row.memory
+        if used is None or total is None or used <= total:
+            continue
+        yield Finding(
+            **row.place("mem"),
+            rule="memory-above-device",
+            kind="contradiction",
+            printed=f"mem {row.cells.mem} GiB",
+            against=f"{total} GiB in total",
+            reason="more memory is used than the device has",
+        )
 
 
-def more_for_less(case: PublishedCase) -> Iterator[Finding]:
-    """Report a full-precision row that uses more than twice a half-precision row's memory."""
-    for table in case.published.flagperf:
-        for (i, full), (j, half) in permutations(enumerate(table.rows), 2):
-            if not _comparable(full, half):
-                continue
-            more, less = pair(full.mem)[0], pair(half.mem)[0]
-            batches = Decimal(full.bs) / Decimal(half.bs)
-            if more is None or less is None or more <= 2 * less * max(batches, Decimal(1)):
-                continue
-            yield Finding(
-                rule="memory-out-of-proportion",
-                kind="note",
-                where=f"{label(full)} and {label(half)}",
-                printed=f"mem {full.mem} GiB at bs {full.bs}",
-                against=f"{half.mem} GiB at bs {half.bs} in {half.precision}",
-                reason=f"{more / less:.1f} times the memory: twice the bytes a number "
-                "explain a factor of two at most; compile workspace may be counted",
-                table=table.id,
-                rows=(i, j),
-                column="mem",
-            )
+def same_memory(case: PublishedCase) -> Iterator[Finding]:
+    """Find one memory figure in two rows that differ in precision or batch size."""
+    for one, other in row_pairs(case):
+        if one.number("mem") is None or one.cells.mem != other.cells.mem:
+            continue
+        yield Finding(
+            **place_of_pair(one, other, "mem"),
+            rule="same-memory",
+            kind="misleading",
+            printed=f"mem {one.cells.mem} and {other.cells.mem}",
+            against=f"bs {one.cells.bs} in {one.cells.precision}, "
+            f"bs {other.cells.bs} in {other.cells.precision}",
+            reason="different jobs need different memory: the figure is an allocator's reservation "
+            "or a limit",
+        )
 
 
-def _comparable(full: FlagperfRow, half: FlagperfRow) -> bool:
-    same_place = (full.chip, full.tool) == (half.chip, half.tool)
-    return same_place and BYTES_OF[full.arithmetic] == 2 * BYTES_OF[half.arithmetic]
+def memory_out_of_proportion(case: PublishedCase) -> Iterator[Finding]:
+    """Find a full-precision row that uses more than twice the memory of a half-precision row."""
+    for pair in row_pairs(case):
+        half, full = sorted(pair, key=_bytes)
+        more, less = full.memory[0], half.memory[0]
+        if full.cells.tool != half.cells.tool or _bytes(full) != 2 * _bytes(half):
+            continue
+        batches = Decimal(full.cells.bs) / Decimal(half.cells.bs)
+        if more is None or less is None or more <= 2 * less * max(batches, Decimal(1)):
+            continue
+        yield Finding(
+            **place_of_pair(full, half, "mem"),
+            rule="memory-out-of-proportion",
+            kind="note",
+            printed=f"mem {full.cells.mem} GiB at bs {full.cells.bs}",
+            against=f"{half.cells.mem} GiB at bs {half.cells.bs} in {half.cells.precision}",
+            reason=f"{more / less:.1f} times the memory: twice the bytes per number explain a factor "
+            "of two at most; the workspace of compilation may be counted",
+        )
 
 
-RULES = (below_the_weights, same_for_two_rows, more_for_less)
+def _bytes(row: TableRow) -> int:
+    return BYTES_OF[row.cells.arithmetic]
+
+
+RULES = (
+    memory_below_weights,
+    memory_above_device,
+    same_memory,
+    memory_out_of_proportion,
+)

@@ -1,14 +1,13 @@
-"""Rules about e2e_time and about how many items a run could have counted."""
+"""Rules about throughputs and times: parts and wholes, copied figures, slow engines."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import combinations
 from typing import TYPE_CHECKING
 
-from driver.published.figures import number
-from driver.published.finding import Finding, label
+from driver.published.finding import Finding
 from driver.published.recompute import loop_seconds
+from driver.published.rules.places import place_of_pair, row_pairs, table_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,108 +15,82 @@ if TYPE_CHECKING:
     from driver.published.load import PublishedCase
 
 LOOPS_DIFFER = Decimal("0.05")
-"""Loop times this share apart cannot belong to one e2e_time."""
+"""Loop times that differ by more than this share cannot belong to the same e2e_time."""
 
 
-def one_time_for_two_rows(case: PublishedCase) -> Iterator[Finding]:
-    """Report two rows that print the same e2e_time although their loops took different times."""
-    for table in case.published.flagperf:
-        for (i, one), (j, other) in combinations(enumerate(table.rows), 2):
-            first, second = loop_seconds(case, one), loop_seconds(case, other)
-            if number(one.e2e_time) is None or one.e2e_time != other.e2e_time:
-                continue
-            if first is None or second is None or abs(first / second - 1) <= LOOPS_DIFFER:
+def whole_above_core(case: PublishedCase) -> Iterator[Finding]:
+    """Find a whole throughput above the core throughput, which leaves out parts of the same loop."""
+    for row in table_rows(case):
+        for loop in ("p_infer", "p_val"):
+            whole, core = row.number(f"{loop}_whole"), row.number(f"{loop}_core")
+            if whole is None or core is None or whole <= core:
                 continue
             yield Finding(
-                rule="same-e2e-time",
+                **row.place(f"{loop}_whole"),
+                rule="whole-above-core",
                 kind="contradiction",
-                where=f"{label(one)} and {label(other)}",
-                printed=f"e2e_time {one.e2e_time} and {other.e2e_time}",
-                against=f"their loops sum to {first:.1f} s and {second:.1f} s",
-                reason="different loops do not end in one time to the tenth of a second: one of the two "
-                "figures seems to be copied",
-                table=table.id,
-                rows=(i, j),
-                column="e2e_time",
+                printed=f"{loop}_whole {whole}",
+                against=f"{loop}_core {core}",
+                reason="the whole loop contains the core loop and cannot be faster",
             )
 
 
-def loops_longer_than_everything(case: PublishedCase) -> Iterator[Finding]:
-    """Report an e2e_time that is shorter than the loops it contains."""
-    for table in case.published.flagperf:
-        for index, row in enumerate(table.rows):
-            everything, loops = number(row.e2e_time), loop_seconds(case, row)
-            if everything is None or loops is None or loops <= everything:
+def loops_longer_than_e2e(case: PublishedCase) -> Iterator[Finding]:
+    """Find an e2e_time that is shorter than the loops it contains."""
+    for row in table_rows(case):
+        e2e, loops = row.number("e2e_time"), loop_seconds(case, row.cells)
+        if e2e is None or loops is None or loops <= e2e:
+            continue
+        yield Finding(
+            **row.place("e2e_time"),
+            rule="loops-longer-than-e2e",
+            kind="contradiction",
+            printed=f"e2e_time {row.cells.e2e_time}",
+            against=f"loops sum to {loops:.1f} s",
+            reason="the end-to-end time contains the loops",
+        )
+
+
+def same_time(case: PublishedCase) -> Iterator[Finding]:
+    """Find two rows that print the same e2e_time although their loops took different times."""
+    for one, other in row_pairs(case):
+        first, second = loop_seconds(case, one.cells), loop_seconds(case, other.cells)
+        if one.number("e2e_time") is None or one.cells.e2e_time != other.cells.e2e_time:
+            continue
+        if first is None or second is None or abs(first / second - 1) <= LOOPS_DIFFER:
+            continue
+        yield Finding(
+            **place_of_pair(one, other, "e2e_time"),
+            rule="same-e2e-time",
+            kind="contradiction",
+            printed=f"e2e_time {one.cells.e2e_time} and {other.cells.e2e_time}",
+            against=f"their loops sum to {first:.1f} s and {second:.1f} s",
+            reason="runs with different loop times do not end after the same time to a tenth of a "
+            "second: one of the two figures seems to be copied",
+        )
+
+
+def slower_than_framework(case: PublishedCase) -> Iterator[Finding]:
+    """Find rows where the compiled engine is slower than the framework's own inference."""
+    for row in table_rows(case):
+        for loop in ("core", "whole"):
+            infer, validate = row.number(f"p_infer_{loop}"), row.number(f"p_val_{loop}")
+            if infer is None or validate is None or infer >= validate:
                 continue
             yield Finding(
-                rule="loops-longer-than-e2e",
-                kind="contradiction",
-                where=label(row),
-                printed=f"e2e_time {row.e2e_time}",
-                against=f"loops sum to {loops:.1f} s",
-                reason="the whole contains its loops",
-                table=table.id,
-                rows=(index,),
-                column="e2e_time",
+                **row.place(f"p_infer_{loop}"),
+                rule="slower-than-framework",
+                kind="note",
+                printed=f"p_infer_{loop} {infer}",
+                against=f"p_val_{loop} {validate}",
+                reason=f"the compiled engine reaches {infer / validate:.2f} of the framework's own "
+                "throughput",
             )
 
 
-def items_dropped(case: PublishedCase) -> Iterator[Finding]:
-    """Report batch sizes at which the last, partial batch is dropped, or even the only one."""
-    loops = case.published.loops
-    if loops is None or not loops.drop_last:
-        return
-    for table in case.published.flagperf:
-        for index, row in enumerate(table.rows):
-            batch = int(row.bs)
-            counted = loops.dataset_items // batch * batch
-            if counted == loops.dataset_items:
-                continue
-            yield Finding(
-                rule="no-full-batch" if not counted else "partial-batch-dropped",
-                kind="note" if counted else "contradiction",
-                where=label(row),
-                printed=f"bs {row.bs}",
-                against=f"{counted} of {loops.dataset_items} items",
-                reason="the last, partial batch is dropped, so some items are never scored"
-                if counted
-                else "the dataset is smaller than one batch and partial batches are dropped: "
-                "this row was made with other data or another program",
-                source=loops.source,
-                table=table.id,
-                rows=(index,),
-                column="bs",
-            )
-
-
-def later_figures(case: PublishedCase) -> Iterator[Finding]:
-    """Report where the same project later printed another figure for the same row."""
-    for later in case.published.later:
-        table = next(table for table in case.published.flagperf if table.id == later.table)
-        row = table.rows[later.row]
-        for column, value in later.values.items():
-            shown = getattr(row, column)
-            before, after = number(shown), number(value)
-            if before is None or after is None or not _differs(column, before, after):
-                continue
-            yield Finding(
-                rule="later-figure",
-                kind="misleading" if column == "mem" else "note",
-                where=label(row),
-                printed=f"{column} {shown}",
-                against=f"{value} later ({after / before:.2f}×)",
-                reason="memory was an allocator's reservation, not what the model needs"
-                if column == "mem"
-                else "the project measured the same row again",
-                source=later.source,
-                table=table.id,
-                rows=(later.row,),
-                column=column,
-            )
-
-
-def _differs(column: str, before: Decimal, after: Decimal) -> bool:
-    return before != after if column == "acc" else abs(after / before - 1) > LOOPS_DIFFER
-
-
-RULES = (one_time_for_two_rows, loops_longer_than_everything, items_dropped, later_figures)
+RULES = (
+    whole_above_core,
+    loops_longer_than_e2e,
+    same_time,
+    slower_than_framework,
+)

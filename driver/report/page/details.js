@@ -1,4 +1,4 @@
-// What stands behind a row: unpacked when it is asked for, fifty rows at a time.
+// The details of a row, unpacked on demand, fifty rows at a time.
 const CHUNK_ROWS = 50;
 const QUANTILES = [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 99, 99.9, 100];
 const unpackedChunks = new Map();
@@ -18,7 +18,7 @@ async function unpackChunk(chunk) {
   return JSON.parse(await new Response(stream).text());
 }
 
-// Foreign text: controls and direction marks are spelled out, as everywhere in the report.
+// Untrusted text: control characters and direction marks are spelled out, as everywhere in the report.
 function plain(text) {
   return String(text).replace(
     /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g,
@@ -40,9 +40,9 @@ function pairs(found, prefix = "") {
 function definitions(title, entries, { wide = false, code = false } = {}) {
   const list = element("dl");
   for (const [name, value] of entries) {
-    list.append(element("dt", {}, plain(name)), element("dd", code ? { class: "code" } : {}, plain(value)));
+    list.append(element("dt", {}, plain(code ? name : t(name))), element("dd", code ? { class: "code" } : {}, plain(value)));
   }
-  return element("div", wide ? { class: "whole-width" } : {}, element("h4", {}, title), list);
+  return element("div", wide ? { class: "whole-width" } : {}, element("h4", {}, t(title)), list);
 }
 
 async function detailBody(row) {
@@ -50,22 +50,25 @@ async function detailBody(row) {
   const body = element("div", { class: "detail-body" });
   body.append(definitions("Result", identity(row)));
   if (details === null) {
-    body.append(element("p", {}, "This file is full: the provenance of this row stands in its result.json."));
+    body.append(element("p", {}, t("This file has reached its size limit; the provenance of this row is in its result.json.")));
     return body;
   }
   if (details.gone) {
-    body.append(element("p", {}, `The result could not be read again: ${plain(details.gone)}`));
+    body.append(element("p", {}, t("The result can no longer be read: {reason}", { reason: plain(details.gone) })));
     return body;
   }
   body.append(definitions("Figures", figuresOf(row, details)));
+  if (details.rerun.length) {
+    body.append(definitions("Rerun", details.rerun, { wide: true }));
+  }
   body.append(definitions("Where e2e_time went", timesOf(row)));
   body.append(definitions("Stages", details.stages.map(([name, status, wall]) => [name, `${status}, ${short(wall)} s`])));
   if (details.failure) {
     body.append(definitions("Failure", Object.entries(details.failure).map(([key, value]) => [key, value ?? "/"]), { wide: true }));
   }
   if (details.warnings.length) {
-    const told = details.warnings.map(([code, message, remedy]) => [code, `${message} → ${remedy}`]);
-    body.append(definitions("Warnings", told, { wide: true }));
+    const warnings = details.warnings.map(([code, message, remedy]) => [code, `${message} → ${remedy}`]);
+    body.append(definitions("Warnings", warnings, { wide: true }));
   }
   const provenance = [...pairs(details.provenance), ["digest", details.digest ?? "/"]];
   body.append(definitions("Provenance", provenance, { wide: true, code: true }));
@@ -75,22 +78,26 @@ async function detailBody(row) {
 function identity(row) {
   return [
     ["chip", `${row.vendor} ${row.chip}`], ["stack", row.stack], ["engine", row.engine],
-    ["precision", row.arithmetic && row.arithmetic !== row.precision ? `${row.precision} (ran ${row.arithmetic})` : row.precision],
+    ["precision", row.arithmetic && row.arithmetic !== row.precision ? t("{precision} (ran {arithmetic})", row) : row.precision],
     ["batch size", row.batch_size], ["tier", row.tier], ["runner", row.runner], ["status", row.status],
-    ["started", row.started_utc], ["file", row.path],
+    ["host", row.host ?? "/"], ["started", row.started_utc], ["file", row.path],
   ];
 }
 
 function figuresOf(row, details) {
-  const item = data.groups[row.group].item;
+  const { item } = data.groups[row.group];
+  const latency = (name) => withMark(row, "latency_ms", row[name] === null ? "/" : `${short(row[name])} ms`);
   return [
-    ["p_infer_core", `${short(row.p_infer_core)} ${item}s/s`],
+    ["p_infer_core", withMark(row, "p_infer_core", `${short(row.p_infer_core)} ${rateOf(item)}`)],
     ["across processes", row.core_cv === null ? "/" : `± ${(100 * row.core_cv).toFixed(1)} %`],
-    ["95 % interval of the median", details.core_interval ? details.core_interval.map(short).join("–") : "/ (fewer than three processes)"],
-    ["latency p50", `${short(row.latency_p50_ms)} ms`], ["latency p90", `${short(row.latency_p90_ms)} ms`],
-    ["latency p99", `${short(row.latency_p99_ms)} ms`], ["latency max", `${short(row.latency_max_ms)} ms`],
-    ["MFU, seeds' convention", details.published_mfu === null ? "/" : `${short(details.published_mfu)} %`],
-    ["energy", details.energy_j === null ? "/" : `${short(details.energy_j)} J`],
+    ["95 % interval of the median", row.core_low !== null ? `${short(row.core_low)}–${short(row.core_high)}` : t("/ (fewer than three processes)")],
+    ["latency p50", latency("latency_p50_ms")], ["latency p90", latency("latency_p90_ms")],
+    ["latency p99", latency("latency_p99_ms")], ["latency max", latency("latency_max_ms")],
+    ["MFU, published convention", details.published_mfu === null ? "/" : `${short(details.published_mfu)} %`],
+    ["energy of the core loop", withMark(row, "energy_j", details.energy_j === null ? "/" : `${short(details.energy_j)} J`)],
+    ["energy per item", withMark(row, "energy_j", row.j_per_item === null ? "/" : `${short(row.j_per_item)} J/${t(item)}`)],
+    ["throughput per watt", withMark(row, "energy_j", row.items_per_s_w === null ? "/" : `${short(row.items_per_s_w)} ${rateOf(item)}/W`)],
+    ["arithmetic intensity", row.intensity === null ? "/" : `${short(row.intensity)} FLOP/byte`],
     ...Object.entries(details.acc_also).map(([name, value]) => [name, short(value)]),
   ];
 }

@@ -1,4 +1,4 @@
-// The page put together: theme, filters, summary, published figures, problems.
+// Assembles the page: theme, filters, summary, published figures, problems.
 function fillSelect(id, values, all) {
   const options = values.map((value) => element("option", { value }, value));
   document.getElementById(id).replaceChildren(...(all ? [element("option", { value: "" }, all)] : []), ...options);
@@ -9,19 +9,18 @@ function different(name) {
 }
 
 function renderSummary() {
-  const lines = data.groups.map((group, index) => {
-    const members = rows.filter((row) => row.group === index);
-    const [top] = best(members.filter(counts), 1);
-    const failed = members.filter((row) => row.struck).length;
+  const lines = data.fastest.map(([group, tier, members, compared, place]) => {
+    const top = place === null ? null : rows[place];
     return [
-      group.title, String(members.length), String(failed || "/"),
+      data.groups[group].title, tier, String(members), String(compared),
       top ? `${top.vendor} ${top.chip} ${top.engine} ${top.precision} bs${top.batch_size}` : "/", top ? top.figures[CORE - 4] : "/",
     ];
   });
   if (!lines.length) return;
-  document.getElementById("summary").append(element("h3", {}, "Fastest of each table"),
-    simpleTable(["table", "rows", "struck out", "fastest", "*p_infer_core"], lines, 1, "summary-table"));
-  for (const cell of document.querySelectorAll(".summary-table tr > :nth-child(4)")) cell.classList.add("text");
+  document.getElementById("summary").append(element("h3", {}, t("Fastest of each table")),
+    element("p", { class: "hint" }, t("Only among results that may be compared: measured in full, accuracy checked and passed, without a warning that concerns the figure.")),
+    simpleTable(["table", "tier", "rows", "may be compared", "fastest", "*p_infer_core"].map((header) => t(header)), lines, 2, "summary-table"));
+  for (const cell of document.querySelectorAll(".summary-table tr > :nth-child(5)")) cell.classList.add("text");
 }
 
 // Pairs of [row, published figure] of the same case, vendor, chip, precision and batch size.
@@ -35,33 +34,41 @@ function publishedPairs(members) {
 function renderPublished() {
   const holder = document.getElementById("published-body");
   const lines = publishedPairs(newestRows(rows)).map(([row, figure]) => [
-    row.case, row.label, short(row.p_infer_core), figure.name, short(figure.p_infer_core),
-    figure.chips === null ? "not said" : String(figure.chips), figure.chips === 1 ? (row.p_infer_core / figure.p_infer_core).toFixed(2) : "/",
+    row.case, row.label, row.figures[CORE - 4], figure.name, short(figure.p_infer_core),
+    figure.chips === null ? t("not stated") : String(figure.chips),
+    figure.chips === 1 ? (row.p_infer_core / figure.p_infer_core).toFixed(2) + (isMarked(row, "p_infer_core") ? " !" : "") : "/",
   ]);
   if (!lines.length) {
     holder.append(element("p", { class: "hint" }, data.published.length
-      ? "No row has the case, chip, precision and batch size of a published one. make published shows all published tables."
-      : "No case here has published figures."));
+      ? t("No row has the same case, chip, precision and batch size as a published one. make published shows all published tables.")
+      : t("None of these cases has published figures.")));
     return;
   }
-  holder.append(element("p", { class: "hint" }, "Published rows state neither clock nor model file: compare with caveats (make compare B=published). No ratio where a published figure counts several chips."),
-    simpleTable(["case", "ours", "*p_infer_core", "published", "printed", "chips", "ours ÷ published"], lines, 2, "published-table"));
+  holder.append(element("p", { class: "hint" }, t("Published rows state neither the clock nor the model file, so they compare only with caveats (make compare B=published). There is no ratio where a published figure counts several chips.")),
+    simpleTable(["case", "ours", "*p_infer_core", "published by", "published figure", "chips", "ours ÷ published"].map((header) => t(header)), lines, 2, "stacked published-table"));
   for (const cell of holder.querySelectorAll("tr > :nth-child(4)")) cell.classList.add("text");
+}
+
+function renderFailed() {
+  const { headers, rows: runs } = data.failed;
+  document.getElementById("failed").hidden = !runs.length;
+  document.getElementById("failed-link").hidden = !runs.length;
+  if (runs.length) document.getElementById("failed-body").append(simpleTable(headers.map((header) => t(header)), runs, headers.length, "plain stacked failed-table"));
 }
 
 function renderProblems() {
   const holder = document.getElementById("problems-body");
   if (!data.problems.length) {
-    holder.append(element("p", { class: "hint" }, "Every file that was found could be used."));
+    holder.append(element("p", { class: "hint" }, t("Every result that was found is usable.")));
     return;
   }
   if (data.problem_count > data.problems.length) {
-    holder.append(element("p", { class: "notice" }, `${data.problem_count} problems; the first ${data.problems.length} stand here, all in problems.csv.`));
+    holder.append(element("p", { class: "notice" }, t("{count} problems; the first {shown} are shown here, problems.csv has all of them.", { count: data.problem_count, shown: data.problems.length })));
   }
-  holder.append(simpleTable(["kind", "file", "what", "what to do"], data.problems, 4, "plain problems-table"));
+  holder.append(simpleTable(["kind", "file", "problem", "what to do"].map((header) => t(header)), data.problems, 4, "plain stacked problems-table"));
 }
 
-// The table with the most rows: the one whose charts say most.
+// The table with the most rows, whose charts show most.
 function largestGroup() {
   const sizes = data.groups.map((_, index) => rows.filter((row) => row.group === index).length);
   return sizes.indexOf(Math.max(...sizes));
@@ -90,13 +97,19 @@ function start() {
   system.addEventListener("change", () => setTheme(system.matches ? "dark" : "light"));
   document.getElementById("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
 
-  fillSelect("filter-case", different("case"), "all");
-  fillSelect("filter-vendor", different("vendor"), "all");
-  fillSelect("filter-precision", different("precision"), "all");
+  fillSelect("filter-case", different("case"), t("all"));
+  fillSelect("filter-vendor", different("vendor"), t("all"));
+  fillSelect("filter-precision", different("precision"), t("all"));
   const groups = document.getElementById("chart-group");
   groups.append(...data.groups.map((group, index) => element("option", { value: String(index) }, group.title)));
   groups.value = String(largestGroup());
-  groups.addEventListener("change", renderCharts);
+  groups.addEventListener("change", () => {
+    fillSizes();
+    renderCharts();
+  });
+  document.getElementById("chart-size").addEventListener("change", renderCharts);
+  document.getElementById("chart-trend-by").addEventListener("change", renderCharts);
+  fillSizes();
 
   const filtered = () => {
     applyFilters();
@@ -114,6 +127,7 @@ function start() {
   renderSummary();
   renderTables();
   renderPublished();
+  renderFailed();
   renderProblems();
   requestAnimationFrame(() => setTimeout(renderCharts));
 }

@@ -1,4 +1,4 @@
-// The tables: one a group, sorted and filtered together, filled in steps so that the page stays quick.
+// The tables: one per group, sorted and filtered together, filled in steps to keep the page responsive.
 const FIRST_ROWS = 40;
 const STEP_ROWS = 250;
 const IDENTITY = [
@@ -6,7 +6,7 @@ const IDENTITY = [
 ];
 const FIGURES = ["e2e_time_s", "p_val_whole", "p_val_core", "p_infer_whole", "p_infer_core", "mfu", "acc_infer", "mem_gib"];
 const KEYS = [...IDENTITY, ...FIGURES.map((name) => (row) => row[name]), (row) => row.note];
-const WIDTHS = [9.6, 9.3, 6.6, 3.4, 6.5, 8.3, 7.4, 9.3, 9, 4.8, 9.9, 7.4, 8.5];
+const WIDTHS = [14.6, 8.8, 6.6, 3.4, 6, 6.4, 6.4, 6.8, 7.4, 5.4, 9, 7.4, 11.8];
 const CORE = 8;
 
 const view = { column: null, descending: false, shown: rows, rendering: 0 };
@@ -32,7 +32,7 @@ function renderTables() {
     if (members.length) holder.append(groupSection(group, index, members, waiting));
   });
   if (!view.shown.length) {
-    holder.append(element("p", { class: "hint" }, rows.length ? "No row fits the filters." : "Nothing measured yet: make run"));
+    holder.append(element("p", { class: "hint" }, t(rows.length ? "No row matches the filters." : "No result to show; the notices above say what is left out.")));
   }
   if (focused) holder.querySelector(`[data-sort="${focused}"]`)?.focus();
   view.rendering += 1;
@@ -46,12 +46,12 @@ function groupSection(group, index, members, waiting) {
     waiting.push([body, sorted.slice(start, start + STEP_ROWS)]);
   }
   return element("section", { class: "group", "aria-label": group.title },
-    element("h3", {}, `${group.title} `, element("span", { class: "hint" }, `${members.length} ${members.length === 1 ? "row" : "rows"}`)),
-    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${group.title}` },
+    element("h3", {}, `${group.title} `, element("span", { class: "hint" }, t(members.length === 1 ? "{count} row" : "{count} rows", { count: members.length }))),
+    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Table: {title}", group) },
       element("table", { class: "results" }, columnWidths(), tableHead(group, index), body)));
 }
 
-// Appends what did not fit the first look, between the user's own events.
+// Appends the remaining rows, yielding to the user's events between steps.
 function fillOn(waiting, rendering) {
   if (rendering !== view.rendering) return;
   const next = waiting.shift();
@@ -68,15 +68,17 @@ function columnWidths() {
 function tableHead(group, index) {
   const cells = data.headers.map((header, column) => {
     const sorted = view.column === column ? (view.descending ? "descending" : "ascending") : null;
-    const button = element("button", { type: "button", "data-sort": `${index}-${column}`, on: { click: () => sortBy(column) } },
-      header === "acc" ? group.accuracy : header);
-    return element("th", { scope: "col", "aria-sort": sorted, class: column < 3 || column > 11 ? "text" : null }, button);
+    const [unit, meaning] = data.headings[column];
+    const shown = header === "acc" ? group.accuracy : header;
+    const button = element("button", { type: "button", "data-sort": `${index}-${column}`, on: { click: () => sortBy(column) } }, ...breakable(shown));
+    return element("th", { scope: "col", "aria-sort": sorted, class: column < 3 || column > 11 ? "text" : null, title: meaning },
+      button, element("span", { class: "unit" }, column === 10 ? group.metric : unit.replace("{item}", t(group.item))));
   });
   return element("thead", {}, element("tr", {}, ...cells));
 }
 
 function sortBy(column) {
-  // Figures are read from the best downwards first, names and batch sizes upwards.
+  // The first click sorts figures descending, names and batch sizes ascending.
   const first = column > 3 && column < 12;
   view.descending = view.column === column ? !view.descending : first;
   view.column = column;
@@ -84,16 +86,21 @@ function sortBy(column) {
 }
 
 function tableRow(row) {
-  const toggle = element("button", { type: "button", class: "open", "aria-expanded": "false", title: `${row.vendor} ${row.chip}: provenance` },
+  const toggle = element("button", { type: "button", class: "open", "aria-expanded": "false", title: t("{chip}: provenance", { chip: `${row.vendor} ${row.chip}` }) },
     `${row.vendor} ${row.chip}`);
+  const origin = [row.started_utc.slice(0, 10), row.host, row.runner, row.stack].filter(Boolean).join(" · ");
+  const key = `${row.figures[CORE - 4]} ${rateOf(data.groups[row.group].item)} · ${row.engine} ${row.precision} bs${row.batch_size}`;
   const line = element("tr", { class: row.struck ? "row struck" : "row", "data-row": row.index },
-    element("td", { class: "text" }, toggle),
+    element("td", { class: "text" }, toggle, element("span", { class: "key" }, key), element("span", { class: "origin", title: origin }, origin)),
     element("td", { class: "text", title: row.stack }, row.engine),
-    element("td", { class: "text", title: row.arithmetic && `ran ${row.arithmetic}` }, row.precision),
+    element("td", { class: "text", title: row.arithmetic && t("ran {arithmetic}", row) }, row.precision),
     element("td", {}, String(row.batch_size)),
-    ...row.figures.map((cell, place) => element("td", { class: cell === "/" ? null : (place + 4 === CORE ? "figure core" : "figure") }, cell)),
+    ...row.figures.map((cell, place) => element("td", {
+      class: cell === "/" ? null : (place + 4 === CORE ? "figure core" : "figure"), title: cell.endsWith("!") ? row.marks : null,
+    }, cell)),
     element("td", { class: "text note" }, row.note));
-  toggle.addEventListener("click", () => toggleDetail(line, toggle, row));
+  // The whole row opens its details, unless text in it is being selected.
+  line.addEventListener("click", () => { if (!String(getSelection())) toggleDetail(line, toggle, row); });
   return line;
 }
 
@@ -116,5 +123,5 @@ function applyFilters() {
   view.shown = rows.filter((row) => (!wantedCase || row.case === wantedCase)
     && (!vendor || row.vendor === vendor) && (!precision || row.precision === precision)
     && words.every((word) => row.searched.includes(word)));
-  document.getElementById("shown").textContent = `${view.shown.length} of ${rows.length} rows`;
+  document.getElementById("shown").textContent = t("{shown} of {count} rows", { shown: view.shown.length, count: rows.length });
 }

@@ -64,7 +64,7 @@ def by_pth(case, name):
 def by_npz(case, name):
     """Compare by way of a random augreg .npz, which timm's own loader reads as well."""
     module = load(case)
-    from harness import vit
+    from harness.models import vit
 
     random = np.random.RandomState(2)
     arrays = {

@@ -21,7 +21,12 @@ def enter(case):
 def job(manifest, folder, **changes):
     """What a task reads of its job; ``changes`` replace attributes, ``options`` adds to the case's."""
     folder = pathlib.Path(folder)
-    options = {**manifest["options"], **changes.pop("options", {})}
+    defaults = {
+        name: option["default"]
+        for name, option in manifest.get("options", {}).items()
+        if "default" in option
+    }
+    options = {**manifest.get("constants", {}), **defaults, **changes.pop("options", {})}
     found = {
         "case": manifest["name"],
         "case_options": options,

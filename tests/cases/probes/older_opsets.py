@@ -129,9 +129,9 @@ def main():
             found[name] = {opset: difference(*made, opset, folder) for opset in (11, 13, 16)}
         constant = largest_constant(*unet(), folder)
     after = (torch.einsum, torch.repeat_interleave, torch.Tensor.repeat_interleave)
-    told = {"differences": found, "restored": before == after, "unet_constant_bytes": constant}
-    told["unet_attention"] = from_the_librarys_attention(*unet())
-    json.dump(told, sys.stdout)
+    facts = {"differences": found, "restored": before == after, "unet_constant_bytes": constant}
+    facts["unet_attention"] = from_the_librarys_attention(*unet())
+    json.dump(facts, sys.stdout)
 
 
 if __name__ == "__main__":

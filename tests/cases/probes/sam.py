@@ -12,7 +12,7 @@ from PIL import Image
 MANIFEST = job_stub.enter("sam_h")
 
 from case import masks, model, task  # noqa: E402
-from harness.pictures import picture  # noqa: E402
+from harness.inputs.generated_pictures import picture  # noqa: E402
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil  # noqa: E402
 
 SIZES = ((1200, 900), (700, 1024), (2646, 1764), (613, 777))

@@ -15,8 +15,8 @@ MANIFEST = job_stub.enter("sam_h")
 
 from case import masks, task  # noqa: E402
 from harness.errors import StageFailure  # noqa: E402
-from harness.image import NotAnImage  # noqa: E402
-from harness.pictures import picture  # noqa: E402
+from harness.inputs.generated_pictures import picture  # noqa: E402
+from harness.inputs.image_decoder import NotAnImage  # noqa: E402
 
 WIDTH, HEIGHT = 1024, 768
 

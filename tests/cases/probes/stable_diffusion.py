@@ -16,7 +16,7 @@ MANIFEST = job_stub.enter("stable_diffusion_v1_4")
 
 from case import clip_score, companions, model, noise, scheduler, task, tokens  # noqa: E402
 from harness.errors import StageFailure  # noqa: E402
-from harness.pictures import picture  # noqa: E402
+from harness.inputs.generated_pictures import picture  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 CONSTANTS = MANIFEST["preprocess"]["default"]
@@ -274,10 +274,10 @@ def exported(place):
     found = {}
     for name, network in (("text_encoder", model._new_text_encoder()), ("vae", model._new_vae())):
         (place / name).mkdir(parents=True)
-        told = companion_export.export(name, model._module_of(name, network), place, 1)
+        details = companion_export.export(name, model._module_of(name, network), place, 1)
         graph = onnx.load(place / name / companions.NAMES[name], load_external_data=False)
         opset = graph.opset_import[0].version
-        found[name] = {**told, "opset": opset, "ir_version": graph.ir_version}
+        found[name] = {**details, "opset": opset, "ir_version": graph.ir_version}
     return found
 
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import torch
 from case_module import load
-from harness.pictures import picture
+from harness.inputs.generated_pictures import picture
 
 COUNT, BATCH = 16, 16
 

@@ -1,4 +1,4 @@
-"""The compiled schema: it accepts nothing that the model refuses, and gives the same values."""
+"""The compiled schema accepts nothing that the model refuses, and gives the same values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ODD_VALUES = st.sampled_from(
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths of all members of a document."""
+    """Return the path of every member of a document."""
     members = document.items() if isinstance(document, dict) else enumerate(document)
     found = []
     for key, value in members:
@@ -61,7 +61,7 @@ def changed(path: tuple[Any, ...], value: Any) -> Any:
 
 
 @given(st.sampled_from(places(PLAIN)), ODD_VALUES)
-def test_what_the_struct_accepts_the_model_accepts_with_the_same_row(
+def test_whatever_the_struct_accepts_the_model_accepts_with_the_same_row(
     path: tuple[Any, ...], value: Any
 ) -> None:
     document = changed(path, value)
@@ -73,12 +73,12 @@ def test_what_the_struct_accepts_the_model_accepts_with_the_same_row(
     assert record_of(quick, "p", edited=False) == record_of(careful, "p", edited=False)  # type: ignore[arg-type]
 
 
-def test_a_whole_result_takes_the_quick_way() -> None:
+def test_a_valid_result_is_read_by_the_struct() -> None:
     quick = msgspec.convert(PLAIN, struct_of(Result))
     assert msgspec.to_builtins(quick)["job"]["id"] == PLAIN["job"]["id"]
 
 
-def test_defaults_are_the_models() -> None:
+def test_the_struct_has_the_defaults_of_the_model() -> None:
     short = {
         key: PLAIN[key] for key in PLAIN if key not in ("gate", "samples", "warnings", "digest")
     }
@@ -108,7 +108,7 @@ def test_an_unknown_constraint_cannot_be_compiled() -> None:
         struct_of(Limited)
 
 
-def test_a_pattern_does_not_let_a_line_break_through() -> None:
+def test_a_pattern_refuses_a_trailing_newline() -> None:
     class Named(BaseModel):
         name: Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
 

@@ -1,4 +1,4 @@
-"""Loading folders: what is wrong is listed with its reason, what is right is found once."""
+"""Loading folders: every usable result is found once, everything else is listed with its reason."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def test_a_good_result_becomes_a_row_without_problems(tmp_path: Path) -> None:
     assert not row.edited
 
 
-def test_an_empty_tree_has_nothing(tmp_path: Path) -> None:
+def test_an_empty_tree_has_no_results(tmp_path: Path) -> None:
     loaded = load(tmp_path)
     assert (loaded.files, loaded.table.num_rows, loaded.problems) == (0, 0, ())
 
 
-def test_a_folder_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UsageFault, match="no folder"):
+def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageFault, match="does not exist"):
         load(tmp_path / "nowhere")
 
 
-def test_half_a_json_is_listed(tmp_path: Path) -> None:
+def test_truncated_json_is_listed(tmp_path: Path) -> None:
     text = json.dumps(documents.document())
     write_text(tmp_path, text[: len(text) // 2])
     kind, message = only_problem(load(tmp_path))
@@ -64,7 +64,7 @@ def test_half_a_json_is_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "\x00\x01", "[" * 100_000])
-def test_what_is_no_object_is_listed(tmp_path: Path, text: str) -> None:
+def test_json_that_is_not_an_object_is_listed(tmp_path: Path, text: str) -> None:
     write_text(tmp_path, text)
     assert only_problem(load(tmp_path))[0] is ProblemKind.NOT_JSON
 
@@ -112,7 +112,7 @@ def test_floats_of_every_size_keep_their_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("place", ["metrics", "provenance"])
-def test_what_is_no_number_is_listed(tmp_path: Path, literal: str, place: str) -> None:
+def test_a_figure_that_is_not_finite_is_listed(tmp_path: Path, literal: str, place: str) -> None:
     body = documents.document()
     body[place]["energy_j"] = "@"
     write_text(tmp_path, json.dumps(body).replace('"@"', literal))
@@ -124,16 +124,16 @@ def test_what_is_no_number_is_listed(tmp_path: Path, literal: str, place: str) -
     [
         ({"p_infer_core": -3.0}, "p_infer_core is -3 items/s"),
         ({"p_infer_whole": 0.0}, "p_infer_whole is 0 items/s"),
-        ({"p_infer_core": 1e12}, "below 1e9"),
+        ({"p_infer_core": 1e12}, "at most 1e9"),
         ({"p_infer_core": None}, "no p_infer_core"),
         ({"mfu": 140.0}, "mfu is 140"),
-        ({"mem_gib": 80.0, "mem_total_gib": 40.0}, "80 of 40 GiB"),
+        ({"mem_gib": 80.0, "mem_total_gib": 40.0}, "80 GiB, but the device has 40 GiB"),
         ({"mem_gib": -1.0}, "mem_gib is -1"),
         ({"e2e_time_s": 1e12}, "e2e_time_s"),
-        ({"latency_ms": {"p50": 9.0, "p90": 4.0}}, "p50 (9) lies above p90 (4)"),
+        ({"latency_ms": {"p50": 9.0, "p90": 4.0}}, "p50 (9) is above p90 (4)"),
         ({"latency_ms": {"p50": -1.0}}, "p50 is -1 ms"),
         ({"fidelity": {"items": 1, "cosine_min": 3.0, "max_abs": 0.0}}, "cosine"),
-        ({"spread": {"p_infer_core": {"values": [-1.0], "median": -1.0}}}, "holds -1"),
+        ({"spread": {"p_infer_core": {"values": [-1.0], "median": -1.0}}}, "has the value -1"),
     ],
 )
 def test_an_absurd_figure_is_listed_with_its_value(
@@ -146,7 +146,7 @@ def test_an_absurd_figure_is_listed_with_its_value(
     assert words in message
 
 
-def test_a_job_that_ended_before_it_began_is_absurd(tmp_path: Path) -> None:
+def test_a_job_that_finished_before_it_started_is_absurd(tmp_path: Path) -> None:
     documents.write(tmp_path, documents.document(finished_utc="2023-01-01T00:00:00Z"))
     assert only_problem(load(tmp_path))[0] is ProblemKind.ABSURD
 
@@ -162,7 +162,9 @@ def test_a_job_that_ended_before_it_began_is_absurd(tmp_path: Path) -> None:
         {"job": documents.job() | {"id": "x"}},
     ],
 )
-def test_what_its_schema_refuses_is_listed(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_result_that_violates_its_schema_is_listed(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     write_text(tmp_path, json.dumps(documents.document(**changes)))
     assert only_problem(load(tmp_path))[0] is ProblemKind.INVALID
 
@@ -191,7 +193,7 @@ def test_a_copy_counts_once_and_is_listed(tmp_path: Path) -> None:
     assert loaded.table.num_rows == 1
 
 
-def test_an_edited_copy_is_no_copy(tmp_path: Path) -> None:
+def test_an_edited_copy_is_a_different_result(tmp_path: Path) -> None:
     body = documents.document()
     documents.write(tmp_path / "b", body)
     body["metrics"]["p_infer_core"] = 9999.0
@@ -221,7 +223,7 @@ def test_a_result_may_be_named_itself(tmp_path: Path) -> None:
     assert load(path.parent).table.num_rows == 1
 
 
-def test_a_link_that_leads_back_up_is_listed_and_not_followed(tmp_path: Path) -> None:
+def test_a_link_to_a_parent_folder_is_listed_and_not_followed(tmp_path: Path) -> None:
     documents.write(tmp_path, documents.document())
     (tmp_path / "vit_l_16" / "again").symlink_to(tmp_path)
     (tmp_path / "itself").symlink_to(tmp_path / "itself")
@@ -247,7 +249,7 @@ def test_a_link_within_the_tree_adds_nothing(tmp_path: Path) -> None:
     assert (loaded.table.num_rows, loaded.problems) == (1, ())
 
 
-def test_what_may_not_be_read_is_listed() -> None:
+def test_unreadable_files_and_folders_are_listed() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         root.chmod(0o755)
@@ -274,7 +276,7 @@ def test_a_folder_named_result_json_is_searched(tmp_path: Path) -> None:
     assert load(tmp_path).table.num_rows == 1
 
 
-def test_the_second_time_nothing_is_read_again(
+def test_unchanged_results_are_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents.write(tmp_path / "r", documents.document())
@@ -290,7 +292,7 @@ def _must_not_be_called(paths: list[str]) -> None:
     raise AssertionError(paths)
 
 
-def test_what_changed_is_read_again(tmp_path: Path) -> None:
+def test_changed_results_are_read_again(tmp_path: Path) -> None:
     root, home = tmp_path / "r", tmp_path / "home"
     path = documents.write(root, documents.document())
     documents.write(root, documents.document(job=documents.job(case="sam")))
@@ -303,7 +305,7 @@ def test_what_changed_is_read_again(tmp_path: Path) -> None:
     assert sorted(record.p_infer_core or 0 for record in records) == [7.0, 1329.2, 1329.2]
 
 
-def test_what_was_removed_is_gone(tmp_path: Path) -> None:
+def test_removed_results_are_gone(tmp_path: Path) -> None:
     root, home = tmp_path / "r", tmp_path / "home"
     path = documents.write(root, documents.document())
     load(root, home=home)
@@ -312,7 +314,7 @@ def test_what_was_removed_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 and nothing"])
-def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_index_is_rebuilt(tmp_path: Path, damage: bytes) -> None:
     root, home = tmp_path / "r", tmp_path / "home"
     documents.write(root, documents.document())
     load(root, home=home)
@@ -322,9 +324,7 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: bytes) -> None:
     assert file.stat().st_size > len(damage)
 
 
-def test_an_index_of_other_code_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_of_other_code_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, home = tmp_path / "r", tmp_path / "home"
     documents.write(root, documents.document())
     with monkeypatch.context() as older:
@@ -351,3 +351,15 @@ def test_many_results_are_read_by_workers(tmp_path: Path, monkeypatch: pytest.Mo
     loaded = load_results([tmp_path], on_progress=lambda done, of: seen.append((done, of)))
     assert sorted(record.batch_size for record in loaded.records()) == sizes
     assert seen == [(2, 5), (4, 5), (5, 5)]
+
+
+def test_examples_of_the_tree_count_only_where_they_are_named(tmp_path: Path) -> None:
+    measured = tmp_path / "measured"
+    documents.write(tmp_path, documents.document())
+    example = documents.write(measured, documents.document(job=documents.job(batch_size=1)))
+    assert load(tmp_path).files == 2, "a folder of that name is nothing special"
+    (measured / ".examples").touch()
+    assert load(tmp_path).files == 1
+    for named in (measured, example, example.parent, measured / "vit_l_16"):
+        assert load(named).files == 1
+        assert load(tmp_path, named).files == 2

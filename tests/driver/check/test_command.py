@@ -1,4 +1,4 @@
-"""`check` as a person and a script meet it."""
+"""The `check` command, for people and for scripts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_what_is_missing_ends_with_1_and_a_list_of_how_to_supply_it(tmp_path: Path) -> None:
+def test_missing_parts_give_exit_code_1_and_a_list_of_remedies(tmp_path: Path) -> None:
     vendor = private_vendor(tmp_path / "acme")
     done = assay("check", "--vendor", "acme", "--runner", "none", VENDOR_PATH=str(vendor))
     assert done.returncode == 1
-    missing = done.stderr.partition("missing, and how to supply it:")[2]
-    assert "✗ README.md: there is none" in missing
-    assert "✗ engine turbo: turbo.py is not in engines/" not in missing, "its hook is no harness"
+    missing = done.stderr.partition("missing or wrong, and how to fix it:")[2]
+    assert "✗ README.md: it is missing" in missing
+    assert "✗ engine turbo: turbo.py is not in engines/" not in missing, (
+        "its hook does not use the harness"
+    )
     assert missing.count("✗") == missing.count("→")
 
 
-def test_json_names_every_finding_and_nothing_else_is_printed(tmp_path: Path) -> None:
+def test_json_has_every_finding_and_nothing_else_is_printed(tmp_path: Path) -> None:
     vendor = private_vendor(tmp_path / "acme")
     done = assay(
         *("check", "--vendor", "acme", "--runner", "none", "--format", "json"),
@@ -41,10 +43,10 @@ def test_json_names_every_finding_and_nothing_else_is_printed(tmp_path: Path) ->
     assert all(one["remedy"] for one in failed)
 
 
-def test_our_own_case_passes_without_being_run() -> None:
+def test_our_own_case_passes_without_a_trial() -> None:
     done = assay("check", "--case", "digits", "--runner", "none")
     assert done.returncode == 0, done.stderr
-    assert "nothing that was checked fails" in done.stderr
+    assert "no check failed" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_our_own_case_passes_without_being_run() -> None:
         (["--case", "digits", "--runner", "slurm"], "unknown runner of a check 'slurm'"),
     ],
 )
-def test_wrong_usage_is_said(arguments: list[str], said: str) -> None:
+def test_wrong_usage_is_a_usage_error(arguments: list[str], said: str) -> None:
     done = assay("check", *arguments)
     assert done.returncode == 2
     assert said in done.stderr

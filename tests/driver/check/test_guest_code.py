@@ -1,4 +1,4 @@
-"""Guest code is judged without being run: what its Python cannot parse, and what import would pull."""
+"""Guest code is checked without running it: syntax its Python cannot parse, and heavy imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def said(tmp_path: Path, text: str, python: tuple[int, int] = OLDEST) -> list[st
         "def f(:",
     ],
 )
-def test_what_python_3_7_cannot_parse_is_named_with_its_line(tmp_path: Path, text: str) -> None:
+def test_syntax_that_python_3_7_cannot_parse_is_reported_with_its_line(
+    tmp_path: Path, text: str
+) -> None:
     found = said(tmp_path, text)
     assert "does not parse under Python 3.7" in found[0]
     assert found[0].startswith("line ")
@@ -39,7 +41,7 @@ def test_a_newer_stack_may_use_its_own_python(tmp_path: Path) -> None:
     assert said(tmp_path, "if (n := 3): pass\nx: list[int] = []", (3, 11)) == []
 
 
-def test_a_builtin_generic_fails_when_an_old_python_runs_it(tmp_path: Path) -> None:
+def test_a_builtin_generic_fails_under_an_old_python(tmp_path: Path) -> None:
     assert "list[…] fails" in said(tmp_path, "def f(x: list[int]): pass")[0]
     assert said(tmp_path, "def f(x: list[int]): pass", (3, 9)) == []
 
@@ -55,7 +57,7 @@ def test_a_builtin_generic_fails_when_an_old_python_runs_it(tmp_path: Path) -> N
         "import os, torch",
     ],
 )
-def test_an_sdk_imported_at_the_top_is_named(tmp_path: Path, text: str) -> None:
+def test_an_sdk_imported_at_the_top_is_reported(tmp_path: Path, text: str) -> None:
     assert "at the top" in said(tmp_path, text)[0]
 
 
@@ -69,19 +71,19 @@ def test_an_sdk_imported_at_the_top_is_named(tmp_path: Path, text: str) -> None:
         "from . import sibling",
     ],
 )
-def test_what_every_stage_has_and_imports_inside_methods_are_let_through(
+def test_packages_of_every_stage_and_imports_inside_methods_are_accepted(
     tmp_path: Path, text: str
 ) -> None:
     assert said(tmp_path, text) == []
 
 
-def test_a_file_that_is_not_text_is_refused_with_a_finding(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_a_finding(tmp_path: Path) -> None:
     path = tmp_path / "engine.py"
     path.write_bytes(b"\xff\xfe\x00")
     assert "does not parse" in next(check_module(path, "engine.py", OLDEST)).found
 
 
-def test_the_names_that_a_module_exports_are_read_without_importing_it(tmp_path: Path) -> None:
+def test_exported_names_are_read_without_importing_the_module(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text("from a import b as c\nimport d.e\nf = g = 1\nh: int = 2\ndef i(): pass")
     assert defined_names(path) == {"c", "d", "f", "g", "h", "i"}

@@ -1,4 +1,4 @@
-"""Trials: what this machine can try, and what a tiny job's result says of the contract."""
+"""Trials: which ones this machine can run, and how the result of one is judged."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.check.case import judge_macs, plan_case_trial
 from driver.check.trial import PLACES, Trial, judge, plan_trials
-from driver.containers import InstalledStack
-from driver.doctor.facts import ContainerEngine, Node, Problem, StackFact
-from driver.findings import Finding
-from driver.models.base import RunnerName
+from driver.doctor.facts import ContainerEngine, Node, StackFact, Unavailable
+from driver.doctor.finding import Finding
+from driver.models.base import Failure, FailureKind, RunnerName, StageName
 from driver.models.report import Fidelity
-from driver.site import Installation
+from driver.models.result import Result
+from driver.runners.spec import InstalledStack
+from driver.stacks.installer import Installation
+from tests import documents
 from tests.driver.doctor.machines import make_facts, make_node, make_stack
-from tests.driver.test_session import Lab, OwnPython
+from tests.driver.session.test_run import Lab, OwnPython
 
 if TYPE_CHECKING:
-    from driver.catalog import Stack
+    from driver.catalog.catalog import Stack
     from driver.doctor.facts import Facts
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,7 +50,7 @@ def planned(facts: Facts, engine: str = "turbo") -> dict[RunnerName, Trial | Fin
     return {runner: trials[f"contract of {engine} {place}"] for runner, place in PLACES.items()}
 
 
-def test_an_engine_that_needs_its_image_is_not_asked_for_in_process() -> None:
+def test_an_engine_that_needs_its_image_is_not_tried_in_process() -> None:
     trials = plan_trials(machine(alone=False))
     assert [one.what for one in trials] == [
         "contract of turbo in container",
@@ -56,13 +58,13 @@ def test_an_engine_that_needs_its_image_is_not_asked_for_in_process() -> None:
     ]
 
 
-def test_every_engine_is_tried_in_process_and_in_container_where_both_can_be() -> None:
+def test_every_engine_is_tried_in_process_and_in_container_if_both_are_possible() -> None:
     trials = plan_trials(machine())
     assert len(trials) == 4
     assert all(isinstance(one, Trial) for one in trials)
 
 
-def test_a_trials_last_batch_is_a_partial_one() -> None:
+def test_the_last_batch_of_a_trial_is_partial() -> None:
     trial = planned(machine())[RunnerName.PROCESS]
     assert isinstance(trial, Trial)
     assert trial.request.limit is not None
@@ -73,7 +75,7 @@ def test_a_trials_last_batch_is_a_partial_one() -> None:
 NO_NODE = Node(path="/dev/acme0", exists=False)
 
 
-def test_without_its_device_an_engine_is_not_tried_unless_its_sdk_is_a_stand_in() -> None:
+def test_an_engine_without_its_device_is_tried_only_on_a_stand_in() -> None:
     away = machine(devices={"nodes": ["/dev/acme{index}"]}, nodes=(NO_NODE,))
     assert "/dev/acme0" in why(away, RunnerName.DOCKER).found
     reference, vendor = away.stacks
@@ -82,7 +84,7 @@ def test_without_its_device_an_engine_is_not_tried_unless_its_sdk_is_a_stand_in(
 
 
 def with_second_stack(facts: Facts, **second: object) -> Facts:
-    """Return the facts of a vendor whose engine turbo names v2 first, then v1."""
+    """Return the facts of a vendor whose engine turbo lists v2 first, then v1."""
     fact = StackFact(stack=make_stack("v2"), wanted=False, **second)  # type: ignore[arg-type]
     manifest = facts.vendor.manifest
     turbo = manifest.engines["turbo"].model_copy(update={"stacks": ("v2", "v1")})
@@ -100,7 +102,7 @@ def test_an_engine_is_tried_in_every_stack_in_the_order_of_its_manifest() -> Non
     ]
 
 
-def test_a_stack_that_cannot_be_tried_is_named_beside_one_that_is() -> None:
+def test_a_stack_that_cannot_be_tried_is_reported_next_to_one_that_can() -> None:
     facts = with_second_stack(machine(alone=False), image=None)
     second, first = plan_trials(facts)[:2]
     assert isinstance(first, Trial)
@@ -112,9 +114,9 @@ def test_a_stack_that_cannot_be_tried_is_named_beside_one_that_is() -> None:
     assert second.remedy == "make images VENDOR=acme STACK=v2"
 
 
-def test_a_stack_in_its_image_only_is_not_asked_for_in_process_beside_one_that_is_not() -> None:
-    told = [one.what for one in plan_trials(with_second_stack(machine(), image="i"))]
-    assert told[:3] == [
+def test_a_stack_that_runs_only_in_its_image_is_skipped_in_process() -> None:
+    names = [one.what for one in plan_trials(with_second_stack(machine(), image="i"))]
+    assert names[:3] == [
         "contract of turbo in process, stack v1",
         "contract of turbo in container, stack v2",
         "contract of turbo in container, stack v1",
@@ -129,10 +131,10 @@ def why(facts: Facts, runner: RunnerName) -> Finding:
     return found
 
 
-def test_what_cannot_be_tried_says_why_and_how_to_try_it() -> None:
-    assert "runs in its image only" in why(machine(alone=False), RunnerName.PROCESS).found
+def test_a_trial_that_cannot_run_has_a_reason_and_a_remedy() -> None:
+    assert "runs only in its image" in why(machine(alone=False), RunnerName.PROCESS).found
     assert "make images VENDOR=acme" in why(machine(image=None), RunnerName.DOCKER).remedy
-    problem = Problem(message="no engine answers", remedy="start it")
+    problem = Unavailable(message="no engine answers", remedy="start it")
     away = machine(engine=ContainerEngine(problem=problem))
     assert why(away, RunnerName.DOCKER).found == "no engine answers"
     nodes = machine(devices={"nodes": ["/dev/acme0"]}, nodes=(make_node(exists=False),))
@@ -155,13 +157,13 @@ def test_a_hook_that_keeps_the_contract_passes(lab: Lab) -> None:
     assert "the hook times itself" in found[1].found
 
 
-def test_settings_that_are_not_read_back_and_a_nameless_sdk_are_found(lab: Lab) -> None:
+def test_missing_settings_and_a_missing_sdk_version_are_found(lab: Lab) -> None:
     said = {"effective": {"infer": {}}, "versions": {"infer": {"python": "3", "numpy": "2"}}}
     result = lab.run().result
     result = result.model_copy(update={"provenance": result.provenance | said})
     found = list(judge("x", result))
     assert statuses(found) == ["ok", "failed", "note", "failed", "note"]
-    assert "do not tell the precision" in found[1].found
+    assert "lack the precision" in found[1].found
 
 
 @pytest.mark.parametrize("behaviour", ["no-report", "half-json", "exit-3", "few-items", "fails"])
@@ -177,7 +179,7 @@ def test_a_module_that_the_stack_lacks_fails_the_check(lab: Lab, stage: str) -> 
     assert (found.status, found.found) == ("failed", f"{stage}: [image] No module named 'acmertx'")
 
 
-def test_an_environment_that_is_not_there_says_nothing_of_the_hook(lab: Lab) -> None:
+def test_a_missing_environment_is_not_the_hooks_failure(lab: Lab) -> None:
     class Nowhere(OwnPython):
         def install(self, stack: Stack) -> Installation:
             venv = self._venv if stack.vendor == "reference" else self._venv / "nowhere"
@@ -188,12 +190,12 @@ def test_an_environment_that_is_not_there_says_nothing_of_the_hook(lab: Lab) -> 
     assert (found.status, found.found[:16]) == ("not_checked", "compile: [image]")
 
 
-def test_what_the_machine_cannot_do_is_not_booked_on_the_hook(lab: Lab) -> None:
+def test_a_failure_of_the_machine_is_not_the_hooks_failure(lab: Lab) -> None:
     lab.behave("reference", export="fails")
     assert statuses(list(judge("x", lab.run().result))) == ["not_checked"]
 
 
-def test_a_stand_in_and_a_failed_gate_are_told(lab: Lab) -> None:
+def test_a_stand_in_and_a_failed_gate_are_reported(lab: Lab) -> None:
     lab.behave("reference", score="worse")
     result = lab.run().result.model_copy(update={"simulated": True})
     found = " ".join(one.found for one in judge("x", result))
@@ -205,7 +207,7 @@ def test_a_stand_in_and_a_failed_gate_are_told(lab: Lab) -> None:
     ("passed", "cosine", "status"),
     [(False, 0.9999, "note"), (False, 0.2, "failed"), (True, 0.98, "note"), (True, 0.9999, None)],
 )
-def test_ten_items_top1_is_told_and_outputs_that_stray_from_fp32_fail(
+def test_a_failed_top1_is_a_note_but_outputs_far_from_fp32_fail(
     lab: Lab, passed: bool, cosine: float, status: str | None
 ) -> None:
     if not passed:
@@ -219,7 +221,7 @@ def test_ten_items_top1_is_told_and_outputs_that_stray_from_fp32_fail(
     assert statuses(list(judge("x", result))) == ["ok", *([status] if status else [])]
 
 
-def test_macs_that_differ_from_the_count_say_what_to_write(lab: Lab) -> None:
+def test_macs_that_differ_from_the_count_have_a_remedy(lab: Lab) -> None:
     case = load_catalog(lab.root).cases["tiny"]
     result = lab.run().result
 
@@ -232,9 +234,29 @@ def test_macs_that_differ_from_the_count_say_what_to_write(lab: Lab) -> None:
     assert counted(None).status == "not_checked"
 
 
-def test_a_large_case_is_tried_only_when_a_runner_is_named() -> None:
+def test_a_large_case_is_tried_only_if_a_runner_is_named() -> None:
     case = load_catalog(ROOT).case("vit_l_16")
     assert isinstance(plan_case_trial(case, None), Finding)
     trial = plan_case_trial(case, RunnerName.PROCESS)
     assert isinstance(trial, Trial)
     assert (trial.request.weights, trial.request.data) == ("synthetic", "synthetic")
+
+
+def failed_result(failure: Failure) -> Result:
+    body = documents.document(status="failed", failure=failure.model_dump(mode="json"))
+    return Result.model_validate(body)
+
+
+@pytest.mark.parametrize("kind", ["export", "data", "infer", "contract", "out_of_memory"])
+def test_what_could_not_be_tried_for_a_fault_of_the_case_is_a_failure(kind: str) -> None:
+    failure = Failure(
+        kind=FailureKind(kind), stage=StageName.EXPORT, message="no model", remedy="fix it"
+    )
+    result = failed_result(failure)
+    assert statuses(list(judge("x", result, of_case=True))) == ["failed"]
+
+
+def test_a_machine_that_cannot_try_a_case_is_no_failure_of_the_case() -> None:
+    failure = Failure(kind=FailureKind.HOST, stage=None, message="no disk", remedy="free some")
+    result = failed_result(failure)
+    assert statuses(list(judge("x", result, of_case=True))) == ["not_checked"]

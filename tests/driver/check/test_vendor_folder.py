@@ -1,4 +1,4 @@
-"""A vendor's folder: every name in vendor.toml exists, every file is there, locks are current."""
+"""A vendor's folder: every name in vendor.toml exists, every file exists, locks are current."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.catalog import load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.check.marks import find_marks
 from driver.check.vendor import check_vendor
+from driver.doctor.finding import failures
 from driver.errors import UsageFault
-from driver.findings import failures
-from driver.locks import source_sha256
+from driver.stacks.locks import source_sha256
 from tests.driver.check.test_dockerfile import GOOD
 from tests.driver.miniature import VENDOR, make_tree, write_executable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.findings import Finding
+    from driver.doctor.finding import Finding
 
 HOOK = '#!/bin/sh\nPYTHONPATH="$2" exec python3 -B -m harness "$1" "$2"\n'
 ENGINE = "class E:\n    pass\n\n\nENGINE = E\n"
 
 
 class Folder:
-    """A whole vendor in a miniature tree, and what `check` says of it."""
+    """A complete vendor in a miniature tree, and the findings about it."""
 
     def __init__(self, root: Path) -> None:
         self.root = make_tree(root)
@@ -61,7 +61,7 @@ class Folder:
         path.write_text(text.replace(old, new))
 
     def check(self) -> list[Finding]:
-        return check_vendor(load_catalog(self.root).vendors["acme"])
+        return check_vendor(load_catalog(self.root).vendor("acme"))
 
     def wrong(self) -> list[str]:
         return [f"{one.what}: {one.found}" for one in failures(self.check())]
@@ -72,11 +72,11 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
-def test_a_whole_folder_has_nothing_missing(folder: Folder) -> None:
+def test_a_complete_folder_passes(folder: Folder) -> None:
     assert folder.wrong() == []
 
 
-def test_whatever_is_missing_says_how_to_supply_it(folder: Folder) -> None:
+def test_every_missing_part_has_a_remedy(folder: Folder) -> None:
     (folder.hook / "README.md").unlink()
     (folder.stack / "Dockerfile").unlink()
     (folder.hook / "hook").unlink()
@@ -95,7 +95,12 @@ def test_whatever_is_missing_says_how_to_supply_it(folder: Folder) -> None:
         ('stacks = ["v1", "image-only"]', 'stacks = ["v1", "v9"]', "engines.fixed.stacks: 'v9'"),
         ('stacks = ["v1", "image-only"]', "stacks = []", "engines.fixed.stacks: it is empty"),
         ('peaks_source = "datasheet, page 2"', 'peaks_source = " "', "its peaks have no source"),
-        ('licence = "MIT"', 'licence = ""', "licence: vendor.toml says nothing"),
+        (
+            'peaks_source = "datasheet, page 2"',
+            'peaks_source = "datasheet, page 2"\nmemory_bandwidth = 320e9',
+            "its memory bandwidth has no source",
+        ),
+        ('licence = "MIT"', 'licence = ""', "licence: vendor.toml names none"),
         (
             "[engines.fixed]",
             '[drivers.v7]\nminimum = "1"\n[engines.fixed]',
@@ -116,29 +121,29 @@ def test_a_default_precision_must_be_one_of_the_engine(folder: Folder) -> None:
     assert any("engines.turbo.default_precision: 'x'" in line for line in folder.wrong())
 
 
-def test_the_engine_that_validates_must_be_in_the_same_stacks(folder: Folder) -> None:
+def test_the_validating_engine_must_be_in_the_same_stacks(folder: Folder) -> None:
     folder.change(folder.toml, "[engines.fixed]\n", '[engines.fixed]\nvalidate_engine = "eager"\n')
     assert any("'eager' is not in image-only" in line for line in folder.wrong())
 
 
-def test_a_chip_without_a_peak_is_told_not_refused(folder: Folder) -> None:
-    told = [one.found for one in folder.check() if one.what == "chip One"]
-    assert told == ['no peak for fp32: MFU will print "/" there']
+def test_a_chip_without_a_peak_is_only_a_note(folder: Folder) -> None:
+    found = [one.found for one in folder.check() if one.what == "chip One"]
+    assert found == ['no peak for fp32: the MFU of these will be "/"']
 
 
-def test_a_peak_of_what_the_chip_lacks_is_not_asked_for(folder: Folder) -> None:
+def test_no_peak_is_required_for_arithmetic_that_the_chip_lacks(folder: Folder) -> None:
     folder.change(folder.toml, "[chips.One]", '[chips.One]\nlacks = { fp32 = "no such unit" }')
     assert [one for one in folder.check() if "no peak" in one.found] == []
 
 
 @pytest.mark.parametrize("key", ["peaks", "published_peaks"])
-def test_a_peak_in_teraflops_is_refused_with_what_was_meant(folder: Folder, key: str) -> None:
+def test_a_peak_in_teraflops_is_refused_with_the_expected_unit(folder: Folder, key: str) -> None:
     text = folder.toml.read_text()
     folder.toml.write_text(re.sub(rf"(?m)^{key} = .*$", f"{key} = {{ fp16 = 4.0 }}", text))
     with pytest.raises(UsageFault) as caught:
         folder.check()
     assert f"chips.One.{key}.fp16" in caught.value.message
-    assert "operations a second, for example 4.0e12" in caught.value.message
+    assert "operations per second, for example 4.0e12" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -146,7 +151,7 @@ def test_a_peak_in_teraflops_is_refused_with_what_was_meant(folder: Folder, key:
     [
         ('name = "v1"', 'name = "v3"', "stack.toml: name = 'v3'"),
         ('vendor = "acme"', 'vendor = "other"', "vendor = 'other'"),
-        ('sdk = "1"', 'sdk = "2"', "stack.toml says 2, requirements.lock has 1"),
+        ('sdk = "1"', 'sdk = "2"', "stack.toml has 2, but requirements.lock has 1"),
         ('versions = { sdk = "1" }', "versions = {}", "[versions] is empty"),
     ],
 )
@@ -157,9 +162,9 @@ def test_a_stack_that_contradicts_itself_is_found(
     assert any(said in line for line in folder.wrong()), folder.wrong()
 
 
-def test_a_lock_that_was_forgotten_is_found(folder: Folder) -> None:
+def test_an_outdated_lock_is_found(folder: Folder) -> None:
     (folder.stack / "requirements.in").write_text("sdk==2\n")
-    assert any("changed after it was made" in line for line in folder.wrong())
+    assert any("requirements.in changed after it was made" in line for line in folder.wrong())
 
 
 def test_a_lock_without_hashes_is_found(folder: Folder) -> None:
@@ -169,10 +174,10 @@ def test_a_lock_without_hashes_is_found(folder: Folder) -> None:
 
 def test_a_missing_lock_is_found(folder: Folder) -> None:
     (folder.stack / "requirements.lock").unlink()
-    assert any("requirements.lock: it is not there" in line for line in folder.wrong())
+    assert any("requirements.lock: it is missing" in line for line in folder.wrong())
 
 
-def test_an_unpinned_base_is_told_with_how_to_pin_it(folder: Folder) -> None:
+def test_an_unpinned_base_is_a_note_with_the_command_to_pin_it(folder: Folder) -> None:
     found = next(one for one in folder.check() if one.what == "stack v1: base image")
     assert (found.status, "unpinned" in found.found) == ("note", True)
     assert "make pin" in found.remedy
@@ -182,7 +187,7 @@ def test_an_unpinned_base_is_told_with_how_to_pin_it(folder: Folder) -> None:
     ("licence", "sha256", "status"),
     [("", None, "failed"), ("theirs", None, "note"), ("theirs", "a" * 64, "ok")],
 )
-def test_an_installer_needs_a_licence_note_and_should_have_a_sha256(
+def test_an_installer_needs_a_licence_and_should_have_a_sha256(
     folder: Folder, licence: str, sha256: str | None, status: str
 ) -> None:
     digest = f'sha256 = "{sha256}"\n' if sha256 else ""
@@ -199,7 +204,7 @@ def test_an_installer_needs_a_licence_note_and_should_have_a_sha256(
         assert "INSTALLERS=" in found.remedy
 
 
-def test_a_hook_that_cannot_be_executed_is_found(folder: Folder) -> None:
+def test_a_hook_that_is_not_executable_is_found(folder: Folder) -> None:
     (folder.hook / "hook").chmod(0o644)
     assert folder.wrong() == ["hook: it is not executable"]
 
@@ -214,7 +219,7 @@ def test_an_engine_without_a_file_or_without_its_export_is_found(folder: Folder)
     (folder.hook / "engines/eager.py").write_text("class E:\n    pass\n")
     assert folder.wrong() == [
         "engine turbo: turbo.py is not in engines/",
-        "engine eager: eager.py exports no ENGINE",
+        "engine eager: eager.py does not define ENGINE",
     ]
 
 
@@ -242,25 +247,25 @@ def test_marks_are_listed_with_file_and_line(folder: Folder) -> None:
     assert len([line for line in folder.wrong() if line.startswith("to fill in")]) == 2
 
 
-def test_bytes_that_are_no_text_hold_no_marks(folder: Folder) -> None:
+def test_binary_files_have_no_marks(folder: Folder) -> None:
     (folder.hook / "tool").write_bytes(b"<<not a mark>>\xff\xfe")
     assert folder.wrong() == []
 
 
-def test_a_monitor_of_the_vendors_folder_is_found_there_and_must_be_executable(
+def test_a_monitor_in_the_vendors_folder_must_be_executable(
     folder: Folder,
 ) -> None:
     folder.toml.write_text(
         folder.toml.read_text() + '[monitor]\nparser = "json"\ncommand = ["./acme-smi", "-q"]\n'
     )
-    assert folder.wrong() == ["monitor: acme-smi: it is not there or not executable"]
+    assert folder.wrong() == ["monitor: acme-smi: it is missing or not executable"]
     write_executable(folder.hook / "acme-smi", "#!/bin/sh\n")
     assert folder.wrong() == []
     monitor = load_catalog(folder.root).vendors["acme"].manifest.monitor
     assert monitor.command == (str(folder.hook / "acme-smi"), "-q")
 
 
-def test_a_document_needs_a_program_that_prints_it(folder: Folder) -> None:
+def test_a_parser_of_documents_needs_a_command(folder: Folder) -> None:
     folder.toml.write_text(folder.toml.read_text() + '[monitor]\nparser = "json"\n')
     with pytest.raises(UsageFault, match="needs a command"):
         folder.check()

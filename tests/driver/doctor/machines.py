@@ -1,20 +1,21 @@
-"""Facts of machines for the doctor's tests: one that has everything, and changes to it."""
+"""Facts for the doctor's tests: a complete machine, and changes to it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from driver.catalog import Stack, Vendor
+from driver.catalog.catalog import Stack, Vendor
 from driver.doctor.facts import ContainerEngine, Facts, Machine, Node, StackFact, User
-from driver.models.manifest import StackManifest, VendorManifest
+from driver.models.stack import StackManifest
+from driver.models.vendor import VendorManifest
 from tests.driver.jobs import make_vendor
 
 GIB = 1 << 30
 
 
 def make_stack(name: str = "v1", *, alone: bool = False, **changes: Any) -> Stack:
-    """Return a stack; ``alone`` runs without an image too."""
+    """Return a stack; with ``alone`` it also runs without an image."""
     manifest = StackManifest.model_validate(
         {
             "schema": "assay/stack/1",
@@ -36,7 +37,7 @@ def make_facts(
     monitor_spec: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Facts:
-    """Return the facts of a machine on which nothing is missing; ``changes`` are fields of Facts."""
+    """Return the facts of a complete machine; ``changes`` replace fields of Facts."""
     stack = changes.pop("stack", make_stack())
     document = make_vendor(devices).model_dump(by_alias=True)
     manifest = VendorManifest.model_validate(document | {"monitor": monitor_spec or {}})
@@ -55,12 +56,12 @@ def make_facts(
 
 
 def make_user(uid: int = 1000, *more: int) -> User:
-    """Return a caller whose own group has their number; ``more`` are other groups."""
+    """Return a caller whose group id equals the user id; ``more`` are other groups."""
     return User(uid=uid, gid=uid, gids=frozenset({uid, *more}))
 
 
 def make_node(path: str = "/dev/acme0", **changes: Any) -> Node:
-    """Return a node that user 1000 may not open: root's, group 44 ``acme``, 0660."""
+    """Return a node that user 1000 cannot open: owner root, group 44 ``acme``, mode 0660."""
     values: dict[str, Any] = {
         "exists": True,
         "is_device": True,

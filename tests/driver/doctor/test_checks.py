@@ -1,4 +1,4 @@
-"""Every check of `doctor`, on facts: what is missing is said with its value and the line that mends it."""
+"""Every check of `doctor`, on facts: findings have the value and the line to type."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from driver.doctor.facts import (
     Machine,
     MonitorFact,
     Node,
-    Problem,
     StackFact,
+    Unavailable,
     User,
 )
-from driver.findings import failures
-from driver.host_driver import DriverFact
-from driver.models.manifest import DriverRequirement
+from driver.doctor.finding import failures
+from driver.models.vendor import DriverRequirement
+from driver.stacks.host_driver import DriverFact
 from tests.driver.doctor.machines import GIB, make_facts, make_node, make_stack, make_user
 
 if TYPE_CHECKING:
     from driver.doctor.facts import Facts
-    from driver.findings import Finding
+    from driver.doctor.finding import Finding
 
-NO_ENGINE = ContainerEngine(problem=Problem(message="no engine answers", remedy="start it"))
+NO_ENGINE = ContainerEngine(problem=Unavailable(message="no engine answers", remedy="start it"))
 
 
 def find(facts: Facts, what: str) -> Finding:
@@ -36,11 +36,11 @@ def find(facts: Facts, what: str) -> Finding:
     return found[0]
 
 
-def test_a_machine_that_has_everything_lacks_nothing() -> None:
+def test_a_complete_machine_has_no_failed_findings() -> None:
     assert failures(diagnose(make_facts())) == []
 
 
-def test_whatever_is_not_well_says_what_to_type() -> None:
+def test_every_finding_that_is_not_ok_has_a_remedy() -> None:
     facts = make_facts(
         {"gpus": "nvidia"},
         nodes=(Node(path="/dev/acme0", exists=False),),
@@ -71,7 +71,7 @@ def test_whatever_is_not_well_says_what_to_type() -> None:
         (Node(path="/dev/acme0", exists=False), make_user(0), (), "failed", "failed"),
     ],
 )
-def test_a_device_node_must_be_there_and_permitted_to_whom_it_will_be_opened_by(
+def test_a_device_node_must_exist_and_be_accessible_to_the_user_that_opens_it(
     node: Node, user: User, groups: tuple[str, ...], in_container: str, as_process: str
 ) -> None:
     for alone, status in ((False, in_container), (True, as_process)):
@@ -102,14 +102,14 @@ def forbidden(
     return found
 
 
-def test_a_forbidden_node_names_the_group_and_who_must_have_it() -> None:
+def test_an_inaccessible_node_names_the_group_and_who_needs_it() -> None:
     assert "usermod -aG acme" in forbidden(make_node(), alone=True).remedy
     contained = forbidden(make_node(), user=make_user(0))
     assert "the container's user 10001" in contained.found
     assert 'add "acme" to `groups`' in contained.remedy
 
 
-def test_nobody_is_told_to_join_the_group_root() -> None:
+def test_no_remedy_is_to_join_the_group_root() -> None:
     for alone in (True, False):
         remedy = forbidden(make_node(gid=0, group="root"), alone=alone).remedy
         assert "usermod" not in remedy
@@ -117,7 +117,7 @@ def test_nobody_is_told_to_join_the_group_root() -> None:
         assert "udev" in remedy
 
 
-def test_a_rootless_engines_guest_is_the_caller_without_other_groups() -> None:
+def test_the_guest_of_a_rootless_engine_is_the_caller_without_other_groups() -> None:
     user = make_user(1000, 44)
     assert "rootless" in forbidden(make_node(), user=user, rootless=True).remedy
 
@@ -154,20 +154,20 @@ def selected(device: str, **spec: Any) -> list[str]:
         ("MIG-1", ["not_checked"]),
     ],
 )
-def test_a_device_without_a_node_of_its_own_must_be_one_that_the_monitor_sees(
+def test_a_device_without_its_own_node_must_be_reported_by_the_monitor(
     device: str, statuses: list[str]
 ) -> None:
     assert selected(device, gpus="nvidia") == statuses
     assert selected(device, nodes=["/dev/dri"]) == statuses
 
 
-def test_a_device_with_a_node_of_its_own_is_looked_for_there() -> None:
+def test_a_device_with_its_own_node_is_not_checked_against_the_monitor() -> None:
     assert selected("9", nodes=["/dev/acme{index}"]) == []
     assert selected("9") == []
 
 
 @pytest.mark.parametrize(("optional", "status"), [(True, "note"), (False, "failed")])
-def test_a_missing_part_of_the_driver_counts_unless_it_is_optional(
+def test_a_missing_part_of_the_driver_fails_unless_it_is_optional(
     optional: bool, status: str
 ) -> None:
     mount = HostMountFact(source="/usr/local/acme", optional=optional, exists=False)
@@ -198,23 +198,23 @@ def test_the_host_driver_must_be_new_enough(version: str | None, status: str) ->
     assert find(with_driver(version), "host driver for v1").status == status
 
 
-def test_an_old_driver_is_named_with_both_versions_and_where_the_bound_comes_from() -> None:
+def test_an_old_driver_is_reported_with_both_versions_and_the_source() -> None:
     found = find(with_driver("470.1"), "host driver for v1")
-    assert "470.1 is older than what it needs: 530.30.02" in found.found
+    assert "470.1 is too old; needed: 530.30.02" in found.found
     assert "release notes" in found.remedy
 
 
-def test_another_stacks_driver_is_only_told() -> None:
+def test_an_old_driver_of_another_stack_is_only_a_note() -> None:
     assert find(with_driver("470.1", wanted=False), "host driver for v1").status == "note"
 
 
-def test_a_minimum_that_no_document_states_is_told_and_not_failed() -> None:
+def test_an_undocumented_minimum_is_only_a_note() -> None:
     for version in ("470.1", None):
         facts = with_driver(version, documented=False)
         assert find(facts, "host driver for v1").status == "note"
 
 
-def test_a_later_release_of_an_older_branch_is_well() -> None:
+def test_a_late_release_of_an_older_branch_is_ok() -> None:
     found = find(with_driver("470.129", older_branches=("470.57",)), "host driver for v1")
     assert (found.status, "470.57 or later of 470" in found.found) == ("ok", True)
 
@@ -223,7 +223,7 @@ def test_a_stack_that_needs_its_image_needs_an_engine() -> None:
     assert find(make_facts(engine=NO_ENGINE), "container engine").status == "failed"
 
 
-def test_a_stack_that_runs_without_an_image_needs_none() -> None:
+def test_a_stack_that_runs_without_an_image_needs_no_engine() -> None:
     stack = StackFact(stack=make_stack(alone=True), wanted=True, environment=True)
     found = diagnose(make_facts(engine=NO_ENGINE, stacks=(stack,)))
     assert failures(found) == []
@@ -238,11 +238,13 @@ def test_a_stack_that_runs_without_an_image_needs_none() -> None:
         (ContainerEngine(cdi_kinds=frozenset({"nvidia.com/gpu"})), "ok"),
     ],
 )
-def test_an_engine_must_be_able_to_hand_a_gpu_over(engine: ContainerEngine, status: str) -> None:
+def test_the_engine_must_be_able_to_give_a_gpu_to_a_container(
+    engine: ContainerEngine, status: str
+) -> None:
     assert find(make_facts({"gpus": "nvidia"}, engine=engine), "GPU runtime").status == status
 
 
-def test_a_cdi_kind_must_be_known_to_the_engine() -> None:
+def test_the_engine_must_have_the_cdi_kind() -> None:
     devices = {"gpus": "cdi", "nodes": ["acme.com/npu={index}"]}
     assert find(make_facts(devices), "CDI").status == "failed"
     engine = ContainerEngine(cdi_kinds=frozenset({"acme.com/npu"}))
@@ -254,18 +256,18 @@ def image(**changes: Any) -> Finding:
     return find(make_facts(stacks=(stack,)), "image of acme/v1")
 
 
-def test_an_image_may_be_built_where_everything_for_it_is_there() -> None:
+def test_an_image_that_can_be_built_is_a_note() -> None:
     found = image(base_here=True)
     assert (found.status, found.remedy) == ("note", "make images VENDOR=acme STACK=v1")
 
 
-def test_an_image_on_another_base_than_the_stacks_says_so() -> None:
+def test_an_image_on_a_different_base_names_it() -> None:
     found = image(image="assay/acme:v1-0", base_named="lab/own:1")
     assert (found.status, "lab/own:1, in place of" in found.found) == ("ok", True)
 
 
-def test_a_missing_installer_is_missing_only_where_no_image_was_built() -> None:
-    problem = Problem(message="needs acme.run", remedy="INSTALLERS=<folder>")
+def test_a_missing_installer_fails_only_if_no_image_was_built() -> None:
+    problem = Unavailable(message="needs acme.run", remedy="INSTALLERS=<folder>")
     assert image(installers=problem).status == "failed"
     assert image(installers=problem, wanted=False).status == "note"
     assert image(installers=problem, image="assay/acme:v1-0").status == "ok"
@@ -283,7 +285,7 @@ def test_a_missing_installer_is_missing_only_where_no_image_was_built() -> None:
         (None, "overlay2", None, False, "not_checked"),
     ],
 )
-def test_the_engines_own_disk_must_hold_the_images_that_are_not_built(
+def test_the_disk_of_the_engine_must_have_room_for_images_to_build(
     free_gib: float | None, storage: str, image: str | None, alone: bool, status: str
 ) -> None:
     engine = ContainerEngine(
@@ -297,21 +299,21 @@ def test_the_engines_own_disk_must_hold_the_images_that_are_not_built(
 
 
 @pytest.mark.parametrize(("free_gib", "status"), [(1, "failed"), (10, "note"), (99, "ok")])
-def test_disk_space_is_told_with_the_figure(free_gib: int, status: str) -> None:
+def test_disk_space_is_reported_with_its_value(free_gib: int, status: str) -> None:
     machine = Machine(threads=8, memory_bytes=64 * GIB, home="/h", free_bytes=free_gib * GIB)
     found = find(make_facts(machine=machine), "disk")
     assert found.status == status
     assert f"{free_gib}.0 GiB" in found.found
 
 
-def test_cases_that_want_more_memory_than_there_is_are_named() -> None:
+def test_cases_that_need_more_memory_than_available_are_named() -> None:
     case = CaseFact(name="sam_h", weights="x", dataset_name="d", dataset="x", memory_gib=100.0)
     found = find(make_facts(cases=(case,)), "memory")
     assert (found.status, "sam_h (100 GiB)" in found.found) == ("note", True)
 
 
-def test_a_dataset_of_several_cases_is_told_once_and_stops_nothing() -> None:
-    nothing = Problem(message="none here", remedy="DATA=synthetic")
+def test_a_missing_dataset_of_several_cases_is_one_note() -> None:
+    nothing = Unavailable(message="none here", remedy="DATA=synthetic")
     cases = tuple(
         CaseFact(name=name, weights="x", dataset_name="imagenet", dataset=nothing, memory_gib=1.0)
         for name in ("a", "b")
@@ -327,20 +329,20 @@ def test_a_dataset_of_several_cases_is_told_once_and_stops_nothing() -> None:
         ({"parser": "npu-smi"}, MonitorFact(problem="npu-smi is not there"), "note"),
     ],
 )
-def test_a_monitor_that_is_not_there_stops_nothing(
+def test_a_missing_monitor_is_only_a_note(
     spec: dict[str, Any], fact: MonitorFact, status: str
 ) -> None:
     assert find(make_facts(monitor_spec=spec, monitor=fact), "monitor").status == status
 
 
-def test_a_monitor_that_hangs_is_not_said_to_be_missing() -> None:
+def test_a_hanging_monitor_is_not_reported_as_missing() -> None:
     fact = MonitorFact(problem="npu-smi did not answer in 5 s", hung=True)
     remedy = find(make_facts(monitor_spec={"parser": "npu-smi"}, monitor=fact), "monitor").remedy
     assert "PATH" not in remedy
     assert "run `npu-smi info" in remedy
 
 
-def test_a_monitor_of_a_stand_in_is_called_simulated() -> None:
+def test_a_monitor_of_a_stand_in_is_reported_as_simulated() -> None:
     fact = MonitorFact(devices=("0 A100",), simulated=True)
     facts = make_facts(monitor_spec={"parser": "nvidia-smi"}, monitor=fact)
     assert "simulated" in find(facts, "monitor").found
@@ -354,9 +356,7 @@ def test_a_monitor_of_a_stand_in_is_called_simulated() -> None:
         (["/opt/chips/acme-smi"], "run /opt/chips/acme-smi by hand"),
     ],
 )
-def test_a_monitor_that_is_not_there_is_called_by_its_own_name(
-    command: list[str], remedy: str
-) -> None:
+def test_a_missing_monitor_is_named(command: list[str], remedy: str) -> None:
     spec = {"parser": "nvidia-smi", "command": command}
-    facts = make_facts(monitor_spec=spec, monitor=MonitorFact(problem="it is not there"))
+    facts = make_facts(monitor_spec=spec, monitor=MonitorFact(problem="it is missing"))
     assert find(facts, "monitor").remedy.startswith(remedy)

@@ -1,8 +1,9 @@
-"""The probes tell what is on this machine, and `doctor` as a person meets it."""
+"""The probes, which gather facts about this machine, and the `doctor` command."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from driver.doctor.probe import monitor_facts, node_facts
 from driver.doctor.probe_stacks import engine_fact
-from driver.models.manifest import MonitorSpec
+from driver.models.vendor import MonitorSpec
 from tests.driver.miniature import STACK, VENDOR, write_executable
 from tests.driver.test_cli import assay
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_device_node_is_told_from_a_file_and_from_nothing(tmp_path: Path) -> None:
+def test_a_device_node_a_file_and_a_missing_path_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (null,) = node_facts("/dev/null")
     assert (null.exists, null.is_device, null.mode) == (True, True, 0o666)
@@ -28,7 +29,7 @@ def test_a_device_node_is_told_from_a_file_and_from_nothing(tmp_path: Path) -> N
     assert not nothing.exists
 
 
-def test_a_folder_is_told_as_the_nodes_in_it_and_their_modes(tmp_path: Path) -> None:
+def test_a_folder_gives_its_nodes_with_their_modes(tmp_path: Path) -> None:
     (tmp_path / "by-path").symlink_to("/dev/null")
     (empty,) = node_facts(str(tmp_path))
     assert (empty.path, empty.is_folder, empty.is_device) == (str(tmp_path), True, False)
@@ -38,18 +39,18 @@ def test_a_folder_is_told_as_the_nodes_in_it_and_their_modes(tmp_path: Path) -> 
     assert "/dev/stdin" not in inside, "a link"
 
 
-def test_a_monitor_that_is_not_there_or_talks_nonsense_is_a_problem_not_an_error() -> None:
+def test_a_missing_or_broken_monitor_is_a_problem_not_an_error() -> None:
     absent = MonitorSpec(parser="npu-smi", command=("npu-smi-that-is-not-here",))
-    assert "is not there" in monitor_facts(absent).problem
+    assert "is missing" in monitor_facts(absent).problem
     assert monitor_facts(MonitorSpec(parser="nvidia-smi", command=("echo", "hello"))).problem
 
 
-def test_the_kernel_is_a_monitor_everywhere() -> None:
+def test_the_kernel_monitor_works_everywhere() -> None:
     assert len(monitor_facts(MonitorSpec(parser="proc")).devices) == 1
 
 
 class Engine:
-    """Answers the one question that is asked of an engine as a whole."""
+    """A client that answers only info()."""
 
     def __init__(self, **info: Any) -> None:
         self._info = info
@@ -58,7 +59,7 @@ class Engine:
         return self._info
 
 
-def test_an_engine_is_asked_for_its_disk_and_its_kind(tmp_path: Path) -> None:
+def test_the_facts_of_an_engine_have_its_disk_and_kind(tmp_path: Path) -> None:
     rootless = ["name=seccomp,profile=default", "name=rootless"]
     here = engine_fact(Engine(DockerRootDir=str(tmp_path), Driver="vfs", SecurityOptions=rootless))
     assert (here.root, here.storage_driver, here.rootless) == (str(tmp_path), "vfs", True)
@@ -88,7 +89,7 @@ def environment(tmp_path: Path, vendor: Path) -> dict[str, str]:
     }
 
 
-def test_a_missing_device_node_ends_doctor_with_3_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_device_node_gives_exit_code_3_and_a_remedy(tmp_path: Path) -> None:
     vendor = private_vendor(tmp_path / "acme", '[devices]\nnodes = ["/dev/assay-none{index}"]\n')
     done = assay(
         "doctor", "--vendor", "acme", home=tmp_path / "home", **environment(tmp_path, vendor)
@@ -114,7 +115,7 @@ def test_json_names_every_check(tmp_path: Path) -> None:
     }
 
 
-def test_no_engine_is_missing_for_a_stack_that_runs_in_its_image_only(tmp_path: Path) -> None:
+def test_a_stack_that_runs_only_in_its_image_needs_an_engine(tmp_path: Path) -> None:
     vendor = private_vendor(tmp_path / "acme")
     done = assay(
         *("doctor", "--vendor", "acme", "--stack", "image-only"),
@@ -125,8 +126,55 @@ def test_no_engine_is_missing_for_a_stack_that_runs_in_its_image_only(tmp_path: 
     assert "no Docker engine answers" in done.stderr
 
 
-def test_a_home_that_cannot_be_written_is_missing(tmp_path: Path) -> None:
+def test_a_case_says_first_what_stops_its_run(tmp_path: Path) -> None:
+    vendor = private_vendor(tmp_path / "acme", '[devices]\nnodes = ["/dev/assay-none{index}"]\n')
+    done = assay(
+        *("doctor", "--case", "sam", "--vendor", "acme", "--device", "2"),
+        home=tmp_path / "home",
+        **environment(tmp_path, vendor),
+    )
+    assert done.returncode == 3
+    first, _, table = done.stdout.partition("\n")
+    assert re.fullmatch(
+        r"`make run CASE=sam VENDOR=acme DEVICE=2`: \d problems of this machine stop it", first
+    )
+    assert "| check" in table
+    said = done.stderr
+    for cause in ("device /dev/assay-none2", "weights of sam_h", "dataset"):
+        assert f"✗ {cause}" in said
+    assert said.index("✗ device") < said.index("✗ weights") < said.index("worth knowing")
+    assert "vit_l_16" not in said, "other cases do not stop this run"
+
+
+def test_a_case_whose_run_can_start_names_it(tmp_path: Path) -> None:
+    vendor = private_vendor(tmp_path / "acme")
+    done = assay(
+        *("doctor", "--case", "vit_digits", "--vendor", "acme"),
+        home=tmp_path / "home",
+        **environment(tmp_path, vendor),
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("`make run CASE=vit_digits VENDOR=acme`: nothing here stops it")
+    assert re.search(r"next: make run .*CASE=vit_digits VENDOR=acme", done.stderr)
+
+
+def test_without_a_case_missing_weights_stop_nothing(tmp_path: Path) -> None:
+    vendor = private_vendor(tmp_path / "acme")
+    done = assay(
+        "doctor", "--vendor", "acme", home=tmp_path / "home", **environment(tmp_path, vendor)
+    )
+    assert done.returncode == 0
+    assert "· weights of sam_h" in done.stderr
+
+
+def test_an_unknown_case_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    done = assay("doctor", "--case", "vit_digts", home=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean vit_digits?" in done.stderr
+
+
+def test_a_home_that_cannot_be_written_fails(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = assay("doctor", home=tmp_path / "file" / "home")
     assert done.returncode == 3
-    assert "cannot be written to" in done.stderr
+    assert "this user cannot write to" in done.stderr

@@ -1,4 +1,4 @@
-"""The kernel's files, laid out in a folder of the test's own, and those of this machine."""
+"""The kernel's files, in a test's own folder and on this machine."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_cpufreq_goes_before_cpuinfo(root: Path) -> None:
     assert ProcSource(root).read()[0].clock_mhz == 3400.0
 
 
-def test_package_zone_tells_the_temperature(root: Path) -> None:
+def test_temperature_comes_from_the_package_zone(root: Path) -> None:
     write(root, "sys/class/thermal/thermal_zone0/type", "acpitz\n")
     write(root, "sys/class/thermal/thermal_zone0/temp", "27800\n")
     write(root, "sys/class/thermal/thermal_zone1/type", "x86_pkg_temp\n")
@@ -93,18 +93,18 @@ def test_unreadable_counters_leave_power_unknown(root: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "MemTotal: many kB\n", "MemTotal: 5 kB\n"])
-def test_meminfo_of_another_form_is_refused(text: str) -> None:
+def test_malformed_meminfo_is_refused(text: str) -> None:
     with pytest.raises(MonitorFormatError, match="MemAvailable"):
         proc.memory(text)
 
 
 @pytest.mark.parametrize("text", ["", "intr 1 2 3 4 5 6\n", "cpu a b c d e f\n"])
-def test_stat_of_another_form_is_refused(text: str) -> None:
+def test_malformed_stat_is_refused(text: str) -> None:
     with pytest.raises(MonitorFormatError, match="/proc/stat"):
         proc.busy_and_all(text)
 
 
-def test_missing_file_says_which(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MonitorFormatError, match="meminfo"):
         ProcSource(tmp_path).read()
 

@@ -94,7 +94,7 @@ def test_a_counter_is_not_held_beyond_its_samples() -> None:
     assert energy_j(both, 0, SECOND + half, 1.0) == pytest.approx(120.0), "by its power"
 
 
-def test_a_counter_that_began_anew_tells_nothing() -> None:
+def test_a_counter_that_was_reset_gives_no_energy() -> None:
     assert energy_j(counted(900.0, 970.0, 5.0, 75.0), 0, 3 * SECOND, 1.0) is None
     assert energy_j(counted(900.0, 5.0, 75.0, 145.0), SECOND, 3 * SECOND, 1.0) == 140.0
 
@@ -128,4 +128,4 @@ def test_summary_takes_peaks_and_means_inside_the_window_and_sums_devices() -> N
 def test_window_without_samples_is_unknown_not_zero() -> None:
     window = summarise([], 0, SECOND, 1.0)
     assert window.samples == 0
-    assert {v for k, v in window.as_dict().items() if k not in ("samples", "wall_s")} == {None}
+    assert {v for k, v in vars(window).items() if k not in ("samples", "wall_s")} == {None}

@@ -10,8 +10,14 @@ import pytest
 
 from driver.published.load import load_case
 from driver.published.report import published_tables
-from driver.seed_formats.modelzoo import printed_evaluation
-from tests.driver.published.seed_text import CASES, DOCUMENTS, SEEDS, seed, seed_tables
+from driver.table_formats.modelzoo import printed_evaluation
+from tests.driver.published.document_text import (
+    CASES,
+    DOCUMENT_TEXTS,
+    DOCUMENTS,
+    printed_tables,
+    text_of,
+)
 
 
 def _rendered(case: str) -> list[list[list[str]]]:
@@ -19,7 +25,7 @@ def _rendered(case: str) -> list[list[list[str]]]:
     return [
         [[row[column] for column in table.printed] for row in (table.headers, *table.rows)]
         for table in published_tables([CASES / case], "zh")
-        if table.id not in ("evaluations", "drawn", "findings")
+        if table.id not in ("evaluations", "derived", "findings")
     ]
 
 
@@ -27,7 +33,7 @@ def _rendered(case: str) -> list[list[list[str]]]:
 def test_every_table_of_the_document_is_rendered_cell_for_cell(case: str, number: str) -> None:
     """Our table may go on below the document's rows (an MFU row), never differ in them."""
     rendered = _rendered(case)
-    printed = seed_tables(number)
+    printed = printed_tables(number)
     assert len(printed) >= 1
     for table in printed:
         assert [found for found in rendered if found[: len(table)] == table], table
@@ -35,7 +41,7 @@ def test_every_table_of_the_document_is_rendered_cell_for_cell(case: str, number
 
 @pytest.mark.parametrize(("case", "number"), DOCUMENTS.items())
 def test_no_rendered_table_is_foreign_to_the_document(case: str, number: str) -> None:
-    printed = seed_tables(number)
+    printed = printed_tables(number)
     for table in _rendered(case):
         assert [found for found in printed if table[: len(found)] == found], table
 
@@ -55,26 +61,16 @@ def test_english_headers_leave_every_figure_as_printed() -> None:
 @pytest.mark.parametrize(("case", "number"), DOCUMENTS.items())
 def test_the_document_is_the_one_that_was_read(case: str, number: str) -> None:
     document = load_case(CASES / case).published.document
-    raw = (SEEDS / document.file).read_bytes()
+    raw = (DOCUMENT_TEXTS / document.file).read_bytes()
     assert document.number == number
     assert hashlib.sha256(raw).hexdigest() == document.sha256
 
 
 @pytest.mark.parametrize(("case", "number"), DOCUMENTS.items())
-def test_headings_and_links_are_the_document_s(case: str, number: str) -> None:
-    document = load_case(CASES / case).published.document
-    lines = re.sub(r"(?ms)^\s*```.*?^\s*```", "", seed(number)).splitlines()
-    headings = [re.sub(r"<a name=.*", "", line).strip() for line in lines if re.match(r"#+ ", line)]
-    assert list(document.headings) == headings
-    links = re.findall(r"\[([^\]]+)\]\(#([^)]+)\)", seed(number))
-    assert [(link.text, link.target) for link in document.links] == links
-
-
-@pytest.mark.parametrize(("case", "number"), DOCUMENTS.items())
 def test_everything_quoted_stands_in_the_document(case: str, number: str) -> None:
-    """Commands, log lines, sentences, environments and notes quote; a slip of ours would show."""
+    """Commands, log lines, sentences and environments are quotes: this finds a slip of ours."""
     published = load_case(CASES / case).published
-    text = seed(number)
+    text = text_of(number)
     flat = "\n".join(line.strip() for line in text.splitlines())
     quotes = [command.text for command in published.commands]
     quotes += [line for log in published.logs for line in log.lines]
@@ -90,7 +86,7 @@ def test_everything_quoted_stands_in_the_document(case: str, number: str) -> Non
 
 
 def test_log_excerpts_are_whole() -> None:
-    lines = [line.rstrip() for line in seed("004").splitlines()]
+    lines = [line.rstrip() for line in text_of("004").splitlines()]
     printed = [
         line for line in lines if re.match(r"\[(e2e|data read|preprocess|infer|post|05/)", line)
     ]
@@ -98,14 +94,14 @@ def test_log_excerpts_are_whole() -> None:
     assert sorted(line for log in logs for line in log.lines) == sorted(printed)
 
 
-def test_every_figure_that_the_text_draws_is_held() -> None:
-    printed = re.findall(r"(?m)^.*(?:单卡吞吐率).*$", seed("004"))
+def test_every_figure_that_the_text_derives_is_in_the_data() -> None:
+    printed = re.findall(r"(?m)^.*(?:单卡吞吐率).*$", text_of("004"))
     figures = load_case(CASES / "regnety_016").published.figures
     assert sorted(figure.text for figure in figures) == sorted(line.strip() for line in printed)
 
 
 def test_statistical_evaluations_are_the_document_s_character_for_character() -> None:
-    printed = [line for line in seed("004").splitlines() if line.startswith('{"title"')]
+    printed = [line for line in text_of("004").splitlines() if line.startswith('{"title"')]
     evaluations = load_case(CASES / "regnety_016").published.evaluations
     assert [printed_evaluation(evaluation) for evaluation in evaluations] == printed
     assert all(json.loads(line)["title"] == "Overall statistical evaluation" for line in printed)

@@ -8,7 +8,7 @@ import pytest
 
 from driver.published.gate import Verdict, gate_verdicts
 from driver.published.load import load_case
-from tests.driver.published.seed_text import CASES, DOCUMENTS
+from tests.driver.published.document_text import CASES, DOCUMENTS
 
 
 def _verdicts() -> list[tuple[str, Verdict]]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from driver.published.figures import (
+from driver.published.cells import (
     cuts_to,
     half_digit,
     number,
@@ -17,7 +17,7 @@ from driver.published.figures import (
 )
 from driver.published.load import load_case
 from driver.published.recompute import column_mfu, loop_seconds, own_mfu, published_mfu
-from tests.driver.published.seed_text import CASES, DOCUMENTS
+from tests.driver.published.document_text import CASES, DOCUMENTS
 
 
 def _mfus(case: str) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from driver.errors import UsageFault
-from driver.models.manifest import VendorManifest
 from driver.models.published import Published
+from driver.models.vendor import VendorManifest
 from driver.published.columns import language_of
 from driver.published.load import load_case, load_cases
 from driver.published.page import main, page
@@ -23,7 +23,7 @@ from driver.published.report import (
     published_tables,
 )
 from driver.published.table import Table, markdown
-from tests.driver.published.seed_text import CASES, DOCUMENTS
+from tests.driver.published.document_text import CASES, DOCUMENTS
 
 ROOT = CASES.parent
 ALL = [path.parent for path in sorted(CASES.glob("*/published.toml"))]
@@ -87,9 +87,23 @@ def test_a_document_asked_for_twice_is_printed_once() -> None:
 def test_cases_without_figures_are_passed_over_unless_nothing_is_left() -> None:
     digits = CASES / "vit_digits"
     assert [case.name for case in load_cases([digits, CASES / "sam_h"])] == ["sam_h"]
-    with pytest.raises(UsageFault, match="nobody published figures for vit_digits") as fault:
+    with pytest.raises(UsageFault, match="no published figures for vit_digits") as fault:
         load_cases([digits])
-    assert "make list" in fault.value.remedy
+    assert fault.value.remedy == f"choose one of: {', '.join(folder.name for folder in ALL)}"
+
+
+def test_where_no_case_has_figures_the_remedy_names_none(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    with pytest.raises(UsageFault) as fault:
+        load_cases([tmp_path / "new"])
+    assert fault.value.remedy.startswith("write one from the tables of the document")
+
+
+def test_a_row_whose_label_is_another_batch_size_is_refused() -> None:
+    body = tomllib.loads((CASES / "vit_b_32" / "published.toml").read_text(encoding="utf-8"))
+    body["throughput"][0]["rows"][0]["label"] = "bs2"
+    with pytest.raises(ValueError, match="row 'bs2' is transcribed as batch size 1"):
+        Published.model_validate(body)
 
 
 def test_a_file_in_another_case_s_folder_is_refused(tmp_path: Path) -> None:

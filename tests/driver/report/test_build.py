@@ -1,4 +1,4 @@
-"""The report's files: the same rows everywhere, nothing dropped silently, foreign text harmless."""
+"""The report's files: the same rows in each, nothing dropped silently, untrusted text harmless."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from driver.errors import EnvironmentFault
+from driver.errors import EnvironmentFault, UsageFault
 from driver.report import assets, build, details
 from driver.report.build import ReportFiles, ReportOptions, report
 from tests import documents
@@ -24,7 +24,7 @@ from tests.driver.report.conftest import HOSTILE, make_tree
 
 
 class Page(HTMLParser):
-    """What a browser would find in the file: elements, attributes, texts of scripts."""
+    """The elements, attributes and script texts that a browser finds in the file."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -53,6 +53,10 @@ def page(made: ReportFiles) -> Page:
 
 @pytest.fixture(scope="session")
 def data(page: Page) -> dict[str, Any]:
+    return data_of(page)
+
+
+def data_of(page: Page) -> dict[str, Any]:
     (text,) = (text for attributes, text in page.scripts if attributes.get("id") == "data")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -62,12 +66,12 @@ def file(made: ReportFiles, name: str) -> Path:
     return next(path for path in made.files if path.name == name)
 
 
-def test_what_was_found_is_counted(made: ReportFiles) -> None:
+def test_results_and_problems_are_counted(made: ReportFiles) -> None:
     assert (made.results, made.shown, made.problems) == (13, 11, 2)
     assert (made.simulated_left_out, made.synthetic_left_out) == (1, 1)
 
 
-def test_the_page_holds_no_address_that_it_would_load(page: Page) -> None:
+def test_the_page_loads_nothing(page: Page) -> None:
     loading = {"src", "srcset", "data", "poster", "action", "background"}
     assert [tag for tag, attributes in page.elements if loading & set(attributes)] == []
     links = [attributes["href"] for _, attributes in page.elements if "href" in attributes]
@@ -91,14 +95,16 @@ def test_the_policy_allows_the_two_scripts_by_their_hash_and_nothing_else(page: 
     assert re.findall(r"'sha256-([^']+)'", policy) == hashes
 
 
-def test_foreign_names_end_no_element(page: Page, data: dict[str, Any], made: ReportFiles) -> None:
+def test_untrusted_names_cannot_close_an_element(
+    page: Page, data: dict[str, Any], made: ReportFiles
+) -> None:
     assert len([text for attributes, text in page.scripts if "type" not in attributes]) == 2
     shown = data["columns"]["chip"]["values"]
     assert any(name.startswith("<img src=x") and "\\x1b" in name for name in shown)
     assert "\x1b" not in made.html.read_text(encoding="utf-8")
 
 
-def test_every_rows_provenance_is_in_the_page(page: Page, data: dict[str, Any]) -> None:
+def test_the_page_has_the_provenance_of_every_row(page: Page, data: dict[str, Any]) -> None:
     packed = [text for attributes, text in page.scripts if "data-chunk" in attributes]
     unpacked = [
         row for text in packed for row in json.loads(gzip.decompress(base64.b64decode(text)))
@@ -107,7 +113,7 @@ def test_every_rows_provenance_is_in_the_page(page: Page, data: dict[str, Any]) 
     assert all(row["provenance"]["export"]["onnx_sha256"] for row in unpacked)
 
 
-def test_details_bring_latency_quantiles_and_the_monitors_series(made: ReportFiles) -> None:
+def test_details_have_latency_quantiles_and_the_monitor_series(made: ReportFiles) -> None:
     results = made.html.parents[1] / "results"
     path = next(results.glob("vit_l_16/nvidia/*bs1/*/result.json"))
     found = details.details(str(path), with_series=True)
@@ -117,14 +123,14 @@ def test_details_bring_latency_quantiles_and_the_monitors_series(made: ReportFil
     assert found["monitor"]["power_w"] == [50.0] * 8
 
 
-def test_samples_outside_of_the_result_are_not_read(tmp_path: Path) -> None:
+def test_samples_outside_the_result_folder_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(b"secret")
     sample = {"name": "latency", "file": "../../../../../x.npy", "sha256": "0" * 64, "count": 1}
     path = documents.write(tmp_path, documents.document(samples=[sample]))
     assert details.details(str(path), with_series=True)["latency"] is None
 
 
-def test_a_row_that_vanished_meanwhile_says_so(tmp_path: Path) -> None:
+def test_a_result_that_vanished_is_reported_in_its_details(tmp_path: Path) -> None:
     assert "cannot be read" in details.details(str(tmp_path / "x"), with_series=True)["gone"]
 
 
@@ -132,7 +138,7 @@ def test_a_row_that_vanished_meanwhile_says_so(tmp_path: Path) -> None:
     "monitor",
     [None, {}, {"samples": None}, {"samples": [1, {"t_s": "x"}]}, {"samples": [{"t_s": 1}]}],
 )
-def test_a_monitor_that_tells_nothing_has_no_series(monitor: Any, tmp_path: Path) -> None:
+def test_a_monitor_without_samples_has_no_series(monitor: Any, tmp_path: Path) -> None:
     path = documents.write(tmp_path, documents.document(monitor=monitor))
     assert details.details(str(path), with_series=True)["monitor"] is None
 
@@ -148,7 +154,27 @@ def test_csv_and_parquet_hold_the_same_rows(made: ReportFiles) -> None:
     assert {line["simulated"] for line in lines} == {"false"}
 
 
-def test_a_spreadsheet_takes_no_name_for_a_formula(tmp_path: Path) -> None:
+def test_every_format_shows_what_the_warnings_say_of_a_figure(tmp_path: Path) -> None:
+    """Once in the table's note, once at the figure, and as columns for those who analyse."""
+    documents.write(tmp_path / "r", documents.unstable())
+    made = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
+    text = file(made, "report.md").read_text(encoding="utf-8")
+    note = "unstable: p_infer_core ±30 %"
+    assert "| 1329.2 ! | 26.2% ! |" in text
+    assert "unstable: p\\_infer\\_core ±30 %" in text
+    assert note in made.tables[0].rows[0][-1]
+    rows = data_of(Page(made.html.read_text(encoding="utf-8")))["columns"]
+    assert rows["cells"][4]["values"] == ["1329.2 !"]
+    assert rows["marks"]["values"] == [note]
+    assert rows["marked"]["values"] == ["p_infer_core; mfu"]
+    (line,) = csv.DictReader(io.StringIO(file(made, "results.csv").read_text()))
+    assert line["figure_marks"] == note
+    assert line["marked_figures"] == "p_infer_core; mfu"
+    table = pq.read_table(file(made, "results.parquet"))
+    assert table.column("figure_marks").to_pylist() == [[note]]
+
+
+def test_a_spreadsheet_does_not_read_a_name_as_a_formula(tmp_path: Path) -> None:
     formula = '=HYPERLINK("http://example.invalid")'
     documents.write(tmp_path / "r", documents.document(job=documents.job(chip=formula)))
     files = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
@@ -161,7 +187,7 @@ def test_csv_has_no_control_characters(made: ReportFiles) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", text)
 
 
-def test_markdown_has_the_seeds_table_struck_and_escaped(made: ReportFiles) -> None:
+def test_markdown_has_the_table_struck_and_escaped(made: ReportFiles) -> None:
     text = file(made, "report.md").read_text(encoding="utf-8")
     assert "| chip | tool | precision | bs | e2e\\_time |" in text
     assert "accuracy failed: too low" in text
@@ -170,29 +196,29 @@ def test_markdown_has_the_seeds_table_struck_and_escaped(made: ReportFiles) -> N
     assert "&lt;img" in text
     assert "\x1b" not in text
     assert "best batch" in text
-    assert "1 simulated results are left out" in text
+    assert "1 simulated result is left out" in text
 
 
 def test_a_terminal_gets_the_newest_rows_as_tables(made: ReportFiles) -> None:
     assert {found.title for found in made.tables} == {
-        "sam · published weights · real data · smoke: a look, not to be compared",
+        "sam · published weights · real data · smoke run, not comparable",
         "vit_l_16 · published weights · real data",
     }
     assert sum(len(found.rows) for found in made.tables) == 11
     assert [problem.kind.value for problem in made.first_problems] == ["not_json", "edited"]
 
 
-def test_problems_stand_in_all_three_with_their_reason(
+def test_every_format_lists_the_problems_with_their_reason(
     made: ReportFiles, data: dict[str, Any]
 ) -> None:
     kinds = [problem[0] for problem in data["problems"]]
     assert sorted(kinds) == ["edited", "not_json"]
     lines = list(csv.DictReader(io.StringIO(file(made, "problems.csv").read_text())))
     assert sorted(line["kind"] for line in lines) == sorted(kinds)
-    assert "not whole JSON" in file(made, "report.md").read_text()
+    assert "not complete JSON" in file(made, "report.md").read_text()
 
 
-def test_simulated_and_synthetic_come_on_request_and_are_marked(tmp_path: Path) -> None:
+def test_simulated_and_synthetic_results_are_shown_on_request_and_marked(tmp_path: Path) -> None:
     asked = ReportOptions(out=tmp_path / "out", simulated=True, synthetic=True)
     files = report([make_tree(tmp_path / "r")], asked)
     assert files.shown == 13
@@ -203,23 +229,97 @@ def test_simulated_and_synthetic_come_on_request_and_are_marked(tmp_path: Path) 
         assert mark in line
 
 
-def test_chinese_headings_are_the_seeds(tmp_path: Path) -> None:
+def test_chinese_headings_are_the_published_ones(tmp_path: Path) -> None:
     documents.write(tmp_path / "r", documents.document())
     files = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out", language="zh"))
     assert "| 加速卡 | 推理工具 | precision | bs |" in file(files, "report.md").read_text()
 
 
-def test_an_empty_tree_says_what_to_type(tmp_path: Path) -> None:
+def test_folders_without_results_are_refused_by_name_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "r").mkdir()
-    files = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
-    assert files.notices == (
-        "nothing measured yet: make run measures the small case on this machine; then: make report",
-    )
-    assert "nothing measured yet" in files.html.read_text()
-    assert "nothing measured yet" in file(files, "report.md").read_text()
+    with pytest.raises(UsageFault, match=f"there is no result below {tmp_path}/r") as error:
+        report([tmp_path / "r"], ReportOptions(out=tmp_path / "r" / "report"))
+    assert "OUT=" in error.value.remedy
+    assert "make run" in error.value.remedy
+    assert list((tmp_path / "r").iterdir()) == []
 
 
-def test_where_room_is_short_the_newest_of_every_job_stay(
+def at(day: int, **changes: Any) -> dict[str, Any]:
+    """Return a result of a day of January."""
+    stamp = f"2024-01-{day:02}T00:00:00Z"
+    return documents.document(**{"started_utc": stamp, "finished_utc": stamp, **changes})
+
+
+def failed_at(day: int, kind: str, message: str, **changes: Any) -> dict[str, Any]:
+    failure = {"kind": kind, "stage": "infer", "message": message, "remedy": "again"}
+    figures = {"acc_metric": "acc1"}
+    return at(day, status="failed", failure=failure, metrics=figures, gate=None, **changes)
+
+
+def dates(made: ReportFiles) -> list[str]:
+    column = data_of(Page(made.html.read_text(encoding="utf-8")))["columns"]["started_utc"]
+    return sorted(column["values"][place][8:10] for place in column["which"])
+
+
+def test_the_newest_valid_result_of_each_job_is_shown_and_all_on_request(tmp_path: Path) -> None:
+    edited = at(4)
+    edited["metrics"]["p_infer_core"] = 9e4
+    for body in (at(1), at(2), at(3, job=documents.job(batch_size=1)), edited):
+        documents.write(tmp_path / "r", body)
+    made = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
+    assert dates(made) == ["02", "03"], "an edited result does not stand in for a valid one"
+    assert "2 older results of the same job and host are left out: ALL=1" in made.notices[0]
+    lines = list(csv.DictReader(io.StringIO(file(made, "results.csv").read_text())))
+    assert sorted((line["started_utc"][8:10], line["newest"]) for line in lines) == [
+        ("01", "false"),
+        ("02", "true"),
+        ("03", "true"),
+        ("04", "false"),
+    ]
+    every = report([tmp_path / "r"], ReportOptions(out=tmp_path / "all", every=True))
+    assert dates(every) == ["01", "02", "03", "04"]
+
+
+def test_one_job_on_two_hosts_is_shown_for_each(tmp_path: Path) -> None:
+    for day, name in ((1, "lab-7"), (2, "lab-8")):
+        origin = documents.provenance(documents.job())
+        origin["host"]["name"] = name
+        documents.write(tmp_path / "r", at(day, provenance=origin))
+    made = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
+    assert dates(made) == ["01", "02"]
+    text = file(made, "report.md").read_text()
+    assert "| date | host | runner | stack |" in text
+    assert "| 2024-01-01 | lab-7 | docker | cuda12.1-trt8.6 |" in text
+
+
+def test_failed_and_interrupted_runs_have_a_part_of_their_own(tmp_path: Path) -> None:
+    other = documents.job(batch_size=1)
+    for body in (
+        at(1),
+        failed_at(2, "interrupted", "stopped by Ctrl-C"),
+        failed_at(3, "out_of_memory", "41 GiB", job=other),
+        failed_at(4, "out_of_memory", "42 GiB", job=other),
+        failed_at(5, "timeout", "an hour", job=documents.job(batch_size=2)),
+        at(6, job=documents.job(batch_size=2)),
+    ):
+        documents.write(tmp_path / "r", body)
+    made = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
+    assert dates(made) == ["01", "06"]
+    rows = data_of(Page(made.html.read_text(encoding="utf-8")))["failed"]["rows"]
+    assert [(row[4], row[5]) for row in rows] == [
+        ("out_of_memory", "42 GiB"),
+        ("interrupted", "stopped by Ctrl-C"),
+    ]
+    text = file(made, "report.md").read_text()
+    assert "## Failed and interrupted runs" in text
+    assert "an hour" not in text, "measured since"
+    every = report([tmp_path / "r"], ReportOptions(out=tmp_path / "all", every=True))
+    assert len(data_of(Page(every.html.read_text()))["failed"]["rows"]) == 4
+
+
+def test_the_newest_rows_of_every_job_are_kept_when_there_are_too_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "SHOWN_ROWS", 3)
@@ -229,20 +329,13 @@ def test_where_room_is_short_the_newest_of_every_job_stay(
             job = documents.job(batch_size=size)
             body = documents.document(job=job, started_utc=stamp, finished_utc=stamp)
             documents.write(tmp_path / "r", body)
-    files = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
-    found = json.loads(
-        next(t for a, t in Page(files.html.read_text()).scripts if a.get("id") == "data")
-    )
-    column = found["columns"]["started_utc"]
-    dates = [column["values"][place][:10] for place in column["which"]]
-    assert sorted(dates) == ["2024-01-02", "2024-01-03", "2024-01-03"]
+    files = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out", every=True))
+    assert dates(files) == ["02", "03", "03"]
     assert "the newest 3 of 6 rows" in files.notices[0]
     assert len(file(files, "results.csv").read_text().splitlines()) == 7
 
 
-def test_details_stop_where_the_file_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_details_stop_at_the_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(details, "CHUNK_ROWS", 1)
     paths = [
         str(documents.write(tmp_path, documents.document(job=documents.job(batch_size=size))))
@@ -262,7 +355,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
         assert one.read_bytes() == two.read_bytes(), one.name
 
 
-def test_nothing_is_written_again_while_nothing_changed(tmp_path: Path) -> None:
+def test_an_unchanged_report_is_not_written_again(tmp_path: Path) -> None:
     root = make_tree(tmp_path / "r")
     options = ReportOptions(out=tmp_path / "out", home=tmp_path / "home")
     first = report([root], options)
@@ -275,7 +368,7 @@ def test_nothing_is_written_again_while_nothing_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["result", "option", "output", "stamp"])
-def test_any_change_writes_it_again(tmp_path: Path, change: str) -> None:
+def test_any_change_rewrites_the_report(tmp_path: Path, change: str) -> None:
     root = make_tree(tmp_path / "r")
     out = tmp_path / "out"
     report([root], ReportOptions(out=out))
@@ -290,8 +383,8 @@ def test_any_change_writes_it_again(tmp_path: Path, change: str) -> None:
     assert (out / "report.md").read_text() != "edited"
 
 
-def test_an_out_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    (tmp_path / "r").mkdir()
+def test_an_out_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    documents.write(tmp_path / "r", documents.document())
     (tmp_path / "out").write_text("a file")
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
@@ -302,7 +395,9 @@ def test_embedded_files_are_the_pinned_ones() -> None:
         assert hashlib.sha256(asset.path.read_bytes()).hexdigest() == asset.sha256, asset.path
 
 
-def test_another_chart_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_different_chart_library_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(assets, "FOLDER", tmp_path)
     with pytest.raises(EnvironmentFault, match="pins"):
         assets.chart_library()

@@ -1,4 +1,4 @@
-"""Specs around a one-off hook: what a runner is given to run in tests."""
+"""Makes container specs with one-off hooks for runner tests."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from driver.containers import (
-    ContainerSpec,
-    InstalledStack,
-    Places,
-    Stacks,
-    container_spec,
-)
-from driver.identity import DriverProcess
 from driver.models.base import StageName
+from driver.runners.spec import ContainerSpec, InstalledStack, Places, Stacks, container_spec
+from driver.system.driver_process import DriverProcess
 from tests.driver.jobs import make_caller, make_case, make_job, make_vendor
 
 
@@ -70,7 +64,7 @@ def _here(home: Path) -> InstalledStack:
 
 
 def read_out(spec: ContainerSpec, name: str) -> str:
-    """Return the text of a file that the hook left in out."""
+    """Return the text of a file that the hook wrote to out."""
     out = spec.source("out")
     assert out is not None
     return (out / name).read_text()

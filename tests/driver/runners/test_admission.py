@@ -1,4 +1,4 @@
-"""What this host must have before a container starts; what is missing is named."""
+"""Checks of this host before a container starts; every problem is named."""
 
 from __future__ import annotations
 
@@ -7,27 +7,33 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.containers import ContainerSpec, Mount
-from driver.devices import Devices, HostMount
 from driver.errors import EnvironmentFault
 from driver.models.base import FailureKind
 from driver.runners import admission
 from driver.runners.admission import admit, device_files, lent
+from driver.runners.devices import Devices, HostMount
+from driver.runners.spec import ContainerSpec, Mount
 from tests.driver.runners.hooks import make_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
-def as_root(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Make the caller look like root, and record instead of do what only root may."""
+def as_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
+    """Pretend that the caller is root, and record privileged calls instead of making them."""
+    umask = os.umask(0o022)  # the one that the driver's entry gives root
     owned: list[tuple[str, int]] = []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(
         os, "chown", lambda path, uid, gid, **_: owned.append((Path(path).name, uid))
     )
-    return owned
+    yield owned
+    os.umask(umask)
 
 
 def with_devices(tmp_path: Path, devices: Devices) -> ContainerSpec:
@@ -35,7 +41,7 @@ def with_devices(tmp_path: Path, devices: Devices) -> ContainerSpec:
     return make_spec(tmp_path, "exit 0", devices=devices)
 
 
-def test_a_missing_device_is_the_hosts_and_named(tmp_path: Path) -> None:
+def test_a_missing_device_is_named_and_attributed_to_the_host(tmp_path: Path) -> None:
     spec = with_devices(tmp_path, Devices(nodes=("/dev/null", "/dev/davinci7")))
     with pytest.raises(EnvironmentFault, match="device node /dev/davinci7 does not exist") as error:
         admit(spec)
@@ -43,11 +49,11 @@ def test_a_missing_device_is_the_hosts_and_named(tmp_path: Path) -> None:
     assert "DEVICE=" in error.value.remedy
 
 
-def test_a_folder_must_hold_device_nodes_and_no_disk(tmp_path: Path) -> None:
+def test_a_folder_must_contain_device_nodes_and_no_disk(tmp_path: Path) -> None:
     folder = tmp_path / "dri"
     folder.mkdir()
     (folder / "note").write_text("no node")
-    with pytest.raises(EnvironmentFault, match="no device node in the folder") as error:
+    with pytest.raises(EnvironmentFault, match="contains no device node") as error:
         admit(with_devices(tmp_path, Devices(nodes=(str(folder),))))
     assert "kernel driver" in error.value.remedy
     try:
@@ -62,7 +68,7 @@ def test_a_folder_must_hold_device_nodes_and_no_disk(tmp_path: Path) -> None:
     admit(with_devices(tmp_path, Devices(nodes=(str(folder),))))
 
 
-def test_a_missing_piece_of_the_vendors_driver_is_named_unless_it_is_optional(
+def test_a_missing_part_of_the_vendors_driver_is_named_unless_optional(
     tmp_path: Path,
 ) -> None:
     there = HostMount(source="/usr", target="/usr/local/there")
@@ -70,11 +76,11 @@ def test_a_missing_piece_of_the_vendors_driver_is_named_unless_it_is_optional(
     spec = with_devices(tmp_path, Devices(host_mounts=(there, absent)))
     assert admit(spec).host_mounts == (there,)
     needed = with_devices(tmp_path, Devices(host_mounts=(replace(absent, optional=False),)))
-    with pytest.raises(EnvironmentFault, match="/no/lib64, a part of the vendor's driver"):
+    with pytest.raises(EnvironmentFault, match="/no/lib64, part of the vendor's driver"):
         admit(needed)
 
 
-def test_groups_are_given_by_number_and_unknown_ones_left_out(tmp_path: Path) -> None:
+def test_groups_are_passed_by_number_and_unknown_ones_dropped(tmp_path: Path) -> None:
     known = grp.getgrall()[-1]
     spec = with_devices(tmp_path, Devices(groups=(known.gr_name, "no-such-group")))
     assert admit(spec).group_ids == (known.gr_gid,)
@@ -106,7 +112,7 @@ def test_a_folder_with_links_inside_itself_is_mounted_whole(tmp_path: Path) -> N
     assert weights in admit(replace(spec, mounts=(*spec.mounts, weights))).mounts
 
 
-def test_only_masks_of_folders_that_exist_are_asked_for(tmp_path: Path) -> None:
+def test_only_existing_folders_are_masked(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "exit 0", masks=("case/data", "case/absent"))
     (Path(str(spec.source("case"))) / "data").mkdir()
     assert admit(spec).masks == ("case/data",)
@@ -118,12 +124,32 @@ def test_roots_guest_must_be_able_to_read(tmp_path: Path, as_root: list[tuple[st
     secret.write_text("x")
     admit(spec)
     secret.chmod(0o600)
-    with pytest.raises(EnvironmentFault, match=r"items\.bin cannot be read .* 10001") as error:
+    with pytest.raises(
+        EnvironmentFault, match=r"items\.bin is not readable by user 10001"
+    ) as error:
         admit(spec)
     assert "chmod -R o+rX" in error.value.remedy
 
 
-def test_roots_guest_borrows_out_and_cache_and_gives_out_back(
+def test_code_that_only_root_can_read_is_mounted_as_a_copy(
+    tmp_path: Path, as_root: list[tuple[str, int]]
+) -> None:
+    """A tree cloned under umask 077."""
+    spec = make_spec(tmp_path, "exit 0", uid=10001, gid=10001)
+    folder = Path(str(spec.source("hook")))
+    (folder / "engines").mkdir()
+    (folder / "engines" / "acme.py").write_text("ENGINE = 1\n")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)
+    (mounted,) = (mount.source for mount in admit(spec).mounts if mount.target == "hook")
+    assert mounted.is_relative_to(spec.folder)
+    assert (mounted / "engines" / "acme.py").read_text() == "ENGINE = 1\n"
+    modes = {path.name: path.stat().st_mode & 0o007 for path in (mounted, *mounted.rglob("*"))}
+    assert modes == {"hook": 0o005, "engines": 0o005, "acme.py": 0o004}
+    assert admit(spec).mounts  # a second time in the same folder
+
+
+def test_roots_guest_owns_out_and_cache_and_returns_out(
     tmp_path: Path, as_root: list[tuple[str, int]]
 ) -> None:
     spec = make_spec(tmp_path, "exit 0", uid=10001, gid=10001)

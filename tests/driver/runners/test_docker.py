@@ -1,4 +1,4 @@
-"""The Docker runner where there is no engine, or one that refuses: whose fault, what to type."""
+"""The Docker runner without an engine, or with one that refuses: failure kinds and remedies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from driver.errors import ContractFault, EnvironmentFault, ImageFault
-from driver.identity import DriverProcess
 from driver.models.base import RunnerName
 from driver.runners import RunnerSettings, docker, open_runner
-from driver.runners.docker import NoInitError, connect, engine_faults, lifetime_s, reap_leftovers
+from driver.runners.docker import NoInitError, connect, engine_faults, lifetime_s, reap_containers
+from driver.system.driver_process import DriverProcess
 
 
 @pytest.fixture
@@ -25,15 +25,15 @@ def engine_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-def test_no_engine_is_an_environment_fault_with_the_other_way(engine_at: Path) -> None:
+def test_no_engine_is_an_environment_fault_that_names_the_alternative(engine_at: Path) -> None:
     with pytest.raises(EnvironmentFault, match="no Docker engine answers") as error:
-        open_runner(RunnerName.DOCKER, RunnerSettings(home=engine_at.parent))
+        open_runner(RunnerName.DOCKER, RunnerSettings(home=engine_at.parent)).availability()
     assert error.value.exit_code == 3
     assert "systemctl start docker" in error.value.remedy
     assert "RUNNER=process" in error.value.remedy
 
 
-def test_a_socket_that_nobody_listens_to_is_no_engine_either(engine_at: Path) -> None:
+def test_a_dead_socket_is_an_environment_fault_too(engine_at: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(engine_at))
     with pytest.raises(EnvironmentFault, match="no Docker engine answers"):
@@ -41,7 +41,7 @@ def test_a_socket_that_nobody_listens_to_is_no_engine_either(engine_at: Path) ->
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open every socket")
-def test_a_forbidden_socket_says_how_to_be_allowed(engine_at: Path) -> None:
+def test_a_forbidden_socket_has_a_remedy(engine_at: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(engine_at))
         listening.listen()
@@ -51,8 +51,8 @@ def test_a_forbidden_socket_says_how_to_be_allowed(engine_at: Path) -> None:
 
 
 def test_permission_denied_names_the_group() -> None:
-    told = docker.unreachable("('Connection aborted.', PermissionError(13, 'Permission denied'))")
-    assert "usermod -aG docker" in told.remedy
+    fault = docker.unreachable("('Connection aborted.', PermissionError(13, 'Permission denied'))")
+    assert "usermod -aG docker" in fault.remedy
 
 
 def test_a_missing_sdk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_missing_sdk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("no space left on device", EnvironmentFault, "refused the container: no space left"),
     ],
 )
-def test_the_engines_refusals_are_booked_on_whom_they_concern(
+def test_the_engines_refusals_are_attributed_correctly(
     explanation: str, kind: type[Exception], said: str
 ) -> None:
     from docker.errors import APIError  # type: ignore[import-untyped]
@@ -102,7 +102,7 @@ def test_an_engine_that_went_away_is_the_hosts_fault() -> None:
         raise ConnectionResetError("Connection reset by peer")
 
 
-def test_the_guests_life_is_read_from_the_engines_nanoseconds() -> None:
+def test_the_guests_lifetime_has_nanosecond_precision() -> None:
     state = {
         "StartedAt": "2024-02-29T23:59:59.500000001Z",
         "FinishedAt": "2024-03-01T00:00:01.750000999Z",
@@ -111,7 +111,7 @@ def test_the_guests_life_is_read_from_the_engines_nanoseconds() -> None:
 
 
 class Engine:
-    """Answers the two calls that reaping needs."""
+    """Implements the two calls that reaping needs."""
 
     def __init__(self, containers: list[dict[str, Any]]) -> None:
         self.api = self
@@ -148,5 +148,5 @@ def test_only_dead_drivers_containers_of_this_home_are_reaped(tmp_path: Path) ->
             container("other-home", "/other", dead),
         ]
     )
-    assert reap_leftovers(engine, tmp_path) == ["dead"]
+    assert reap_containers(engine, tmp_path) == ["dead"]
     assert engine.removed == ["dead"]

@@ -1,4 +1,4 @@
-"""A spec in the engine's words: what isolates a stage is in every request."""
+"""A spec as an Engine API request: everything that isolates a stage is in it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from driver.containers import InstalledStack, Mount
-from driver.devices import Devices, HostMount
+from driver.runners.devices import Devices, HostMount
 from driver.runners.host_config import Admitted, EngineTraits, container_config
+from driver.runners.spec import InstalledStack, Mount
 from tests.driver.runners.hooks import make_spec
 
 
@@ -29,7 +29,7 @@ def config_of(
     return config, config["HostConfig"]
 
 
-def test_a_container_has_no_network_no_capabilities_and_no_way_to_more(tmp_path: Path) -> None:
+def test_a_container_has_no_network_and_cannot_gain_privileges(tmp_path: Path) -> None:
     config, host = config_of(tmp_path)
     assert host["Init"] is True
     assert host["NetworkMode"] == "none"
@@ -40,14 +40,14 @@ def test_a_container_has_no_network_no_capabilities_and_no_way_to_more(tmp_path:
     assert config["User"] == "1234:99"
 
 
-def test_memory_has_no_swap_on_top_and_processes_are_limited(tmp_path: Path) -> None:
+def test_memory_without_swap_and_processes_are_limited(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "exit 0")
     _, host = config_of(tmp_path, limits=replace(spec.limits, memory_bytes=1 << 30, processes=77))
     assert host["Memory"] == host["MemorySwap"] == 1 << 30
     assert host["PidsLimit"] == 77
 
 
-def test_the_images_own_entry_point_and_health_check_are_no_part_of_a_stage(tmp_path: Path) -> None:
+def test_the_images_entry_point_and_health_check_are_disabled(tmp_path: Path) -> None:
     config, _ = config_of(tmp_path)
     assert config["Entrypoint"] == ["/job/hook/hook"]
     assert config["Cmd"] == ["infer", "/job"]
@@ -100,7 +100,7 @@ def test_in_a_rootless_engine_the_caller_is_user_0(tmp_path: Path) -> None:
     assert config_of(tmp_path, rootless)[0]["User"] == "0:0"
 
 
-def test_what_an_engine_adds_is_met(tmp_path: Path) -> None:
+def test_an_engines_additions_are_handled(tmp_path: Path) -> None:
     _, host = config_of(tmp_path, EngineTraits.of(["name=userns", "name=selinux"]))
     assert host["UsernsMode"] == "host"
     assert "label=disable" in host["SecurityOpt"]

@@ -6,33 +6,28 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.errors import ContractFault, ImageFault
+from driver.errors import ContractFault, EnvironmentFault, ImageFault
 from driver.runners.base import CappedLog
 from driver.runners.process import ProcessRunner
+from tests.driver.runners.clock import Clock
 from tests.driver.runners.hooks import make_spec, nothing, read_out
+from tests.waiting import PATIENCE_S, wait_for_line, wait_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-def wait_for(path: Path, timeout_s: float = 10.0) -> str:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if path.exists() and path.read_text().endswith("\n"):
-            return path.read_text()
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not appear")
-
-
-def wait_gone(pid: int, timeout_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if not Path(f"/proc/{pid}").exists():
-            return True
-        time.sleep(0.01)
-    return False
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("driver.runners.process.time", clock)
+    return clock
 
 
 def test_a_hook_runs_with_the_job_folder_and_its_exit_code_comes_back(tmp_path: Path) -> None:
@@ -60,7 +55,7 @@ def test_the_environment_is_the_specs_and_nothing_of_the_callers(
     assert env == {"LC_ALL": "C", "CACHE": f"{spec.folder}/job/cache/x"}
 
 
-def test_the_venvs_python_is_the_one_that_is_found(tmp_path: Path) -> None:
+def test_the_venvs_python_is_first_on_path(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, 'command -v python3 > "$2/out/which"')
     ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing)
     assert read_out(spec, "which").strip() == str(tmp_path / "venv/bin/python3")
@@ -72,64 +67,118 @@ def test_labels_are_not_in_the_job_folder_of_infer(tmp_path: Path) -> None:
     assert "labels" not in read_out(spec, "ls").split()
 
 
-def test_a_signals_victim_has_128_plus_its_number(tmp_path: Path) -> None:
+def test_a_guest_killed_by_a_signal_exits_with_128_plus_its_number(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, "kill -SEGV $$")
     assert ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing).code == 128 + 11
 
 
-def test_a_hang_ends_at_the_time_limit(tmp_path: Path) -> None:
-    spec = make_spec(tmp_path, "echo begun; exec sleep 600", timeout_s=0.3)
-    done = ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing)
+def test_a_hang_ends_at_the_time_limit(tmp_path: Path, clock: Clock) -> None:
+    spec = make_spec(tmp_path, "echo begun; exec sleep 600")
+    log = tmp_path / "log"
+
+    def tick() -> None:
+        if log.read_text() == "begun\n":
+            clock.pass_s(spec.limits.timeout_s)
+
+    done = ProcessRunner(grace_s=PATIENCE_S).run(spec, log=log, on_tick=tick)
     assert done.timed_out
     assert done.code == 128 + signal.SIGTERM
-    assert done.wall_s < 4
-    assert (tmp_path / "log").read_text() == "begun\n"
+    assert log.read_text() == "begun\n"
 
 
-def test_a_hook_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
-    script = "trap '' TERM; while :; do sleep 0.1; done"
-    spec = make_spec(tmp_path, script, timeout_s=0.3)
-    done = ProcessRunner(grace_s=0.3).run(spec, log=tmp_path / "log", on_tick=nothing)
+def test_a_hook_that_ignores_the_request_to_stop_is_killed(tmp_path: Path, clock: Clock) -> None:
+    spec = make_spec(tmp_path, "trap '' TERM; echo deaf; while :; do sleep 0.1; done")
+    log = tmp_path / "log"
+
+    def tick() -> None:
+        if log.read_text() == "deaf\n":
+            clock.pass_s(spec.limits.timeout_s)
+
+    done = ProcessRunner(grace_s=0.3).run(spec, log=log, on_tick=tick)
     assert done.timed_out
     assert done.code == 128 + signal.SIGKILL
     assert not done.oom_killed
 
 
-def test_what_a_hook_leaves_running_is_killed_when_it_ends(tmp_path: Path) -> None:
-    script = 'setsid sh -c \'echo $$ > "$0/out/pid"; exec sleep 600\' "$2" & sleep 0.3; exit 0'
+def test_processes_that_a_hook_leaves_running_are_killed(tmp_path: Path) -> None:
+    script = (
+        'setsid sh -c \'echo $$ > "$0/out/pid"; exec sleep 600\' "$2" &'
+        'until [ -s "$2/out/pid" ]; do sleep 0.05; done'
+    )
     spec = make_spec(tmp_path, script)
     done = ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing)
     assert done.code == 0
     assert not Path(f"/proc/{read_out(spec, 'pid').strip()}").exists()
 
 
-def test_memory_over_the_limit_is_told_apart_from_a_crash(tmp_path: Path) -> None:
+def test_memory_over_the_limit_is_distinguished_from_a_crash(tmp_path: Path) -> None:
     hold = 'exec python3 -c "x = bytearray(300 << 20); import time; time.sleep(600)"'
     spec = make_spec(tmp_path, hold, memory_bytes=100 << 20)
     done = ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing)
     assert done.oom_killed
     assert not done.timed_out
-    assert done.wall_s < 8
+    assert done.wall_s < PATIENCE_S
 
 
-def test_memory_that_processes_share_counts_once(tmp_path: Path) -> None:
+def test_shared_memory_counts_once(tmp_path: Path) -> None:
     code = (
-        "import os, time; x = bytearray(os.urandom(1)) * (120 << 20);"
-        "pids = [os.fork() for _ in range(2)]; time.sleep(1.2)"
+        "import os, pathlib, sys, time; x = bytearray(os.urandom(1)) * (120 << 20);"
+        "pids = [os.fork() for _ in range(2)]; out = pathlib.Path(sys.argv[1]);"
+        "(out / str(os.getpid())).touch()\n"
+        'while not (out / "seen").exists(): time.sleep(0.05)'
     )
-    spec = make_spec(tmp_path, f"exec python3 -c '{code}'", memory_bytes=300 << 20)
-    done = ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing)
+    spec = make_spec(tmp_path, f"exec python3 -c '{code}' \"$2/out\"", memory_bytes=300 << 20)
+    out, looks = Path(str(spec.source("out"))), iter(range(5))
+
+    def tick() -> None:
+        # Four processes share it; memory is checked on every tick.
+        if len(list(out.iterdir())) == 4 and next(looks, None) is None:
+            (out / "seen").touch()
+
+    done = ProcessRunner().run(spec, log=tmp_path / "log", on_tick=tick)
     assert (done.code, done.oom_killed) == (0, False)
 
 
 def test_ticks_come_while_a_stage_runs(tmp_path: Path) -> None:
-    ticks: list[float] = []
-    spec = make_spec(tmp_path, "sleep 1")
-    ProcessRunner().run(spec, log=tmp_path / "log", on_tick=lambda: ticks.append(time.monotonic()))
-    assert len(ticks) >= 2
+    spec = make_spec(tmp_path, 'until [ -e "$2/out/seen" ]; do sleep 0.05; done')
+    out, ticks = Path(str(spec.source("out"))), iter(range(2))
+
+    def tick() -> None:
+        if next(ticks, None) is None:
+            (out / "seen").touch()
+
+    assert ProcessRunner().run(spec, log=tmp_path / "log", on_tick=tick).code == 0
 
 
-def test_whatever_a_tick_raises_ends_the_stage_and_goes_on(tmp_path: Path) -> None:
+LIBCS_OWN = 1 << 31 | 1 << 32
+"""Signals 32 and 33, which glibc's posix_spawn (that is, make) leaves ignored; they are no program's."""
+IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def test_a_hook_starts_with_no_signal_ignored_whatever_the_driver_ignores(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path, 'exec grep -E "^Sig(Ign|Blk)" /proc/self/status > "$2/out/signals"')
+    with ignoring(*IGNORED):
+        done = ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing)
+    assert done.code == 0
+    masks = dict(line.split(":") for line in read_out(spec, "signals").splitlines())
+    found = {name: int(mask, 16) & ~LIBCS_OWN for name, mask in masks.items()}
+    assert found == {"SigBlk": 0, "SigIgn": 0}
+
+
+@contextmanager
+def ignoring(*numbers: signal.Signals) -> Iterator[None]:
+    """Ignore and block signals as a process does that `nohup` or a shell's `&` started."""
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def test_an_exception_in_a_tick_ends_the_stage_and_propagates(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, 'echo $$ > "$2/out/pid"; exec sleep 600')
     pid_file = Path(str(spec.source("out"))) / "pid"
 
@@ -198,9 +247,12 @@ DRIVER = """
 import sys
 from pathlib import Path
 from driver.runners.process import ProcessRunner
+from tests.driver.runners.clock import Clock
 from tests.driver.runners.hooks import make_spec
+from driver.system.interrupts import heed_interrupts
 home = Path(sys.argv[1])
 spec = make_spec(home, sys.argv[2])
+heed_interrupts()
 try:
     ProcessRunner().run(spec, log=home / "log", on_tick=lambda: None)
 except KeyboardInterrupt:
@@ -211,32 +263,84 @@ STUBBORN = (
 )
 
 
-def start_driver(home: Path, script: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+@contextmanager
+def started_driver(home: Path, script: str) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """Start a driver whose stage has written ``pids``; nothing of it is left, however a test ends."""
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(home), script])
-    pids = wait_for(home / "work/job-1-0/infer-0/places/out/pids")
-    return driver, [int(pid) for pid in pids.split()]
+    pids: list[int] = []
+    try:
+        text = wait_for_line(home / "work/job-1-0/infer-0/places/out/pids")
+        pids += [int(pid) for pid in text.split()]
+        yield driver, pids
+    finally:
+        driver.kill()
+        driver.wait()
+        wait_gone(*pids)
 
 
 def test_after_kill_9_of_the_driver_nothing_is_left_running(tmp_path: Path) -> None:
-    driver, pids = start_driver(tmp_path, STUBBORN)
-    driver.kill()
-    driver.wait()
-    # The guard grants the usual grace first.
-    assert all(wait_gone(pid) for pid in pids)
+    with started_driver(tmp_path, STUBBORN) as (driver, pids):
+        driver.kill()
+        # The guard waits for the usual grace period first.
+        wait_gone(*pids)
 
 
-def test_ctrl_c_ends_driver_and_stage_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_driver_and_stage_at_once(tmp_path: Path, number: signal.Signals) -> None:
     polite = 'sleep 600 & echo $! $$ > "$2/out/pids"; wait'
-    driver, pids = start_driver(tmp_path, polite)
-    os.kill(driver.pid, signal.SIGINT)
-    assert driver.wait(timeout=5) == 130
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    with started_driver(tmp_path, polite) as (driver, pids):
+        os.kill(driver.pid, number)
+        assert driver.wait(timeout=PATIENCE_S) == 130
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_when_the_guard_itself_is_killed_the_hook_goes_with_it(tmp_path: Path) -> None:
-    driver, (orphan, hook) = start_driver(tmp_path, STUBBORN)
-    guard = int(Path(f"/proc/{hook}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(guard, signal.SIGKILL)
-    assert wait_gone(hook)
-    driver.wait(timeout=20)
-    os.kill(orphan, signal.SIGKILL)  # with its guard gone, nobody is left who knows of it
+def test_everything_that_a_hook_started_dies_with_its_guard(tmp_path: Path) -> None:
+    with started_driver(tmp_path, STUBBORN) as (driver, (orphan, hook)):
+        guard = int(Path(f"/proc/{hook}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(guard, signal.SIGKILL)
+        wait_gone(hook, orphan)
+        driver.wait(timeout=PATIENCE_S)
+
+
+KILLS_ITS_GUARD = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setsid()
+        with open(sys.argv[1] + "/pid", "w") as file:
+            file.write(str(os.getpid()))
+        time.sleep(600)
+    os._exit(0)
+while not os.path.exists(sys.argv[1] + "/pid") or not os.path.getsize(sys.argv[1] + "/pid"):
+    time.sleep(0.01)
+os.kill(os.getppid(), signal.SIGKILL)
+time.sleep(600)
+"""
+
+
+def test_a_hook_that_kills_its_guard_leaves_no_grandchild(tmp_path: Path) -> None:
+    program = tmp_path / "kills.py"
+    program.write_text(KILLS_ITS_GUARD)
+    spec = make_spec(tmp_path, f'exec {sys.executable} {program} "$2/out"')
+    bystander = subprocess.Popen(["sleep", "600"])
+    try:
+        done = ProcessRunner().run(spec, log=tmp_path / "log", on_tick=nothing)
+        assert done.code == 128 + signal.SIGKILL
+        assert not Path(f"/proc/{read_out(spec, 'pid')}").exists()
+        assert bystander.poll() is None, "a process of the driver's own was taken for an orphan"
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_log_that_the_disk_does_not_take_is_the_hosts_and_the_hook_runs_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(tmp_path, 'seq 100000; echo done > "$2/out/end"')
+    log = tmp_path / "log"
+    log.symlink_to("/dev/full")
+    with pytest.raises(EnvironmentFault, match="No space left on device") as caught:
+        ProcessRunner().run(spec, log=log, on_tick=nothing)
+    assert caught.value.exit_code == 3
+    assert read_out(spec, "end") == "done\n"

@@ -43,7 +43,7 @@ def run(tmp_path: Path, script: str, options: tuple[str, ...] = ()) -> Exit:
         return runner.run(spec, log=tmp_path / "log", on_tick=nothing)
 
 
-def test_the_specs_limits_are_asked_of_slurm(tmp_path: Path, srun: Path) -> None:
+def test_the_specs_limits_are_passed_to_slurm(tmp_path: Path, srun: Path) -> None:
     done = run(tmp_path, "exit 3", ("--partition=npu", "--gres=npu:1"))
     asked = srun.read_text().splitlines()
     assert done.code == 3
@@ -74,7 +74,7 @@ def test_a_task_gets_its_own_variables_and_no_others(
         ("srun: error: n1: task 0: Exited with exit code 1", False, False),
     ],
 )
-def test_slurms_verdict_is_understood(
+def test_slurms_failure_messages_are_recognised(
     tmp_path: Path, srun: Path, said: str, oom: bool, late: bool
 ) -> None:
     write_srun(tmp_path / "bin", f'"$@"; echo "{said}" >&2; exit 1')
@@ -82,14 +82,14 @@ def test_slurms_verdict_is_understood(
     assert (done.code, done.oom_killed, done.timed_out) == (1, oom, late)
 
 
-def test_a_successful_task_may_say_what_it_likes(tmp_path: Path, srun: Path) -> None:
+def test_a_successful_task_may_print_anything(tmp_path: Path, srun: Path) -> None:
     done = run(tmp_path, "echo Detected 1 oom_kill event; echo DUE TO TIME LIMIT")
     assert (done.code, done.oom_killed, done.timed_out) == (0, False, False)
 
 
 def test_an_interruption_reaches_srun(tmp_path: Path, srun: Path) -> None:
-    told = tmp_path / "told"
-    write_srun(tmp_path / "bin", f"trap 'echo TERM > {told}; exit 143' TERM; sleep 600 & wait")
+    received = tmp_path / "signal"
+    write_srun(tmp_path / "bin", f"trap 'echo TERM > {received}; exit 143' TERM; sleep 600 & wait")
     spec = make_spec(tmp_path, "exit 0")
 
     def tick() -> None:
@@ -98,13 +98,13 @@ def test_an_interruption_reaches_srun(tmp_path: Path, srun: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         SlurmRunner().run(spec, log=tmp_path / "log", on_tick=tick)
-    assert told.read_text() == "TERM\n"
+    assert received.read_text() == "TERM\n"
 
 
-def test_without_slurm_the_other_ways_are_named(
+def test_without_slurm_the_alternatives_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentFault, match="`srun`, which is not on PATH") as error:
-        open_runner(RunnerName.SLURM, RunnerSettings(home=tmp_path))
+        open_runner(RunnerName.SLURM, RunnerSettings(home=tmp_path)).availability()
     assert "RUNNER=process" in error.value.remedy

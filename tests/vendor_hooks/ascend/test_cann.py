@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.standin import standin_python
-from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
+from tests.vendor_hooks.vendor_job import assert_right, core, manifest, run, vendor_job, warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def fake(tmp_path: Path) -> Callable[..., dict[str, str]]:
     [
         ("fp16", "force_fp16"),
         ("mixed", "allow_mix_precision"),
-        ("fp32", "force_fp32"),
+        ("cube_fp16in_fp32out", "force_fp32"),
         ("origin", "must_keep_origin_dtype"),
     ],
 )
@@ -67,6 +67,26 @@ def test_each_precision_is_a_mode_of_atc(
     assert report.simulated
     assert report.core_agreement == 1.0
     assert core(outcome).in_flight == report.effective["in_flight"] == 2
+
+
+def test_force_fp32_multiplies_fp16_and_is_not_called_fp32(tmp_path: Path, python: Path) -> None:
+    """It was recorded as fp32, for which the chip has no peak; GE API 9.1: cube_fp16in_fp32out."""
+    job = vendor_job(tmp_path / "job", "ascend", "cann", precision="cube_fp16in_fp32out")
+    effective = run(job, "compile", python).ok.effective
+    assert (effective["precision_mode"], effective["arithmetic"]) == ("force_fp32", "fp16")
+    ascend = manifest("ascend")
+    assert "fp32" not in ascend.engines["cann"].precisions
+    assert all("fp16" in chip.peaks for chip in ascend.chips.values())
+
+
+def test_the_arithmetic_of_each_precision_is_that_of_its_mode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "vendor_hooks"))
+    atc = importlib.import_module("vendor_hooks.ascend.atc")
+    for engine in manifest("ascend").engines.values():
+        for precision in engine.precisions.values():
+            assert precision.arithmetic == atc.ARITHMETIC[precision.options["precision_mode"]]
 
 
 def test_the_device_decides_what_is_compiled_for(tmp_path: Path, python: Path) -> None:
@@ -96,7 +116,7 @@ def test_the_opened_device_tells_its_chip_where_npu_smi_does_not(
     outcome = run(job, "infer", python, **environment)
     assert_right(outcome)
     effective = outcome.ok.effective
-    assert (effective["soc_version"], effective["chip_told_by"]) == ("Ascend310P3", "pyACL")
+    assert (effective["soc_version"], effective["chip_source"]) == ("Ascend310P3", "pyACL")
     assert "the device is Ascend310P3" in warned(outcome, "effective_differs")
     assert "soc_version was Ascend310, now Ascend310P3" in warned(outcome, "recompiled")
 
@@ -119,7 +139,7 @@ def test_an_om_refused_twice_says_for_which_chip_it_is(tmp_path: Path, python: P
     outcome = run(job, "infer", python, ASSAY_STANDIN_FAULT="load:fail")
     message = outcome.failed("infer")
     assert "acl.mdl.load_from_file returned 545001" in message
-    assert "compiled for Ascend310P3 (CHIP=310P, told by npu-smi)" in message
+    assert "compiled for Ascend310P3 (CHIP=310P, chip taken from npu-smi)" in message
     failure = outcome.report.failure
     assert failure is not None
     assert "CHIP=310 or CHIP=310P" in failure.remedy
@@ -296,7 +316,7 @@ def test_what_a_vendors_tool_timed_lasts_as_long_as_asked(
 def test_the_older_generation_of_ais_bench_is_a_script(
     tmp_path: Path, fake: Callable[..., dict[str, str]], python: Path
 ) -> None:
-    """Where the module is missing ais_infer.py is used: its figures lie in another place."""
+    """Without the module ais_infer.py is used; its figures are in another file."""
     job = vendor_job(tmp_path / "job", "ascend", "ais_bench", stack="cann5.1.rc1")
     older = _without_module(standin_python("ascend", ais_bench="0.0.1", cann="5.1.RC1"))
     outcome = run(job, "infer", older)
@@ -317,14 +337,14 @@ def _without_module(python: Path) -> Path:
 
 @pytest.mark.parametrize("stage", ["compile", "infer"])
 @pytest.mark.parametrize(
-    ("engine", "stack", "told", "remedy"),
+    ("engine", "stack", "expected", "remedy"),
     [
-        ("ais_bench", "cann5.1.rc2", "inputs without a batch: timestep", "ENGINE=cann"),
-        ("benchmark", "cann5.1.rc1", "one picture as input", "ENGINE=cann"),
+        ("ais_bench", "cann5.1.rc2", "inputs without a batch axis: timestep", "ENGINE=cann"),
+        ("benchmark", "cann5.1.rc1", "one image as input", "ENGINE=cann"),
     ],
 )
 def test_a_model_that_a_tool_cannot_measure_is_refused_before_atc_runs(
-    tmp_path: Path, python: Path, stage: str, engine: str, stack: str, told: str, remedy: str
+    tmp_path: Path, python: Path, stage: str, engine: str, stack: str, expected: str, remedy: str
 ) -> None:
     inputs = [
         {"name": "sample", "shape": [4, 8, 8], "rows_per_item": 2},
@@ -332,7 +352,7 @@ def test_a_model_that_a_tool_cannot_measure_is_refused_before_atc_runs(
     ]
     job = vendor_job(tmp_path / "job", "ascend", engine, stack=stack, inputs=inputs)
     outcome = run(job, stage, python)
-    assert told in outcome.failed(stage)
+    assert expected in outcome.failed(stage)
     failure = outcome.report.failure
     assert failure is not None
     assert remedy in failure.remedy

@@ -1,5 +1,5 @@
 """The tests' case: small pictures; the class is the brightest channel."""
 
-from harness.classification import ImageClassification
+from harness.tasks.classification import ImageClassification
 
 make_task = ImageClassification

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from driver.models.manifest import VendorManifest
+from driver.models.vendor import VendorManifest
 from tests.harness.job_folder import ROOT
 
 FOLDER = ROOT / "vendor_hooks" / "cpu"

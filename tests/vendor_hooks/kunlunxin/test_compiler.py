@@ -1,4 +1,4 @@
-"""What XTCL's PassContext is told, by precision and by case."""
+"""What XTCL's PassContext is given, by precision and by case."""
 
 from __future__ import annotations
 

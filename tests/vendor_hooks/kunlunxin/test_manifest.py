@@ -1,4 +1,4 @@
-"""vendor.toml of Kunlunxin against the seeds' figures and the monitor's output."""
+"""vendor.toml of Kunlunxin against the published figures and the monitor's output."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import tomllib
 
 import pytest
 
-from driver.host_driver import ask
-from driver.models.manifest import VendorManifest
+from driver.models.vendor import VendorManifest
+from driver.stacks.host_driver import ask
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.vendor_job import manifest
 

@@ -57,7 +57,7 @@ def test_eager_says_what_ran_on_which_maca(
 def test_another_vendors_gpu_is_not_booked_on_metax(tmp_path: Path) -> None:
     job = vendor_job(tmp_path / "job", "metax", "eager")
     message = run(job, "compile", standin_python("nvidia")).failed("image")
-    assert "was not built for MACA, its device is NVIDIA A100-SXM4-40GB" in message
+    assert "was not built for MACA; its device is NVIDIA A100-SXM4-40GB" in message
 
 
 def test_macart_infers_on_the_provider_that_it_reads_back(tmp_path: Path, python: Path) -> None:
@@ -127,20 +127,7 @@ def test_nodes_that_run_on_the_host_are_said_and_counted_once(tmp_path: Path, py
     }
 
 
-def test_a_graph_cut_short_is_a_compile_failure(tmp_path: Path, python: Path) -> None:
-    job = vendor_job(tmp_path / "job", "metax", "macart")
-    path = job.folder / "model" / "model.onnx"
-    path.write_bytes(path.read_bytes()[:-40])
-    assert "model.onnx" in run(job, "compile", python).failed("compile")
-
-
 def test_full_memory_is_told_as_such(tmp_path: Path, python: Path) -> None:
     job = vendor_job(tmp_path / "job", "metax", "macart")
     message = run(job, "infer", python, ASSAY_STANDIN_FAULT="load:oom").failed("out_of_memory")
     assert "mcErrorMemoryAllocation" in message
-
-
-@pytest.mark.parametrize("engine", ["eager", "macart"])
-def test_nan_in_an_output_fails_the_run(tmp_path: Path, python: Path, engine: str) -> None:
-    job = vendor_job(tmp_path / "job", "metax", engine)
-    assert "NaN" in run(job, "infer", python, ASSAY_STANDIN_FAULT="infer:nan").failed("infer")

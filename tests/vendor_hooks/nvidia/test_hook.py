@@ -39,14 +39,14 @@ def compat(tmp_path: Path) -> Path:
 
 
 def library_path(compat: Path, version: str | None, **environment: str) -> str:
-    told = compat.parent / "version"
+    reported = compat.parent / "version"
     if version is not None:
-        told.write_text(version, encoding="utf-8")
+        reported.write_text(version, encoding="utf-8")
     done = subprocess.run(
         [str(HOOK), "infer", "/job"],
         env={
             "PATH": f"{compat.parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "ASSAY_NVIDIA_VERSION": str(told),
+            "ASSAY_NVIDIA_VERSION": str(reported),
             "_CUDA_COMPAT_PATH": str(compat),
             **environment,
         },

@@ -111,13 +111,6 @@ def test_a_builders_warning_is_the_results(tmp_path: Path, python: Path) -> None
     assert "insufficient memory" in warned(outcome, "compiler_warning")
 
 
-def test_a_graph_cut_short_names_what_the_parser_says(tmp_path: Path, python: Path) -> None:
-    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
-    path = job.folder / "model" / "model.onnx"
-    path.write_bytes(path.read_bytes()[:-40])
-    assert "Failed to parse ONNX model" in run(job, "compile", python).failed("compile")
-
-
 def test_memory_that_is_full_at_load_is_told(tmp_path: Path, python: Path) -> None:
     job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
     assert run(job, "compile", python).ok
@@ -130,8 +123,3 @@ def test_a_killed_build_leaves_nothing_that_counts(tmp_path: Path, python: Path)
     assert killed.document is None
     again = run(job, "compile", python).ok
     assert not again.cached
-
-
-def test_nan_in_an_output_fails_the_run(tmp_path: Path, python: Path) -> None:
-    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
-    assert "NaN" in run(job, "infer", python, ASSAY_STANDIN_FAULT="infer:nan").failed("infer")

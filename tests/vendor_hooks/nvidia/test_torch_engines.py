@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,7 +75,7 @@ def test_tf32_that_cannot_be_switched_off_ends_the_run(tmp_path: Path, engine: s
     python = standin_python("nvidia", tensorrt="8.5.1")
     job = vendor_job(tmp_path / "job", "nvidia", engine, precision="fp32")
     outcome = run(job, "infer", python, **{OVERRIDE: "1"})
-    assert "torch.backends.cuda.matmul.allow_tf32 is True" in outcome.failed("image")
+    assert "torch.backends.cuda.matmul.allow_tf32 is still True" in outcome.failed("image")
     assert outcome.document is not None
     assert f'env = {{ {OVERRIDE} = "0" }}' in outcome.document["failure"]["remedy"]
 
@@ -102,11 +103,60 @@ def test_what_torch_tensorrt_compiled_is_loaded_by_infer(tmp_path: Path, python:
     assert (first.cached, run(job, "compile", python).ok.cached) == (False, True)
     outcome = run(job, "infer", python)
     assert_right(outcome)
-    assert outcome.ok.warnings == ()
     effective = outcome.ok.effective
     assert (effective["loaded_from_cache"], effective["attention"]) == (True, "eager")
-    assert effective["arithmetic"] == "fp16"
     assert (effective["tensorrt_engines"], effective["left_to_pytorch"]) == (1, {})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
+def test_torch_tensorrts_arithmetic_is_read_back_from_its_layers(
+    tmp_path: Path, precision: str
+) -> None:
+    python = standin_python("nvidia", tensorrt="8.6.1", layer_info="detailed")
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt", precision=precision)
+    report = run(job, "infer", python).ok
+    assert report.effective["arithmetic"] == precision
+    assert report.effective["layer_arithmetic"] == {precision: 1}
+    assert report.warnings == ()
+
+
+def test_torch_tensorrt_that_ignores_fp16_is_recorded_as_what_it_ran(tmp_path: Path) -> None:
+    """As 2.13 does for ir="ts"; the requested fp16 was recorded as the arithmetic."""
+    python = standin_python("nvidia", tensorrt="8.6.1", layer_info="detailed")
+    job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
+    outcome = run(job, "infer", python, ASSAY_STANDIN_FAULT="compile:ignore")
+    assert outcome.ok.effective["arithmetic"] == "tf32"
+    assert "fp16 was requested" in warned(outcome, "effective_differs")
+
+
+def test_an_arithmetic_that_torch_tensorrt_does_not_state_is_not_taken_from_the_job(
+    tmp_path: Path, python: Path
+) -> None:
+    outcome = run(vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt"), "infer", python)
+    assert "arithmetic" not in outcome.ok.effective
+    assert "was not read back (the layer information has names only" in warned(
+        outcome, "effective_differs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        (None, "no layer information"),
+        ('["a", "b"]', "names only"),
+        ('[{"Name": "{ForeignNode[a...b]}", "LayerType": "Myelin"}]', "hides what runs inside"),
+        ('[{"Name": "a", "LayerType": "CaskConvolution", "Inputs": []}]', "no datatype"),
+        ('[{"Name": "a", "LayerType": "PointWise"}]', "no datatype"),
+    ],
+)
+def test_layers_that_do_not_state_their_arithmetic_give_none(
+    layers: str | None, expected: str
+) -> None:
+    layer_module = importlib.import_module("vendor_hooks.nvidia.engine_layers")
+    text = layers and f'{{"Layers": {layers}}}'
+    arithmetic, counts, why = layer_module.read_back([text])
+    assert (arithmetic, counts) == (None, {})
+    assert expected in why
 
 
 def test_torch_tensorrt_that_converts_nothing_is_no_torch_tensorrt(
@@ -130,7 +180,8 @@ def test_what_torch_tensorrt_leaves_to_pytorch_is_counted_and_said(
     effective = outcome.ok.effective
     assert effective["loaded_from_cache"] is True
     assert (effective["tensorrt_engines"], effective["left_to_pytorch"]) == (1, {"aten::matmul": 1})
-    message = warned(outcome, "effective_differs")
+    messages = [w.message for w in outcome.ok.warnings if w.code == "effective_differs"]
+    message = next(text for text in messages if "computes a part" in text)
     assert "1 aten::matmul" in message
     assert "fp32" in message
 

@@ -37,6 +37,27 @@ def test_the_core_figure_is_the_tools_own(tmp_path: Path, release: str) -> None:
     assert list((tmp_path / "job" / "cache").glob("trtexec")) == [], "its files are gone"
 
 
+def test_a_banner_with_a_build_number_selects_the_options_of_its_release(tmp_path: Path) -> None:
+    """It was taken for 7.x: --buildOnly, and one run of trtexec per batch."""
+    python = standin_python("nvidia", tensorrt="10.13.0")
+    report = run(vendor_job(tmp_path / "job", "nvidia", "trtexec"), "compile", python).ok
+    assert "--skipInference" in report.effective["build_command"]
+    assert report.versions["trtexec"] == "10.13.0"
+
+
+def test_an_unknown_banner_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    python = standin_python("nvidia", tensorrt="8.6.1")
+    tool = tmp_path / "first" / "trtexec"
+    tool.parent.mkdir()
+    tool.write_text(
+        "#!/bin/sh\necho '&&&& RUNNING TensorRT.trtexec [next] # x'\n", encoding="utf-8"
+    )
+    tool.chmod(0o755)
+    path = f"{tool.parent}:{python.parent}:/usr/bin:/bin"
+    outcome = run(vendor_job(tmp_path / "job", "nvidia", "trtexec"), "compile", python, PATH=path)
+    assert "TensorRT.trtexec [next]" in outcome.failed("image")
+
+
 def test_nothing_else_is_on_the_device_while_it_measures(tmp_path: Path) -> None:
     """A second copy of the engine would share the device, and count as the tool's memory."""
     python = standin_python("nvidia", tensorrt="8.6.1")

@@ -1,4 +1,4 @@
-"""trtexec's three generations of output, and seed 004's T4 log."""
+"""trtexec's three generations of output, and document 004's T4 log."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def read(name: str) -> str:
     return (RECORDED / name).read_text(encoding="utf-8")
 
 
-def test_seed_004_t4_log_gives_the_figure_that_the_seed_draws_from_it() -> None:
-    summary = trtexec_output.parse(read("seed-004-t4-bs1.log"))
+def test_document_004_t4_log_gives_the_published_figure() -> None:
+    summary = trtexec_output.parse(read("document-004-t4-bs1.log"))
     assert summary.generation == "8.0-8.2"
     assert summary.items_per_second(1) == 231.086
     assert summary.timings["compute"].mean_ms == 4.29297
@@ -35,8 +35,10 @@ def test_seed_004_t4_log_gives_the_figure_that_the_seed_draws_from_it() -> None:
         ("59.0443", 32, 1889.4176),
     ],
 )
-def test_seed_004_other_batches_are_rate_times_batch(qps: str, batch: int, drawn: float) -> None:
-    text = read("seed-004-t4-bs1.log").replace("231.086", qps)
+def test_document_004_other_batches_are_rate_times_batch(
+    qps: str, batch: int, drawn: float
+) -> None:
+    text = read("document-004-t4-bs1.log").replace("231.086", qps)
     assert trtexec_output.parse(text).items_per_second(batch) == pytest.approx(drawn, abs=1e-9)
 
 
@@ -88,24 +90,24 @@ def test_failed_run_names_its_first_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("Throughput: 215.68 qps", "Throughput: 215.68 fps", r"line 3: .*215\.68 fps"),
         ("Throughput: 215.68 qps", "Throughput: fast qps", "line 3: 'fast' is not a number"),
-        ("min = 5.04614 ms", "min = 5.04614 fortnights", "line 4: 'fortnights' is no unit"),
+        ("min = 5.04614 ms", "min = 5.04614 fortnights", "line 4: 'fortnights' is not a unit"),
         ("min = 5.04614 ms", "least = 5.04614 ms", r"line 4: expected 'min = X ms"),
-        ("H2D Latency", "Copy Latency", "line 6: no version's performance summary"),
-        ("min = 4.59161 ms, ", "", "line 7: there is no min"),
+        ("H2D Latency", "Copy Latency", "line 6: no known performance summary"),
+        ("min = 4.59161 ms, ", "", "line 7: min is missing"),
     ],
 )
-def test_unknown_line_is_named(old: str, new: str, told: str) -> None:
-    with pytest.raises(trtexec_lines.TrtexecFormatError, match=told):
+def test_unknown_line_is_named(old: str, new: str, message: str) -> None:
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match=message):
         trtexec_output.parse(read("trtexec-8.6.1.log").replace(old, new, 1))
 
 
 @pytest.mark.parametrize("text", ["", "Segmentation fault\n", "=== Performance summary ===\n"])
 def test_text_without_figures_is_refused(text: str) -> None:
-    with pytest.raises(trtexec_lines.TrtexecFormatError, match="line 1"):
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match=r"line 1|is empty"):
         trtexec_output.parse(text)
 
 
@@ -123,6 +125,51 @@ def test_microseconds_and_seconds_are_taken_as_such() -> None:
 def test_version_10_has_two_digits_each() -> None:
     text = read("trtexec-8.6.1.log").replace("v8601", "v100300")
     assert trtexec_output.parse(text).version == "10.3.0"
+
+
+def test_a_build_number_in_the_banner_is_not_a_missing_version() -> None:
+    summary = trtexec_output.parse(read("trtexec-10.13.0-build-number.log"))
+    assert (summary.generation, summary.version, summary.passed) == ("8.4+", "10.13.0", True)
+    assert summary.command == "trtexec --loadEngine=model.plan --shapes=input:16x3x224x224"
+    assert summary.items_per_second(16) == 118.402 * 16
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        "TensorRT.trtexec [TensorRT v101300] [b21] [rc1] #",
+        "TensorRT.trtexec [TensorRT 11] #",
+        "TensorRT.trtexec v8.6.1 #",
+        "TensorRT.trtexec [TensorRT v86010] #",
+    ],
+)
+def test_an_unknown_banner_is_refused_by_name_and_not_taken_for_7(banner: str) -> None:
+    text = read("trtexec-8.6.1.log").replace("TensorRT.trtexec [TensorRT v8601] #", banner)
+    for reader in (trtexec_output.parse, trtexec_output.read_banner):
+        with pytest.raises(trtexec_lines.TrtexecFormatError, match="no known release") as raised:
+            reader(text)
+        assert banner in str(raised.value)
+
+
+def test_a_log_without_a_banner_is_of_no_release() -> None:
+    text = "trtexec: error while loading shared libraries: libnvinfer.so.8"
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match=r"no line is a banner.*libnvinfer"):
+        trtexec_output.read_banner(text)
+
+
+@pytest.mark.parametrize(
+    ("log", "old", "new"),
+    [
+        ("trtexec-8.6.1.log", " [TensorRT v8601]", ""),
+        ("trtexec-8.6.1.log", "v8601", "v8201"),
+        ("trtexec-7.2.3-explicit-batch.log", "trtexec #", "trtexec [TensorRT v8601] #"),
+    ],
+)
+def test_figures_of_another_format_than_the_banners_release_are_refused(
+    log: str, old: str, new: str
+) -> None:
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match="the banner names a release of"):
+        trtexec_output.parse(read(log).replace(old, new))
 
 
 def test_exported_times_are_nanoseconds() -> None:
@@ -155,7 +202,7 @@ def test_queries_of_the_warm_up_do_not_count() -> None:
     summary = trtexec_output.parse(log)._replace(queries=5)
     assert trtexec_output.counted(rows, 200, summary) == rows[2:]
     assert trtexec_output.counted(rows[2:], 200, summary) == rows[2:]
-    with pytest.raises(trtexec_lines.TrtexecFormatError, match=r"has 7 queries .* is of 663"):
+    with pytest.raises(trtexec_lines.TrtexecFormatError, match=r"has 7 queries .* has 663"):
         trtexec_output.counted(rows, 0, trtexec_output.parse(log))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.datasets import list_image_folder
+from driver.datasets.image_folder import list_image_folder
 from tests.harness.job_folder import JobFolder, Outcome, write_files
 from tests.vendor_hooks.reference.stack import CASES, HOOK, probe, reference_stack
 
@@ -22,7 +22,7 @@ PROBES = Path(__file__).with_name("probes")
 
 
 def digits_job(folder: Path, **changes: Any) -> JobFolder:
-    """Lay out an export of vit_digits: committed weights, the first test pictures."""
+    """Write an export of vit_digits: committed weights, the first test pictures."""
     case = CASES / "vit_digits"
     manifest = tomllib.loads((case / "case.toml").read_text(encoding="utf-8"))
     settings: dict[str, Any] = {

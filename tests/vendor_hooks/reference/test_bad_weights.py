@@ -20,15 +20,15 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def told(reference_python: Path) -> dict[str, Any]:
+def outcomes(reference_python: Path) -> dict[str, Any]:
     """Return the failure of every kind of bad weights, None where they are good."""
     failures: dict[str, Any] = probe(reference_python, PROBES / "bad_weights.py")
     return failures
 
 
 @pytest.mark.parametrize("name", ["good folder", "good pth", "good npz"])
-def test_the_right_weights_are_taken(name: str, told: dict[str, Any]) -> None:
-    assert told[name] is None
+def test_the_right_weights_are_taken(name: str, outcomes: dict[str, Any]) -> None:
+    assert outcomes[name] is None
 
 
 @pytest.mark.parametrize(
@@ -36,28 +36,28 @@ def test_the_right_weights_are_taken(name: str, told: dict[str, Any]) -> None:
     [
         ("missing key", "1 missing: classifier.bias"),
         ("extra key", "1 unexpected: vit.pooler.dense.bias"),
-        ("misshapen", "1 of another shape: classifier.bias [4] instead of [3]"),
+        ("misshapen", "1 with another shape: classifier.bias [4] instead of [3]"),
         ("another architecture", "hidden_size 4 instead of 8; num_hidden_layers 3 instead of 2"),
         ("cut safetensors", "cannot be read"),
         ("no safetensors", "cannot be read"),
-        ("unknown format", "'ckpt' are not known here, only huggingface, npz, pth"),
+        ("unknown format", "'ckpt' cannot be read, only huggingface, npz, pth"),
         ("not a pth", "weights.pth cannot be read"),
         ("no tensors in pth", "weights.pth is not a state dict of tensors"),
         ("no pth", "must hold exactly one .pth file, found: none"),
         ("two pth", "found: second.pth, weights.pth"),
-        ("another npz", "1 unexpected: pre_logits/bias; 1 of another shape: head/kernel [8, 4]"),
+        ("another npz", "1 unexpected: pre_logits/bias; 1 with another shape: head/kernel [8, 4]"),
         ("pickled npz", "weights.npz cannot be read"),
     ],
 )
-def test_bad_weights_say_what_is_wrong(name: str, says: str, told: dict[str, Any]) -> None:
-    failure = told[name]
+def test_bad_weights_say_what_is_wrong(name: str, says: str, outcomes: dict[str, Any]) -> None:
+    failure = outcomes[name]
     assert failure["kind"] == "data"
     assert says in failure["message"]
     assert "WEIGHTS=" in failure["remedy"]
 
 
-def test_five_keys_are_named_of_more(told: dict[str, Any]) -> None:
-    message = told["six missing in pth"]["message"]
+def test_five_keys_are_named_of_more(outcomes: dict[str, Any]) -> None:
+    message = outcomes["six missing in pth"]["message"]
     assert (
         "6 missing: cls_token, pos_embed, patch_embed.proj.weight, patch_embed.proj.bias, norm.weight …"
         in message
@@ -74,6 +74,6 @@ def test_the_stage_ends_with_kind_data(
     (wrong / "config.json").write_text(config.replace('"patch_size": 4', '"patch_size": 8'))
     (job.folder / "weights").unlink()
     (job.folder / "weights").symlink_to(wrong)
-    outcome = job.run("export", python=reference_python, timeout_s=120)
+    outcome = job.run("export", python=reference_python)
     assert "patch_size 8 instead of 4" in outcome.failed("data")
     assert "Traceback" not in outcome.log

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from driver.datasets import read_indexed
+from driver.datasets.prepared import read_indexed
 from tests.harness.job_folder import JobFolder, Outcome
 from tests.harness.modules import dataset
 from tests.vendor_hooks.reference.stack import CASES, HOOK
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def draw(folder: Path, python: Path, *, spec: dict[str, int] = SPEC, **job: Any)
         env=made.environment(python),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     return made.outcome(done.returncode, done.stdout + done.stderr)
@@ -100,7 +101,7 @@ def test_a_smaller_count_is_the_beginning_of_a_larger_one(
 def test_pictures_differ_in_more_than_noise() -> None:
     from importlib import import_module
 
-    pictures = import_module("harness.pictures")
+    pictures = import_module("harness.inputs.generated_pictures")
     blocks = [
         pictures.picture(0, number, 64, 48).reshape(6, 8, 8, 8, 3).mean(axis=(1, 3))
         for number in range(6)

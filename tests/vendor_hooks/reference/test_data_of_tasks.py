@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.datasets import read_indexed
+from driver.datasets.prepared import read_indexed
 from tests.harness.modules import dataset
 from tests.vendor_hooks.reference.test_data import COUNT, SPEC, draw
 

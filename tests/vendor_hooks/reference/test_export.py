@@ -103,7 +103,7 @@ def test_the_hook_exports_and_what_is_there_is_not_made_again(
     model = exports[17, "dynamic"].out / "model"
     (job.folder / "model").rmdir()
     (job.folder / "model").symlink_to(model)
-    outcome = job.run("export", python=reference_python, timeout_s=120)
+    outcome = job.run("export", python=reference_python)
     assert outcome.ok.artifacts == ()
     assert not (outcome.out / "model").exists()
     first = exports[17, "dynamic"].npz("golden/golden.npz")["output"]
@@ -119,10 +119,10 @@ def odd(
 
     job = digits_job(tmp_path_factory.mktemp("odd") / "job", export={"opset": 17})
     job.write_job("export")
-    told: dict[str, dict[str, Any]] = probe(
+    facts: dict[str, dict[str, Any]] = probe(
         reference_python, PROBES / "odd_exports.py", str(job.folder)
     )
-    return told
+    return facts
 
 
 def test_large_weights_go_to_one_data_file(odd: dict[str, dict[str, Any]]) -> None:

@@ -35,7 +35,7 @@ def classes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 @pytest.fixture
 def make_score(tmp_path: Path) -> MakeScore:
-    """Return what lays out a score stage from logits of infer, validate and golden."""
+    """Return what writes a score stage's folder from logits of infer, validate and golden."""
 
     def make(
         *, infer: Any, validate: Any = None, golden: Any = None, labels: Any = LABELS, **job: Any
@@ -109,13 +109,13 @@ def test_fidelity_is_the_worst_item_against_fp32(make_score: MakeScore) -> None:
 
 def test_more_predictions_than_labels_is_a_fault_of_the_data(make_score: MakeScore) -> None:
     outcome = make_score(infer=logits(LABELS, [9] * 6), labels=[1, 2]).run("score")
-    assert "6 predictions but only 2 labels" in outcome.failed("data")
+    assert "6 predictions, but only 2 labels" in outcome.failed("data")
 
 
 def test_no_predictions_break_the_contract(make_score: MakeScore) -> None:
     golden = logits(LABELS, [9] * 6)
     outcome = make_score(infer=None, validate=golden, golden=golden).run("score")
-    assert "infer left no predictions.npz" in outcome.failed("contract")
+    assert "infer wrote no predictions.npz" in outcome.failed("contract")
 
 
 def test_cut_predictions_are_no_traceback(make_score: MakeScore) -> None:
@@ -145,19 +145,23 @@ GOOD = logits(LABELS, [9] * 6)
 @pytest.mark.parametrize(
     ("file", "arrays", "said"),
     [
-        ("predictions.npz", {"labels": classes(GOOD)}, "'classes': no such array, but ['labels']"),
-        ("predictions.npz", {}, "'classes': no such array, but none at all"),
-        ("predictions.npz", {"classes": classes(GOOD)[:4]}, "4 rows, the dataset has 6 items"),
-        ("predictions.npz", {"classes": classes(GOOD)[:, :1]}, "shape [1] an item, expected [5]"),
-        ("predictions.npz", {"classes": np.int32(3)}, "it is a single number"),
+        (
+            "predictions.npz",
+            {"labels": classes(GOOD)},
+            "'classes': this array is missing; the file has ['labels']",
+        ),
+        ("predictions.npz", {}, "'classes': this array is missing; the file has no arrays"),
+        ("predictions.npz", {"classes": classes(GOOD)[:4]}, "4 rows, but the dataset has 6 items"),
+        ("predictions.npz", {"classes": classes(GOOD)[:, :1]}, "shape [1] per item, expected [5]"),
+        ("predictions.npz", {"classes": np.int32(3)}, "a single number, without rows"),
         (
             "predictions.npz",
             {"classes": classes(GOOD).astype(np.float32)},
             "dtype float32, expected int32",
         ),
-        ("raw.npz", {"logits": GOOD}, "'output': no such array, but ['logits']"),
-        ("raw.npz", {"output": GOOD[:, :9]}, "shape [9] an item, expected [10]"),
-        ("raw.npz", {"output": GOOD * np.nan}, "NaN or Inf in it"),
+        ("raw.npz", {"logits": GOOD}, "'output': this array is missing; the file has ['logits']"),
+        ("raw.npz", {"output": GOOD[:, :9]}, "shape [9] per item, expected [10]"),
+        ("raw.npz", {"output": GOOD * np.nan}, "contains NaN or Inf"),
     ],
 )
 def test_what_cannot_be_scored_is_the_hooks_failure_with_what_was_expected(
@@ -165,7 +169,7 @@ def test_what_cannot_be_scored_is_the_hooks_failure_with_what_was_expected(
 ) -> None:
     outcome = rewritten(make_score(infer=GOOD), file, **arrays).run("score")
     assert said in outcome.failed("contract")
-    assert f"infer left a {file} that cannot be scored" in outcome.failed("contract")
+    assert f"infer wrote a {file} that cannot be scored" in outcome.failed("contract")
     assert "Traceback" not in outcome.log
 
 
@@ -179,4 +183,4 @@ def test_wider_whole_numbers_are_whole_numbers(make_score: MakeScore) -> None:
 def test_no_raw_outputs_break_the_contract(make_score: MakeScore) -> None:
     job = make_score(infer=GOOD)
     (job.folder / "infer" / "raw.npz").unlink()
-    assert "infer left no raw.npz" in job.run("score").failed("contract")
+    assert "infer wrote no raw.npz" in job.run("score").failed("contract")

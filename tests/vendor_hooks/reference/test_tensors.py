@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.vendor_hooks.reference.conftest import GOLDEN
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +22,9 @@ pytestmark = pytest.mark.stack
 
 PREPARED = """
 import hashlib, json, sys
-from harness.dataset import Dataset
+from harness.inputs.dataset import Dataset
 from harness.job import read_job
-from harness.load import load_task
+from harness.plugins import load_task
 job = read_job(sys.argv[1], "export")
 task, items = load_task(job), Dataset(job.data_dir)
 arrays = [task.prepare(items.read(place))["input"] for place in range(len(items))]
@@ -37,7 +38,7 @@ def run(job: JobFolder, python: Path, *command: str) -> subprocess.CompletedProc
         env=job.environment(python) | {"PYTHONPATH": str(job.folder)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -98,4 +99,4 @@ def test_tensors_are_not_preprocessed_again(
     made = tensors(job, reference_python).out / "data"
     for name in ("index.json", "items.bin"):
         (job.data / name).write_bytes((made / name).read_bytes())
-    assert "kind tensor already" in tensors(job, reference_python).failed("data")
+    assert "already of kind tensor" in tensors(job, reference_python).failed("data")

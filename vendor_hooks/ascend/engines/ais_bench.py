@@ -1,45 +1,45 @@
-"""ais_bench: the vendor's tool on atc's .om, timed by its own clock; predictions come through pyACL.
+"""ais_bench: the vendor's tool runs atc's .om and times core; predictions come through pyACL.
 
-Its times are the device's. The figure is items ÷ the sum of copies in, compute and copies out, one after
-the other, as if each execution had copied: the tool executes a batch as often as asked, and copies it
-once. Its own "throughput" leaves the copies out.
+Its times are device times. The figure is items ÷ (copies in + compute + copies out), as if each execution
+had copied its batch: the tool copies a batch once and executes it as often as asked. Its own "throughput"
+excludes the copies.
 """
 
 import importlib.util
 
-from harness import program
 from harness.engine import VendorTiming
+from harness.engines import vendor_tool
 from harness.errors import StageFailure
 from hook import ais_bench_output, repeating, samples
 from hook.engines.cann import Cann
 
-#: The tool's older generation is a script, not a module.
+#: The older generation of the tool is a script, not a module.
 OLD_SCRIPT = "ais_infer.py"
 PHASES = ("host_to_device", "compute", "device_to_host")
 NS_PER_MS = 1e6
-#: The tool keeps a time of every execution in its memory, and writes them all down.
+#: The tool keeps the time of every execution in memory, and writes them all.
 MOST_LOOPS = 1000000
 
 
 class AisBench(Cann):
-    """The compiled model is Cann's; only the core loop is the tool's, a batch at a time."""
+    """As Cann, except that the tool runs the core loop, one batch at a time."""
 
     core_in_flight = 1
 
     def require(self):
-        """Every input has a batch: the tool makes it of as many files as there are items."""
+        """Every input must have a batch axis: the tool makes a batch from one file per item."""
         lone = [spec.name for spec in self.job.inputs if not spec.batched]
         if lone:
             raise StageFailure(
                 self.job.stage,
-                "ais_bench makes batches of files, and this model has inputs without a batch: {}".format(
+                "ais_bench makes batches from files, but this model has inputs without a batch axis: {}".format(
                     ", ".join(lone)
                 ),
                 "use ENGINE=cann",
             )
 
     def measure_core(self, batches, min_seconds):
-        """Run the tool over all held batches, as often as ``min_seconds`` need."""
+        """Run the tool over all batches, as often as ``min_seconds`` requires."""
         with samples.folder(self.job) as folder, self.lent():
             inputs, _ = samples.write(self.job, batches, folder)
             summary, loops = repeating.long_enough(
@@ -59,16 +59,16 @@ class AisBench(Cann):
             "--batchsize={}".format(self.job.batch_size),
             "--device={}".format(self.number()),
         ]
-        ran = program.run(command, self.job.vendor, cwd=output)
+        ran = vendor_tool.run(command, self.job.vendor, cwd=output)
         if ran.returncode:
-            raise program.failure("infer", ran)
+            raise vendor_tool.failure("infer", ran)
         try:
             return ais_bench_output.read(str(output), self.job.batch_size)
         except ais_bench_output.AisBenchFormatError as error:
             raise StageFailure(
                 "infer",
                 str(error),
-                "the whole output of ais_bench is in the stage's log beside the result",
+                "the stage's log beside the result has the full output of ais_bench",
             ) from error
 
     def _times(self, summary, batches):
@@ -78,7 +78,7 @@ class AisBench(Cann):
         return self._times(summary, batches).total_ms * batches * loops
 
     def _timing(self, summary, batches, loops):
-        # Early summaries count nothing: what was asked for is what was done.
+        # Early summaries have no count, so the requested number of calls is used.
         calls = batches * loops
         times = self._times(summary, batches)
         totals = [None if ms is None else int(ms * calls * NS_PER_MS) for ms in times]
@@ -96,8 +96,8 @@ class AisBench(Cann):
 
 
 def _command():
-    """The tool of this image: the module of 2022-11 and later, else the script before it."""
-    script = program.find(OLD_SCRIPT)
+    """The tool of this image: the module (since 2022-11), else the older script."""
+    script = vendor_tool.find(OLD_SCRIPT)
     if script and importlib.util.find_spec("ais_bench") is None:
         return ["python3", script]
     return ["python3", "-m", "ais_bench"]

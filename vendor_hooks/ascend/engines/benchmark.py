@@ -1,41 +1,41 @@
-"""benchmark.x86_64: the tool before ais_bench, timed by its own clock; predictions come through pyACL.
+"""benchmark.x86_64: the tool before ais_bench times core; predictions come through pyACL.
 
-Its "Interface throughputRate" is what seed 004 prints: device time of the model's execution alone,
+Published document 004 prints its "Interface throughputRate": device time of the model's execution only,
 without the copies, of one chip.
 """
 
 import itertools
 
-from harness import program
 from harness.engine import VendorTiming
+from harness.engines import vendor_tool
 from harness.errors import StageFailure
 from hook import benchmark_output, repeating, samples
 from hook.engines.cann import Cann
 
 PROGRAM = "benchmark.x86_64"
-#: The tool reads files for longer than the device computes: a quarter of the stage's usual limit.
+#: Reading files takes the tool longer than computing; a quarter of the stage's usual time limit.
 LONGEST_RUN_S = 6 * 3600
 
 
 class Benchmark(Cann):
-    """The compiled model is Cann's; only the core loop is the tool's, a batch at a time."""
+    """As Cann, except that the tool runs the core loop, one batch at a time."""
 
     core_in_flight = 1
 
     def require(self):
-        """A tool for pictures: one to an item."""
+        """The model must have one input, an image: the tool supports nothing else."""
         if len(self.job.inputs) == 1 and len(self.job.inputs[0].shape) == 3:
             return
         raise StageFailure(
             self.job.stage,
-            "{} only knows models with one picture as input, this one has {}".format(
+            "{} supports only models with one image as input, this one has {}".format(
                 PROGRAM, ", ".join(spec.name for spec in self.job.inputs)
             ),
-            "use ENGINE=cann (ais_bench measures models of several batched inputs)",
+            "use ENGINE=cann (ais_bench can measure models with several batched inputs)",
         )
 
     def measure_core(self, batches, min_seconds):
-        """Run the tool over the held items, listed until their computation lasts ``min_seconds``."""
+        """Run the tool over a list that repeats the items until their computation takes ``min_seconds``."""
         with samples.folder(self.job) as folder, self.lent():
             inputs, count = samples.write(self.job, batches, folder)
             paths = [str(inputs[0] / "{:06d}.bin".format(number)) for number in range(count)]
@@ -57,7 +57,7 @@ class Benchmark(Cann):
     def _run(self, paths, folder, passes):
         height, width = self.job.inputs[0].shape[1:]
         listed = folder / "items.info"
-        # Millions of lines: they pass through, one at a time.
+        # Millions of lines, written one at a time.
         with listed.open("w", encoding="utf-8") as file:
             repeated = itertools.chain.from_iterable(itertools.repeat(paths, passes))
             for number, path in enumerate(repeated):
@@ -67,17 +67,17 @@ class Benchmark(Cann):
         command += ["-batch_size={}".format(size), "-om_path={}".format(self.om_path)]
         command += ["-input_text_path={}".format(listed), "-input_width={}".format(width)]
         command += ["-input_height={}".format(height), "-output_binary=True", "-useDvpp=False"]
-        ran = program.run(command, self.job.vendor, cwd=folder)
+        ran = vendor_tool.run(command, self.job.vendor, cwd=folder)
         report = folder / "result" / "perf_vision_batchsize_{}_device_{}.txt".format(size, device)
         if ran.returncode or not report.is_file():
-            raise program.failure("infer", ran)
+            raise vendor_tool.failure("infer", ran)
         try:
             return benchmark_output.parse(report.read_text(encoding="utf-8"))
         except benchmark_output.BenchmarkFormatError as error:
             raise StageFailure(
                 "infer",
                 str(error),
-                "the whole output of {} is in the stage's log beside the result".format(PROGRAM),
+                "the stage's log beside the result has the full output of {}".format(PROGRAM),
             ) from error
 
 

@@ -4,8 +4,8 @@ import collections
 import contextlib
 
 import numpy as np
-from harness import program
 from harness.engine import Engine
+from harness.engines import vendor_tool
 from harness.errors import StageFailure, out_of_memory
 from hook import atc, device, soc
 
@@ -16,7 +16,7 @@ class Cann(Engine):
     """While one copy of the model computes, the batch of the other is staged and copied."""
 
     in_flight = 2
-    #: Batches at once in the loop that p_infer_core is of: a vendor's tool times another than ours.
+    #: Batches in flight in the loop that p_infer_core is from; a vendor's tool runs its own loop.
     core_in_flight = in_flight
     static_batch = True
     reuses_outputs = True
@@ -30,12 +30,12 @@ class Cann(Engine):
         self._idle = collections.deque()
 
     def require(self):
-        """Nothing: atc takes what was exported. A vendor's tool refuses here what it cannot measure."""
+        """Accept every model; the tools' engines refuse here what the tool cannot measure."""
 
     def compile(self):
-        """Run atc, unless its .om for this graph, chip, version and mode is there."""
+        """Run atc, unless the cache has its .om for this graph, chip, version and mode."""
         self.require()
-        self.simulated = program.is_stand_in("atc")
+        self.simulated = vendor_tool.is_stand_in("atc")
         compiler = self._compiler()
         if compiler.file.usable:
             self.cached = True
@@ -43,7 +43,7 @@ class Cann(Engine):
         return self._make(compiler)
 
     def load(self):
-        """Load the .om; one for another chip or version, or a damaged one, is compiled again."""
+        """Load the .om; if it is for another chip or version, or damaged, compile it again."""
         self.require()
         self._open()
         compiler = self._compiler()
@@ -61,7 +61,7 @@ class Cann(Engine):
             whole_in_flight=self.in_flight,
             model_copies=len(self._models),
             device=self.number(),
-            chip_told_by=self._chip.told_by,
+            chip_source=self._chip.source,
         )
 
     def _compiler(self):
@@ -79,16 +79,16 @@ class Cann(Engine):
         return settings
 
     def number(self):
-        """The device as this process counts it."""
-        # A container that gets one device counts it as 0.
+        """The number of the device in this process."""
+        # In a container, the only device is number 0.
         in_container = self.job.document["job"]["runner"] == DOCKER
         return 0 if in_container else int(self.job.device.split(",")[0])
 
     @contextlib.contextmanager
     def lent(self):
-        """The device's memory is free inside: a tool of the vendor loads the .om for itself.
+        """Free the device's memory for a tool of the vendor, which loads the .om itself.
 
-        The device stays open, since acl.init may be called once in a process.
+        The device stays open, since acl.init may be called only once in a process.
         """
         self._unload()
         yield
@@ -96,12 +96,12 @@ class Cann(Engine):
 
     @property
     def om_path(self):
-        """What atc made."""
+        """The file that atc made."""
         return self.job.cache_dir / atc.FILE_NAME
 
     def _open(self):
         try:
-            self._device = device.Device(self.number())
+            self._device = device.AclDevice(self.number())
         except device.AclError as error:
             raise StageFailure(
                 "host",
@@ -129,15 +129,15 @@ class Cann(Engine):
         except device.AclError as error:
             raise StageFailure(
                 "infer",
-                "{} for a .om that was just compiled for {} (CHIP={}, told by {})".format(
-                    error, compiler.soc_version, self.job.chip, self._chip.told_by
+                "{} when loading a .om that was just compiled for {} (CHIP={}, chip taken from {})".format(
+                    error, compiler.soc_version, self.job.chip, self._chip.source
                 ),
-                "name the chip that is there, CHIP=310 or CHIP=310P (on the host, npu-smi info shows it); "
-                "if it is that one, make doctor VENDOR=ascend holds the driver against STACK",
+                "name the chip of this device, CHIP=310 or CHIP=310P (npu-smi info on the host shows it); if "
+                "it is right already, make doctor VENDOR=ascend checks whether the driver suits STACK",
             ) from error
 
     def submit(self, inputs):
-        """Stage the batch in the memory that the device copies from, and start; waits for nothing."""
+        """Stage the batch in the memory that the device copies from, and start it, without waiting."""
         model = self._idle.popleft()
         for name, tensor in model.inputs.items():
             np.copyto(tensor.array, inputs[name], casting="same_kind")
@@ -145,7 +145,7 @@ class Cann(Engine):
         return model
 
     def wait(self, ticket):
-        """Sleep until the copy out is done; arrays in the dtypes that the graph declares."""
+        """Sleep until the copy out has finished; arrays are in the dtypes that the graph declares."""
         ticket.finish()
         self._idle.append(ticket)
         return {
@@ -154,22 +154,22 @@ class Cann(Engine):
         }
 
     def memory(self):
-        """Device memory in use at the end of infer: nothing is allocated after load."""
+        """Device memory in use at the end of infer, which is the peak: nothing is allocated after load."""
         if not self._models:
             return None
         used, total = self._device.memory()
         return used, total, "acl.rt.get_mem_info at the end of the stage, all processes"
 
     def versions(self):
-        """CANN's, as its files say."""
+        """CANN's version, from its files."""
         return {"cann": atc.cann_version(self.job)}
 
     def warnings(self):
-        """What was compiled again, what atc warned of, a chip that is not the one named."""
+        """Recompilations, atc's warnings, and a chip that differs from CHIP."""
         return self._warnings
 
     def close(self):
-        """Free the copies, then the device."""
+        """Free the copies of the model, then the device."""
         self._unload()
         if self._device is not None:
             self._device.close()

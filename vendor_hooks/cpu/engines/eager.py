@@ -3,10 +3,11 @@
 import os
 
 from harness.engine import Engine
-from harness.memory import host_memory
+from harness.engines.host_memory import host_memory
+from harness.models import torch_module
 
-# libgomp's threads spin for milliseconds at each barrier, on the cores that decode pictures. A thousand
-# turns are some 50 µs: enough between two kernels. Measured on two busy cores: 2.7 times the items/s.
+# libgomp's threads spin for milliseconds at each barrier, on the cores that decode images. A thousand
+# spins take some 50 µs, enough between two kernels. Measured on two busy cores: 2.7 times the items/s.
 _SPIN_COUNT = "1000"
 
 
@@ -21,39 +22,24 @@ class Eager(Engine):
         self._order = [spec.name for spec in job.inputs]
 
     def load(self):
-        """Build the module from the weights; the settings are read back from it and from torch."""
+        """Build the module from the weights; the settings are read back from the module and from torch."""
         os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)  # libgomp reads it when torch loads it
         import torch
         from case import model
 
         torch.set_num_threads(self.job.threads)
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[self.job.precision]
-        module = model.build(**self._weights())
+        attention = self.job.engine_options.get("attention")
+        module = model.build(attention=attention, **torch_module.weights(self.job))
         self._module = module.to(self._dtype).eval()
         return self._effective(torch)
 
-    def _weights(self):
-        """Arguments of the case's build: the exported Hugging Face folder where there is one."""
-        exported = self.job.model_dir / "torch"
-        if (exported / "config.json").is_file():
-            folder, weights_format, synthetic = exported, "huggingface", False
-        else:
-            folder, weights_format = self.job.weights_dir, self.job.weights_format
-            synthetic = self.job.weights == "synthetic"
-        return {
-            "weights_dir": str(folder),
-            "weights_format": weights_format,
-            "synthetic": synthetic,
-            "seed": self.job.seed,
-            "attention": self.job.engine_options.get("attention"),
-        }
-
     def _effective(self, torch):
-        dtypes = {str(p.dtype).replace("torch.", "") for p in self._module.parameters()}
+        dtypes = torch_module.parameter_dtypes(self._module)
         return {
             "precision": self.job.precision,
-            "arithmetic": "bf16" if dtypes == {"bfloat16"} else "fp32",
-            "parameter_dtypes": sorted(dtypes),
+            "arithmetic": torch_module.arithmetic(dtypes, tf32=False),
+            "parameter_dtypes": dtypes,
             "threads": torch.get_num_threads(),
             "spin_count": os.environ["GOMP_SPINCOUNT"],
             "mkldnn": torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
@@ -62,7 +48,7 @@ class Eager(Engine):
         }
 
     def infer(self, inputs):
-        """One batch; outputs are float32 in host memory whatever the arithmetic."""
+        """Run one batch; floating-point outputs are float32, whatever the arithmetic."""
         import torch
 
         with torch.inference_mode():
@@ -77,18 +63,18 @@ class Eager(Engine):
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
     def memory(self):
-        """The host is the device."""
+        """Host memory, since the host is the device."""
         return host_memory()
 
     def versions(self):
-        """Those of torch and transformers."""
+        """Versions of torch and transformers."""
         import torch
         import transformers
 
         return {"torch": torch.__version__, "transformers": transformers.__version__}
 
     def close(self):
-        """Drop the module."""
+        """Release the module."""
         self._module = None
 
 

@@ -1,10 +1,10 @@
 """ONNX Runtime on the host's CPU, fp32."""
 
 from harness.engine import Engine
-from harness.memory import host_memory
+from harness.engines.host_memory import host_memory
 
-# Threads that spin on would take the cores from decoding (p_infer_whole) and, on busy machines, from
-# each other. 50 µs are enough between two operators; measured on two busy cores: twice the items/s.
+# Threads that keep spinning take the cores from decoding (p_infer_whole) and, on busy machines, from each
+# other. 50 µs are enough between two operators. Measured on two busy cores: twice the items/s.
 _SPINNING = {
     "session.force_spinning_stop": "1",
     "session.intra_op.spin_duration_us": "50",
@@ -12,10 +12,10 @@ _SPINNING = {
 
 
 class OnnxRuntime(Engine):
-    """CPUExecutionProvider with job.threads threads; synchronous, arrays in and out without a copy.
+    """CPUExecutionProvider with job.threads threads; synchronous, arrays are not copied.
 
-    Graph optimisation runs at load: for the suite's models it takes seconds, and a saved optimised
-    graph would be a second copy of the weights, so compile only proves that the graph loads.
+    The graph is optimised while it is loaded. This takes seconds for the suite's models, and a saved
+    optimised graph would be a second copy of the weights, so compile only proves that the graph loads.
     """
 
     def __init__(self, job):
@@ -24,11 +24,11 @@ class OnnxRuntime(Engine):
         self._names = [spec.name for spec in job.outputs]
 
     def compile(self):
-        """Load the graph once, so that what ONNX Runtime refuses is a compile failure."""
+        """Load the graph once, so that a graph which ONNX Runtime refuses is a compile failure."""
         return self.load()
 
     def load(self):
-        """Open the session; the settings come back from the session itself."""
+        """Open the session; the settings are read back from it."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -55,21 +55,21 @@ class OnnxRuntime(Engine):
         }
 
     def infer(self, inputs):
-        """One batch; the session reads the arrays in place."""
+        """Run one batch; the session reads the arrays in place."""
         return dict(zip(self._names, self._session.run(self._names, inputs)))
 
     def memory(self):
-        """The host is the device."""
+        """Host memory, since the host is the device."""
         return host_memory()
 
     def versions(self):
-        """ONNX Runtime's."""
+        """The version of ONNX Runtime."""
         import onnxruntime
 
         return {"onnxruntime": onnxruntime.__version__}
 
     def close(self):
-        """Drop the session and its arena."""
+        """Release the session and its arena."""
         self._session = None
 
 

@@ -1,23 +1,24 @@
-"""OpenVINO on the host's processor: fp32 or bf16, said explicitly and read back."""
+"""OpenVINO on the host's processor: fp32 or bf16, set explicitly and read back."""
 
 import collections
 
 from harness.engine import Engine
-from harness.engine_file import EngineFile, graph_digest
-from harness.memory import host_memory
+from harness.engines.engine_file import EngineFile, graph_digest
+from harness.engines.host_memory import host_memory
 
 DEVICE = "CPU"
-#: Our names of arithmetic → OpenVINO's element types, and back (what it reports as effective).
+#: Precision → OpenVINO's element type, and OpenVINO's element type → arithmetic.
 ELEMENT_TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 ARITHMETIC = {"f32": "fp32", "bf16": "bf16", "f16": "fp16"}
-#: Node types of the compiled graph that hold a model's arithmetic.
+#: Node types of the compiled graph that do a model's arithmetic.
 COMPUTING = ("FullyConnected", "MatMul", "Convolution", "ScaledDotProductAttention", "MHA")
 
 
 def arithmetic_of(hint, nodes):
-    """What a graph computes in: the hint's type, unless most of its computing nodes run in another one.
+    """The arithmetic of a graph: the hint's type, unless most of its computing nodes run in another one.
 
-    ``nodes`` maps an element type to how many of them run in it; a type without a name of ours keeps its own.
+    ``nodes`` maps an element type to the number of nodes that run in it. A type that is not in ARITHMETIC
+    keeps OpenVINO's name.
     """
     followed = 2 * nodes.get(hint, 0) >= sum(nodes.values())
     ran = hint if followed else max(sorted(nodes), key=nodes.get)
@@ -25,12 +26,12 @@ def arithmetic_of(hint, nodes):
 
 
 def differs(precision, hint, nodes):
-    """The warning (code, message, remedy) for a graph that runs in something else than ``precision``."""
+    """The warning (code, message, remedy) for a graph that does not run in ``precision``."""
     ran = arithmetic_of(hint, nodes)
     counted = ", ".join("{} in {}".format(nodes[name], name) for name in sorted(nodes))
     return (
         "effective_differs",
-        "{} was asked for, OpenVINO runs {} on this processor (hint in force {}; computing nodes: {})".format(
+        "{} was asked for, but OpenVINO runs {} on this processor (hint in force: {}; computing nodes: {})".format(
             precision, ran, hint, counted or "none"
         ),
         "read the row as {}; bf16 needs a processor with AVX512_BF16 or AMX".format(ran),
@@ -38,10 +39,10 @@ def differs(precision, hint, nodes):
 
 
 class OpenVino(Engine):
-    """A static graph of job.batch_size items, and a ring of infer requests, as many as it asks for.
+    """A static graph of job.batch_size items, and as many infer requests as OpenVINO recommends.
 
     Inputs are shared with the runtime, not copied; outputs are the requests' own buffers, which the
-    harness copies when it keeps them. ``wait`` sleeps in the runtime, with Python's lock released.
+    harness copies if it keeps them. ``wait`` sleeps in the runtime, with the GIL released.
     """
 
     static_batch = True
@@ -56,7 +57,7 @@ class OpenVino(Engine):
         self._hint = job.engine_options.get("performance_hint", "THROUGHPUT")
 
     def compile(self):
-        """Compile into OpenVINO's own cache below job.cache_dir."""
+        """Compile into OpenVINO's own cache, in job.cache_dir."""
         core = self._core()
         file = self._engine_file(core)
         if file.usable:
@@ -65,7 +66,7 @@ class OpenVino(Engine):
         return self._compile(core, file)
 
     def load(self):
-        """Load from that cache, or compile again when it is for another processor or version."""
+        """Load from that cache, or compile again if it is for another processor or version."""
         core = self._core()
         file = self._engine_file(core)
         if file.usable:
@@ -115,7 +116,7 @@ class OpenVino(Engine):
         return settings
 
     def _open(self, core, file):
-        """Compile, or load what the cache holds; the settings are the compiled model's own."""
+        """Compile, or load from the cache; the settings are read back from the compiled model."""
         model = core.read_model(str(self.job.onnx_path))
         model.reshape({spec.name: self._shape(spec) for spec in self.job.inputs})
         config = dict(self._config(), CACHE_DIR=str(file.path))
@@ -147,7 +148,7 @@ class OpenVino(Engine):
         }
 
     def _node_precisions(self):
-        """Precision → how many computing nodes of the compiled graph run in it."""
+        """Precision → number of computing nodes of the compiled graph that run in it."""
         counted = collections.Counter()
         for node in self._compiled.get_runtime_model().get_ordered_ops():
             facts = node.get_rt_info()
@@ -156,38 +157,38 @@ class OpenVino(Engine):
         return dict(counted)
 
     def _views(self, request):
-        """The request's output buffers as arrays: made once, the runtime fills them in place."""
+        """The request's output buffers as arrays; made once, and filled in place by the runtime."""
         return {name: request.get_tensor(name).data for name in self._names}
 
     def submit(self, inputs):
-        """Start the request that has been idle longest; it reads the arrays where they lie."""
+        """Start the request that has been idle longest; it reads the arrays in place."""
         request, views = self._idle.popleft()
         request.start_async(inputs, share_inputs=True)
         return request, views
 
     def wait(self, ticket):
-        """Sleep until it is done; its buffers stay as they are until it is started again."""
+        """Sleep until the request is complete; its buffers stay unchanged until it is started again."""
         request, views = ticket
         request.wait()
         self._idle.append(ticket)
         return views
 
     def memory(self):
-        """The host is the device."""
+        """Host memory, since the host is the device."""
         return host_memory()
 
     def versions(self):
-        """OpenVINO's, with its build."""
+        """The version of OpenVINO, with its build."""
         import openvino
 
         return {"openvino": openvino.get_version()}
 
     def warnings(self):
-        """What was compiled again, and a precision that is not the one asked for."""
+        """Recompilations, and a precision that differs from the one asked for."""
         return self._warnings
 
     def close(self):
-        """Drop requests and graph."""
+        """Release requests and graph."""
         self._idle.clear()
         self._compiled = None
 

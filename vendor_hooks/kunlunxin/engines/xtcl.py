@@ -1,4 +1,4 @@
-"""XTCL: a program of static shapes compiled ahead, kept in the cache, run on an XPU."""
+"""XTCL: a program with static shapes, compiled ahead of time, cached, and run on an XPU."""
 
 import os
 import re
@@ -8,18 +8,18 @@ from typing import Dict, NamedTuple
 import numpy as np
 from harness import clock
 from harness.engine import Engine
-from harness.engine_file import EngineFile, graph_digest
+from harness.engines.engine_file import EngineFile, graph_digest
 from harness.errors import StageFailure, one_line
 from hook import compiler, executors, precision
 
-#: What reading a damaged program raises: TVM's error, a file that is not there, a damaged .npz.
+#: What reading a damaged program raises: TVM's error, a missing file, a damaged .npz.
 UNREADABLE = (RuntimeError, OSError, ValueError, zipfile.BadZipFile)
-#: What writing one raises where there is no C++ compiler, or it fails. A full disk is not among them.
+#: What saving one raises if the C++ compiler is missing or fails. A full disk is a failure instead.
 UNWRITTEN = (RuntimeError, ValueError, FileNotFoundError)
 
 
 class Call(NamedTuple):
-    """A finished batch: its outputs in host memory, and how long each of its three parts took."""
+    """A finished batch: its outputs in host memory, and the duration of its three phases."""
 
     outputs: Dict[str, np.ndarray]
     h2d_ns: int
@@ -40,7 +40,7 @@ class Xtcl(Engine):
         self._model = job.chip_options.get("device_model", "KUNLUN2")
 
     def compile(self):
-        """Compile, unless the program for this graph, precision, chip and version is there."""
+        """Compile, unless the cache has the program for this graph, precision, chip and version."""
         self._open()
         file = self._program_file()
         if file.usable:
@@ -49,7 +49,7 @@ class Xtcl(Engine):
         return self._make(file)
 
     def load(self):
-        """Read the program; one made for something else, or damaged, is compiled again."""
+        """Load the program; if it was made for another configuration, or is damaged, compile it again."""
         self._open()
         file = self._program_file()
         settings = file.settings if file.usable and self._read(file) else self._make(file)
@@ -60,17 +60,17 @@ class Xtcl(Engine):
         return dict(settings, in_flight=self.in_flight)
 
     def _open(self):
-        """Import TVM, with the chip that it compiles for said before, and find the device."""
+        """Import TVM, after setting the chip that it compiles for, and find the device."""
         os.environ["XPUSIM_DEVICE_MODEL"] = self._model
         import tvm
 
         self.simulated = bool(getattr(tvm, "__assay_standin__", False))
-        # XPU_VISIBLE_DEVICES, or the nodes that a container gets, leave just one.
+        # XPU_VISIBLE_DEVICES, or the container's device nodes, leave exactly one device.
         self._device = tvm.device("xpu", 0)
         if not self._device.exist:
             raise StageFailure(
                 "host",
-                "XTCL finds no xpu (device {} was asked for)".format(self.job.device),
+                "XTCL finds no XPU (device {} was asked for)".format(self.job.device),
                 "make doctor VENDOR=kunlunxin checks driver, device nodes and permissions",
             )
 
@@ -91,18 +91,20 @@ class Xtcl(Engine):
         return EngineFile(self.job.cache_dir / "program", made_from)
 
     def _number(self):
-        """2 of KUNLUN2."""
+        """The generation of the chip: 2 for KUNLUN2."""
         found = re.search(r"(\d+)$", self._model)
         if found:
             return int(found.group(1))
         raise StageFailure(
             "contract",
-            "device_model {!r} of chip {} ends with no number".format(self._model, self.job.chip),
+            "device_model {!r} of chip {} does not end with a number".format(
+                self._model, self.job.chip
+            ),
             "name it as XPUSIM_DEVICE_MODEL does (KUNLUN2) in vendor_hooks/kunlunxin/vendor.toml",
         )
 
     def _make(self, file):
-        """Compile and keep; the settings are read back from environment and passes."""
+        """Compile and save; the settings are read back from the environment and the passes."""
         stale = file.stale()
         if stale:
             self._warnings.append(stale)
@@ -116,7 +118,7 @@ class Xtcl(Engine):
         return settings
 
     def _keep(self, file, settings):
-        """Write the program; where that cannot be, the run goes on and every process compiles."""
+        """Save the program; if that fails, the run continues, and every process compiles."""
         file.path.mkdir(parents=True, exist_ok=True)
         try:
             self._executor.save(file.path)
@@ -124,10 +126,10 @@ class Xtcl(Engine):
             self._warnings.append(
                 (
                     "compiler_warning",
-                    "XTCL's program could not be kept, so infer compiles it again: {}".format(
+                    "XTCL's program could not be saved, so infer compiles it again: {}".format(
                         one_line(error, 300)
                     ),
-                    "writing a library needs a C++ compiler in the image (c++ on PATH)",
+                    "saving a library needs a C++ compiler in the image (c++ on PATH)",
                 )
             )
             return
@@ -142,7 +144,7 @@ class Xtcl(Engine):
         return True
 
     def submit(self, inputs):
-        """Copy in, run, copy out; the device is synchronised between them, so that each can be told."""
+        """Copy in, run, copy out; the device is synchronised in between, so that each is timed separately."""
         started = clock.now_ns()
         for spec in self.job.inputs:
             self._executor.feed(spec.name, inputs[spec.name])
@@ -158,31 +160,31 @@ class Xtcl(Engine):
         return Call(outputs, fed - started, computed - fed, clock.now_ns() - computed)
 
     def wait(self, ticket):
-        """The outputs: everything was done in submit."""
+        """Return the outputs: submit has done everything."""
         return ticket.outputs
 
     def phases(self, ticket):
-        """Host time around copy in, computation and copy out."""
+        """Host time of copy in, computation and copy out."""
         return ticket.h2d_ns, ticket.compute_ns, ticket.d2h_ns
 
     def versions(self):
-        """TVM's as XTCL names it, and onnx's, which reads the graph."""
+        """The versions of XTCL's TVM and of onnx, which reads the graph."""
         import onnx
         import tvm
 
         return {"xtcl": tvm.__version__, "onnx": onnx.__version__}
 
     def warnings(self):
-        """What was compiled again, what could not be kept."""
+        """Recompilations, and a program that could not be saved."""
         return self._warnings
 
     def close(self):
-        """Drop the program."""
+        """Release the program."""
         self._executor = self._device = None
 
 
 def _as_declared(array, dtype):
-    """XTCL's fp16 program gives fp16 outputs; the harness takes the dtypes of the graph."""
+    """XTCL's fp16 programs have fp16 outputs; the harness expects the dtypes of the graph."""
     return array.astype("float32" if dtype == "bfloat16" else dtype, copy=False)
 
 

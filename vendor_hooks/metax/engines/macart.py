@@ -1,21 +1,21 @@
-"""MacaRT: ONNX Runtime with MACAExecutionProvider, fp32; which nodes it took is read back."""
+"""MacaRT: ONNX Runtime with MACAExecutionProvider, fp32; which nodes ran on it is read back."""
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from harness.engine import Engine
-from harness.engine_file import EngineFile, graph_digest
+from harness.engines.engine_file import EngineFile, graph_digest
 from harness.errors import StageFailure
 from hook import nodes
 
 PROVIDER = "MACAExecutionProvider"
-#: Takes the operators that MACA has no kernel for, as in ONNX Runtime everywhere.
+#: As always in ONNX Runtime, it runs the operators that have no MACA kernel.
 HOST_PROVIDER = "CPUExecutionProvider"
 
 
 class MacaRt(Engine):
-    """A static graph; synchronous, ``run`` copies in and out. MacaRT optimises the graph while it loads it."""
+    """A static graph; synchronous, ``run`` copies in and out. MacaRT optimises the graph while loading it."""
 
     static_batch = True
 
@@ -26,11 +26,11 @@ class MacaRt(Engine):
         self._names = [spec.name for spec in job.outputs]
 
     def compile(self):
-        """Load the graph and run it once, so that what MacaRT refuses is a compile failure."""
+        """Load the graph and run it once, so that a graph which MacaRT refuses is a compile failure."""
         return self.load()
 
     def load(self):
-        """Open the session on MACA; StageFailure where ONNX Runtime would run on the host instead."""
+        """Open the session on MACA; StageFailure if ONNX Runtime would run on the host instead."""
         import onnxruntime
 
         self.simulated = bool(getattr(onnxruntime, "__assay_standin__", False))
@@ -48,18 +48,18 @@ class MacaRt(Engine):
         return options
 
     def _open(self, onnxruntime, options):
-        # MACA_VISIBLE_DEVICES leaves one device, which is then the first.
+        # MACA_VISIBLE_DEVICES leaves one device, which is number 0.
         providers = [(PROVIDER, {"device_id": "0"}), HOST_PROVIDER]
         session = onnxruntime.InferenceSession(
             str(self.job.onnx_path), options, providers=providers
         )
-        # From now on a provider that fails raises, and is not replaced by the host's in silence.
+        # From now on a failing provider raises, instead of being silently replaced by the host's.
         session.disable_fallback()
         self._require_in_use(session)
         return session
 
     def _operators(self, onnxruntime):
-        """What ran where: counted once for a graph and a release, kept in job.cache_dir."""
+        """Provider → its operators: found once per graph and release, and kept in job.cache_dir."""
         made_from = {
             "graph": graph_digest(self.job),
             "onnxruntime": onnxruntime.__version__,
@@ -73,7 +73,7 @@ class MacaRt(Engine):
         return file.settings["operators"]
 
     def _profile(self, onnxruntime):
-        """The profile of one run on zeros, in a session of its own that is gone before the measured one."""
+        """The profile of one run on zeros, in a separate session that ends before the measured one begins."""
         options = self._options(onnxruntime)
         options.enable_profiling = True
         with tempfile.TemporaryDirectory() as folder:
@@ -91,10 +91,10 @@ class MacaRt(Engine):
         if PROVIDER not in available:
             raise StageFailure(
                 "image",
-                "ONNX Runtime {} of this image has no {}; it has {}".format(
+                "ONNX Runtime {} in this image has no {}; it has {}".format(
                     onnxruntime.__version__, PROVIDER, ", ".join(available)
                 ),
-                "put MacaRT into the base image: vendor_hooks/metax/README.md says how",
+                "put MacaRT into the base image, as vendor_hooks/metax/README.md describes",
             )
 
     def _require_in_use(self, session):
@@ -123,11 +123,11 @@ class MacaRt(Engine):
         }
 
     def infer(self, inputs):
-        """One batch; copies, computation and synchronisation are inside."""
+        """Run one batch, with copies, computation and synchronisation."""
         return dict(zip(self._names, self._session.run(self._names, inputs)))
 
     def versions(self):
-        """ONNX Runtime's, as MacaRT names it."""
+        """The version of MacaRT's ONNX Runtime."""
         import onnxruntime
 
         return {"onnxruntime": onnxruntime.__version__}
@@ -137,7 +137,7 @@ class MacaRt(Engine):
         return self._warnings
 
     def close(self):
-        """Drop the session and its memory."""
+        """Release the session and its memory."""
         self._session = None
 
 

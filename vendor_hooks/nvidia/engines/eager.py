@@ -1,10 +1,10 @@
 """PyTorch without a compiler on the GPU: fp32, tf32, fp16, bf16. It also validates the others."""
 
-from harness.torch_cuda import TorchCuda
+from harness.engines.torch_cuda import TorchCuda
 
 
 class Eager(TorchCuda):
-    """The case's own module, as it is."""
+    """The case's own module, unchanged."""
 
 
 ENGINE = Eager

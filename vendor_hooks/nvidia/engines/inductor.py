@@ -1,17 +1,17 @@
-"""torch.compile with its default backend, inductor (PyTorch 2 on)."""
+"""torch.compile with its default backend, inductor (since PyTorch 2)."""
 
 import os
 
 from harness import clock
+from harness.engines.torch_cuda import TorchCuda
 from harness.errors import StageFailure
-from harness.torch_cuda import TorchCuda
 
 
 class Inductor(TorchCuda):
-    """Compiled for full batches: the last one is padded, or it would be compiled again.
+    """Compiled for full batches; the last batch is padded, to avoid another compilation.
 
-    Kernels are kept in the cache folder, so that infer finds what compile made; what PyTorch does
-    again in every process (tracing) happens in load, before any clock.
+    Kernels are kept in the cache folder, where infer finds those that compile made. What PyTorch repeats
+    in every process (tracing) happens in load, before any measurement.
     """
 
     static_batch = True
@@ -21,11 +21,11 @@ class Inductor(TorchCuda):
         self._first_ns = 0
 
     def compile(self):
-        """Compile and run one batch of zeros, so that a failure is the compiler's."""
+        """Compile and run one batch of zeros, so that an error is a compile failure."""
         return self.load()
 
     def load(self):
-        """Build, then compile; the mode is in the settings."""
+        """Build and compile; the settings include the mode."""
         for variable, folder in (
             ("TORCHINDUCTOR_CACHE_DIR", "inductor"),
             ("TRITON_CACHE_DIR", "triton"),
@@ -38,7 +38,7 @@ class Inductor(TorchCuda):
         return settings
 
     def accelerate(self, module, examples):
-        """torch.compile for exactly these shapes; compiles now, by one call."""
+        """torch.compile for exactly these shapes; one call triggers the compilation."""
         import torch
 
         if not hasattr(torch, "compile"):

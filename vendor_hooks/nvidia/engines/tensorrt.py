@@ -1,4 +1,4 @@
-"""TensorRT through its v3 API (8.5 to 10): fp32, tf32 or fp16; built ahead, kept in the cache."""
+"""TensorRT through its v3 API (8.5 to 10): fp32, tf32 or fp16; built ahead of time, cached."""
 
 import collections
 
@@ -11,8 +11,8 @@ from hook import cuda, trt_build, trt_plan, trt_slot
 class TensorRt(Engine):
     """One context, three streams (copy in, compute, copy out), two batches in flight.
 
-    While a batch computes, the next is staged in pinned memory and copied. Outputs are handed out in
-    the pinned buffers of their slot.
+    While a batch computes, the next is staged in pinned memory and copied. Outputs are returned in the
+    pinned buffers of their slot.
     """
 
     in_flight = 2
@@ -30,22 +30,22 @@ class TensorRt(Engine):
         self._idle = collections.deque()
 
     def compile(self):
-        """Build the engine file, unless it is there for this very graph, chip and version."""
+        """Build the engine file, unless the cache has it for exactly this graph, chip and version."""
         self._open_device()
         settings = self._plan.compile()
         self.cached = self._plan.cached
         return settings
 
     def load(self):
-        """Deserialise; an engine of another chip or version, or a damaged one, is built again."""
+        """Deserialise; an engine for another chip or version, or a damaged one, is rebuilt."""
         self._open_device()
         self._engine, settings = self._plan.load()
         self._prepare()
         return dict(settings, **self._effective())
 
     def plan(self, device, log):
-        """The engine's file; what builds it otherwise overrides this."""
-        return trt_plan.Plan(self.job, device, log)
+        """The engine's file; override it to build the engine in another way."""
+        return trt_plan.TensorRtPlan(self.job, device, log)
 
     def _open_device(self):
         import tensorrt
@@ -62,11 +62,13 @@ class TensorRt(Engine):
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise out_of_memory(
-                "TensorRT has no memory for a context: {}".format(self._log.last_error())
+                "TensorRT lacks the memory for an execution context: {}".format(
+                    self._log.last_error()
+                )
             )
         self._streams = tuple(self._device.stream() for _ in range(3))
         tensors = self._tensors()
-        self._slots = [trt_slot.Slot(self._device, tensors) for _ in range(self.in_flight)]
+        self._slots = [trt_slot.TensorRtSlot(self._device, tensors) for _ in range(self.in_flight)]
         self._idle.extend(self._slots)
 
     def _tensors(self):
@@ -102,7 +104,7 @@ class TensorRt(Engine):
         }
 
     def submit(self, inputs):
-        """Stage in pinned memory, then enqueue copy in, inference and copy out; waits for nothing."""
+        """Stage in pinned memory, then enqueue copy in, inference and copy out, without waiting."""
         device, slot = self._device, self._idle.popleft()
         copy_in, compute, copy_out = self._streams
         marks = slot.marks
@@ -139,32 +141,32 @@ class TensorRt(Engine):
     def _refused(self, what):
         return StageFailure(
             "infer",
-            "TensorRT refuses {}: {}".format(what, self._log.last_error()),
-            "the engine is built for 1 to {} items; make check VENDOR=nvidia".format(
+            "TensorRT does not accept {}: {}".format(what, self._log.last_error()),
+            "the engine is built for 1 to {} items; to test it: make check VENDOR=nvidia".format(
                 self.job.batch_size
             ),
         )
 
     def wait(self, ticket):
-        """Sleep until the copy out is done; arrays in the dtypes that the graph declares."""
+        """Sleep until the copy out has finished; arrays are in the dtypes that the graph declares."""
         self._device.check(self._device.api.cudaEventSynchronize(ticket.marks[5]))
         self._idle.append(ticket)
         return ticket.arrays(self.job.outputs)
 
     def phases(self, ticket):
-        """Device time of copy in, compute, copy out, by events on their streams."""
+        """Device time of copy in, compute and copy out, by events on their streams."""
         marks = ticket.marks
         return tuple(self._device.elapsed_ns(a, b) for a, b in zip(marks[0::2], marks[1::2]))
 
     def memory(self):
-        """Device memory in use at the end of infer: nothing is allocated after load."""
+        """Device memory in use at the end of infer, which is the peak: nothing is allocated after load."""
         if self._context is None:
             return None
         used, total = self._device.memory()
         return used, total, "cudaMemGetInfo at the end of the stage, all processes"
 
     def versions(self):
-        """TensorRT's and CUDA's."""
+        """Versions of TensorRT and CUDA."""
         import tensorrt
 
         found = {"tensorrt": tensorrt.__version__}
@@ -173,11 +175,13 @@ class TensorRt(Engine):
         return found
 
     def warnings(self):
-        """What was built again, and what the builder warned of."""
+        """Rebuilds, and the builder's warnings."""
         return self._plan.warnings if self._plan is not None else ()
 
     def close(self):
-        """Free context, engine and buffers, in this order."""
+        """Free context, engine and buffers, in this order; after a failure, once no batch is in flight."""
+        for slot in self._slots:
+            slot.settle()
         self._context = self._engine = None
         self._idle.clear()
         for slot in self._slots:

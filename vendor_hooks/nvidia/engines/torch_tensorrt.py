@@ -1,16 +1,16 @@
-"""Torch-TensorRT: the traced module with its subgraphs as TensorRT engines; fp32, tf32, fp16."""
+"""Torch-TensorRT: the traced module, with subgraphs as TensorRT engines; fp32, tf32, fp16."""
 
-from harness.engine_file import EngineFile, graph_digest
+from harness.engines.engine_file import EngineFile, graph_digest
+from harness.engines.torch_cuda import TorchCuda
 from harness.errors import StageFailure
-from harness.torch_cuda import TorchCuda
-from hook import torchscript
+from hook import engine_layers, torchscript
 
 
 class TorchTensorRt(TorchCuda):
-    """The module stays fp32 outside; TensorRT lowers it inside, as ``enabled_precisions`` allows.
+    """The module has an fp32 interface; TensorRT computes inside as ``enabled_precisions`` allows.
 
-    What was compiled is saved as TorchScript, with TensorRT's engines in it, and loaded by infer, which
-    then never builds the fp32 module. torch.jit.load knows the engines only once torch_tensorrt is imported:
+    The compiled module is saved as TorchScript, including TensorRT's engines; infer loads it and never builds
+    the fp32 module. torch.jit.load can read the engines only after torch_tensorrt was imported:
     https://docs.pytorch.org/TensorRT/tutorials/getting_started_with_python_api.html
     """
 
@@ -21,30 +21,41 @@ class TorchTensorRt(TorchCuda):
         self._from_cache = False
 
     def compile(self):
-        """Compile and save, unless it is there."""
+        """Compile and save, unless the cache has the module."""
         settings = self.load()
         self.cached = self._from_cache
         return settings
 
     def load(self):
-        """Load what compile saved; made for another device or version, or damaged, it is made again."""
+        """Load what compile saved; if it is for another device or version, or damaged, compile again."""
         settings = super().load()
         share = torchscript.Share(self._call)
         if share.left:
             self._warnings.append(self._partly(share, settings["arithmetic"]))
         settings.update(share.settings())
         settings["loaded_from_cache"] = self._from_cache
-        # Of the engines, which tell no precision of their own; of the rest it is the warning's.
-        settings["arithmetic"] = self.job.arithmetic
+        # So far, the arithmetic is PyTorch's; the engines have their own.
+        del settings["arithmetic"]
+        settings.update(self._read_back())
         settings["enabled_precisions"] = "float16" if self.job.precision == "fp16" else "float32"
         return settings
 
+    def _read_back(self):
+        """The engines' arithmetic; without it, the result warns, and MFU uses the one that was requested."""
+        found, counts, why = engine_layers.read_back(torchscript.layer_information(self._call))
+        if found is None:
+            self._warnings.append(_not_read_back(self.job.arithmetic, why))
+            return {"layer_arithmetic": None}
+        if found != self.job.arithmetic:
+            self._warnings.append(_differs(self.job.arithmetic, counts))
+        return {"arithmetic": found, "layer_arithmetic": counts}
+
     def dtype_name(self):
-        """fp32 outside, whatever runs inside."""
+        """fp32, for the interface; the engines may compute in fp16."""
         return "float32"
 
     def _build(self, torch):
-        """What was saved, else the case's module, which accelerate compiles."""
+        """The saved module, else the case's module, which accelerate compiles."""
         import torch_tensorrt
 
         self.simulated = self.simulated or bool(getattr(torch_tensorrt, "__assay_standin__", False))
@@ -55,12 +66,12 @@ class TorchTensorRt(TorchCuda):
         return super()._build(torch) if saved is None else saved
 
     def _saved(self, torch):
-        """The module that compile saved, None where it does not fit or cannot be loaded."""
+        """The module that compile saved; None if it does not match or cannot be loaded."""
         if not self._file.usable:
             return None
         try:
             loaded = torch.jit.load(str(self._file.path))
-        # torch raises the first for a module of another ABI, the second for a file that is no archive.
+        # torch raises RuntimeError for a module of another ABI, ValueError for a file that is not an archive.
         except (RuntimeError, ValueError) as error:
             self._warnings.append(self._file.unreadable(" ".join(str(error).split())[:200]))
             return None
@@ -68,7 +79,7 @@ class TorchTensorRt(TorchCuda):
         return loaded
 
     def accelerate(self, module, examples):
-        """What was loaded is ready; a new one is compiled and saved."""
+        """A loaded module is ready; a new one is compiled and saved."""
         if self._from_cache:
             return module
         import torch
@@ -100,23 +111,21 @@ class TorchTensorRt(TorchCuda):
         if not share.engines:
             raise StageFailure(
                 "compile",
-                "Torch-TensorRT made no TensorRT engine, PyTorch would compute all of it: {}".format(
+                "Torch-TensorRT made no TensorRT engine, so PyTorch would compute everything: {}".format(
                     share.listed()
                 ),
-                "the stage's log says which operators it does not convert; use ENGINE=tensorrt, or "
+                "the stage's log names the operators that it cannot convert; use ENGINE=tensorrt, or "
                 "ENGINE=eager for PyTorch's figure",
             )
 
     def _partly(self, share, arithmetic):
-        message = (
-            "Torch-TensorRT left to PyTorch what its {} engines do not hold, in {}: {}".format(
-                share.engines, arithmetic, share.listed()
-            )
+        message = "PyTorch, not Torch-TensorRT's {} engines, computes a part of the graph, in {}: {}".format(
+            share.engines, arithmetic, share.listed()
         )
         return (
             "effective_differs",
             message,
-            "use ENGINE=tensorrt for a graph that is TensorRT's alone",
+            "use ENGINE=tensorrt to run the whole graph in TensorRT",
         )
 
     def _input(self, torch_tensorrt, spec):
@@ -142,14 +151,34 @@ class TorchTensorRt(TorchCuda):
         }
 
     def versions(self):
-        """Those of torch, and Torch-TensorRT's."""
+        """Versions of torch and Torch-TensorRT."""
         import torch_tensorrt
 
         return dict(super().versions(), torch_tensorrt=torch_tensorrt.__version__)
 
     def warnings(self):
-        """What was compiled again, and what PyTorch computes."""
+        """Recompilations, and what PyTorch computes."""
         return self._warnings
+
+
+def _not_read_back(arithmetic, why):
+    message = "the arithmetic of Torch-TensorRT's engines was not read back ({}); {} is only what was requested"
+    return (
+        "effective_differs",
+        message.format(why, arithmetic),
+        "use ENGINE=tensorrt, whose configuration is read back, to know what ran",
+    )
+
+
+def _differs(arithmetic, counts):
+    counted = ", ".join("{} in {}".format(counts[name], name) for name in sorted(counts))
+    return (
+        "effective_differs",
+        "{} was requested, but of the layers that compute, Torch-TensorRT's engines run {}".format(
+            arithmetic, counted
+        ),
+        "compare it only with figures of the arithmetic that ran, or use ENGINE=tensorrt",
+    )
 
 
 ENGINE = TorchTensorRt

@@ -1,24 +1,24 @@
-"""NVIDIA's own trtexec: it builds the engine and its clock times the core loop.
+"""NVIDIA's own trtexec: it builds the engine, and its clock times the core loop.
 
-Predictions come from the same engine file: through TensorRT's v3 API where the stack has it (8.5 on),
-else from trtexec itself, one run a batch. trtexec reads one batch and repeats it: it cannot rotate.
+Predictions come from the same engine file: through TensorRT's v3 API where the stack has it (since 8.5),
+else from trtexec itself, in one run per batch. trtexec reads one batch and repeats it.
 """
 
 from harness.engine import Engine, VendorTiming
-from harness.engine_file import EngineFile, graph_digest
-from harness.program import run
+from harness.engines.engine_file import EngineFile, graph_digest
+from harness.engines.vendor_tool import run
 from hook import trt_plan, trtexec
 from hook.engines.tensorrt import TensorRt
 
 #: The oldest release with execute_async_v3.
 V3_SINCE = (8, 5)
-#: trtexec enqueues a query while one runs, unless --exposeDMA (sampleInference.cpp: depth 1 + overlap).
+#: trtexec enqueues a query while another runs, unless --exposeDMA (sampleInference.cpp: depth 1 + overlap).
 IN_FLIGHT = 2
 INCLUDES = ("host_to_device", "compute", "device_to_host", "synchronise")
 
 
 class Runtime(TensorRt):
-    """The v3 runtime on an engine file that trtexec made."""
+    """The v3 runtime, with an engine file that trtexec made."""
 
     def __init__(self, job, tool, file):
         super().__init__(job)
@@ -26,11 +26,11 @@ class Runtime(TensorRt):
         self._file = file
 
     def plan(self, device, log):
-        """Built by trtexec instead of the API."""
-        return ToolsPlan(self.job, device, log, self._tool, self._file)
+        """The engine's file, built by trtexec instead of the API."""
+        return TrtexecPlan(self.job, device, log, self._tool, self._file)
 
 
-class ToolsPlan(trt_plan.Plan):
+class TrtexecPlan(trt_plan.TensorRtPlan):
     """An engine file that trtexec builds."""
 
     def __init__(self, job, device, log, tool, file):
@@ -39,18 +39,18 @@ class ToolsPlan(trt_plan.Plan):
         self._file = file
 
     def file(self):
-        """The one that trtexec measured."""
+        """The file that trtexec measured."""
         return self._file
 
     def build(self, path):
-        """Have trtexec build it; its settings are its command, for it reads nothing back."""
+        """Let trtexec build it; the settings are its command, since trtexec reads nothing back."""
         return tool_built(self._job, self._tool, path)
 
 
 class Trtexec(Engine):
-    """The tool, and what infers with its engine.
+    """The tool, and the runtime that infers with its engine.
 
-    This process is not on the device while trtexec measures: it would hold a second copy of the engine.
+    While trtexec measures, this process does not use the device, where it would need a second copy of the engine.
     """
 
     reuses_outputs = True
@@ -63,13 +63,13 @@ class Trtexec(Engine):
         self._warnings = []
 
     def compile(self):
-        """Build with trtexec, unless the engine is there."""
+        """Build with trtexec, unless the cache has the engine."""
         self._open()
         self.cached = self._file.usable
         return self._file.settings if self.cached else self._make()
 
     def load(self):
-        """Have the engine's file; trtexec loads it by itself, and the runtime after it."""
+        """Ensure that the engine's file is there; trtexec loads it itself, and the runtime later."""
         self._open()
         settings = self._file.settings if self._file.usable else self._make()
         if self._has_v3():
@@ -78,17 +78,17 @@ class Trtexec(Engine):
 
     def _open(self):
         self.simulated = trtexec.is_stand_in()
-        self._tool = trtexec.Trtexec(self.job)
+        self._tool = trtexec.TrtexecTool(self.job)
         self._file = self._engine_file()
 
     def _make(self):
         return make_engine(self.job, self._tool, self._file, self._warnings)
 
     def _has_v3(self):
-        return (self._tool.version or (7,)) >= V3_SINCE
+        return self._tool.version >= V3_SINCE
 
     def _engine_file(self):
-        # nvidia-smi heeds no CUDA_VISIBLE_DEVICES; a container has the selected devices alone.
+        # nvidia-smi ignores CUDA_VISIBLE_DEVICES; a container has only the selected devices.
         in_container = self.job.document["job"]["runner"] == "docker"
         device = "0" if in_container else self.job.device.split(",")[0]
         query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
@@ -103,7 +103,7 @@ class Trtexec(Engine):
         return EngineFile(self.job.cache_dir / "engine.plan", made_from)
 
     def measure_core(self, batches, min_seconds):
-        """The own loop of trtexec over the first batch, one stream, copies included."""
+        """Run the tool's own loop over the first batch: one stream, copies included."""
         summary, queries = self._tool.measure(self._file.path, batches[0], min_seconds)
         calls = len(queries)
         if self._has_v3():
@@ -122,22 +122,22 @@ class Trtexec(Engine):
         )
 
     def submit(self, inputs):
-        """By the v3 API, or a run of trtexec for this batch."""
+        """Submit to the v3 API, or run trtexec for this batch."""
         if self._runtime is not None:
             return self._runtime.submit(inputs)
         return self._tool.outputs(self._file.path, inputs)
 
     def wait(self, ticket):
-        """The outputs in host memory."""
+        """Return the outputs, in host memory."""
         return self._runtime.wait(ticket) if self._runtime is not None else ticket
 
     def versions(self):
-        """trtexec's, and those of the runtime."""
+        """Versions of trtexec and of the runtime."""
         found = {"trtexec": self._tool.version_text} if self._tool else {}
         return dict(self._runtime.versions(), **found) if self._runtime is not None else found
 
     def warnings(self):
-        """What was built again, and what the builder warned of."""
+        """Rebuilds, and the builder's warnings."""
         return list(self._warnings) + list(self._runtime.warnings() if self._runtime else ())
 
     def close(self):
@@ -147,7 +147,7 @@ class Trtexec(Engine):
 
 
 def make_engine(job, tool, file, warnings):
-    """Build ``file`` with trtexec, in the place of one that no longer fits; its settings."""
+    """Build ``file`` with trtexec, replacing an outdated one; return its settings."""
     stale = file.stale()
     if stale:
         warnings.append(stale)
@@ -159,11 +159,11 @@ def make_engine(job, tool, file, warnings):
 
 
 def tool_built(job, tool, path):
-    """(settings, warning lines) of an engine that trtexec builds at ``path``."""
+    """(settings, warning lines) of an engine that trtexec builds at ``path``; an unknown option would fail."""
     command, said = tool.build(path)
     settings = {
         "precision": job.precision,
-        "arithmetic": job.arithmetic,
+        "arithmetic": trtexec.arithmetic_of(command),
         "build_command": " ".join(command),
     }
     return settings, said

@@ -3,7 +3,7 @@
 import concurrent.futures
 
 from harness.engine import Engine
-from harness.memory import host_memory
+from harness.engines.host_memory import host_memory
 
 _PRECISIONS = {"tensor(float)": "fp32", "tensor(float16)": "fp16"}
 

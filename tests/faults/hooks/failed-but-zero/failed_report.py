@@ -5,10 +5,10 @@ import sys
 
 from harness.errors import StageFailure
 from harness.job import read_job
-from harness.report import Report
+from harness.outputs.report import Report
 
 folder = pathlib.Path(sys.argv[1])
 job = read_job(folder, "infer")
 report = Report("infer", job.id, job.repeat)
-report.failure = StageFailure("infer", "the device did not answer", "look at the device")
+report.failure = StageFailure("infer", "the device did not answer", "check the device")
 report.write(folder / "out")

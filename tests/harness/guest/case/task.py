@@ -1,7 +1,7 @@
 """The tests' case: small pictures; the class is the brightest channel."""
 
-from harness.classification import ImageClassification
 from harness.errors import StageFailure
+from harness.tasks.classification import ImageClassification
 
 
 class Colours(ImageClassification):

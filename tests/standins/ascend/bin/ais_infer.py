@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Stand-in; see tests/standins/README.md. Its modules lie beside it, wherever it was put.
+# Stand-in; see tests/standins/README.md. Its modules are beside it, wherever it is installed.
 import os
 import sys
 

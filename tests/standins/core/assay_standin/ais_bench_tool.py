@@ -163,8 +163,8 @@ def _summary(args, generation, session, batch, folder, stamp, filesinfo):
     spelling = "batchsize.mean({})" if generation == "0.0.2" else "batchsize({})"
     print("[INFO] -----------------Performance Summary------------------")
     for name, row in (("H2D_latency", h2d), ("NPU_compute_time", compute), ("D2H_latency", d2h)):
-        told = ", ".join("{} = {}".format(key, row[key]) for key in row if key != "count")
-        print("[INFO] {} (ms): {}".format(name, told))
+        listed = ", ".join("{} = {}".format(key, row[key]) for key in row if key != "count")
+        print("[INFO] {} (ms): {}".format(name, listed))
     print("[INFO] throughput 1000*{}/NPU_compute_time.mean({}): {}".format(
         spelling.format(batch), compute["mean"], rate))  # fmt: skip
     print("[INFO] ------------------------------------------------------")

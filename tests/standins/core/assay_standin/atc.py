@@ -13,7 +13,7 @@ FLAGS = {
     "optypelist_for_implmode", "fusion_switch_file", "buffer_optimize", "mode", "weight", "help",
     "enable_small_channel", "auto_tune_mode", "op_debug_level", "input_shape_range", "core_type",
 }  # fmt: skip
-# Ascend710 is 310P's older name: RC1 takes it still (seed 004), and the newer one already (model zoo
+# Ascend710 is 310P's older name: RC1 takes it still (document 004), and the newer one already (model zoo
 # pages of that release); no page of RC2 has the older.
 SOCS = {
     "5.1.RC1": ("Ascend310", "Ascend310P1", "Ascend310P3", "Ascend710", "Ascend910A", "Ascend910B"),
@@ -21,7 +21,8 @@ SOCS = {
 }
 PRECISION = {
     "force_fp16": "fp16",
-    "force_fp32": "fp32",
+    # The same mode as cube_fp16in_fp32out of later releases (GE API 9.1, AOE 9.0): the cube unit takes fp16.
+    "force_fp32": "fp16in_fp32out",
     "allow_mix_precision": "fp16",
     "allow_fp32_to_fp16": "fp16",
     "must_keep_origin_dtype": "fp32",

@@ -18,6 +18,7 @@ USUAL_PLACE = {
     "garble": "monitor",
     "part": "compile",
     "nothing": "compile",
+    "ignore": "compile",
 }
 _calls = {"infer": 0}
 

@@ -41,7 +41,7 @@ class MacaSession:
         return faults.spoil(outputs) if self._maca else outputs
 
     def end_profiling(self):
-        """Return ONNX Runtime's profile of what ran, with the nodes that MACA took booked on it."""
+        """Return ONNX Runtime's profile of what ran, with the nodes that MACA ran attributed to it."""
         path = super().end_profiling()
         if self._maca:
             _book(path, self.host_operators)

@@ -126,8 +126,10 @@ class OnnxFile:
             )
         return memoryview(data[offset : offset + length])
 
-    def rewrite(self, change):
+    def rewrite(self, change, replace=None):
         """Return (model bytes, weights): ``change`` makes an array of each float weight.
+
+        ``replace`` makes a list of nodes of each node, all as bytes; None keeps every node.
 
         Weights over INLINE_BYTES are taken out as external data of the file "weights"; they come back
         as [(name, array)], in the order of their offsets.
@@ -135,7 +137,10 @@ class OnnxFile:
         begin, end = self.graph_span
         graph, outside, offset = [], [], 0
         order = iter(self.weights)
-        for number, _, _, start, stop in wire.fields(self._graph):
+        for number, _, value, start, stop in wire.fields(self._graph):
+            if number == 1 and replace:
+                graph += [wire.bytes_field(1, node) for node in replace(bytes(value))]
+                continue
             if number != 5:
                 graph.append(bytes(self._graph[start:stop]))
                 continue

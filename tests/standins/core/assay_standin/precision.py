@@ -38,4 +38,7 @@ def _keep(array, dropped):
     return ((bits + half + odd) & mask).view(np.float32).reshape(np.shape(array))
 
 
-ROUNDING = {"fp32": fp32, "fp16": fp16, "bf16": bf16, "tf32": tf32, "int8": int8}
+# What each precision rounds at a model's inputs, outputs and weights; the last rounds inside the graph (cube.py).
+ROUNDING = {
+    "fp32": fp32, "fp16": fp16, "bf16": bf16, "tf32": tf32, "int8": int8, "fp16in_fp32out": fp32,
+}  # fmt: skip

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+from assay_standin import cube
 from assay_standin.precision import ROUNDING
 
 MAGIC = b"ASSAY-STANDIN-PROGRAM\n"
@@ -35,7 +36,8 @@ class Program:
 
 def compile_model(model, header, precision):
     """Make a Program of an OnnxFile, its float weights rounded to ``precision``."""
-    graph, weights = model.rewrite(ROUNDING[precision])
+    replace = cube.rounded if precision == "fp16in_fp32out" else None
+    graph, weights = model.rewrite(ROUNDING[precision], replace)
     return Program(dict(header, precision=precision), graph, weights)
 
 

@@ -1,6 +1,6 @@
 """nvidia-smi, npu-smi, xpu_smi and mx-smi: what they print of one chip.
 
-It is idle unless ASSAY_STANDIN_USE says how busy it is: what computes lies in a container of its own,
+It is idle unless ASSAY_STANDIN_USE says how busy it is: the job runs in another container,
 and whoever looks while nothing of theirs runs must not find a load.
 """
 

@@ -32,6 +32,10 @@ OPTIONS = {
     "bf16": ((9, 0), (99, 0)),
 }  # fmt: skip
 
+# The first release whose banner has a build number after the version.
+BUILD_NUMBER_SINCE = (10, 4)
+BUILD = 21
+
 
 class Failed(Exception):
     """Logged as an error, then FAILED."""
@@ -58,7 +62,8 @@ def _title():
         return "TensorRT.trtexec"
     number = "{}{}{:02}".format(major, minor, patch) if major < 10 else "{}{:02}{:02}".format(
         major, minor, patch)  # fmt: skip
-    return "TensorRT.trtexec [TensorRT v{}]".format(number)
+    build = " [b{}]".format(BUILD) if (major, minor) >= BUILD_NUMBER_SINCE else ""
+    return "TensorRT.trtexec [TensorRT v{}]{}".format(number, build)
 
 
 def _say(text):

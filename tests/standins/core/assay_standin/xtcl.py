@@ -69,7 +69,7 @@ class NDArray:
 
 
 def copied_by_the_machine(value, device):
-    """Return a fresh array on the device: what the machine makes of one that does not lie there."""
+    """Return a fresh array on the device: the copy of one that is elsewhere."""
     return NDArray(value.numpy() if hasattr(value, "numpy") else value, device)
 
 

@@ -1,5 +1,5 @@
 """Image classification on the tests' plain pictures."""
 
-from harness.classification import ImageClassification
+from harness.tasks.classification import ImageClassification
 
 make_task = ImageClassification

@@ -1,6 +1,6 @@
 """Imported when the stand-in's Python starts: ODD_MACA makes MACA leave work to the host.
 
-``fallback``: the whole session, and it says so. ``host:MatMul``, ``host:*``: the nodes of an operator, or
+``fallback``: the whole session, with a warning. ``host:MatMul``, ``host:*``: the nodes of an operator, or
 all of them, in a session that lists MACA's provider first.
 """
 

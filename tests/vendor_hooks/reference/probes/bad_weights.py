@@ -7,9 +7,9 @@ import tempfile
 
 import numpy as np
 import torch
-from harness import vit
-from harness.classifier import HuggingFaceClassifier
 from harness.errors import StageFailure
+from harness.models import vit
+from harness.models.classifier import HuggingFaceClassifier
 from safetensors.torch import load_file, save_file
 
 CONFIG = {
@@ -23,16 +23,16 @@ CONFIG = {
 }
 CLASSIFIER = HuggingFaceClassifier("ViT", CONFIG, {"pth": vit.from_timm, "npz": vit.from_augreg})
 ROOT = pathlib.Path(tempfile.mkdtemp())
-TOLD = {}
+OUTCOMES = {}
 
 
-def told(name, folder, weights_format):
+def record(name, folder, weights_format):
     """Build from a folder and keep what it ends in."""
     try:
         CLASSIFIER.build(folder, weights_format, False, 0)
-        TOLD[name] = None
+        OUTCOMES[name] = None
     except StageFailure as error:
-        TOLD[name] = {"kind": error.kind, "message": error.message, "remedy": error.remedy}
+        OUTCOMES[name] = {"kind": error.kind, "message": error.message, "remedy": error.remedy}
 
 
 def good_folder(name):
@@ -48,7 +48,7 @@ def with_tensors(name, change):
     state = load_file(str(folder / "model.safetensors"))
     change(state)
     save_file(state, str(folder / "model.safetensors"), metadata={"format": "pt"})
-    told(name, folder, "huggingface")
+    record(name, folder, "huggingface")
 
 
 def with_pth(name, state):
@@ -59,7 +59,7 @@ def with_pth(name, state):
         (folder / "weights.pth").write_bytes(state)
     else:
         torch.save(state, str(folder / "weights.pth"))
-    told(name, folder, "pth")
+    record(name, folder, "pth")
 
 
 def timm_state():
@@ -67,7 +67,7 @@ def timm_state():
     return {name: torch.zeros(shape) for name, shape in vit.timm_shapes(CONFIG).items()}
 
 
-told("good folder", good_folder("good"), "huggingface")
+record("good folder", good_folder("good"), "huggingface")
 with_tensors("missing key", lambda state: state.pop("classifier.bias"))
 with_tensors("extra key", lambda state: state.update({"vit.pooler.dense.bias": torch.zeros(8)}))
 with_tensors("misshapen", lambda state: state.update({"classifier.bias": torch.zeros(4)}))
@@ -76,14 +76,14 @@ other = dict(CONFIG, hidden_size=4, num_hidden_layers=3)
 HuggingFaceClassifier("ViT", other).save(
     HuggingFaceClassifier("ViT", other).skeleton(), ROOT / "other"
 )
-told("another architecture", ROOT / "other", "huggingface")
+record("another architecture", ROOT / "other", "huggingface")
 cut = good_folder("cut")
 (cut / "model.safetensors").write_bytes((cut / "model.safetensors").read_bytes()[:500])
-told("cut safetensors", cut, "huggingface")
+record("cut safetensors", cut, "huggingface")
 bare = good_folder("bare")
 (bare / "model.safetensors").unlink()
-told("no safetensors", bare, "huggingface")
-told("unknown format", ROOT, "ckpt")
+record("no safetensors", bare, "huggingface")
+record("unknown format", ROOT, "ckpt")
 
 with_pth("good pth", {"model": timm_state()})
 six_missing = timm_state()
@@ -93,19 +93,19 @@ with_pth("six missing in pth", six_missing)
 with_pth("not a pth", b"<html>404</html>")
 with_pth("no tensors in pth", {"epoch": 3})
 (ROOT / "empty").mkdir()
-told("no pth", ROOT / "empty", "pth")
+record("no pth", ROOT / "empty", "pth")
 shutil.copy(str(ROOT / "good pth" / "weights.pth"), str(ROOT / "good pth" / "second.pth"))
-told("two pth", ROOT / "good pth", "pth")
+record("two pth", ROOT / "good pth", "pth")
 
 npz = ROOT / "npz"
 npz.mkdir()
 arrays = {name: np.zeros(shape, np.float32) for name, shape in vit.augreg_shapes(CONFIG).items()}
 np.savez(str(npz / "weights.npz"), **arrays)
-told("good npz", npz, "npz")
+record("good npz", npz, "npz")
 arrays["head/kernel"] = np.zeros((8, 4), np.float32)
 arrays["pre_logits/bias"] = np.zeros(8, np.float32)
 np.savez(str(npz / "weights.npz"), **arrays)
-told("another npz", npz, "npz")
+record("another npz", npz, "npz")
 np.savez(str(npz / "weights.npz"), pickled=np.array([{}], dtype=object))
-told("pickled npz", npz, "npz")
-print(json.dumps(TOLD))  # noqa: T201
+record("pickled npz", npz, "npz")
+print(json.dumps(OUTCOMES))  # noqa: T201

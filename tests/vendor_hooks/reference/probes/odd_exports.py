@@ -143,7 +143,7 @@ def synthetic():
     }
 
 
-def where_the_weights_lie(changed):
+def where_the_weights_are(changed):
     """Export synthetic weights by the dynamo exporter; give the files that the raw graph refers to."""
     from case import model as case_model
 
@@ -172,15 +172,15 @@ def halved(module, _):
 
 
 export()
-TOLD = {"again": {"sha256": described()["onnx_sha256"]}}
-TOLD["other_opset"] = failure(graph.check, MODEL / "model.onnx", 18)
+FOUND = {"again": {"sha256": described()["onnx_sha256"]}}
+FOUND["other_opset"] = failure(graph.check, MODEL / "model.onnx", 18)
 PIXELS = {"input": np.zeros((1, 3, 32, 32), np.float32)}
 WRONG = {"output": np.eye(1, 10, dtype=np.float32)}
-TOLD["disagrees"] = failure(agreement.require, MODEL / "model.onnx", [(PIXELS, WRONG)], 1)
-TOLD["external"], TOLD["data_cut"], TOLD["data_missing"] = external()
-TOLD["not_simplified"] = not_simplified()
-TOLD["beyond"] = beyond_two_gigabytes()
-TOLD["synthetic"] = synthetic()
-TOLD["stored"] = where_the_weights_lie(lambda module, _: module)
-TOLD["stored_others"] = where_the_weights_lie(halved)
-print(json.dumps(TOLD))  # noqa: T201
+FOUND["disagrees"] = failure(agreement.require, MODEL / "model.onnx", [(PIXELS, WRONG)], 1)
+FOUND["external"], FOUND["data_cut"], FOUND["data_missing"] = external()
+FOUND["not_simplified"] = not_simplified()
+FOUND["beyond"] = beyond_two_gigabytes()
+FOUND["synthetic"] = synthetic()
+FOUND["stored"] = where_the_weights_are(lambda module, _: module)
+FOUND["stored_others"] = where_the_weights_are(halved)
+print(json.dumps(FOUND))  # noqa: T201

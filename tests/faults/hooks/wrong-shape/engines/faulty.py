@@ -8,7 +8,7 @@ class Faulty(Engine):
     """Needs no model and no SDK: the graph's declared outputs are all it knows."""
 
     def load(self):
-        """Nothing to load; says so."""
+        """Nothing to load."""
         return {"precision": self.job.precision, "arithmetic": "none"}
 
     def infer(self, inputs):

@@ -96,8 +96,15 @@ def malloc(size, policy):
     return state.allocate(size, state.device_memory), 0
 
 
+def _idle():
+    """Fail if a stream still holds work: the real library would then use memory that is gone."""
+    if any(state.streams.values()):
+        raise RuntimeError("memory is freed while a stream still holds work on it")
+
+
 def free(address):
     """Free device memory."""
+    _idle()
     return 0 if state.device_memory.pop(address, None) is not None else INVALID_PARAM
 
 
@@ -108,6 +115,7 @@ def malloc_host(size):
 
 def free_host(address):
     """Free host memory."""
+    _idle()
     return 0 if state.host_memory.pop(address, None) is not None else INVALID_PARAM
 
 

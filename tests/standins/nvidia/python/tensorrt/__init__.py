@@ -534,7 +534,7 @@ class IExecutionContext:
         return [n for n in self.engine._inputs if -1 in self.get_tensor_shape(n)]
 
     def set_tensor_address(self, name, memory):
-        """Say where a tensor lies in device memory."""
+        """Set a tensor's address in device memory."""
         if name not in self.engine._names:
             return self._error(
                 "3: [executionContext.cpp] given tensor name {} is none".format(name)
@@ -543,7 +543,7 @@ class IExecutionContext:
         return True
 
     def get_tensor_address(self, name):
-        """Return where it lies, 0 where it was not said."""
+        """Return its address, 0 if it was not set."""
         return self._addresses.get(name, 0)
 
     def execute_async_v3(self, stream_handle):

@@ -1,0 +1,1 @@
+"""Bundles: one file that an air-gapped lab takes in, checks, runs, and reports from (docs/bundles.md)."""

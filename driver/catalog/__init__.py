@@ -1,0 +1,1 @@
+"""What there is to measure: cases, vendors and stacks, read from their manifests."""

@@ -1,0 +1,257 @@
+"""The catalog of cases, vendors and stacks, read from their manifests alone.
+
+A folder with a manifest is in the catalog; no code of a case or vendor is imported. An invalid manifest
+concerns only the requests that name what it describes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from driver.catalog.manifests import Invalid, choose, joined, read_each, read_manifest
+from driver.errors import UsageFault, unknown
+from driver.models.base import REFERENCE
+from driver.models.case import CaseManifest
+from driver.models.stack import StackManifest
+from driver.models.vendor import ChipSpec, EngineSpec, PrecisionSpec, VendorManifest, lies_in_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from driver.catalog.found_python import FoundPython
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A case and its folder."""
+
+    manifest: CaseManifest
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Return the case's name."""
+        return self.manifest.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack: its manifest, and the folder with its Dockerfile and lock file."""
+
+    manifest: StackManifest
+    folder: Path
+    found: FoundPython | None = None
+    """An interpreter of this host that replaces the pinned stack ``in_place_of``."""
+    in_place_of: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the stack's name."""
+        return self.manifest.name
+
+    @property
+    def vendor(self) -> str:
+        """Return the name of the vendor whose stack this is."""
+        return self.manifest.vendor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vendor:
+    """A vendor, the folder of its hook, its stacks by name, and stacks whose manifest is invalid."""
+
+    manifest: VendorManifest
+    folder: Path
+    stacks: dict[str, Stack]
+    invalid: tuple[Invalid, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the vendor's name."""
+        return self.manifest.name
+
+    def engine(self, name: str | None) -> tuple[str, EngineSpec]:
+        """Return the named engine, or the vendor's default; UsageFault when unknown."""
+        chosen = name or self.manifest.default_engine
+        if chosen not in self.manifest.engines:
+            raise unknown(f"engine of vendor {self.name}", chosen, self.manifest.engines)
+        return chosen, self.manifest.engines[chosen]
+
+    def stack(self, name: str | None, engine_name: str, engine: EngineSpec) -> Stack:
+        """Return the named stack, else the default if it has the engine, else the engine's first.
+
+        Raises UsageFault for an unknown stack, and for one without the engine.
+        """
+        default = self.manifest.default_stack
+        chosen = name or (default if default in engine.stacks else engine.stacks[0])
+        if chosen not in self.stacks and any(one.found for one in self.stacks.values()):
+            raise UsageFault(
+                f"STACK={chosen} and STACK_PYTHON name two different stacks of {self.name}",
+                "leave STACK out to use the interpreter, or STACK_PYTHON to use the pinned stack",
+            )
+        found = self.stack_named(chosen)
+        if chosen not in engine.stacks:
+            raise UsageFault(
+                f"stack {chosen!r} of {self.name} has no engine {engine_name!r}",
+                f"use STACK={engine.stacks[0]}, or another ENGINE",
+            )
+        return found
+
+    def stack_named(self, name: str) -> Stack:
+        """Return the stack of that name; UsageFault when it is unknown, or its manifest invalid."""
+        found = choose(name, self.stacks, self.invalid, {})
+        if found is None:
+            raise unknown(f"stack of vendor {self.name}", name, self.stacks)
+        return found
+
+    def precision(self, engine: str, name: str | None) -> tuple[str, PrecisionSpec]:
+        """Return the named precision, or the engine's default; UsageFault when unknown."""
+        spec = self.manifest.engines[engine]
+        chosen = name or spec.default_precision
+        if chosen not in spec.precisions:
+            raise unknown(f"precision of {self.name} {engine}", chosen, spec.precisions)
+        return chosen, spec.precisions[chosen]
+
+    def chip(self, name: str | None) -> tuple[str, ChipSpec]:
+        """Return the named chip, ignoring case, or the vendor's default; UsageFault when unknown."""
+        wanted = name or self.manifest.default_chip
+        for known, spec in self.manifest.chips.items():
+            if known.lower() == wanted.lower():
+                return known, spec
+        raise unknown(f"chip of vendor {self.name}", wanted, self.manifest.chips)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """Everything that a request can name."""
+
+    cases: dict[str, Case]
+    vendors: dict[str, Vendor]
+    reference: Stack
+    reference_hook: Path
+    harness: Path
+    aliases: dict[str, str] = field(default_factory=dict)
+    invalid_cases: tuple[Invalid, ...] = ()
+    invalid_vendors: tuple[Invalid, ...] = ()
+
+    @property
+    def invalid(self) -> tuple[Invalid, ...]:
+        """Return every invalid manifest: of cases, of vendors, and of vendors' stacks."""
+        stacks = (one for vendor in self.vendors.values() for one in vendor.invalid)
+        return (*self.invalid_cases, *self.invalid_vendors, *stacks)
+
+    def case(self, name: str) -> Case:
+        """Return the case of that name or alias.
+
+        Raises UsageFault if its manifest is invalid, and for an unknown name, with the nearest one.
+        """
+        found = choose(name, self.cases, self.invalid_cases, self.aliases)
+        if found is None:
+            raise unknown("case", name, [*self.cases, *self.aliases])
+        return found
+
+    def vendor(self, name: str) -> Vendor:
+        """Return the vendor of that name; UsageFault as in ``case``."""
+        found = choose(name, self.vendors, self.invalid_vendors, {})
+        if found is None:
+            raise unknown("vendor", name, self.vendors)
+        return found
+
+
+def load_catalog(
+    root: Path, vendor_path: Iterable[Path] = (), case_path: Iterable[Path] = ()
+) -> Catalog:
+    """Read every manifest below ``root``, and those of vendors and cases outside the repository.
+
+    Each folder in ``vendor_path`` has ``vendor.toml``, ``hook``, ``engines/`` and ``images/<stack>/``, each
+    in ``case_path`` ``case.toml``, ``model.py`` and ``task.py``. They replace those of the same name.
+    """
+    cases, invalid_cases = read_each(
+        "case",
+        [
+            *sorted((root / "cases").glob("*/case.toml")),
+            *_outside("CASE_PATH", case_path, "case.toml", "model.py and task.py"),
+        ],
+        lambda path: Case(manifest=read_manifest(path, CaseManifest), folder=path.parent),
+    )
+    vendors, invalid_vendors = read_each(
+        "vendor",
+        [
+            *sorted((root / "vendor_hooks").glob("*/vendor.toml")),
+            *_outside("VENDOR_PATH", vendor_path, "vendor.toml", "hook and images/"),
+        ],
+        lambda path: _load_vendor(path.parent, _images(root, path.parent)),
+    )
+    return Catalog(
+        cases={case.name: case for case in cases},
+        vendors={vendor.name: vendor for vendor in vendors},
+        reference=_only_stack(root / "images" / REFERENCE),
+        reference_hook=root / "vendor_hooks" / REFERENCE,
+        harness=root / "vendor_hooks" / "harness",
+        aliases={alias: case.name for case in cases for alias in case.manifest.aliases},
+        invalid_cases=invalid_cases,
+        invalid_vendors=invalid_vendors,
+    )
+
+
+def _outside(variable: str, folders: Iterable[Path], file: str, more: str) -> list[Path]:
+    paths = [folder / file for folder in folders]
+    for path in paths:
+        if not path.is_file():
+            raise UsageFault(
+                f"{variable}: {path.parent} has no {file}",
+                f"set {variable} to the folder that contains {file}, {more}",
+            )
+    return paths
+
+
+def _images(root: Path, folder: Path) -> Path:
+    """Return the folder of a vendor's stacks: its own, for one outside the repository."""
+    inside = folder.parent == root / "vendor_hooks"
+    return root / "images" / folder.name if inside else folder / "images"
+
+
+def _load_vendor(folder: Path, images: Path) -> Vendor:
+    stacks, invalid = _load_stacks(images, f"stack of {folder.name}")
+    try:
+        manifest = read_manifest(folder / "vendor.toml", VendorManifest)
+    except UsageFault as fault:
+        raise joined(fault, invalid) from fault
+    manifest = _with_own_programs(manifest, folder.absolute())
+    return Vendor(manifest=manifest, folder=folder, stacks=stacks, invalid=invalid)
+
+
+def _with_own_programs(manifest: VendorManifest, folder: Path) -> VendorManifest:
+    """Return the manifest with absolute paths for commands in the vendor's folder."""
+
+    def found(command: tuple[str, ...]) -> tuple[str, ...]:
+        return (str(folder / command[0]), *command[1:]) if lies_in_folder(command) else command
+
+    monitor = manifest.monitor.model_copy(update={"command": found(manifest.monitor.command)})
+    drivers = {
+        stack: needed.model_copy(update={"command": found(needed.command)})
+        for stack, needed in manifest.drivers.items()
+    }
+    return manifest.model_copy(update={"monitor": monitor, "drivers": drivers})
+
+
+def _load_stacks(images: Path, what: str) -> tuple[dict[str, Stack], tuple[Invalid, ...]]:
+    stacks, invalid = read_each(
+        what,
+        sorted(images.glob("*/stack.toml")),
+        lambda path: Stack(manifest=read_manifest(path, StackManifest), folder=path.parent),
+    )
+    return {stack.name: stack for stack in stacks}, invalid
+
+
+def _only_stack(images: Path) -> Stack:
+    stacks, invalid = _load_stacks(images, "reference stack")
+    if invalid:  # every run needs it
+        raise invalid[0].fault
+    if len(stacks) != 1:
+        raise UsageFault(
+            f"{images} must contain exactly one stack, but it contains {len(stacks)}",
+            "restore it from the repository: git checkout images/reference",
+        )
+    return next(iter(stacks.values()))

@@ -1,0 +1,1 @@
+"""May two results be compared, and which is faster."""

@@ -1,0 +1,1 @@
+"""Datasets, weights and prompts on this host: located, checked and indexed."""

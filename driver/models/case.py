@@ -1,0 +1,308 @@
+"""The manifest of a case, case.toml: model, weights, data, metric, gate, preprocessing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from driver.models.base import DType, Frozen, Name, Sha256, StageName, Tier
+
+
+class TensorSpec(Frozen):
+    """One input or output of the exported graph; ``shape`` excludes the batch axis."""
+
+    name: str = Field(description="name in the exported graph")
+    shape: tuple[int, ...] = Field(description="without the batch axis")
+    dtype: DType = Field(
+        default="float32",
+        description="element type in the graph; bfloat16 is passed as float32 in host memory",
+    )
+    batched: bool = Field(
+        default=True,
+        description="false for a tensor without a batch axis, such as a diffusion model's timestep (shape [])",
+    )
+    rows_per_item: int = Field(
+        default=1,
+        ge=1,
+        description="rows of the tensor per item: 2 with classifier-free guidance",
+    )
+
+
+FormatKind = Literal["huggingface", "pth", "npz"]
+"""The contents of a weights folder: a Hugging Face repository, a torch checkpoint, a numpy archive."""
+
+
+OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+
+
+class ModelSpec(Frozen):
+    """The architecture and its size."""
+
+    architecture: str = Field(description="class that builds it")
+    inputs: tuple[TensorSpec, ...] = Field(description="of the exported graph, in its order")
+    outputs: tuple[TensorSpec, ...] = Field(description="of the exported graph, in its order")
+    parameters: int = Field(gt=0, description="number of parameters")
+    macs: int = Field(
+        gt=0, description="multiply-accumulates of one core item, counted from the model"
+    )
+    macs_scope: str = Field(description="what the count includes")
+    macs_published: int | None = Field(
+        default=None,
+        description="the constant of the published MFU convention, as printed",
+    )
+    macs_published_source: str = Field(default="", description="where that constant is published")
+
+
+class WeightsFile(Frozen):
+    """A file of the weights, with its size and digests if known."""
+
+    name: str = Field(description="relative to the weights' folder")
+    bytes: int | None = Field(default=None, description="exact size")
+    sha256: Sha256 | None = Field(default=None, description="required digest")
+    md5: str | None = Field(default=None, description="digest that its publisher gives")
+    optional: bool = Field(default=False, description="true: it may be absent")
+
+
+class WeightsFormat(Frozen):
+    """A format of the weights: a Hugging Face folder, a timm .pth, an augreg .npz."""
+
+    kind: FormatKind = Field(
+        description="a Hugging Face folder, a torch checkpoint (timm), or numpy arrays (augreg)"
+    )
+    hub_id: str | None = Field(default=None, description="name on the Hugging Face hub")
+    files: tuple[WeightsFile, ...] = Field(default=(), description="required files")
+    source: str = Field(description="where to get it, in words")
+
+
+class WeightsSpec(Frozen):
+    """Where weights come from; ``bundled`` is a folder inside the case."""
+
+    formats: tuple[WeightsFormat, ...] = Field(description="accepted formats")
+    bundled: str | None = Field(default=None, description="folder of the case with the weights")
+    scoring: bool = Field(
+        default=False, description="true: scoring gets them too, for a metric that uses a model"
+    )
+
+
+class SyntheticData(Frozen):
+    """The items that ``DATA=synthetic`` generates."""
+
+    count: int = Field(default=256, ge=1, description="number of pictures or prompts")
+    width: int = Field(default=500, description="pixels")
+    height: int = Field(default=375, description="pixels")
+    seed: int = Field(default=0, description="seed of the generator")
+
+
+class MaskSpec(Frozen):
+    """Files beside a single picture that only scoring sees: ``<stem><number><suffix>``, from 0."""
+
+    stem: str = Field(description="prefix of their names")
+    count: int = Field(ge=1, description="how many there must be, if any")
+    suffixes: tuple[str, ...] = Field(
+        default=(".pt", ".npy", ".png"), description="accepted file types"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        """Return every valid name of such a file."""
+        return tuple(
+            f"{self.stem}{number}{suffix}"
+            for number in range(self.count)
+            for suffix in self.suffixes
+        )
+
+
+class ArchiveSpec(Frozen):
+    """The archive in which a dataset is published, and its published md5."""
+
+    file: str = Field(description="file name")
+    md5: str = Field(pattern=r"^[0-9a-f]{32}$", description="as its publisher gives it")
+
+
+class DataSpec(Frozen):
+    """The dataset: its layout, size and source."""
+
+    dataset: str = Field(description="its name, a key of [datasets] in assay.local.toml")
+    layout: Literal["imagefolder", "picture", "prompts"] = Field(
+        description="a folder per class, one repeated picture, or prompts"
+    )
+    count: int = Field(ge=1, description="items of the whole dataset")
+    classes: int | None = Field(default=None, description="required number of class folders")
+    bundled: str | None = Field(default=None, description="folder of the case with the dataset")
+    suffixes: tuple[str, ...] = Field(
+        default=(".jpeg", ".jpg", ".png"), description="suffixes of the item files"
+    )
+    masks: MaskSpec | None = Field(
+        default=None, description="optional golden masks beside the picture"
+    )
+    archive: ArchiveSpec | None = Field(
+        default=None, description="the archive in which it is published"
+    )
+    class_names: str | None = Field(
+        default=None, description="regular expression that every class folder's name must match"
+    )
+    synthetic: SyntheticData = Field(
+        default=SyntheticData(), description="what DATA=synthetic generates"
+    )
+    source: str = Field(default="", description="where to get it, in words")
+
+
+class MetricSpec(Frozen):
+    """The accuracy figure of the case."""
+
+    name: str = Field(description="the figure from task.py's score() that tables show")
+    unit: str = Field(default="", description="printed after the figure")
+    also: tuple[str, ...] = Field(default=(), description="further figures to record")
+    higher_is_better: bool = Field(default=True, description="false if lower is better")
+
+
+class GateSpec(Frozen):
+    """How far accuracy may fall below validation (relative), and why."""
+
+    relative_drop: float = Field(
+        ge=0, le=1, description="share by which infer's figure may be below validate's"
+    )
+    fidelity_cosine_min: float | None = Field(
+        default=None,
+        description="minimum cosine of raw outputs with fp32's, below fp32 precision; with a validated "
+        "accuracy, ten times as far from 1",
+    )
+    fidelity_cosine_min_fp32: float | None = Field(
+        default=None, description="the same for fp32, if not 0.99999"
+    )
+    reason: str = Field(description="why these bounds, with source")
+
+
+class RerunSpec(Frozen):
+    """When a rerun of a result reproduces it: declared here, carried by every result of the case."""
+
+    throughput_fraction: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="share by which throughput may differ; beyond it, overlapping intervals over "
+        "processes are inconclusive",
+    )
+    predictions: Literal["identical", "fidelity"] = Field(
+        default="fidelity",
+        description="`identical`: the same predictions to the bit; `fidelity`: raw outputs whose cosine "
+        "to fp32's reaches `cosine_min`",
+    )
+    cosine_min: float | None = Field(
+        default=None,
+        description="for `fidelity`; the gate's `fidelity_cosine_min` where it is absent",
+    )
+    reason: str = Field(
+        default="the defaults, whose reasons are in docs/bundles.md", description="why these"
+    )
+
+
+OptionValue = int | float | bool | str
+
+
+class OptionSpec(Frozen):
+    """A variable of this case: ``STEPS=3`` for the table [options.steps]."""
+
+    type: Literal["int", "float", "bool", "text"] = Field(description="type of its value")
+    default: OptionValue | None = Field(
+        default=None, description="default value; an option that counts items has none"
+    )
+    help: str = Field(description="one line of help")
+    least: float | None = Field(default=None, description="smallest allowed number")
+    most: float | None = Field(default=None, description="largest allowed number")
+    choices: tuple[str, ...] = Field(default=(), description="allowed texts; any if empty")
+    smaller_is_smoke: bool = Field(
+        default=False, description="true: a value below the default makes the run a smoke run"
+    )
+    counts_items: bool = Field(
+        default=False, description="true: the option is the number of dataset items to use"
+    )
+    trial: OptionValue | None = Field(default=None, description="value for `make check`")
+
+    @model_validator(mode="after")
+    def _defaults_fit(self) -> Self:
+        if self.counts_items and (self.type != "int" or self.default is not None):
+            raise ValueError(
+                "an option that counts items must be an int without a default, which is data.count"
+            )
+        if not self.counts_items and self.default is None:
+            raise ValueError("an option needs a default")
+        for value in (self.default, self.trial):
+            if value is not None and not _is_of(value, self.type):
+                raise ValueError(f"{value!r} is not of type {self.type}")
+        return self
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "text": (str,),
+}
+
+
+def _is_of(value: OptionValue, name: str) -> bool:
+    return isinstance(value, _TYPES[name]) and (name == "bool" or not isinstance(value, bool))
+
+
+class CaseRun(Frozen):
+    """Defaults of a run of this case."""
+
+    batch_size: int = Field(ge=1, description="default of BS")
+    tier: Tier = Field(default=Tier.STANDARD, description="default of TIER")
+    golden_count: int = Field(default=64, ge=1, description="items with fp32 golden outputs")
+    memory_gib: dict[StageName, float] = Field(default={}, description="memory limit by stage, GiB")
+    timeout_s: dict[StageName, float] = Field(
+        default={}, description="time limit by stage, seconds"
+    )
+
+
+class CaseManifest(Frozen):
+    """case.toml (schema ``assay/case/1``)."""
+
+    schema_: Literal["assay/case/1"] = Field(alias="schema", description="always assay/case/1")
+    name: Name = Field(description="the folder's name")
+    title: str = Field(description="display name")
+    aliases: tuple[Name, ...] = Field(default=(), description="short names")
+    task: Literal["image-classification", "mask-generation", "text-to-image"] = Field(
+        description="decides preprocessing and predictions (docs/contract.md)"
+    )
+    item: Literal["image", "prompt"] = Field(
+        default="image", description="item that p_infer_whole counts"
+    )
+    core_item: Literal["image", "unet step"] = Field(
+        default="image", description="item that p_infer_core counts"
+    )
+    model: ModelSpec = Field(description="the architecture and its size")
+    weights: WeightsSpec = Field(description="where weights come from")
+    data: DataSpec = Field(description="the dataset")
+    metric: MetricSpec = Field(description="the accuracy figure")
+    gate: GateSpec = Field(description="how far accuracy may fall")
+    run: CaseRun = Field(description="defaults of a run")
+    rerun: RerunSpec = Field(
+        default=RerunSpec(), description="when a rerun of a result reproduces it"
+    )
+    preprocess: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="named sets of constants, each with its source; `default` is the default",
+    )
+    constants: dict[str, Any] = Field(
+        default={}, description="values for model.py and task.py that users cannot change"
+    )
+    options: dict[OptionName, OptionSpec] = Field(
+        default={}, description="values that users can change, each by the variable of its name"
+    )
+
+    @model_validator(mode="after")
+    def _one_meaning_a_name(self) -> Self:
+        both = sorted(set(self.constants) & set(self.options))
+        if both:
+            raise ValueError(f"{both[0]} is both a constant and an option")
+        if sum(option.counts_items for option in self.options.values()) > 1:
+            raise ValueError("only one option may count items")
+        return self
+
+    @property
+    def item_option(self) -> str | None:
+        """The name of the option that counts items, None without one."""
+        return next((name for name, one in self.options.items() if one.counts_items), None)

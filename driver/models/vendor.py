@@ -1,0 +1,237 @@
+"""The manifest of a vendor, vendor.toml: engines, precisions, chips, devices, monitor, drivers."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from driver.models.base import Clock, Frozen, Name
+from driver.models.device_access import DeviceSpec, check_variables
+
+
+# --- vendor.toml -------------------------------------------------------------------------------
+class ExportNeeds(Frozen):
+    """An engine's requirements on the exported graph."""
+
+    opset: int = Field(default=18, ge=9, description="ONNX opset that the SDK reads")
+    batch: Literal["dynamic", "static"] = Field(
+        default="dynamic", description="whether the graph's batch axis is dynamic or fixed"
+    )
+    simplify: bool = Field(
+        default=True, description="true: simplified by onnxsim; false: as torch exports it"
+    )
+
+
+class PrecisionSpec(Frozen):
+    """A precision that an engine offers; the arithmetic that really runs decides the peak for MFU."""
+
+    arithmetic: Literal["fp32", "tf32", "fp16", "bf16", "int8", "fp8"] = Field(
+        description="what really runs, and so the peak for MFU: TF32 is not fp32, W32A16 is fp16"
+    )
+    options: dict[str, Any] = Field(
+        default={}, description="for the engine: self.job.precision_options"
+    )
+    env: dict[str, str] = Field(default={}, description="variables for the vendor's stages")
+
+
+class EngineSpec(Frozen):
+    """One engine of a vendor."""
+
+    title: str = Field(default="", description="display name")
+    stacks: tuple[Name, ...] = Field(description="stacks that have it, preferred one first")
+    precisions: dict[Name, PrecisionSpec] = Field(description="by the name for PRECISION")
+    default_precision: Name = Field(description="default of PRECISION")
+    needs: Literal["onnx", "weights"] = Field(
+        default="onnx",
+        description="inputs of its stages: the exported graph, or also the user's weights",
+    )
+    export: ExportNeeds = Field(
+        default=ExportNeeds(), description="requirements on the exported graph"
+    )
+    validate_engine: Name | None = Field(
+        default=None, description="engine of the same stack that runs the framework itself"
+    )
+    clock: Clock = Field(
+        default="harness", description="who times the core loop, as in its reports"
+    )
+    options: dict[str, Any] = Field(
+        default={}, description="for the engine: self.job.engine_options"
+    )
+
+
+def _are_bytes_a_second(bandwidth: float) -> float:
+    if bandwidth < LEAST_BANDWIDTH:
+        raise ValueError(
+            f"{bandwidth:g} is too small for a memory bandwidth: it is in bytes per second, "
+            "for example 320e9 (320 GB/s)"
+        )
+    return bandwidth
+
+
+LEAST_BANDWIDTH = 1e9
+
+
+Bandwidth = Annotated[float, AfterValidator(_are_bytes_a_second)]
+
+
+def _are_operations_a_second(peak: float) -> float:
+    if peak < LEAST_PEAK:
+        raise ValueError(
+            f"{peak:g} is too small for a peak: peaks are in operations per second, "
+            "for example 4.0e12 (4 TFLOPS)"
+        )
+    return peak
+
+
+LEAST_PEAK = 1e9
+
+
+Peak = Annotated[float, AfterValidator(_are_operations_a_second)]
+
+
+class ChipSpec(Frozen):
+    """A hardware model, with its dense peaks in operations per second by arithmetic."""
+
+    title: str = Field(description="display name")
+    match: tuple[str, ...] = Field(default=(), description="the monitor's names for it, in full")
+    peaks: dict[str, Peak] = Field(
+        default={},
+        description="dense operations per second (two per multiply-accumulate) by arithmetic, for "
+        "example { fp16 = 65e12 } for 65 TFLOPS; MFU uses the peak of the arithmetic that ran",
+    )
+    peaks_source: str = Field(
+        default="", description="where the peaks are published; required with peaks"
+    )
+    lacks: dict[str, str] = Field(
+        default={},
+        description="arithmetic that the chip lacks → what would run instead; a run with it is refused",
+    )
+    published_peaks: dict[str, Peak] = Field(
+        default={},
+        description="by printed precision: the peak that the published MFU was divided by",
+    )
+    memory_gib: float | None = Field(default=None, description="memory of one chip")
+    memory_bandwidth: Bandwidth | None = Field(
+        default=None,
+        description="peak bandwidth of that memory in bytes per second, for example 320e9; the "
+        "report's roofline uses it, and figures that would need more are marked `implausible`",
+    )
+    memory_bandwidth_source: str = Field(
+        default="", description="where it is published; required with memory_bandwidth"
+    )
+    chips_per_card: int = Field(default=1, description="chips on a card; figures are for one chip")
+    options: dict[str, Any] = Field(default={}, description="for the engine: self.job.chip_options")
+
+
+Command = tuple[str, ...]
+
+
+OWN_PROGRAM = "a first word with a slash, `./acme-smi`, is a file in the vendor's folder"
+
+
+def lies_in_folder(command: Command) -> bool:
+    """Whether a command's program is a file in the vendor's folder."""
+    return bool(command) and "/" in command[0] and not command[0].startswith("/")
+
+
+class MonitorSpec(Frozen):
+    """The command that reports memory, power, temperature, utilisation and clock."""
+
+    parser: Literal["none", "proc", "json", "nvidia-smi", "npu-smi", "xpu_smi", "mx-smi"] = Field(
+        default="none",
+        description="parser of the command's output: `json` reads the document of any program "
+        "(docs/manifests.md), `proc` reads this host's kernel files instead",
+    )
+    command: Command = Field(
+        default=(), description="words of the command, by default the parser's own; " + OWN_PROGRAM
+    )
+    interval_s: float = Field(
+        default=1.0, gt=0, description="seconds between two readings while a stage runs"
+    )
+    timeout_s: float = Field(default=5.0, gt=0, description="seconds until a reading is abandoned")
+
+    @model_validator(mode="after")
+    def _names_whom_to_ask(self) -> Self:
+        if self.parser == "json" and not self.command:
+            raise ValueError('parser = "json" needs a command, for example ["./acme-smi"]')
+        return self
+
+
+class DriverRequirement(Frozen):
+    """The oldest host driver that a stack runs on."""
+
+    minimum: str = Field(description="oldest release of the host driver")
+    older_branches: tuple[str, ...] = Field(
+        default=(),
+        description='oldest accepted release of each older branch: "470.57" accepts 470.129.06, but not 510.40',
+    )
+    documented: bool = Field(
+        default=True,
+        description="false: the vendor does not document it; doctor reports it, but no run is refused",
+    )
+    command: Command = Field(
+        default=(), description="words of the command that prints the version; " + OWN_PROGRAM
+    )
+    pattern: str | None = Field(
+        default=None,
+        description="regular expression for a line of the command's output, with one group, the "
+        "version; by default the first number with a dot",
+    )
+    source: str = Field(default="", description="where the vendor documents it")
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = 1 if pattern is None else re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a valid regular expression: {error}") from error
+        if groups != 1:
+            raise ValueError(
+                f"{pattern!r} must have exactly one group, the version, as in Version: (\\S+)"
+            )
+        return pattern
+
+
+class VendorManifest(Frozen):
+    """vendor.toml (schema ``assay/vendor/1``)."""
+
+    schema_: Literal["assay/vendor/1"] = Field(alias="schema", description="always assay/vendor/1")
+    name: Name = Field(description="the folder's name")
+    title: str = Field(description="display name")
+    default_stack: Name = Field(description="default of STACK")
+    default_engine: Name = Field(description="default of ENGINE")
+    default_chip: str = Field(description="chip if neither CHIP nor the monitor names one")
+    engines: dict[Name, EngineSpec] = Field(
+        description="what executes the model, by the name for ENGINE"
+    )
+    chips: dict[str, ChipSpec] = Field(description="hardware models, by the name for CHIP")
+    devices: DeviceSpec = Field(default=DeviceSpec(), description="host access of containers")
+    monitor: MonitorSpec = Field(
+        default=MonitorSpec(), description="reports memory, power and temperature"
+    )
+    host_variables: tuple[str, ...] = Field(
+        default=(),
+        description="variables by which a host-installed SDK is found; with STACK_PYTHON, stages "
+        "inherit them from the caller",
+    )
+    drivers: dict[Name, DriverRequirement] = Field(
+        default={}, description="host driver required by a stack, by the stack's name"
+    )
+    licence: str = Field(
+        default="", description="licences of the SDK and of the images' contents; required by check"
+    )
+
+    @property
+    def runs_on_host(self) -> bool:
+        """Whether the device is the host's processor: its monitor is the kernel's own files."""
+        return self.monitor.parser == "proc"
+
+    @model_validator(mode="after")
+    def _grants_precisions_no_more_devices(self) -> Self:
+        for engine in self.engines.values():
+            for precision in engine.precisions.values():
+                check_variables(precision.env, self.devices)
+        return self

@@ -1,0 +1,196 @@
+"""The plan: turns a choice, host facts and what was found on disk into a job. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from driver.models.base import RunnerName, StageName
+from driver.models.job import JobFile, JobKey
+from driver.plan.tiers import choose_golden_count, is_slow_item
+from driver.system.hashing import key_of
+
+if TYPE_CHECKING:
+    from driver.models.case import FormatKind
+    from driver.plan.choice import Choice
+    from driver.system.host.machine import HostFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What was found on disk for a choice: the digests of a job's weights, data and code."""
+
+    weights_kind: Literal["published", "synthetic", "trained-here"]
+    weights_format: FormatKind | None
+    weights_digest: str
+    data_kind: Literal["real", "synthetic"]
+    data_digest: str
+    data_count: int
+    code: Mapping[str, str]
+    """Digests of ``case``, ``hook``, ``harness``, ``reference``, ``stack`` and ``reference_stack``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedJob:
+    """A fully resolved job, and the keys of the artifacts that it shares with other jobs."""
+
+    choice: Choice
+    key: JobKey
+    template: JobFile
+    export_key: str
+    golden_key: str
+    compile_key: str
+
+    @property
+    def engine_reusable(self) -> bool:
+        """Whether a compiled engine serves the next job: not where nothing says which processor it is for."""
+        on_host = self.choice.vendor.manifest.runs_on_host
+        return not (on_host and self.choice.runner is RunnerName.SLURM)
+
+    def stage_file(self, stage: StageName, repeat: int = 0) -> JobFile:
+        """Return job.json for one stage of this job."""
+        return self.template.model_copy(update={"stage": stage, "repeat": repeat})
+
+    @property
+    def stages(self) -> tuple[StageName, ...]:
+        """Return the stages in order; validate only where the stack has the framework.
+
+        Smoke runs of models that take seconds per item skip it too.
+        """
+        if self.choice.engine.validate_engine is None or is_slow_item(
+            self.choice.measure, self.choice.case
+        ):
+            return tuple(stage for stage in StageName if stage is not StageName.VALIDATE)
+        return tuple(StageName)
+
+
+def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
+    """Resolve a choice into a job; its id is the hash of everything that it is made of."""
+    export_key, golden_key, compile_key = _keys(choice, material)
+    identity = {
+        "export": export_key,
+        "golden": golden_key,
+        "compile": compile_key,
+        "runner": choice.runner,
+        "tier": choice.tier,
+        "measure": choice.measure.model_dump(),
+        "threads": host.threads,
+        "device": choice.request.device,
+        "input": choice.request.input_kind,
+        "options": _options(choice),
+    }
+    key = JobKey(
+        id=key_of(identity)[:16],
+        case=choice.case.name,
+        vendor=choice.vendor.name,
+        stack=choice.stack.name,
+        engine=choice.engine_name,
+        chip=choice.chip_name,
+        precision=choice.precision_name,
+        batch_size=choice.batch_size,
+        tier=choice.tier,
+        runner=choice.runner,
+    )
+    return PlannedJob(
+        choice=choice,
+        key=key,
+        template=_template(key, choice, material, host),
+        export_key=export_key,
+        golden_key=golden_key,
+        compile_key=compile_key,
+    )
+
+
+def _options(choice: Choice) -> dict[str, Any]:
+    return {**choice.case.manifest.constants, **choice.options}
+
+
+def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) -> JobFile:
+    """Return job.json as every stage gets it, apart from the stage's name and repeat."""
+    case, engine = choice.case.manifest, choice.engine
+    return JobFile(
+        job=key,
+        stage=StageName.EXPORT,
+        device=choice.request.device,
+        inputs=case.model.inputs,
+        outputs=case.model.outputs,
+        task=case.task,
+        metric=case.metric.name,
+        metric_also=case.metric.also,
+        export=engine.export,
+        engine_needs=engine.needs,
+        validate_engine=engine.validate_engine,
+        validate_precision=_validate_precision(choice),
+        arithmetic=choice.precision.arithmetic,
+        precision_options=choice.precision.options,
+        engine_options=engine.options,
+        chip_options=choice.chip.options,
+        case_options=_options(choice),
+        preprocess=dict(choice.preprocess),
+        measure=choice.measure,
+        golden_count=_golden_count(choice, material),
+        weights=material.weights_kind,
+        weights_format=material.weights_format,
+        data=material.data_kind,
+        input_kind=choice.request.input_kind,
+        threads=host.threads,
+    )
+
+
+def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
+    """Return the content keys of the exported model, the golden outputs and the compiled engine."""
+    export = choice.engine.export
+    export_key = key_of(
+        {
+            "case": material.code["case"],
+            "harness": material.code["harness"],
+            "reference": material.code["reference"],
+            "stack": material.code["reference_stack"],
+            "weights": material.weights_digest,
+            "opset": export.opset,
+            "batch": choice.batch_size if export.batch == "static" else "dynamic",
+            "simplify": export.simplify,
+        }
+    )
+    golden_key = key_of(
+        {
+            "model": material.weights_digest,
+            "case": material.code["case"],
+            "harness": material.code["harness"],
+            "reference": material.code["reference"],
+            "stack": material.code["reference_stack"],
+            "data": material.data_digest,
+            "count": _golden_count(choice, material),
+            "preprocess": dict(choice.preprocess),
+            "options": _options(choice),
+        }
+    )
+    compile_key = key_of(
+        {
+            "export": export_key,
+            "hook": material.code["hook"],
+            "stack": material.code["stack"],
+            "engine": choice.engine_name,
+            "precision": choice.precision_name,
+            "batch": choice.batch_size,
+            "chip": choice.chip_name,
+            "runner": choice.runner,
+        }
+    )
+    return export_key, golden_key, compile_key
+
+
+def _golden_count(choice: Choice, material: Material) -> int:
+    return min(choose_golden_count(choice.measure, choice.case), material.data_count)
+
+
+def _validate_precision(choice: Choice) -> str | None:
+    """Return the job's precision if the validating engine has it, else that engine's default."""
+    name = choice.engine.validate_engine
+    if name is None:
+        return None
+    framework = choice.vendor.manifest.engines[name]
+    if name != choice.engine_name and choice.precision_name in framework.precisions:
+        return choice.precision_name
+    return framework.default_precision

@@ -1,0 +1,123 @@
+"""How p_infer_core of one configuration changed over its results: by time, commit or driver version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from driver.aggregate import columns
+from driver.aggregate.groups import comparable_rows, group_key, row_order
+from driver.aggregate.selection import MEASURED
+from driver.published.chinese import said
+from driver.results.concerns import CORE
+from driver.results.statistics import median_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    from driver.aggregate.groups import Group, GroupKey
+    from driver.aggregate.record import Record
+    from driver.published.columns import Language
+
+LINES = 60
+"""Most configurations with a trend in the page, those with the newest results first."""
+POINTS = 50
+"""Most results of one configuration, the newest."""
+COMMIT = 10
+"""Characters of a commit, as git abbreviates it."""
+
+SAME = (
+    *("case", "core_item", "acc_metric", "weights", "data", "weights_sha256", "dataset_sha256"),
+    *("simulated", "vendor", "chip", "engine", "precision", "batch_size"),
+    *("stack", "tier", "runner", "host"),
+)
+"""What the results of one line have in common; commit, driver and the job's id may differ."""
+
+
+class Trend(NamedTuple):
+    """The results of one configuration in one table, the oldest first; at least two."""
+
+    key: GroupKey
+    records: tuple[Record, ...]
+
+
+def trends(table: pa.Table) -> list[Trend]:
+    """Return the configurations that have several results that count, at most LINES."""
+    found: dict[tuple[object, ...], list[Record]] = {}
+    for record in comparable_rows(columns.to_records(_repeated(table))):
+        found.setdefault(tuple(getattr(record, name) for name in SAME), []).append(record)
+    lines = [_line(records) for records in found.values() if len(records) > 1]
+    lines.sort(key=lambda line: line.records[-1].started_utc, reverse=True)
+    return lines[:LINES]
+
+
+def _line(records: Iterable[Record]) -> Trend:
+    ordered = sorted(records, key=lambda record: (record.started_utc, record.path))
+    return Trend(group_key(ordered[-1]), tuple(ordered[-POINTS:]))
+
+
+def _repeated(table: pa.Table) -> pa.Table:
+    """Return the measured rows of the LINES newest configurations that have more than one.
+
+    The rest never become Python objects: a folder may hold 100,000 results.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+    status = table.column("status")
+    measured = table.filter(pc.is_in(status, value_set=pa.array(MEASURED)))
+    keys = pa.table({name: _known(measured.column(name)) for name in SAME})
+    rows = keys.append_column("started_utc", measured.column("started_utc")).append_column(
+        "row", pa.array(range(measured.num_rows), pa.int64())
+    )
+    counted = rows.group_by(list(SAME)).aggregate([("row", "count"), ("started_utc", "max")])
+    several = counted.filter(pc.greater(counted.column("row_count"), 1))
+    newest = several.sort_by([("started_utc_max", "descending")]).slice(0, LINES)
+    kept = rows.join(newest.select(list(SAME)), list(SAME), join_type="left semi")
+    return measured.take(kept.column("row").combine_chunks())
+
+
+def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the column with "" for null, since a join never matches nulls."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.fill_null(column, "") if pa.types.is_string(column.type) else column
+
+
+def trend_lines(
+    found: Sequence[Trend], groups: Sequence[Group], language: Language = "en"
+) -> list[dict[str, Any]]:
+    """Return the trends of the page's tables: ``group`` is the place of a line's table."""
+    places = {group.key: place for place, group in enumerate(groups)}
+    return [
+        {
+            "group": places[line.key],
+            "identity": [*row_order(line.records[-1]), line.records[-1].stack],
+            "host": line.records[-1].host,
+            "tier": line.records[-1].tier,
+            "points": [_point(record, language) for record in line.records],
+        }
+        for line in found
+        if line.key in places
+    ]
+
+
+def _point(record: Record, language: Language) -> list[Any]:
+    """Return [start, p_infer_core, low, high, commit, driver version, marks]; null if unknown."""
+    interval = median_interval(record.core_values) if record.core_values else None
+    marked = CORE in record.marked_figures
+    return [
+        record.started_utc,
+        _short(record.p_infer_core),
+        interval and _short(interval.low),
+        interval and _short(interval.high),
+        record.commit and record.commit[:COMMIT],
+        record.driver_version,
+        "; ".join(said(mark, language) for mark in record.figure_marks) if marked else None,
+    ]
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")

@@ -1,0 +1,1 @@
+"""Does a rerun reproduce its original, by tolerances that were declared before it ran."""

@@ -1,0 +1,1 @@
+"""What a job left: figures, gate, warnings, and how they are stored."""

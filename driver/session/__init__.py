@@ -1,0 +1,1 @@
+"""One job from its first stage to its result."""

@@ -1,0 +1,1 @@
+"""What a job takes in: its dataset, weights and exports, located or made."""

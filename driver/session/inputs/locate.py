@@ -1,0 +1,94 @@
+"""Finds what a job needs of this host, cheapest check first, before anything is fetched or installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from driver.datasets.hidden import hidden_note
+from driver.datasets.locate import locate_dataset
+from driver.datasets.weights import locate_weights
+from driver.models.base import RunnerName
+from driver.monitors.seen import absent_devices, seen_devices
+from driver.runners.admission import require_devices, require_gpu, require_reported
+from driver.runners.devices import Devices, select_devices
+from driver.stacks.host_driver import require
+from driver.system.workspace import require_free
+
+if TYPE_CHECKING:
+    from driver.datasets.locate import DatasetSource
+    from driver.datasets.weights import WeightsSource
+    from driver.plan.choice import Choice
+    from driver.session.site import Site
+
+BYTES_PER_PARAMETER = 4
+EXPORT_COPIES = 3
+"""An export contains the graph twice (raw and simplified) and the framework's weights once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """What a job needs of this host: the provenance of its host driver, its weights, its dataset."""
+
+    host_driver: dict[str, Any]
+    weights: WeightsSource
+    source: DatasetSource
+
+
+def locate(site: Site, choice: Choice) -> Located:
+    """Check device, driver, engine, weights, data and disk, in this order, without fetching anything.
+
+    Raises EnvironmentFault or DataFault, each with its remedy.
+    """
+    host_driver = _host_of_the_device(site, choice)
+    site.runner.availability()
+    weights = locate_weights(choice.case, choice.request.weights, site.settings)
+    source = locate_dataset(
+        choice.case, choice.request.data, site.settings.datasets, site.settings.datasets_home
+    )
+    _require_room(site, choice)
+    kinds = {f".{form.kind}" for form in choice.case.manifest.weights.formats} | {".safetensors"}
+    if (note := hidden_note(weights.folder, kinds)) is not None:
+        site.listener.note(note)
+    return Located(host_driver=host_driver, weights=weights, source=source)
+
+
+def export_bytes(choice: Choice) -> int:
+    """Return how many bytes the export of a job's model takes in the cache."""
+    return choice.case.manifest.model.parameters * BYTES_PER_PARAMETER * EXPORT_COPIES
+
+
+def _require_room(site: Site, choice: Choice) -> None:
+    """Raise EnvironmentFault unless what is to be installed, and then the export, fits on the disk."""
+    stacks = (site.catalog.reference, choice.stack)
+    needed = sum(site.installer.missing_bytes(stack) for stack in stacks)
+    if needed:
+        name = f"the first run of {choice.case.name} on {choice.vendor.name}"
+        require_free(site.settings.home, needed + export_bytes(choice), what=name)
+
+
+def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
+    """Return what is known of the vendor's host driver; checked before an hour of downloads.
+
+    Raises EnvironmentFault for a missing device and for a driver that is too old.
+    """
+    # Slurm runs the stages on another host, and a stand-in simulates its devices.
+    if choice.runner is RunnerName.SLURM or site.settings.stand_ins:
+        return {}
+    vendor, device = choice.vendor, choice.request.device
+    selected = select_devices(vendor.manifest.devices, device)
+    require_devices(selected)
+    simulated = choice.stack.found is not None and choice.stack.found.stand_in
+    seen = seen_devices(vendor.manifest.monitor, device)
+    require_gpu(
+        Devices() if simulated else selected,
+        seen,
+        f"run it on a host with that device; `make doctor VENDOR={vendor.name}` says what is missing "
+        "here",
+    )
+    if not simulated and len(seen) < len(device.split(",")):
+        require_reported(vendor.name, *absent_devices(vendor.manifest.monitor, device))
+    requirement = vendor.manifest.drivers.get(choice.stack.name)
+    if requirement is None:
+        return {}
+    return {"host_driver": require(requirement, choice.stack.name).provenance()}

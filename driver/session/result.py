@@ -1,0 +1,284 @@
+"""Computes a job's result from its recording: figures, gate and warnings. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from driver.errors import EXIT_OF_KIND, EXIT_OK
+from driver.models.base import Failure, FailureKind, RunnerName, StageName, Tier, WarningCode
+from driver.models.result import Result
+from driver.results import warnings as warn
+from driver.results.figures import NS_PER_S, compute_metrics, gib, measured, throughput
+from driver.results.roofline import ELEMENT_BYTES, bandwidth
+from driver.results.trend import drifts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from driver.models.base import Warn
+    from driver.models.report import Measurement, StageReport
+    from driver.models.result import Gate, Metrics
+    from driver.session.recording import Recording
+    from driver.system.stopwatch import Stopwatch
+
+
+def make_result(recording: Recording, stopwatch: Stopwatch) -> Result:
+    """Return the result of a recording, complete or not."""
+    choice = recording.planned.choice
+    metrics, gate = compute_metrics(
+        recording.reports,
+        case=choice.case.manifest,
+        chip=choice.chip,
+        arithmetic=_effective_arithmetic(recording) or choice.precision.arithmetic,
+        precision=choice.precision_name,
+        latency_samples_ns=recording.latency_samples_ns,
+    )
+    metrics = with_telemetry(metrics, recording)
+    simulated = _simulated(recording)
+    failure = recording.failure or _impossible(recording, metrics)
+    template = recording.planned.template
+    return Result(
+        job=recording.planned.key,
+        status=_status(failure, gate),
+        failure=failure,
+        simulated=simulated,
+        weights=template.weights,
+        data=template.data,
+        started_utc=recording.started_utc,
+        finished_utc=recording.now_utc(),
+        core_item=choice.case.manifest.core_item,
+        metrics=metrics.model_copy(update={"e2e_time_s": stopwatch.elapsed_s()}),
+        gate=gate,
+        predictions=recording.predictions,
+        stages=(*recording.records, *recording.missing_stages()),
+        time_shares=stopwatch.shares(),
+        samples=tuple(recording.samples),
+        monitor=recording.telemetry.document(),
+        warnings=_warnings(recording, metrics, simulated=simulated),
+        provenance=recording.provenance
+        | {
+            "device_wait_s": round(recording.device_wait_s, 3),
+            "monitor_wait_s": round(stopwatch.excluded_s - recording.device_wait_s, 3),
+            "lock_wait_s": round(stopwatch.lock_wait_s, 3),
+        },
+    )
+
+
+def with_telemetry(metrics: Metrics, recording: Recording) -> Metrics:
+    """Fill in the monitor's figures: core loop energy, and memory that the engine did not report.
+
+    For a part of a device the monitor reports the whole device, so nothing is filled in.
+    """
+    if recording.planned.choice.chip_part:
+        return metrics
+    seen: dict[str, float | None] = {}
+    infer = next((found for found in recording.reports if found.stage is StageName.INFER), None)
+    core = measured(infer, "core")
+    window = recording.telemetry.window(core) if core is not None else None
+    if core is not None and window is not None and window.energy_j is not None:
+        seen |= {"energy_j": window.energy_j, "energy_items": core.items}
+    if metrics.mem_gib is None:
+        seen["mem_gib"] = gib(recording.telemetry.stage_peak_bytes(StageName.INFER))
+        seen["mem_total_gib"] = gib(recording.telemetry.total_bytes())
+    if metrics.mem_compile_gib is None:
+        seen["mem_compile_gib"] = gib(recording.telemetry.stage_peak_bytes(StageName.COMPILE))
+    return metrics.model_copy(update=seen)
+
+
+def _simulated(recording: Recording) -> bool:
+    # Reports alone do not suffice: a stage that failed early may have left none.
+    reported = any(report.simulated for report in recording.reports)
+    return recording.stand_in or recording.telemetry.simulated or reported
+
+
+def exit_code(result: Result) -> int:
+    """Return the process's exit code for a result."""
+    if result.failure is not None:
+        return EXIT_OF_KIND[result.failure.kind]
+    return EXIT_OF_KIND[FailureKind.ACCURACY] if result.status == "accuracy_failed" else EXIT_OK
+
+
+def _status(
+    failure: Failure | None, gate: Gate | None
+) -> Literal["ok", "accuracy_failed", "failed"]:
+    if failure is not None:
+        return "failed"
+    return "accuracy_failed" if gate is not None and gate.passed is False else "ok"
+
+
+def _warnings(recording: Recording, metrics: Metrics, *, simulated: bool) -> tuple[Warn, ...]:
+    template = recording.planned.template
+    own = warn.collected(
+        (
+            warn.smoke(template.measure.limit) if template.job.tier is Tier.SMOKE else None,
+            warn.synthetic(template.weights, template.data),
+            warn.simulated(simulated),
+            warn.not_isolated(template.job.runner, template.job.tier),
+            warn.extra_privileges(template.job.vendor, *_privileges(recording)),
+            warn.chip_unconfirmed(template.job.vendor, recording.planned.choice.chip_caveat),
+            warn.part_of_device(recording.planned.choice.chip_part),
+            _arithmetic_differs(recording),
+            *_implausible(recording, metrics),
+            *_unpinned(recording),
+            *(
+                warn.unstable(name, found.values, found.cv)
+                for name, found in metrics.spread.items()
+            ),
+            _drift(recording),
+            warn.input_bound(_items_whole(recording, metrics), metrics.p_infer_core),
+            _whole_exceeds_core(recording, metrics),
+            _few_samples(recording, metrics),
+            *(found for report in recording.reports for found in _of_stage(recording, report)),
+        )
+    )
+    reported = (found for report in recording.reports for found in report.warnings)
+    return _once((*own, *recording.telemetry.warnings(_cores(recording)), *reported))
+
+
+def _cores(recording: Recording) -> dict[int, Measurement]:
+    infers = (report for report in recording.reports if report.stage is StageName.INFER)
+    found = ((report.repeat, measured(report, "core")) for report in infers)
+    return {repeat: core for repeat, core in found if core is not None}
+
+
+def _effective_arithmetic(recording: Recording) -> str | None:
+    """Return the arithmetic that the engine read back in infer, None where it reported none."""
+    reported = [
+        report.effective["arithmetic"]
+        for report in recording.reports
+        if report.stage is StageName.INFER and isinstance(report.effective.get("arithmetic"), str)
+    ]
+    return reported[-1] if reported else None
+
+
+def _arithmetic_differs(recording: Recording) -> Warn | None:
+    # The engine's own warning has more detail.
+    reported = {found.code for report in recording.reports for found in report.warnings}
+    if WarningCode.EFFECTIVE_DIFFERS in reported:
+        return None
+    planned = recording.planned.choice.precision.arithmetic
+    return warn.arithmetic_differs(planned, _effective_arithmetic(recording))
+
+
+def _implausible(recording: Recording, metrics: Metrics) -> Iterator[Warn | None]:
+    choice = recording.planned.choice
+    arithmetic = _effective_arithmetic(recording) or choice.precision.arithmetic
+    yield warn.implausible_mfu(metrics.mfu, arithmetic, choice.chip.peaks.get(arithmetic))
+    yield from _implausible_reads(recording, arithmetic, metrics.mem_total_gib)
+    if choice.case.manifest.core_item != choice.case.manifest.item:
+        return
+    for report in recording.reports:
+        core, whole = measured(report, "core"), measured(report, "whole")
+        engine_ns = report.details.get("whole_engine_ns")
+        if core is None or whole is None or not isinstance(engine_ns, int):
+            continue
+        yield warn.implausible_core(
+            throughput(core), whole.items, whole.calls, engine_ns / NS_PER_S
+        )
+
+
+def _implausible_reads(
+    recording: Recording, arithmetic: str, seen_gib: float | None
+) -> Iterator[Warn | None]:
+    choice = recording.planned.choice
+    parameter_bytes = ELEMENT_BYTES.get(arithmetic, 0)
+    weight_bytes = choice.case.manifest.model.parameters * parameter_bytes
+    listed = bandwidth(choice.chip.memory_bandwidth, choice.chip.memory_gib, seen_gib)
+    for core in _cores(recording).values():
+        calls_per_s = core.calls / (core.wall_ns / NS_PER_S)
+        yield warn.implausible_reads(calls_per_s, core.in_flight, weight_bytes, listed)
+
+
+def _impossible(recording: Recording, metrics: Metrics) -> Failure | None:
+    """Return the failure of an official run whose figures cannot be true."""
+    found = warn.collected(_implausible(recording, metrics))
+    if recording.planned.key.tier is not Tier.OFFICIAL or not found:
+        return None
+    return Failure(
+        kind=FailureKind.CONTRACT,
+        stage=StageName.INFER,
+        message=found[0].message,
+        remedy=found[0].remedy,
+    )
+
+
+def _whole_exceeds_core(recording: Recording, metrics: Metrics) -> Warn | None:
+    if _items_whole(recording, metrics) is None:
+        return None
+    whole, core = (metrics.spread.get(name) for name in ("p_infer_whole", "p_infer_core"))
+    return warn.whole_exceeds_core(whole.values if whole else (), core.values if core else ())
+
+
+def _drift(recording: Recording) -> Warn | None:
+    # Smoke runs are too short to drift, and never compared.
+    if recording.planned.key.tier is Tier.SMOKE:
+        return None
+    loops = [recording.core_blocks[repeat] for repeat in sorted(recording.core_blocks)]
+    return warn.drift(drifts(loops))
+
+
+def _few_samples(recording: Recording, metrics: Metrics) -> Warn | None:
+    # Smoke runs promise no percentiles; a stage that did not run has none.
+    if recording.planned.key.tier is Tier.SMOKE or metrics.p_infer_core is None:
+        return None
+    return warn.few_samples(metrics.latency_ms.samples)
+
+
+def _privileges(recording: Recording) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the capabilities and the writable host paths that the vendor's containers had."""
+    if recording.planned.key.runner is not RunnerName.DOCKER:
+        return (), ()
+    devices = recording.planned.choice.vendor.manifest.devices
+    writable = (mount.source for mount in devices.mounts if not mount.read_only)
+    return devices.capabilities, tuple(writable)
+
+
+def _unpinned(recording: Recording) -> Iterator[Warn | None]:
+    """Yield a warning per stack that is not pinned; environments are pinned by their lock files."""
+    for role in ("reference_stack", "vendor_stack"):
+        made_of = recording.provenance.get(role, {})
+        if made_of.get("kind") == "found":
+            yield warn.found_stack(
+                role.removesuffix("_stack"),
+                python=made_of["python"],
+                packages=len(made_of["packages"]),
+                in_place_of=made_of["in_place_of"],
+            )
+        if made_of.get("kind") == "image":
+            yield warn.unpinned(
+                made_of["image"],
+                base=made_of["base"] or "",
+                base_of_stack=made_of["base_of_stack"],
+                pinned=made_of["pinned"],
+                installers=made_of["installers_unpinned"],
+            )
+
+
+def _items_whole(recording: Recording, metrics: Metrics) -> float | None:
+    """Return p_infer_whole, None where core counts other items (UNet steps instead of prompts)."""
+    manifest = recording.planned.choice.case.manifest
+    return metrics.p_infer_whole if manifest.core_item == manifest.item else None
+
+
+def _of_stage(recording: Recording, report: StageReport) -> Iterator[Warn | None]:
+    if report.stage is not StageName.INFER:
+        return
+    measure = recording.planned.template.measure
+    core = measured(report, "core")
+    if core is None:
+        return
+    if core.warmup is not None:
+        calls_ns = core.wall_ns / max(core.calls, 1)
+        yield warn.first_call_slow(core.warmup.first_call_ns, calls_ns)
+        if not core.warmup.steady:
+            yield warn.not_steady("infer", core.warmup.calls, core.warmup.wall_ns / 1e9)
+    if recording.planned.key.tier is not Tier.SMOKE:
+        yield warn.too_short("p_infer_core", core.wall_ns / 1e9, measure.min_seconds, False)
+    if core.compute_ns is not None:
+        device_ns = core.compute_ns + (core.h2d_ns or 0) + (core.d2h_ns or 0)
+        yield warn.host_bound(core.wall_ns, device_ns)
+
+
+def _once(warnings: tuple[Warn, ...]) -> tuple[Warn, ...]:
+    """Return each warning once: repeats of infer report the same ones."""
+    return tuple({(found.code, found.message): found for found in warnings}.values())

@@ -1,0 +1,63 @@
+"""The parts of a session on this host, assembled once and passed down."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from driver.runners import RunnerSettings, open_runner
+from driver.runners.spec import Caller
+from driver.stacks.installer import open_installer
+from driver.system.driver_process import DriverProcess
+from driver.system.host.machine import host_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from driver.catalog.catalog import Catalog
+    from driver.events import Listener
+    from driver.models.base import RunnerName
+    from driver.runners.base import Runner
+    from driver.stacks.installer import Installer
+    from driver.system.host.machine import HostFacts
+    from driver.system.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Settings, catalog and host facts, with the runner, installer and listener that use them."""
+
+    settings: Settings
+    catalog: Catalog
+    host: HostFacts
+    caller: Caller
+    runner: Runner
+    installer: Installer
+    listener: Listener
+
+
+@contextmanager
+def open_site(
+    runner_name: RunnerName, settings: Settings, catalog: Catalog, listener: Listener
+) -> Iterator[Site]:
+    """Yield a site; whether its runner is available is checked for each job, after its device."""
+    host = host_facts()
+    runner_settings = RunnerSettings(home=settings.home, srun_options=settings.slurm_options)
+    with open_runner(runner_name, runner_settings) as runner:
+        yield Site(
+            settings=settings,
+            catalog=catalog,
+            host=host,
+            caller=Caller(
+                uid=os.getuid(),
+                gid=os.getgid(),
+                memory_bytes=host.memory_bytes,
+                home=settings.home,
+                process=DriverProcess.current(),
+            ),
+            runner=runner,
+            installer=open_installer(runner_name, settings, listener),
+            listener=listener,
+        )

@@ -1,0 +1,1 @@
+"""Prepares stacks: virtual environments, images, and interpreters of the host."""

@@ -1,0 +1,1 @@
+"""This host: files, processes, settings, hashes."""

@@ -1,0 +1,1 @@
+"""This host: its processor and what control groups leave of it, its facts, the commit of the tree."""

@@ -1,0 +1,160 @@
+"""Host settings, such as the folders of datasets and weights, from assay.local.toml and ASSAY_*."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field, ValidationError
+
+from driver.errors import UsageFault
+from driver.models.base import REFERENCE, Frozen, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALLED = not (ROOT / "driver" / "assay").is_file()
+"""Whether this is the installed command: it has the manifests, but no images, hooks or code of cases."""
+
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+DEBOOTSTRAP = "debootstrap"
+"""The value of BASE for a Debian made with debootstrap, where no registry is reachable."""
+
+VARIABLES = {
+    "TORCH_INDEX": "torch_index",
+    "BASE": "base",
+    "INSTALLERS": "installers",
+    "STACK_PYTHON": "stack_python",
+    "REFERENCE_PYTHON": "reference_python",
+    "OFFLINE": "offline",
+    "ALLOWED_SIGNERS": "allowed_signers",
+    "ASSAY_LOCKS": "locks",
+    "ASSAY_STANDINS": "stand_ins",
+}
+"""Environment variables that set a setting, and which one."""
+
+SEARCH_PATHS = {"VENDOR_PATH": "vendor_path", "CASE_PATH": "case_path"}
+"""Variables with several folders, separated by ``:``: vendors and cases outside the repository."""
+
+
+class Settings(Frozen):
+    """Settings of this host, never part of the repository."""
+
+    root: Path = ROOT
+    home: Path = Field(description="environments, wheels, caches, work folders")
+    results: Path
+    datasets: dict[str, Path] = Field(default={}, description="dataset name → folder or tar")
+    weights: dict[str, Path] = Field(default={}, description="case name → folder or file")
+    installers: Path | None = Field(default=None, description="folder of vendors' installers")
+    vendor_path: tuple[Path, ...] = ()
+    case_path: tuple[Path, ...] = ()
+    torch_index: str = TORCH_INDEX
+    base: str | None = Field(
+        default=None,
+        description="base image that replaces the vendor's own; `debootstrap` replaces every stack's",
+    )
+    reference_base: str | None = Field(
+        default=None, description="base image that replaces the reference stack's (from a mirror)"
+    )
+    stack_python: Path | None = Field(
+        default=None, description="interpreter of this host that replaces a vendor's pinned stack"
+    )
+    reference_python: Path | None = Field(
+        default=None, description="interpreter of this host that replaces the reference stack"
+    )
+    stand_ins: bool = Field(default=False, description="use images with stand-in SDKs; for tests")
+    slurm_options: tuple[str, ...] = ()
+    offline: bool = Field(
+        default=False, description="contact no index, hub or registry; anything missing is an error"
+    )
+    allowed_signers: Path | None = Field(
+        default=None,
+        description="public keys trusted to sign bundles, in the format of ssh-keygen -Y",
+    )
+    locks: Path = Field(
+        default=Path("/tmp/assay-devices"),
+        description="folder of device lock files, shared by all users and homes of this host",
+    )
+    host_name: str | None = Field(
+        default=None, description="this host's name in results; empty: none, absent: the kernel's"
+    )
+
+    @property
+    def cache(self) -> Path:
+        """Return the folder of content-addressed caches."""
+        return self.home / "cache"
+
+    @property
+    def datasets_home(self) -> Path:
+        """Return the folder of prepared datasets, which is not a cache: `make clean` keeps it."""
+        return self.home / "datasets"
+
+    def base_of(self, stack_vendor: str) -> str | None:
+        """Return the base that replaces a stack's own, None to use its own.
+
+        A lab's base for a vendor has that vendor's SDK and Python, so it cannot replace the reference's.
+        """
+        if stack_vendor != REFERENCE or self.base == DEBOOTSTRAP:
+            return self.base
+        return self.reference_base
+
+    @property
+    def work(self) -> Path:
+        """Return the folder of running jobs' work folders."""
+        return self.home / "work"
+
+
+ALSO_EMPTY = {"ASSAY_HOME": "home", "ASSAY_HOST_NAME": "host_name"}
+"""Variables whose empty value says something: no home is a mistake, no host name a wish."""
+
+
+def load_settings(environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Settings:
+    """Read ``assay.local.toml`` in ``root``; ASSAY_* variables override it.
+
+    The installed command reads it in the current folder, and keeps results there. Raises UsageFault
+    when the file is not TOML or has an unknown setting.
+    """
+    env = os.environ if environ is None else environ
+    here = Path.cwd() if INSTALLED and root == ROOT else root
+    path = here / "assay.local.toml"
+    found = _read_toml(path) if path.is_file() else {}
+    found |= {key: env[name] for name, key in ALSO_EMPTY.items() if name in env}
+    for name, key in SEARCH_PATHS.items():
+        if env.get(name):
+            found[key] = env[name].split(os.pathsep)
+    found |= {key: env[name] for name, key in VARIABLES.items() if env.get(name)}
+    found.setdefault("home", root / ".assay" if here == root else _user_cache(env, here))
+    found["results"] = env.get("OUT") or found.get("results") or here / "results"
+    try:
+        settings = Settings(root=root, **found)
+    except (ValidationError, TypeError) as error:
+        raise UsageFault(
+            f"{path.name} has an invalid setting: {_first_problem(error)}",
+            "fix or remove it; docs/settings.md lists the keys",
+        ) from error
+    return settings.model_copy(
+        update={"home": settings.home.absolute(), "results": settings.results.absolute()}
+    )
+
+
+def _user_cache(env: Mapping[str, str], here: Path) -> Path:
+    try:
+        return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay"
+    except RuntimeError:  # a user whom neither HOME nor the system's list of users gives a home
+        return here / ".assay"
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageFault(f"{path.name} is not TOML: {error}", f"fix {path.name}") from error
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return problems(error)[0]
+    return str(error)

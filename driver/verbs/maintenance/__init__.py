@@ -1,0 +1,1 @@
+"""Verbs that keep stacks, locks, schemas and folders: what a maintainer types."""

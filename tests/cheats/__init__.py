@@ -1,0 +1,1 @@
+"""Hooks that cheat, one an engine, and the verdict on each."""

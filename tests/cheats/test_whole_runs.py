@@ -1,0 +1,129 @@
+"""The same short cuts through `driver/assay run`, with a true model: exit code, result, table."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driver.system.settings import ROOT
+from tests.harness.interpreters import cpu_stack
+
+pytestmark = pytest.mark.stack
+
+IN_CORE = """
+import sys as _sys
+
+
+def _in_core():
+    frame = _sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "core_loop":
+            return True
+        frame = frame.f_back
+    return False
+"""
+
+ZEROS = (
+    IN_CORE
+    + """
+
+class Cheat(ENGINE):
+    def infer(self, inputs):
+        outputs = super().infer(inputs)
+        return {n: a * 0 for n, a in outputs.items()} if _in_core() else outputs
+
+
+ENGINE = Cheat
+"""
+)
+
+NOISE = """
+import numpy as _np
+
+
+class Cheat(ENGINE):
+    def infer(self, inputs):
+        outputs = super().infer(inputs)
+        noisy = {}
+        for name, array in outputs.items():
+            noisy[name] = array.copy()
+            for row, item in zip(noisy[name], next(iter(inputs.values()))):
+                seed = int(abs(float(item.sum(dtype=_np.float64))) * 1e3) % (1 << 31)
+                # The best class keeps its lead; everything else is noise.
+                drawn = _np.random.RandomState(seed).standard_normal(row.shape)
+                best = row.argmax()
+                drawn[best] = drawn.max() + 1
+                row[:] = drawn * _np.abs(row).max()
+        return noisy
+
+
+ENGINE = Cheat
+"""
+
+BF16 = """
+
+class Cheat(ENGINE):
+    def load(self):
+        self.job.precision = "bf16"
+        settings = super().load()
+        return dict(settings, precision="fp32", arithmetic="fp32")
+
+
+ENGINE = Cheat
+"""
+
+
+@pytest.fixture(autouse=True)
+def stacks() -> None:
+    python, why = cpu_stack()
+    if python is None:
+        pytest.skip(why)
+
+
+def run(folder: Path, engine: str, cheat: str, *cheating: str) -> tuple[int, dict[str, Any]]:
+    """Run vit_digits with vendor cpu, whose engines ``cheating`` take a short cut."""
+    vendor = Path(shutil.copytree(ROOT / "vendor_hooks" / "cpu", folder / "cpu"))
+    shutil.copytree(ROOT / "images" / "cpu", vendor / "images")
+    for name in cheating:
+        path = vendor / "engines" / f"{name}.py"
+        path.write_text(path.read_text(encoding="utf-8") + cheat, encoding="utf-8")
+    done = subprocess.run(
+        [ROOT / "driver" / "assay", "run", "--format", "json", "--engine", engine],
+        env={**os.environ, "OUT": str(folder / "results"), "VENDOR_PATH": str(vendor)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_an_honest_engine_passes(tmp_path: Path) -> None:
+    code, result = run(tmp_path, "onnxruntime", "")
+    assert (code, result["status"]) == (0, "ok")
+    assert result["metrics"]["core_fidelity"]["cosine_min"] > 0.99999
+
+
+def test_zeros_in_the_core_loop_break_the_contract(tmp_path: Path) -> None:
+    code, result = run(tmp_path, "onnxruntime", ZEROS, "onnxruntime")
+    assert (code, result["status"], result["failure"]["kind"]) == (5, "failed", "contract")
+    assert result["metrics"]["p_infer_core"] is None
+
+
+def test_noise_in_validate_and_infer_alike_fails_the_gate(tmp_path: Path) -> None:
+    code, result = run(tmp_path, "onnxruntime", NOISE, "onnxruntime", "eager")
+    assert (code, result["status"]) == (4, "accuracy_failed"), result["failure"]
+    assert result["metrics"]["acc_infer"] == result["metrics"]["acc_val"] > 95
+    assert result["metrics"]["fidelity"]["cosine_min"] < 0.99
+
+
+def test_bf16_sold_as_fp32_fails_the_gate(tmp_path: Path) -> None:
+    code, result = run(tmp_path, "eager", BF16, "eager")
+    assert (code, result["status"]) == (4, "accuracy_failed"), result["failure"]
+    assert 0.999 < result["metrics"]["fidelity"]["cosine_min"] < 0.99999

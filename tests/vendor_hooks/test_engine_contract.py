@@ -1,0 +1,141 @@
+"""What every engine of every vendor must do; cpu and intel run for real, the others on stand-ins.
+
+The engines come from the manifests: a new one is tested here without a line of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harness.interpreters import cpu_stack
+from tests.harness.job_folder import ROOT
+from tests.vendor_hooks.intel.stack import openvino_stack
+from tests.vendor_hooks.standin import standin_python, with_reference_stack
+from tests.vendor_hooks.vendor_job import assert_right, core, manifest, run, vendor_job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.harness.job_folder import Outcome
+
+pytestmark = pytest.mark.stack
+
+REAL = {"cpu": cpu_stack, "intel": openvino_stack}
+VENDORS = sorted(path.parent.name for path in ROOT.glob("vendor_hooks/*/vendor.toml"))
+ENGINES = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]
+OF_GRAPHS = [one for one in ENGINES if manifest(one[0]).engines[one[1]].needs == "onnx"]
+ON_STANDINS = [one for one in ENGINES if one[0] not in REAL]
+#: What a compiler calls a file that is not a whole ONNX model.
+UNREADABLE = ("model.onnx", "Failed to parse ONNX model")
+
+
+def python_of(vendor: str, engine: str) -> Path:
+    """Return a Python of the engine's first stack: the real one, or one with the vendor's stand-in."""
+    if vendor in REAL:
+        python, reason = REAL[vendor]()
+        if python is None:
+            pytest.skip(reason)
+        return python
+    stack = manifest(vendor).engines[engine].stacks[0]
+    settings = {
+        "ascend": {"cann": stack.removeprefix("cann").upper()},
+        "nvidia": {"tensorrt": "8.6.1", "layer_info": "detailed"},
+    }
+    python = standin_python(vendor, **settings.get(vendor, {}))
+    return with_reference_stack(python) if vendor == "kunlunxin" else python
+
+
+class EngineJob:
+    """A job of an engine, whose stages run with the variables of its precision."""
+
+    def __init__(
+        self, folder: Path, vendor: str, engine: str, precision: str | None = None
+    ) -> None:
+        spec = manifest(vendor).engines[engine]
+        self.job = vendor_job(folder / "job", vendor, engine, precision=precision)
+        self.folder = self.job.folder
+        self._python = python_of(vendor, engine)
+        chosen = spec.precisions[precision or spec.default_precision]
+        self._variables = {**manifest(vendor).devices.env, **chosen.env}
+
+    def run(self, stage: str, fault: str = "") -> Outcome:
+        """Run a stage; ``fault`` is the stand-in's."""
+        variables = {**self._variables, "ASSAY_STANDIN_FAULT": fault}
+        return run(self.job, stage, self._python, **variables)
+
+    def compile(self) -> None:
+        """Compile; skips an engine that leaves no file."""
+        if not self.run("compile").ok.artifacts:
+            pytest.skip("this engine compiles in memory")
+
+
+@pytest.mark.parametrize(("vendor", "engine"), ENGINES)
+def test_predictions_are_right_and_what_ran_is_reported(
+    tmp_path: Path, vendor: str, engine: str
+) -> None:
+    outcome = EngineJob(tmp_path, vendor, engine).run("infer")
+    assert_right(outcome)
+    report = outcome.ok
+    spec = manifest(vendor).engines[engine]
+    # A vendor's tool keeps the outputs of its loop to itself.
+    assert report.core_agreement == (None if spec.clock == "vendor-tool" else 1.0)
+    assert report.simulated is (vendor not in REAL)
+    assert core(outcome).in_flight == report.effective["in_flight"]
+    assert report.effective["precision"] == spec.default_precision
+    arithmetic = spec.precisions[spec.default_precision].arithmetic
+    assert report.effective["arithmetic"] == arithmetic
+    assert core(outcome).clock == spec.clock
+    assert report.versions
+
+
+@pytest.mark.parametrize(("vendor", "engine"), OF_GRAPHS)
+def test_a_graph_cut_short_is_a_compile_failure_that_names_why(
+    tmp_path: Path, vendor: str, engine: str
+) -> None:
+    job = EngineJob(tmp_path, vendor, engine)
+    path = job.folder / "model" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-40])
+    message = job.run("compile").failed("compile")
+    assert any(text in message for text in UNREADABLE), message
+
+
+@pytest.mark.parametrize(("vendor", "engine"), ON_STANDINS)
+def test_nan_in_an_output_fails_the_run(tmp_path: Path, vendor: str, engine: str) -> None:
+    outcome = EngineJob(tmp_path, vendor, engine).run("infer", "infer:nan")
+    assert "NaN" in outcome.failed("infer")
+
+
+PRECISIONS = [
+    (vendor, engine, precision)
+    for vendor, engine in ON_STANDINS
+    for precision in manifest(vendor).engines[engine].precisions
+]
+
+
+@pytest.mark.parametrize(("vendor", "engine", "precision"), PRECISIONS)
+def test_each_precision_runs_in_the_arithmetic_that_the_manifest_promises(
+    tmp_path: Path, vendor: str, engine: str, precision: str
+) -> None:
+    outcome = EngineJob(tmp_path, vendor, engine, precision).run("infer")
+    assert_right(outcome)
+    spec = manifest(vendor).engines[engine].precisions[precision]
+    assert outcome.ok.effective["arithmetic"] == spec.arithmetic
+
+
+@pytest.mark.parametrize(("vendor", "engine"), ENGINES)
+def test_what_compile_left_is_used_again_without_a_warning(
+    tmp_path: Path, vendor: str, engine: str
+) -> None:
+    job = EngineJob(tmp_path, vendor, engine)
+    job.compile()
+    # A stand-in cannot compile any more: what it infers with is what compile left.
+    outcome = job.run("infer", "compile:fail")
+    assert_right(outcome)
+    assert outcome.ok.warnings == ()
+
+
+@pytest.mark.parametrize(("vendor", "engine"), ON_STANDINS)
+def test_full_memory_is_out_of_memory(tmp_path: Path, vendor: str, engine: str) -> None:
+    EngineJob(tmp_path, vendor, engine).run("infer", "load:oom").failed("out_of_memory")

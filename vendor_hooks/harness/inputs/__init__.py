@@ -1,0 +1,1 @@
+"""From the dataset folder to preprocessed batches in host memory."""

@@ -1,0 +1,1 @@
+"""The three timed loops: core (batches in host memory), latency (single calls), whole (from files)."""

@@ -1,0 +1,179 @@
+"""The core loop and its warm-up, over inputs that are already in host memory."""
+
+import array
+import collections
+from typing import Any, Callable, Deque, Dict, Optional, Tuple
+
+import numpy as np
+
+from harness import clock
+from harness.engine import Engine, Phases
+from harness.inputs.core_pool import Feed
+from harness.job import Arrays, Measure
+from harness.outputs.core_samples import CoreSamples
+from harness.outputs.progress import ProgressFile
+
+#: (calls submitted so far, nanoseconds since the start) → whether to submit another call.
+More = Callable[[int, int], bool]
+
+#: A warm-up window lasts at least this long; shorter ones of fast models would compare noise.
+WINDOW_NS = 100000000
+#: One pass over the batches may take this long (or min_seconds); slower models make fewer calls.
+PASS_SECONDS = 10.0
+
+
+class LoopRun:
+    """One run of batches through the engine: start, completion times, the last call."""
+
+    def __init__(self) -> None:
+        self.started_ns = 0
+        self.completed_ns: "array.array[int]" = array.array("q")
+        self.last: Optional[Tuple[Arrays, Arrays]] = None  # (inputs, outputs)
+        self.phases_ns = [0, 0, 0]
+        self.knows_phases = True
+
+    @property
+    def calls(self) -> int:
+        """Batches that completed."""
+        return len(self.completed_ns)
+
+    @property
+    def wall_ns(self) -> int:
+        """From the first submission to the last output in host memory."""
+        return self.completed_ns[-1] - self.started_ns
+
+    def samples_ns(self) -> np.ndarray:
+        """Time between completions, the first one from the start; one per call."""
+        return np.diff(np.array(self.completed_ns, np.int64), prepend=self.started_ns)
+
+    def add_phases(self, phases: Phases) -> None:
+        """Add one call's (h2d, compute, d2h); one unknown part makes all phases unknown."""
+        for part, value in enumerate(phases):
+            if value is None:
+                self.knows_phases = False
+            else:
+                self.phases_ns[part] += int(value)
+
+
+def drive(
+    engine: Engine,
+    feed: Feed,
+    depth: int,
+    more: More,
+    progress: Optional[ProgressFile] = None,
+    samples: Optional[CoreSamples] = None,
+) -> LoopRun:
+    """Keep ``depth`` batches in flight while ``more`` asks for another call, then drain.
+
+    Waiting is up to the engine, which sleeps. ``samples`` keeps the calls that it chooses.
+    """
+    run = LoopRun()
+    run.knows_phases = type(engine).phases is not Engine.phases
+    tickets: Deque[Tuple[Arrays, Any]] = collections.deque()
+    submitted = 0
+    run.started_ns = now = clock.now_ns()
+    while True:
+        if more(submitted, now - run.started_ns):
+            inputs = feed.take()
+            tickets.append((inputs, engine.submit(inputs)))
+            submitted += 1
+            if len(tickets) < depth:
+                continue
+        elif not tickets:
+            return run
+        inputs, ticket = tickets.popleft()
+        outputs = engine.wait(ticket)
+        now = clock.now_ns()
+        run.completed_ns.append(now)
+        run.last = (inputs, outputs)
+        if run.knows_phases:
+            run.add_phases(engine.phases(ticket))
+        if samples is not None and run.calls == samples.next_call:
+            samples.keep(inputs, outputs)
+        feed.release()
+        if progress is not None:
+            progress.done = run.calls
+
+
+class WarmUp:
+    """The calls before the core loop: the first call by itself, then windows until two agree."""
+
+    def __init__(self) -> None:
+        self.calls = 1
+        self.wall_ns = 0
+        self.first_call_ns = 0
+        self.first_outputs: Optional[Arrays] = None
+        self.steady = False
+        self.call_ns = 0  # wall time per call in the last window
+
+    def document(self) -> Dict[str, Any]:
+        """The warm-up as an object of report.json."""
+        return {
+            "calls": self.calls,
+            "wall_ns": self.wall_ns,
+            "first_call_ns": self.first_call_ns,
+            "steady": self.steady,
+        }
+
+
+def warm_up(engine: Engine, feed: Feed, measure: Measure) -> WarmUp:
+    """Run until the medians of two successive windows agree within steady_tolerance, or time is up."""
+    warm = WarmUp()
+    started = clock.now_ns()
+    warm.first_outputs = engine.wait(engine.submit(feed.first()))
+    warm.wall_ns = warm.first_call_ns = warm.call_ns = clock.now_ns() - started
+    depth = engine.in_flight
+    calls = max(measure.warmup_min_calls, 2 * depth)
+    limit_ns = int(measure.warmup_max_seconds * clock.NS_PER_S)
+    previous: Optional[float] = None
+    while not warm.steady and warm.wall_ns < limit_ns:
+        left = limit_ns - warm.wall_ns
+        run = drive(engine, feed, depth, _window(calls, left))
+        median = _median_ns(run, depth)
+        warm.steady = (
+            previous is not None and abs(median - previous) <= measure.steady_tolerance * previous
+        )
+        previous = median
+        warm.calls += run.calls
+        warm.call_ns = run.wall_ns // run.calls
+        warm.wall_ns = clock.now_ns() - started
+    return warm
+
+
+def calls_of_a_pass(distinct: int, warm: WarmUp, measure: Measure) -> int:
+    """The calls of one pass over ``distinct`` batches, or fewer where that would take too long."""
+    budget_ns = max(measure.min_seconds, PASS_SECONDS) * clock.NS_PER_S
+    return min(distinct, max(1, int(budget_ns // max(1, warm.call_ns))))
+
+
+def core_loop(
+    engine: Engine,
+    feed: Feed,
+    least_calls: int,
+    min_seconds: float,
+    progress: Optional[ProgressFile] = None,
+    samples: Optional[CoreSamples] = None,
+) -> LoopRun:
+    """Run for at least ``min_seconds`` and at least ``least_calls``."""
+    limit_ns = int(min_seconds * clock.NS_PER_S)
+
+    def more(calls: int, elapsed_ns: int) -> bool:
+        return calls < least_calls or elapsed_ns < limit_ns
+
+    return drive(engine, feed, engine.in_flight, more, progress, samples)
+
+
+def _window(calls: int, left_ns: int) -> More:
+    def more(submitted: int, elapsed_ns: int) -> bool:
+        if elapsed_ns >= left_ns:
+            return submitted == 0
+        return submitted < calls or elapsed_ns < WINDOW_NS
+
+    return more
+
+
+def _median_ns(run: LoopRun, depth: int) -> float:
+    """The median time of ``depth`` completions; with several in flight, single ones come in bursts."""
+    completed = np.array(run.completed_ns, np.int64)
+    groups = completed[depth:] - completed[:-depth]
+    return float(np.median(groups)) if groups.size else run.wall_ns / float(run.calls) * depth

@@ -1,0 +1,1 @@
+"""What the model.py of several cases share: checkpoints, architectures, synthetic weights."""

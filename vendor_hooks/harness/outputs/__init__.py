@@ -1,0 +1,1 @@
+"""What a stage leaves in its out folder: checked predictions, samples, progress.json, report.json."""

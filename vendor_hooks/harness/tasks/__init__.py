@@ -1,0 +1,1 @@
+"""What the task.py of several cases share: preprocessing and scoring of image classification."""
