@@ -15,6 +15,7 @@ from driver.system.files import let_guests_read
 
 HOW = {
     "container": "bash .ci/run as root, or install docker.io and: make images",
+    "disk": "free 22 GB where pytest writes, or name another disk: ARGS='--basetemp FOLDER'",
     "browser": "apt-get install chromium",
     "py37": "pyenv install 3.7, or set ASSAY_PYTHON37",
     "stack": "let pip reach a package index: make wheelhouse",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.bench.bench_bundle import MOST_MIB, make_files, measure, missed
+from tests.disk import require_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +36,14 @@ def test_a_small_bundle_goes_all_the_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_10_gb_take_less_than_300_mib_of_memory(tmp_path: Path) -> None:
-    found = measure(tmp_path, 10_000_000_000)
+@pytest.mark.disk
+@pytest.mark.parametrize("gigabytes", [2.5, 10])
+def test_bundles_of_many_gb_take_less_than_300_mib_of_memory(
+    tmp_path: Path, gigabytes: float
+) -> None:
+    total_bytes = int(gigabytes * 1e9)
+    # The bundle, and the files or what is loaded.
+    require_disk(tmp_path, 2 * total_bytes)
+    found = measure(tmp_path, total_bytes)
+    shutil.rmtree(tmp_path)
     assert all(value <= MOST_MIB for key, value in found.items() if key.endswith("_mib"))

@@ -18,6 +18,7 @@ from driver.bundle.loader_zip import loader_zip
 from driver.bundle.writer import Plan, _Parts, make_manifest, write_bundle
 from driver.errors import EnvironmentFault, UsageFault
 from driver.models.bundle import BundleManifest
+from tests.disk import require_disk
 from tests.driver.bundle.packing import DOCUMENT, FILES, pack, plan_of, verify
 
 if TYPE_CHECKING:
@@ -211,11 +212,14 @@ def test_a_plan_reads_back_as_it_was_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.disk
 @pytest.mark.skipif(sys.platform != "linux", reason="sparse files")
 def test_a_file_of_over_8_gib_goes_in_and_is_checked(tmp_path: Path) -> None:
+    size_bytes = (8 << 30) + 1000
+    require_disk(tmp_path, size_bytes)
     large = tmp_path / "large"
     with large.open("wb") as stream:
-        stream.truncate((8 << 30) + 1000)
+        stream.truncate(size_bytes)
         stream.write(b"start")
     hashed = hash_contents(
         [Content(path="home/large", source=large, role="data")],
