@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from driver.system.files import let_guests_read
+from tests.cores import busy_share, core_times
 
 HOW = {
     "container": "bash .ci/run as root, or install docker.io and: make images",
@@ -32,6 +33,7 @@ IGNORED = [
     if signal.getsignal(number) is signal.SIG_IGN
 ]
 """What `nohup` or a shell's `&` made this process ignore."""
+AT_START = core_times()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,7 +61,11 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Count the skipped tests by what they need, in one line."""
+    """Say how busy the cores were, and count the skipped tests by what they need."""
+    now = core_times()
+    if AT_START and now:
+        busy = busy_share(AT_START, now)
+        terminalreporter.write_line(f"cores busy: {busy:.0%} of {os.cpu_count()}")
     counts = count_by_need(terminalreporter.stats.get("skipped", []))
     if counts:
         left_out = "; ".join(f"{count} {need} ({HOW[need]})" for need, count in counts.items())
