@@ -95,6 +95,7 @@ class WarningCode(StrEnum):
     CHIP_UNCONFIRMED = "chip_unconfirmed"
     PART_OF_DEVICE = "part_of_device"
     EFFECTIVE_DIFFERS = "effective_differs"
+    ARITHMETIC_UNREAD = "arithmetic_unread"
     MONITOR_FAILED = "monitor_failed"
     NOT_SIMPLIFIED = "not_simplified"
     DATA_ODD = "data_odd"

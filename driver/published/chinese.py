@@ -52,6 +52,7 @@ CHINESE = {
     "device idled in the core loop": "core 循环中设备空闲",
     "chip unconfirmed": "加速卡未确认",
     "part of a device": "仅设备的一部分",
+    "arithmetic not read back": "算术未回读",
     "other arithmetic or target than asked": "实际算术或目标与要求不同",
     "faster than the chip can be": "比芯片可能的还快",
     "monitor failed": "监控失败",

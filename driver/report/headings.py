@@ -21,8 +21,8 @@ HEADINGS: dict[Language, tuple[Heading, ...]] = {
         Heading("", "the engine that executed the model"),
         Heading(
             "",
-            "the requested precision; hover over a cell for the arithmetic that the engine reported, "
-            "or that was requested if it reported none",
+            "the requested precision; hover over a cell for the arithmetic that the engine reported; the "
+            "note says where none was read back",
         ),
         Heading("items", "batch size"),
         Heading("s", "from the start of the job to the result, all stages"),
@@ -38,7 +38,7 @@ HEADINGS: dict[Language, tuple[Heading, ...]] = {
     "zh": (
         Heading("", "厂商与加速卡；下方为日期、主机、运行方式和软件栈"),
         Heading("", "执行模型的引擎"),
-        Heading("", "请求的精度；悬停可见引擎报告的算术，未报告时为请求的算术"),
+        Heading("", "请求的精度；悬停可见引擎报告的算术；未回读时见备注"),
         Heading("条", "批大小"),
         Heading("s", "从作业开始到得到结果的全部时间"),
         Heading("条/s", "厂商框架的验证，从文件开始"),

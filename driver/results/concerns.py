@@ -23,6 +23,7 @@ STRIKING = frozenset({WarningCode.IMPLAUSIBLE, WarningCode.CORE_DISAGREES})
 
 CORE = "p_infer_core"
 SPEED = (CORE, "p_infer_whole", "p_val_core", "p_val_whole", "mfu", "latency_ms", "energy_j")
+OF_INFER = (CORE, "p_infer_whole", "mfu", "latency_ms", "energy_j")
 OF_CORE = (CORE, "mfu", "energy_j")
 EVERY_FIGURE = ("e2e_time_s", *SPEED, "mem_gib")
 """Names of figures as in Metrics. MFU and energy are of the core loop, so they share its marks."""
@@ -70,6 +71,7 @@ CONCERNS: dict[WarningCode, Concern] = {
     WarningCode.CHIP_UNCONFIRMED: Concern("chip unconfirmed", EVERY_FIGURE),
     WarningCode.PART_OF_DEVICE: Concern("part of a device", EVERY_FIGURE),
     WarningCode.EFFECTIVE_DIFFERS: Concern("other arithmetic or target than asked", SPEED),
+    WarningCode.ARITHMETIC_UNREAD: Concern("arithmetic not read back", OF_INFER),
     WarningCode.IMPLAUSIBLE: Concern("faster than the chip can be", OF_CORE),
     WarningCode.MONITOR_FAILED: Concern("monitor failed", ("mem_gib", "energy_j")),
     WarningCode.RECOMPILED: Concern("compiled again", ("e2e_time_s",)),

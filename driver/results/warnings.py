@@ -309,6 +309,19 @@ def arithmetic_differs(planned: str, effective: str | None) -> Warn | None:
     )
 
 
+def arithmetic_unread(requested: str, why: str | None) -> Warn | None:
+    """Warn if the SDK does not state which arithmetic ran; ``why`` is the reason, None if it does."""
+    if why is None:
+        return None
+    return Warn(
+        code=WarningCode.ARITHMETIC_UNREAD,
+        message=f"the arithmetic that ran was not read back: {why}; {requested} is only what was requested, "
+        "and MFU uses its peak",
+        remedy="compare it with figures of the same engine, or with accuracy and raw outputs in mind; "
+        "the README of the vendor's hook says what each precision computes",
+    )
+
+
 def implausible_mfu(mfu: float | None, arithmetic: str, peak: float | None) -> Warn | None:
     """Warn if the MFU is above 100 %, more than the chip can do; ``peak`` is in operations/s."""
     if mfu is None or peak is None or mfu <= MFU_MAX:

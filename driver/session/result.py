@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from driver.session.recording import Recording
     from driver.system.stopwatch import Stopwatch
 
+UNREAD = "arithmetic_unread"
+"""The key under ``effective`` with which an engine says why its arithmetic is only the requested one."""
+
 
 def make_result(recording: Recording, stopwatch: Stopwatch) -> Result:
     """Return the result of a recording, complete or not."""
@@ -118,6 +121,7 @@ def _warnings(recording: Recording, metrics: Metrics, *, simulated: bool) -> tup
             warn.chip_unconfirmed(template.job.vendor, recording.planned.choice.chip_caveat),
             warn.part_of_device(recording.planned.choice.chip_part),
             _arithmetic_differs(recording),
+            _arithmetic_unread(recording),
             *_implausible(recording, metrics),
             *_unpinned(recording),
             *(
@@ -152,12 +156,30 @@ def _effective_arithmetic(recording: Recording) -> str | None:
 
 
 def _arithmetic_differs(recording: Recording) -> Warn | None:
-    # The engine's own warning has more detail.
-    reported = {found.code for report in recording.reports for found in report.warnings}
-    if WarningCode.EFFECTIVE_DIFFERS in reported:
+    found = warn.arithmetic_differs(
+        recording.planned.choice.precision.arithmetic, _effective_arithmetic(recording)
+    )
+    # The engine's own warning has more detail; one about something else (the chip) takes no place of it.
+    own = _reported(recording, WarningCode.EFFECTIVE_DIFFERS)
+    effective = _effective_arithmetic(recording) or ""
+    return None if any(effective in message for message in own) else found
+
+
+def _arithmetic_unread(recording: Recording) -> Warn | None:
+    # Only a loop that ran has an arithmetic; the engine's own warning says why it is not known.
+    if not _cores(recording) or _reported(recording, WarningCode.ARITHMETIC_UNREAD):
         return None
+    infers = [one for one in recording.reports if one.stage is StageName.INFER]
+    whys = [str(one.effective[UNREAD]) for one in infers if one.effective.get(UNREAD)]
+    unreported = "the engine reports none" if _effective_arithmetic(recording) is None else None
     planned = recording.planned.choice.precision.arithmetic
-    return warn.arithmetic_differs(planned, _effective_arithmetic(recording))
+    return warn.arithmetic_unread(planned, whys[-1] if whys else unreported)
+
+
+def _reported(recording: Recording, code: WarningCode) -> list[str]:
+    """Return the messages of the stages' own warnings with that code."""
+    every = (found for report in recording.reports for found in report.warnings)
+    return [found.message for found in every if found.code == code]
 
 
 def _implausible(recording: Recording, metrics: Metrics) -> Iterator[Warn | None]:

@@ -43,6 +43,7 @@ def document(**more):
     }
     if stage in ("validate", "infer"):
         report["measurements"] = [loop("core"), loop("whole")]
+        report["effective"] = {"arithmetic": job["arithmetic"]}
     if stage == "score":
         accuracy = {"kind": "labels", "items": ITEMS, "values": {"top1": 75.0}}
         worse = {"kind": "labels", "items": ITEMS, "values": {"top1": 70.0}}
@@ -175,6 +176,14 @@ elif said == "names-its-files":
     sys.exit(1)
 elif said == "runs-fp16":
     leave(document(effective={"precision": "fp32", "arithmetic": "fp16"}))
+elif said == "states-no-arithmetic":
+    leave(document(effective={"precision": "fp32"}))
+elif said == "echoes-its-arithmetic":
+    why = "the tool states nothing of what it built"
+    leave(document(effective={"arithmetic": job["arithmetic"], "arithmetic_unread": why}))
+elif said == "assumes-its-chip":
+    warning = {"code": "effective_differs", "message": "the device is Acme2, compiled for it"}
+    leave(document(effective={"arithmetic": "fp16"}, warnings=[dict(warning, remedy="CHIP=2")]))
 elif said.startswith("python:"):
     # A good report, and then whatever a test wants to do to it.
     leave(document())

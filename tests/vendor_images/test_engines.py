@@ -156,9 +156,10 @@ def test_an_engine_runs_in_its_container(
     assert job["precision"] == spec.default_precision
     codes = {warning["code"] for warning in result["warnings"]}
     # By default TensorRT's layers have names alone: what is not read back is not taken from the job.
-    unread = name == "torch_tensorrt" and "effective_differs" in codes
+    unread = "arithmetic_unread" in codes
     stated = provenance["effective"]["infer"].get("arithmetic")
-    assert stated == (None if unread else precision.arithmetic)
+    assert stated == (None if unread and name == "torch_tensorrt" else precision.arithmetic)
+    assert unread == bool(provenance["effective"]["infer"].get("arithmetic_unread"))
     assert provenance["core"]["clock"] == spec.clock
     if vendor == "ascend":
         assert provenance["effective"]["infer"]["chip_source"] == "npu-smi"

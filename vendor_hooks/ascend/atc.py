@@ -57,6 +57,7 @@ class Atc:
         settings = {
             "precision": self._job.precision,
             "arithmetic": ARITHMETIC[self._options["precision_mode"]],
+            "arithmetic_unread": "atc accepted this mode, but states nothing of the model's operators",
             "precision_mode": self._options["precision_mode"],
             "modify_mixlist": self._options.get("modify_mixlist"),
             "soc_version": self.soc_version,

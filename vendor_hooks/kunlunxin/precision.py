@@ -50,6 +50,7 @@ def read_back(job):
     return {
         "precision": job.precision,
         "arithmetic": found[0],
+        "arithmetic_unread": "XTCL states no precision of a compiled program, only its variables are known",
         "out_dtype": found[1],
         "environment": environment(),
     }

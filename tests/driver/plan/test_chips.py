@@ -14,6 +14,7 @@ from driver.monitors.seen import seen_devices
 from driver.plan.chips import SeenDevice, choose_chip, identities
 from driver.plan.choice import choose
 from driver.plan.request import Request
+from driver.results.concerns import marks_of
 from driver.session.telemetry import devices_here
 from tests.driver.session.test_monitor import RECORDED, lab_with_monitor
 from tests.driver.session.test_run import Lab
@@ -258,3 +259,42 @@ def test_mfu_uses_the_peak_of_the_arithmetic_that_ran(tmp_path: Path) -> None:
     assert core is not None
     assert result.metrics.mfu == pytest.approx(100 * 2 * 1000 * core / 2e9)
     assert "tf32 was requested, but the engine ran fp16" in warned(result, "effective_differs")[0]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        ("states-no-arithmetic", "the engine reports none"),
+        ("echoes-its-arithmetic", "the tool states nothing of what it built"),
+    ],
+)
+def test_an_arithmetic_that_nobody_read_back_is_a_warning_and_a_mark(
+    tmp_path: Path, behaviour: str, why: str
+) -> None:
+    lab = Lab(tmp_path)
+    lab.behave(infer=behaviour)
+    result = lab.run().result
+    (message,) = warned(result, "arithmetic_unread")
+    assert f"was not read back: {why}; tf32 is only what was requested" in message
+    marks = marks_of(result)
+    assert "arithmetic not read back" in marks.texts
+    assert {"p_infer_core", "p_infer_whole", "mfu"} <= set(marks.figures)
+    assert not marks.again, "the same job would say the same again"
+
+
+def test_an_arithmetic_that_was_read_back_needs_no_mark(tmp_path: Path) -> None:
+    assert warned(Lab(tmp_path).run().result, "arithmetic_unread") == []
+
+
+def test_a_job_without_a_core_loop_has_no_arithmetic_to_read_back(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.behave(infer="fails")
+    assert warned(lab.run().result, "arithmetic_unread") == []
+
+
+def test_a_hooks_warning_about_the_chip_hides_no_other_arithmetic(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.behave(infer="assumes-its-chip")
+    chip, arithmetic = sorted(warned(lab.run().result, "effective_differs"), reverse=True)
+    assert "the device is Acme2" in chip
+    assert "but the engine ran fp16" in arithmetic

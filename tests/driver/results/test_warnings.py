@@ -31,6 +31,7 @@ GIVEN = [
     (warnings.synthetic("synthetic", "real"), WarningCode.SYNTHETIC),
     (warnings.simulated(True), WarningCode.SIMULATED),
     (warnings.implausible_mfu(133.0, "fp16", 1e12), WarningCode.IMPLAUSIBLE),
+    (warnings.arithmetic_unread("fp16", "atc states none"), WarningCode.ARITHMETIC_UNREAD),
 ]
 
 NOT_GIVEN = [
@@ -52,6 +53,7 @@ NOT_GIVEN = [
     warnings.throttled([1800, 900]),
     warnings.throttled([0.0] * 9),
     warnings.implausible_mfu(100.0, "fp16", 1e12),
+    warnings.arithmetic_unread("fp16", None),
     warnings.implausible_mfu(None, "fp16", 1e12),
     warnings.device_shared("before", []),
     warnings.implausible_core(3_000.0, 364, 23, 0.5),

@@ -113,6 +113,7 @@ class MacaRt(Engine):
         return {
             "precision": self.job.precision,
             "arithmetic": "fp32",
+            "arithmetic_unread": "the provider does not state the arithmetic of its kernels",
             "providers": self._session.get_providers(),
             "node_providers": {provider: len(ran) for provider, ran in found.items()},
             "provider_options": self._session.get_provider_options().get(PROVIDER, {}),

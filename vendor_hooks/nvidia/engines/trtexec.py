@@ -164,6 +164,7 @@ def tool_built(job, tool, path):
     settings = {
         "precision": job.precision,
         "arithmetic": trtexec.arithmetic_of(command),
+        "arithmetic_unread": "trtexec accepted these options, but states nothing of the engine's layers",
         "build_command": " ".join(command),
     }
     return settings, said
