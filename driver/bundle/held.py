@@ -77,8 +77,9 @@ def _code(catalog: Catalog, result: Result) -> dict[str, str]:
     found = {
         "harness": code_digest(catalog.harness),
         "reference": code_digest(catalog.reference_hook),
-        "reference_stack": stack_digest(catalog.reference),
     }
+    if not catalog.invalid_reference:
+        found["reference_stack"] = stack_digest(catalog.reference)
     case, vendor = catalog.cases.get(result.job.case), catalog.vendors.get(result.job.vendor)
     if case is not None:
         found["case"] = code_digest(case.folder)

@@ -128,7 +128,7 @@ class Catalog:
 
     cases: dict[str, Case]
     vendors: dict[str, Vendor]
-    reference: Stack
+    reference_stack: Stack | Invalid
     reference_hook: Path
     harness: Path
     aliases: dict[str, str] = field(default_factory=dict)
@@ -136,10 +136,23 @@ class Catalog:
     invalid_vendors: tuple[Invalid, ...] = ()
 
     @property
+    def reference(self) -> Stack:
+        """Return the stack that exports and scores; UsageFault if its manifest is invalid."""
+        if isinstance(self.reference_stack, Invalid):
+            raise self.reference_stack.fault
+        return self.reference_stack
+
+    @property
+    def invalid_reference(self) -> tuple[Invalid, ...]:
+        """Return the reference stack if its manifest is invalid; every run needs it, other verbs do not."""
+        found = self.reference_stack
+        return (found,) if isinstance(found, Invalid) else ()
+
+    @property
     def invalid(self) -> tuple[Invalid, ...]:
-        """Return every invalid manifest: of cases, of vendors, and of vendors' stacks."""
+        """Return every invalid manifest: of cases, of vendors, of their stacks, of the reference stack."""
         stacks = (one for vendor in self.vendors.values() for one in vendor.invalid)
-        return (*self.invalid_cases, *self.invalid_vendors, *stacks)
+        return (*self.invalid_cases, *self.invalid_vendors, *stacks, *self.invalid_reference)
 
     def case(self, name: str) -> Case:
         """Return the case of that name or alias.
@@ -186,7 +199,7 @@ def load_catalog(
     return Catalog(
         cases={case.name: case for case in cases},
         vendors={vendor.name: vendor for vendor in vendors},
-        reference=_only_stack(root / "images" / REFERENCE),
+        reference_stack=_only_stack(root / "images" / REFERENCE),
         reference_hook=root / "vendor_hooks" / REFERENCE,
         harness=root / "vendor_hooks" / "harness",
         aliases={alias: case.name for case in cases for alias in case.manifest.aliases},
@@ -242,16 +255,35 @@ def _load_stacks(images: Path, what: str) -> tuple[dict[str, Stack], tuple[Inval
         sorted(images.glob("*/stack.toml")),
         lambda path: Stack(manifest=read_manifest(path, StackManifest), folder=path.parent),
     )
-    return {stack.name: stack for stack in stacks}, invalid
+    named = {stack.name: stack for stack in reversed(stacks)}
+    return dict(sorted(named.items())), (*invalid, *_taken_names(what, stacks))
 
 
-def _only_stack(images: Path) -> Stack:
-    stacks, invalid = _load_stacks(images, "reference stack")
-    if invalid:  # every run needs it
-        raise invalid[0].fault
-    if len(stacks) != 1:
-        raise UsageFault(
-            f"{images} must contain exactly one stack, but it contains {len(stacks)}",
-            "restore it from the repository: git checkout images/reference",
-        )
-    return next(iter(stacks.values()))
+def _taken_names(what: str, stacks: Iterable[Stack]) -> Iterable[Invalid]:
+    """Yield the stacks that an earlier folder's name hides: a copy whose name was not changed."""
+    first: dict[str, Stack] = {}
+    for stack in stacks:
+        other = first.setdefault(stack.name, stack)
+        if other is not stack:
+            fault = UsageFault(
+                f"{stack.folder / 'stack.toml'}: name: {stack.name!r} is also that of {other.folder}",
+                "give it the name of its folder",
+            )
+            names = frozenset({stack.folder.name})
+            yield Invalid(what=what, folder=stack.folder, aliases=names, fault=fault)
+
+
+def _only_stack(images: Path) -> Stack | Invalid:
+    what = f"stack of {REFERENCE}"
+    stacks, invalid = _load_stacks(images, what)
+    if len(stacks) == 1 and not invalid:
+        return next(iter(stacks.values()))
+    if len(invalid) == 1 and not stacks:
+        return invalid[0]
+    found = len(stacks) + len(invalid)
+    fault = UsageFault(
+        f"{images} must contain exactly one stack, but it contains {found or 'none'}",
+        f"restore it from the repository: git checkout {images}",
+    )
+    fault = joined(fault, invalid)
+    return Invalid(what=what, folder=images, aliases=frozenset(), fault=fault)

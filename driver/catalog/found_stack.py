@@ -26,7 +26,7 @@ def with_found(
         vendors = {name: _of_vendor(one, stack) for name, one in catalog.vendors.items()}
         catalog = replace(catalog, vendors=vendors)
     if reference is not None:
-        catalog = replace(catalog, reference=_of_stack(catalog.reference, reference))
+        catalog = replace(catalog, reference_stack=_of_stack(catalog.reference, reference))
     return catalog
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from driver.doctor.devices import check_devices
 from driver.doctor.finding import failed, failures, not_checked, note, ok
 from driver.errors import AssayError, DataFault, EnvironmentFault
-from driver.models.base import VENDOR_STAGES, FailureKind, RunnerName
+from driver.models.base import REFERENCE, VENDOR_STAGES, FailureKind, RunnerName
 from driver.plan.choice import choose
 from driver.plan.request import Request
 from driver.session.run import run_job
@@ -81,13 +81,13 @@ def _plan(
         yield not_checked(
             what, "none of its stacks exists", f"fix engines.{name}.stacks in vendor.toml first"
         )
-    reference = next(fact for fact in facts.stacks if fact.stack.vendor == "reference")
+    reference = next((fact for fact in facts.stacks if fact.stack.vendor == REFERENCE), None)
     for fact in stacks:
         alone = fact.stack.manifest.process_runner
         if runner is RunnerName.PROCESS and not alone and not asked:
             continue
         this = what if len(stacks) == 1 else f"{what}, stack {fact.stack.name}"
-        obstacle = _obstacle(facts, fact, runner) or _obstacle(facts, reference, runner)
+        obstacle = _obstacle(facts, fact, runner) or _reference_obstacle(facts, reference, runner)
         if obstacle is None:
             yield Trial(what=this, request=_request(facts, fact, name, runner))
         else:
@@ -118,6 +118,14 @@ def _obstacle(facts: Facts, fact: StackFact, runner: RunnerName) -> tuple[str, s
     return (f"{missing[0].what}: {missing[0].found}", missing[0].remedy) if missing else None
 
 
+def _reference_obstacle(
+    facts: Facts, fact: StackFact | None, runner: RunnerName
+) -> tuple[str, str] | None:
+    if facts.reference_problem is not None:
+        return facts.reference_problem.message, facts.reference_problem.remedy
+    return None if fact is None else _obstacle(facts, fact, runner)
+
+
 def _no_image(facts: Facts, fact: StackFact) -> tuple[str, str] | None:
     if facts.engine.problem is not None:
         return facts.engine.problem.message, facts.engine.problem.remedy
@@ -146,6 +154,8 @@ def run_trial(
 
     Raises KeyboardInterrupt if the user stopped it.
     """
+    for one in catalog.invalid_reference:  # a fault of the tree, not of the case
+        return not_checked(trial.what, one.fault.message, one.fault.remedy)
     with tempfile.TemporaryDirectory(prefix="assay-check-") as results:
         settings = settings.model_copy(update={"results": Path(results)})
         try:

@@ -24,7 +24,10 @@ READ_WRITE = 0o6
 
 
 def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Finding]:
-    """Yield the findings about the vendor's devices, for a runner (default: the one a run would use)."""
+    """Yield the findings about the vendor's devices, for a runner (default: the one a run would use).
+
+    In the order in which a run checks them: what is no consequence of something else comes first.
+    """
     if any(stack.wanted and stack.stand_in for stack in facts.stacks):
         yield ok(
             "devices",
@@ -33,14 +36,20 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
         yield _monitor(facts)
         return
     runner = runner or (RunnerName.DOCKER if needs_containers(facts) else RunnerName.PROCESS)
-    for stack in facts.stacks:
-        if stack.driver is not None:
-            yield _driver(stack, stack.driver)
     spec = facts.vendor.manifest.devices
     if not facts.nodes and spec.gpus == "none":
         yield ok("devices", "not needed")
     for node in facts.nodes:
         yield _node(node, facts, runner)
+    if facts.gpu_problem:
+        yield failed(
+            "GPU", facts.gpu_problem, "run on a host with a GPU, or install its host driver"
+        )
+    yield from _selection(facts)
+    # The wanted stack's first: it is the one that stops a run.
+    for stack in sorted(facts.stacks, key=lambda stack: not stack.wanted):
+        if stack.driver is not None:
+            yield _driver(stack, stack.driver)
     for mount in facts.host_mounts:
         yield _host_mount(mount.source, optional=mount.optional, exists=mount.exists)
     for group in spec.groups:
@@ -51,7 +60,6 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
                 "nothing to do, unless access to a device above is denied",
             )
     yield _monitor(facts)
-    yield from _selection(facts)
 
 
 def _driver(stack: StackFact, driver: DriverFact) -> Finding:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def diagnose(facts: Facts) -> list[Finding]:
     """Return all findings about this machine."""
     return [
-        *check_machine(facts),
         *check_devices(facts),
         *check_stacks(facts),
         *check_material(facts),
+        *check_machine(facts),
     ]

@@ -140,9 +140,12 @@ class Facts:
     machine: Machine
     engine: ContainerEngine
     nodes: tuple[Node, ...] = ()
+    gpu_problem: str = ""
     host_mounts: tuple[HostMountFact, ...] = ()
     group_ids: dict[str, int] = field(default_factory=dict)
     stacks: tuple[StackFact, ...] = ()
+    reference_problem: Unavailable | None = None
+    """Why there is no reference stack, which every run needs."""
     monitor: MonitorFact = MonitorFact()
     cases: tuple[CaseFact, ...] = ()
     case_named: bool = False

@@ -31,7 +31,7 @@ from driver.monitors.sources import (
     is_stand_in,
     make_source,
 )
-from driver.runners.admission import device_files
+from driver.runners.admission import device_files, gpu_problem
 from driver.runners.devices import select_devices
 from driver.stacks.host_driver import ask
 from driver.system.host.machine import host_facts
@@ -61,6 +61,7 @@ def gather(
     """
     engine, stacks = engine_facts(settings, catalog, vendor, wanted=wanted)
     devices = select_devices(vendor.manifest.devices, device)
+    monitor = monitor_facts(vendor.manifest.monitor)
     return Facts(
         vendor=vendor,
         device=device,
@@ -72,6 +73,7 @@ def gather(
         machine=_machine(settings),
         engine=engine,
         nodes=tuple(fact for path in devices.nodes for fact in node_facts(path)),
+        gpu_problem=gpu_problem(devices, monitor.devices),
         host_mounts=tuple(
             HostMountFact(
                 source=mount.source, optional=mount.optional, exists=Path(mount.source).exists()
@@ -80,7 +82,14 @@ def gather(
         ),
         group_ids={group.gr_name: group.gr_gid for group in grp.getgrall()},
         stacks=tuple(_with_driver(stacks, vendor)),
-        monitor=monitor_facts(vendor.manifest.monitor),
+        reference_problem=next(
+            (
+                Unavailable(message=one.fault.message, remedy=one.fault.remedy)
+                for one in catalog.invalid_reference
+            ),
+            None,
+        ),
+        monitor=monitor,
         cases=tuple(_case(case, settings) for case in cases),
     )
 

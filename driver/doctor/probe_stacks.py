@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driver.doctor.facts import ContainerEngine, StackFact, Unavailable
@@ -12,9 +13,10 @@ from driver.runners.host_config import EngineTraits
 from driver.stacks.base_image import inspect
 from driver.stacks.build_context import find_installers
 from driver.stacks.environments import LOCK_DIGITS, find_python, read_environment
-from driver.stacks.image import ImageBuilder, is_own_base
+from driver.stacks.image import is_own_base, make_builder
 from driver.stacks.locks import lock_sha256, parse_lock, target_of
 from driver.stacks.recipes import LOCK
+from driver.stacks.room import free_on
 from driver.stacks.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
@@ -34,12 +36,13 @@ def engine_facts(
         engine = ContainerEngine(problem=Unavailable(message=error.message, remedy=error.remedy))
     else:
         engine = engine_fact(client)
-    stacks = [catalog.reference, *vendor.stacks.values()]
+    reference = [] if catalog.invalid_reference else [catalog.reference]
+    needed = {wanted, *(stack.name for stack in reference)}
     try:
         api = None if engine.problem or client is None else client.api
         facts = tuple(
-            _stack(stack, settings, api, wanted=stack.name in (wanted, catalog.reference.name))
-            for stack in stacks
+            _stack(stack, settings, api, wanted=stack.name in needed)
+            for stack in (*reference, *vendor.stacks.values())
         )
     finally:
         if client is not None:
@@ -61,17 +64,9 @@ def engine_fact(client: Any) -> ContainerEngine:
         cdi_kinds=frozenset(device.partition("=")[0] for device in devices if device),
         root=str(info.get("DockerRootDir") or ""),
         storage_driver=str(info.get("Driver") or ""),
-        free_bytes=_free_bytes(info.get("DockerRootDir")),
+        free_bytes=free_on(Path(info.get("DockerRootDir") or "")),
         rootless=EngineTraits.of(info.get("SecurityOptions") or []).rootless,
     )
-
-
-def _free_bytes(root: str | None) -> int | None:
-    """Return the free space where the engine keeps its images; None if that is on another host."""
-    try:
-        return None if root is None else shutil.disk_usage(root).free
-    except OSError:
-        return None
 
 
 def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> StackFact:
@@ -98,16 +93,7 @@ def _stack(stack: Stack, settings: Settings, api: Any, *, wanted: bool) -> Stack
 
 
 def _image(stack: Stack, settings: Settings, api: Any) -> StackImage | None:
-    builder = ImageBuilder(
-        api=api,
-        home=settings.home,
-        torch_index=settings.torch_index,
-        on_progress=lambda _text: None,
-        base=settings.base_of(stack.vendor),
-        installers=settings.installers,
-        stand_ins=settings.stand_ins,
-    )
-    return builder.find(stack)
+    return make_builder(api, stack, settings, lambda _text: None).find(stack)
 
 
 def _has_base(stack: Stack, settings: Settings, api: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driver.doctor.finding import Finding, failed, not_checked, note, ok
+from driver.stacks.room import VENDOR_IMAGE_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 
 
 GIB = 1 << 30
-IMAGES_GIB = 20.0
-"""What .ci/run requires for the vendors' images; one real base image takes as much when unpacked."""
 
 
 def check_stacks(facts: Facts) -> Iterator[Finding]:
     """Yield the findings about the engine and about every stack."""
+    if facts.reference_problem is not None:
+        problem = facts.reference_problem
+        yield failed("stack of reference", problem.message, problem.remedy)
     yield _engine(facts)
     if facts.engine.problem is None and facts.engine.root:
         yield _engine_disk(facts)
@@ -74,11 +76,11 @@ def _engine_disk(facts: Facts) -> Finding:
     free_gib = engine.free_bytes / GIB
     found = f"{free_gib:.1f} GiB free at {engine.root} ({engine.storage_driver})"
     lacking = any(stack.wanted and stack.image is None for stack in facts.stacks)
-    if lacking and free_gib < IMAGES_GIB:
+    if lacking and free_gib < VENDOR_IMAGE_GIB:
         wrong = failed if needs_containers(facts) else note
         return wrong(
             what,
-            f"{found}; images that are not built yet need {IMAGES_GIB:g} GiB",
+            f"{found}; images that are not built yet need {VENDOR_IMAGE_GIB:g} GiB",
             "free some space (docker system df, docker image prune), or give the engine a larger "
             "disk: data-root in /etc/docker/daemon.json",
         )

@@ -69,19 +69,30 @@ GPU_NODES = ("/dev/nvidia[0-9]*", "/dev/dxg")
 
 
 def require_gpu(devices: Devices, found: Iterable[object], remedy: str) -> None:
-    """Raise EnvironmentFault if the engine is asked for GPUs and this machine shows none.
+    """Raise EnvironmentFault if the engine is asked for GPUs and this machine shows none."""
+    problem = gpu_problem(devices, found)
+    if problem:
+        raise EnvironmentFault(problem, remedy)
+
+
+def gpu_problem(devices: Devices, found: Iterable[object]) -> str:
+    """Return why the engine cannot be asked for GPUs: this machine shows none; "" if it can.
 
     ``found``: what the monitor reports. Engines on other hosts (DOCKER_HOST) cannot be checked.
     """
-    elsewhere = not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
-    if devices.gpus != "nvidia" or elsewhere or any(found):
-        return
-    if not any(glob.glob(pattern) for pattern in GPU_NODES):  # noqa: PTH207  # absolute patterns
-        raise EnvironmentFault(
-            f"this machine has no GPU: no device node {' or '.join(GPU_NODES)}, and the monitor "
-            "reports none",
-            remedy,
-        )
+    if devices.gpus != "nvidia" or is_elsewhere() or any(found):
+        return ""
+    if any(glob.glob(pattern) for pattern in GPU_NODES):  # noqa: PTH207  # absolute patterns
+        return ""
+    return (
+        f"this machine has no GPU: no device node {' or '.join(GPU_NODES)}, and the monitor "
+        "reports none"
+    )
+
+
+def is_elsewhere() -> bool:
+    """Whether DOCKER_HOST may name an engine of another host, whose devices and disk are not ours."""
+    return not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
 def require_reported(vendor: str, absent: Sequence[str], known: Sequence[str]) -> None:

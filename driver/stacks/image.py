@@ -95,18 +95,24 @@ def prepare_image(stack: Stack, settings: Settings, *, on_progress: Progress) ->
     try:
         # A build step that unpacks gigabytes is silent for longer than the SDK's default minute.
         client.api.timeout = SILENCE_SECONDS
-        builder = ImageBuilder(
-            api=client.api,
-            home=settings.home,
-            torch_index=settings.torch_index,
-            on_progress=on_progress,
-            base=settings.base_of(stack.vendor),
-            installers=settings.installers,
-            stand_ins=settings.stand_ins,
-        )
-        return builder.ensure(stack)
+        return make_builder(client.api, stack, settings, on_progress).ensure(stack)
     finally:
         client.close()
+
+
+def make_builder(
+    api: ImageApi, stack: Stack, settings: Settings, on_progress: Progress
+) -> ImageBuilder:
+    """Return the builder of a stack's image on an engine, as the settings say."""
+    return ImageBuilder(
+        api=api,
+        home=settings.home,
+        torch_index=settings.torch_index,
+        on_progress=on_progress,
+        base=settings.base_of(stack.vendor),
+        installers=settings.installers,
+        stand_ins=settings.stand_ins,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from driver.system.settings import Settings
 
 
-ENVIRONMENT_BYTES = 1500 << 20
-"""An environment with torch takes 1,350 MB, its wheels 300 MB, of which uv links most."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Installation:
     """An installed stack, and its description for the result."""
@@ -36,8 +32,8 @@ class Installer(Protocol):
     def install(self, stack: Stack) -> Installation:
         """Return the installed stack; ImageFault when it cannot be made."""
 
-    def missing_bytes(self, stack: Stack) -> int:
-        """Return about how many bytes of ASSAY_HOME's disk the installation takes, 0 if there is one."""
+    def room(self, stack: Stack) -> Mapping[Path, int]:
+        """Return about how many bytes the installation takes, by the folder whose disk they are on."""
 
 
 class EnvironmentInstaller:
@@ -76,14 +72,11 @@ class EnvironmentInstaller:
             provenance=environment.provenance(),
         )
 
-    def missing_bytes(self, stack: Stack) -> int:
-        """Return the bytes of the stack's environment and its wheels, 0 if it is there."""
-        from driver.stacks.environments import environment_folder, read_environment
+    def room(self, stack: Stack) -> Mapping[Path, int]:
+        """Return the room of the stack's environment and its wheels, none if it is there."""
+        from driver.stacks.room import environment_room
 
-        if stack.found is not None:
-            return 0
-        there = read_environment(environment_folder(stack.folder, self._settings.home))
-        return 0 if there else ENVIRONMENT_BYTES
+        return environment_room(stack, self._settings.home)
 
 
 def holds_stand_in(venv: Path) -> bool:
@@ -108,9 +101,11 @@ class ImageInstaller:
             provenance=image.provenance(stack.manifest),
         )
 
-    def missing_bytes(self, stack: Stack) -> int:  # noqa: ARG002
-        """Return 0: the image goes to the engine's disk, which may be another host's."""
-        return 0
+    def room(self, stack: Stack) -> Mapping[Path, int]:
+        """Return the room of the stack's image on the engine's disk, none if it is there."""
+        from driver.stacks.room import image_room
+
+        return image_room(stack, self._settings, self._listener.note)
 
 
 def open_installer(runner: RunnerName, settings: Settings, listener: Listener) -> Installer:

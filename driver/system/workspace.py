@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +18,7 @@ from driver.system.driver_process import DriverProcess
 from driver.system.untrusted.documents import read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from driver.models.base import StageName
@@ -97,17 +99,44 @@ def folders_in_use(home: Path) -> list[Path]:
     return [folder for folder, owner in found.items() if owner and not _is_leftover(folder, owner)]
 
 
-def require_free(path: Path, needed_bytes: int, *, what: str = "this run") -> None:
+OWN_REMEDY = "free some space (`make clean` empties the cache), or put ASSAY_HOME on another disk"
+ENGINES_REMEDY = (
+    "free some space on the container engine's disk (docker system df, docker image prune), give the "
+    "engine a larger one (data-root in /etc/docker/daemon.json), or use RUNNER=process where the stack can"
+)
+
+
+def require_room(needed: Mapping[Path, int], *, home: Path, what: str) -> None:
+    """Raise EnvironmentFault unless every folder's disk has room for its bytes; one disk is counted once.
+
+    ``home`` is ASSAY_HOME; the other folders are the container engine's.
+    """
+    disks: defaultdict[int, list[Path]] = defaultdict(list)
+    for path in needed:
+        disks[_existing(path).stat().st_dev].append(path)
+    for paths in disks.values():
+        of_engine = [path for path in paths if path != home]
+        total = sum(needed[path] for path in paths)
+        remedy = ENGINES_REMEDY if of_engine else OWN_REMEDY
+        require_free(of_engine[0] if of_engine else home, total, what=what, remedy=remedy)
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def require_free(
+    path: Path, needed_bytes: int, *, what: str = "this run", remedy: str = OWN_REMEDY
+) -> None:
     """Raise EnvironmentFault unless the disk of ``path``, which need not exist, has the free space."""
-    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    free_bytes = shutil.disk_usage(existing).free
+    free_bytes = shutil.disk_usage(_existing(path)).free
     if free_bytes >= needed_bytes:
         return
     missing = (needed_bytes - free_bytes) / GIB
     raise EnvironmentFault(
         f"{what} needs {needed_bytes / GIB:.1f} GiB at {path}, but only {free_bytes / GIB:.1f} GiB "
         f"are free ({missing:.1f} GiB short)",
-        "free some space (`make clean` empties the cache), or put ASSAY_HOME on another disk",
+        remedy,
     )
 
 

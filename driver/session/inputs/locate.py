@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from driver.monitors.seen import absent_devices, seen_devices
 from driver.runners.admission import require_devices, require_gpu, require_reported
 from driver.runners.devices import Devices, select_devices
 from driver.stacks.host_driver import require
-from driver.system.workspace import require_free
+from driver.system.workspace import require_room
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from driver.datasets.locate import DatasetSource
     from driver.datasets.weights import WeightsSource
     from driver.plan.choice import Choice
@@ -59,12 +62,17 @@ def export_bytes(choice: Choice) -> int:
 
 
 def _require_room(site: Site, choice: Choice) -> None:
-    """Raise EnvironmentFault unless what is to be installed, and then the export, fits on the disk."""
-    stacks = (site.catalog.reference, choice.stack)
-    needed = sum(site.installer.missing_bytes(stack) for stack in stacks)
+    """Raise EnvironmentFault unless what is to be installed, and then the export, fits on its disk.
+
+    Images go to the container engine's disk, everything else to that of ASSAY_HOME.
+    """
+    needed: Counter[Path] = Counter()
+    for stack in (site.catalog.reference, choice.stack):
+        needed.update(site.installer.room(stack))
     if needed:
+        needed[site.settings.home] += export_bytes(choice)
         name = f"the first run of {choice.case.name} on {choice.vendor.name}"
-        require_free(site.settings.home, needed + export_bytes(choice), what=name)
+        require_room(needed, home=site.settings.home, what=name)
 
 
 def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:

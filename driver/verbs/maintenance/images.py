@@ -93,7 +93,7 @@ def wanted_stacks(catalog: Catalog, vendor: str, stack: str | None) -> list[Stac
 
     ``stack`` limits the vendor's stacks to one. Raises UsageFault.
     """
-    if vendor == catalog.reference.vendor:
+    if vendor == REFERENCE:
         return [catalog.reference]
     found = catalog.vendor(vendor)
     stacks = found.stacks

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
+from driver.models.base import REFERENCE
 from driver.runners.docker import connect
 from driver.system.files import write_atomically
 from driver.system.hashing import file_sha256
@@ -34,7 +35,7 @@ def pin_stacks(vendor: str | None, stack: str | None, console: Console) -> int:
     """
     settings = load_settings()
     catalog = read_catalog(settings, console)
-    vendors = [vendor] if vendor else [catalog.reference.vendor, *catalog.vendors]
+    vendors = [vendor] if vendor else [REFERENCE, *catalog.vendors]
     stacks = {one.folder: one for name in vendors for one in wanted_stacks(catalog, name, stack)}
     if settings.installers is not None:
         for one in stacks.values():

@@ -46,7 +46,8 @@ def _list(findings: Sequence[Finding], console: Console, status: Status, title: 
         return
     console.say(f"{title}:")
     for one in chosen:
-        console.note(f"{SIGNS[status]} {one.what}: {one.found}")
+        for line in f"{SIGNS[status]} {one.what}: {one.found}".splitlines():
+            console.note(line)
         console.note(f"    → {console.advice(one.remedy)}")
 
 

@@ -11,9 +11,12 @@ import pytest
 from driver.catalog.catalog import load_catalog
 from driver.catalog.manifests import read_manifest
 from driver.check.marks import check_marks
+from driver.check.trial import Trial, run_trial
 from driver.console import Console
+from driver.doctor.finding import Finding
 from driver.errors import UsageFault
 from driver.models.case import CaseManifest
+from driver.plan.request import Request
 from driver.system.settings import ROOT, load_settings
 from driver.verbs import check as check_verb
 from driver.verbs.listing import list_catalog
@@ -103,6 +106,70 @@ def test_what_is_invalid_is_a_warning_of_list(
     assert list(json.loads(shown.out)["cases"]) == ["tiny"]
     assert "! case broken is left out" in shown.err
     assert "→" in shown.err
+
+
+def break_reference(tree: Path) -> None:
+    (path,) = tree.glob("images/reference/*/stack.toml")
+    path.write_text(path.read_text().replace("python =", "pyton ="))
+
+
+def test_an_invalid_reference_stack_stops_only_what_needs_it(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_reference(tree)
+    catalog = load_catalog(tree)
+    assert [one.what for one in catalog.invalid] == ["stack of reference"]
+    assert catalog.vendor("acme").stacks
+    with pytest.raises(UsageFault, match=r"images/reference/(.|\n)*pyton"):
+        _ = catalog.reference
+
+    settings = load_settings({}, tree)
+    monkeypatch.setattr("driver.verbs.listing.load_settings", lambda: settings)
+    assert list_catalog(Console()) == 0
+    shown = capsys.readouterr()
+    assert "| tiny" in shown.out
+    assert "stack of reference" in shown.err
+
+    monkeypatch.setattr(check_verb, "load_settings", lambda: settings)
+    assert check_verb.check(None, "tiny", "none", Console(as_json=True)) in (0, 1)
+    assert json.loads(capsys.readouterr().out)["case"] == "tiny"
+    assert check_verb.check(None, None, None, Console(as_json=True)) == 1
+    found = json.loads(capsys.readouterr().out)["checks"]
+    assert any(one["what"].startswith("stack of reference") for one in found)
+
+
+def test_a_trial_without_a_reference_stack_is_no_fault_of_the_case(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_reference(tree)
+    catalog = load_catalog(tree)
+    trial = Trial(what="trial on cpu", request=Request(case="tiny", vendor="acme"), of_case=True)
+    found = run_trial(trial, load_settings({}, tree), catalog, Console())
+    assert isinstance(found, Finding)
+    assert (found.status, "pyton" in found.found) == ("not_checked", True)
+
+
+@pytest.mark.parametrize("folders", [0, 2])
+def test_the_reference_is_exactly_one_stack(tree: Path, folders: int) -> None:
+    (folder,) = (tree / "images/reference").iterdir()
+    if folders == 2:
+        shutil.copytree(folder, folder.with_name("copy"))
+    else:
+        shutil.rmtree(folder)
+    with pytest.raises(UsageFault, match=r"exactly one stack, but it contains (none|2)"):
+        _ = load_catalog(tree).reference
+
+
+def test_a_copied_stack_hides_no_other(tree: Path) -> None:
+    folder = min((tree / "images/acme").iterdir())
+    before = [stack.folder for stack in load_catalog(tree).vendor("acme").stacks.values()]
+    shutil.copytree(folder, folder.with_name("zcopy"))
+    vendor = load_catalog(tree).vendor("acme")
+    assert [stack.folder for stack in vendor.stacks.values()] == before
+    (copy,) = vendor.invalid
+    assert f"is also that of {folder}" in copy.fault.message
+    with pytest.raises(UsageFault, match="is also that of"):
+        vendor.stack_named("zcopy")
 
 
 def test_a_check_of_everything_fails_for_what_is_invalid(

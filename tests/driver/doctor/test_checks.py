@@ -36,6 +36,37 @@ def find(facts: Facts, what: str) -> Finding:
     return found[0]
 
 
+def test_what_stops_a_run_first_comes_first() -> None:
+    """Without a GPU there is no driver, no runtime and no monitor either: those are consequences."""
+    requirement = DriverRequirement(minimum="530.30.02", command=("smi",), source="notes")
+    driver = DriverFact(requirement=requirement, version=None, said="smi is not there")
+    stacks = (
+        StackFact(stack=make_stack("older"), wanted=False, driver=driver),
+        StackFact(stack=make_stack("v1"), wanted=True, driver=driver),
+    )
+    nothing = Unavailable(message="none here", remedy="WEIGHTS=synthetic")
+    case = CaseFact(name="tiny", weights=nothing, dataset_name="d", dataset="x", memory_gib=1.0)
+    facts = make_facts(
+        {"gpus": "nvidia"},
+        stacks=stacks,
+        engine=NO_ENGINE,
+        gpu_problem="this machine has no GPU",
+        cases=(case,),
+        case_named=True,
+        machine=Machine(threads=1, memory_bytes=GIB, home="/h", free_bytes=0),
+    )
+    wrong = [one.what for one in failures(diagnose(facts))]
+    assert wrong[:2] == ["GPU", "host driver for v1"]
+    later = ["container engine", "weights of tiny", "memory", "disk"]
+    assert [what for what in wrong if what in later] == later
+
+
+def test_a_reference_stack_that_is_invalid_stops_every_run() -> None:
+    problem = Unavailable(message="stack.toml: name: missing", remedy="fix it")
+    found = find(make_facts(reference_problem=problem), "stack of reference")
+    assert (found.status, found.found) == ("failed", "stack.toml: name: missing")
+
+
 def test_a_complete_machine_has_no_failed_findings() -> None:
     assert failures(diagnose(make_facts())) == []
 

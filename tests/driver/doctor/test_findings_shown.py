@@ -38,6 +38,12 @@ def test_a_text_is_cut_between_words(
     assert line.rstrip(" |").rpartition(" ")[2] in ("not…", "here…")
 
 
+def test_a_finding_of_several_lines_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
+    problems = failed("stack of acme", "stack.toml:\n  name: missing\n  nam: extra", "fix it")
+    show_findings([problems], Console(), "check")
+    assert "stack.toml:\n    name: missing\n    nam: extra\n" in capsys.readouterr().err
+
+
 def test_without_a_terminal_names_are_not_cut(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,8 @@ class OwnPython:
         (venv / "bin").mkdir(parents=True)
         (venv / "bin" / "python3").symlink_to(sys.executable)
         self._venv = venv
+        self.disk = venv.with_name("home")
+        """A folder on the disk that installing fills."""
         self.stand_in = False
         self.to_install_bytes = 0
         self.labels: dict[str, str] | None = None
@@ -96,8 +98,8 @@ class OwnPython:
         installed = InstalledStack(venv=self._venv, stand_in=self.stand_in)
         return Installation(stack=installed, provenance=made_of)
 
-    def missing_bytes(self, stack: Stack) -> int:
-        return self.to_install_bytes
+    def room(self, stack: Stack) -> dict[Path, int]:
+        return {self.disk: self.to_install_bytes} if self.to_install_bytes else {}
 
 
 class Lab:

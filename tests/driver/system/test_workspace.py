@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from driver.system.workspace import (
     folders_in_use,
     leftover_folders,
     require_free,
+    require_room,
 )
 from tests.driver.runners.hooks import make_spec
 
@@ -95,6 +97,16 @@ def test_a_full_disk_is_an_environment_fault_with_the_shortfall(tmp_path: Path) 
     assert "the export of vit_l_16 needs" in caught.value.message
     assert "ASSAY_HOME" in caught.value.remedy
     assert caught.value.exit_code == 3
+
+
+def test_folders_on_one_disk_share_its_room(tmp_path: Path) -> None:
+    free_bytes = shutil.disk_usage(tmp_path).free
+    home, engine = tmp_path / "home", tmp_path / "engine"
+    require_room({home: free_bytes * 6 // 10}, home=home, what="a run")
+    both = {home: free_bytes * 6 // 10, engine: free_bytes * 6 // 10}
+    with pytest.raises(EnvironmentFault, match=r"a run needs .* at .*/engine") as caught:
+        require_room(both, home=home, what="a run")
+    assert "data-root" in caught.value.remedy
 
 
 def test_the_job_folder_is_links_to_what_the_stage_sees(tmp_path: Path) -> None:

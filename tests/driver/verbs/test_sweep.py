@@ -14,7 +14,7 @@ from driver.models.base import RunnerName, Tier
 from driver.plan.choice import choose
 from driver.results.history import Before, by_runner, estimate, measured_before
 from driver.session.inputs.artifact_cache import CacheFolders
-from driver.session.prepare import prepare
+from driver.session.prepare import plan_only, prepare
 from driver.session.site import open_site
 from driver.system.hashing import canonical_digest
 from driver.system.stopwatch import Stopwatch
@@ -290,6 +290,18 @@ def test_a_full_disk_is_seen_before_anything_is_installed(lab: Lab) -> None:
         prepare(site, choose(lab.request, site.catalog), Stopwatch())
     lab.installer.to_install_bytes = 0
     prepare(site, choose(lab.request, site.catalog), Stopwatch())
+
+
+def test_a_full_disk_of_the_container_engine_is_seen_before_anything_is_fetched(
+    lab: Lab, tmp_path: Path
+) -> None:
+    lab.installer.to_install_bytes, lab.installer.disk = 1 << 60, tmp_path / "engine"
+    site = lab.site()
+    for plan in (prepare, lambda site, choice, _stopwatch: plan_only(site, choice)):
+        with pytest.raises(EnvironmentFault, match=r"GiB at .*/engine, but only") as caught:
+            plan(site, choose(lab.request, site.catalog), Stopwatch())
+        assert "docker system df" in caught.value.remedy
+        assert caught.value.exit_code == 3
 
 
 def test_a_skipped_combination_is_named() -> None:
