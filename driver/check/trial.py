@@ -16,6 +16,7 @@ from driver.plan.request import Request
 from driver.session.run import run_job
 from driver.session.site import open_site
 from driver.session.telemetry import devices_here
+from driver.system.plain_text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -210,7 +211,7 @@ def _gated(what: str, result: Result) -> Iterator[Finding]:
     if gate is not None and result.status == "accuracy_failed":
         yield (failed if strays else note)(
             what,
-            f"the accuracy gate failed on {result.metrics.acc_items} items: {gate.reason}",
+            f"the accuracy gate failed on {counted(result.metrics.acc_items or 0, 'item')}: {gate.reason}",
             "these are not the model's outputs; check their order, what wait() waits for, and the "
             "precision that ran"
             if strays

@@ -63,7 +63,8 @@ def list_image_folder(root: Path, suffixes: Sequence[str]) -> tuple[list[Labelle
     ]
     if not files:
         raise DataFault(
-            f"the {len(classes)} class folders of {base} contain no picture ({', '.join(suffixes)})",
+            f"{base} has {counted(len(classes), 'class folder')}, but no picture in any "
+            f"({', '.join(suffixes)})",
             "type: DATA=<folder with val/<synset>/*.JPEG>",
         )
     files.sort(key=lambda file: hashlib.sha256(file.path.name.encode()).digest())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from driver.doctor.finding import Finding, failed, not_checked, note, ok
 from driver.stacks.room import VENDOR_IMAGE_GIB
+from driver.system.plain_text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def check_stacks(facts: Facts) -> Iterator[Finding]:
 
 
 def _found(found: FoundPython, stack: StackFact) -> Finding:
-    python = f"this host's Python {found.version} with {len(found.packages)} packages"
+    python = f"this host's Python {found.version} with {counted(len(found.packages), 'package')}"
     return note(
         f"stack of {stack.stack.vendor}",
         f"{python}, in place of {stack.stack.in_place_of}; it is not pinned, and results are marked",

@@ -265,7 +265,8 @@ def found_stack(role: str, *, python: str, packages: int, in_place_of: str) -> W
     """Return the warning that a Python of the host replaced a pinned stack, which is not reproducible."""
     return Warn(
         code=WarningCode.FOUND_STACK,
-        message=f"the {role} stack is this host's Python {python} with {packages} packages, in place "
+        message=f"the {role} stack is this host's Python {python} with "
+        f"{counted(packages, 'package')}, in place "
         f"of {in_place_of}: it is not pinned",
         remedy="unset STACK_PYTHON and REFERENCE_PYTHON to use the pinned stacks",
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from driver.models.base import StageName
 from driver.results.figures import NS_PER_S
+from driver.system.plain_text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _of_agreement(share: float | None) -> str | None:
 def _of_dataset(job: JobFile, whole: Measurement, count: int) -> str | None:
     if whole.items == count or (job.repeat and whole.items < count):
         return None
-    return f"{whole.items} items, but the dataset has {count}"
+    return f"{counted(whole.items, 'item')}, but the dataset has {count}"
 
 
 def _of_items(job: JobFile, loop: Measurement) -> str | None:
@@ -89,7 +90,7 @@ def _of_items(job: JobFile, loop: Measurement) -> str | None:
     pass. A vendor's tool may count items that do not fill a batch.
     """
     if not loop.items or not loop.calls:
-        return f"{loop.calls} calls and {loop.items} items in the {loop.name} loop"
+        return f"{counted(loop.calls, 'call')} and {counted(loop.items, 'item')} in the {loop.name} loop"
     most = loop.calls * job.job.batch_size
     if loop.clock == "vendor-tool":
         fits = abs(loop.items - most) < job.job.batch_size
@@ -100,7 +101,7 @@ def _of_items(job: JobFile, loop: Measurement) -> str | None:
     if fits:
         return None
     return (
-        f"{loop.items} items in the {loop.name} loop, but {loop.calls} calls of "
+        f"{counted(loop.items, 'item')} in the {loop.name} loop, but {counted(loop.calls, 'call')} of "
         f"{job.job.batch_size} are {most}"
     )
 
@@ -162,7 +163,7 @@ def _of_time(job: JobFile, report: StageReport, wall_s: float) -> str | None:
 def of_samples(loop: Measurement, samples_ns: NDArray[np.int64]) -> str | None:
     """Return how the samples of a loop, shape [N], contradict its calls and its wall time."""
     if samples_ns.size != loop.calls:
-        return f"{loop.calls} calls in the {loop.name} loop, but {samples_ns.size} samples"
+        return f"{counted(loop.calls, 'call')} in the {loop.name} loop, but {counted(samples_ns.size, 'sample')}"
     if not samples_ns.size:
         return None
     if samples_ns.min() < 0:

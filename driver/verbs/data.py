@@ -63,10 +63,12 @@ def _show(console: Console, folder: Path, expected: int, wall_s: float | None) -
     if wall_s is None:
         how = "already prepared from this source"
     else:
-        how = f"{dataset.count} pictures in {wall_s:.1f} s, {dataset.count / wall_s:.0f}/s"
+        how = (
+            f"{counted(dataset.count, 'picture')} in {wall_s:.1f} s, {dataset.count / wall_s:.0f}/s"
+        )
     if dataset.count != expected:
         console.say(
-            f"  ! the dataset has {dataset.count} pictures, but the published one has {expected}"
+            f"  ! the dataset has {counted(dataset.count, 'picture')}, but the published one has {expected}"
         )
     if console.as_json:
         console.document({"folder": str(folder), "count": dataset.count, "sha256": dataset.sha256})

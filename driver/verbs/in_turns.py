@@ -28,6 +28,7 @@ from driver.session.result import exit_code
 from driver.session.run import Repetition, run_job
 from driver.session.site import open_site
 from driver.session.telemetry import devices_here
+from driver.system.plain_text import counted
 from driver.system.settings import load_settings
 from driver.system.stopwatch import Stopwatch
 from driver.verbs.reading_catalog import read_catalog_here
@@ -61,7 +62,7 @@ def rounds_of(repeat: str | None) -> int:
     rounds = positive("REPEAT", repeat, MOST_ROUNDS) if repeat else ROUNDS
     if rounds < FEWEST_ROUNDS:
         raise UsageFault(
-            f"REPEAT={repeat}: {rounds} rounds do not show how much rounds vary",
+            f"REPEAT={repeat}: {counted(rounds, 'round')} cannot show how much rounds vary",
             f"REPEAT={FEWEST_ROUNDS} or more; without REPEAT there are {ROUNDS}",
         )
     return rounds

@@ -16,6 +16,7 @@ from driver.runners.spec import StageInputs
 from driver.session.stage import StageRun, run_stage
 from driver.system.file_lock import locked
 from driver.system.hashing import code_digest, key_of
+from driver.system.plain_text import counted
 from driver.system.untrusted.opener import take
 from driver.system.untrusted.record import is_complete, write_record
 from driver.system.workspace import Workspace, require_free
@@ -136,7 +137,9 @@ def tensor_dataset(
         damaged = _damaged(site, folder)
         if damaged is not None:
             require_free(folder, tensor_bytes(manifest, dataset.count), what="INPUT=tensor")
-            site.listener.note(f"preprocessing {dataset.count} items once for INPUT=tensor")
+            site.listener.note(
+                f"preprocessing {counted(dataset.count, 'item')} once for INPUT=tensor"
+            )
             making = Making(
                 verb="tensors",
                 what="the preprocessed tensors",

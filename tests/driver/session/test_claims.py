@@ -85,7 +85,7 @@ CLAIMS = {
     ),
     "agreement of 2": ("leave(document(core_agreement=2))", "core_agreement"),
     "infinite": ("(out / 'report.json').write_text(json.dumps(document()).replace('3000000', '1e999'))", "too large"),
-    "fewer samples": (sampled("np.array([1_000_000])"), "2 calls in the core loop, but 1 samples"),
+    "fewer samples": (sampled("np.array([1_000_000])"), "2 calls in the core loop, but 1 sample"),
     "more samples": (sampled("np.array([1, 2, 3])"), "2 calls in the core loop, but 3 samples"),
     "float samples": (sampled(f"{GOOD_SAMPLES} / 1.0"), "holds float64"),
     "negative samples": (sampled("np.array([2_000_000, -1_000_000])"), "a sample of -1000000 ns"),

@@ -126,7 +126,7 @@ def test_a_turn_that_fails_ends_the_comparison_with_its_exit_code(
 @pytest.mark.parametrize(
     ("options", "b", "words"),
     [
-        ({"run": True, "repeat": "2"}, "x", "2 rounds do not show"),
+        ({"run": True, "repeat": "2"}, "x", "2 rounds cannot show"),
         ({"run": True, "repeat": "many"}, "x", "REPEAT=many"),
         ({"run": True}, "published", "published figures cannot be measured"),
         ({"repeat": "4"}, "x", "REPEAT is for measuring"),
