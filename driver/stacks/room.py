@@ -40,7 +40,7 @@ def environment_room(stack: Stack, home: Path) -> Mapping[Path, int]:
 def image_room(stack: Stack, settings: Settings, on_progress: Progress) -> Mapping[Path, int]:
     """Return the least that a stack's image takes, in bytes by folder; empty if it is there.
 
-    The engine's folder is left out if it is on another host. Says so if a vendor's base image, whose
+    The engine's folder is left out if it is on another host. Notes that a vendor's base image, whose
     size is not known, may not fit. Raises EnvironmentFault if no engine answers.
     """
     client = connect()

@@ -61,8 +61,25 @@ def test_the_roofline_has_both_axes_the_roofs_and_the_chips(show: Any, tmp_path:
     text = chart(seen.page, "roofline")
     for part in ("arithmetic intensity, FLOP/byte", "TFLOP/s", "A100", "T4"):
         assert part in text
-    assert "limit of A100-SXM4-40GB, fp16" in text
+    assert "A: limit of A100-SXM4-40GB, fp16" in text
     assert seen.errors == []
+
+
+def test_no_name_of_a_roof_covers_another_text_on_a_phone(show: Any, tmp_path: Path) -> None:
+    page = show(made(tmp_path, *sizes()).html, width=390).page
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('#chart-roofline text')].map((found) => { const box = "
+        "found.getBoundingClientRect(); return [found.textContent, box.left, box.top, box.right, box.bottom]; })"
+    )
+    assert {"A", "B"} <= {text for text, *_ in boxes}
+    covered = [
+        (one[0], other[0])
+        for place, one in enumerate(boxes)
+        for other in boxes[place + 1 :]
+        if min(one[3], other[3]) - max(one[1], other[1]) > 1
+        and min(one[4], other[4]) - max(one[2], other[2]) > 3
+    ]
+    assert covered == []
 
 
 def test_no_roofline_where_a_result_does_not_know_its_work(show: Any, tmp_path: Path) -> None:

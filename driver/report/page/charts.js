@@ -77,7 +77,7 @@ function legendOf({ legend, series }, width) {
   if (legend?.show === false) return { type: "plain", height: 0 };
   const room = width - 40;
   let [height, tallest, left] = [0, 0, 0];
-  for (const name of new Set(legend?.data ?? series.map((one) => one.name))) {
+  for (const name of new Set((legend?.data ?? series).map((one) => one.name ?? one))) {
     const lines = wrapped(name, room, 11);
     const taken = Math.max(...lines.map((line) => textWidth(line, 11))) + 17 + LEGEND_GAP;
     if (taken > left) [height, tallest, left] = [height + tallest + LEGEND_GAP, 0, width - 10];
@@ -377,7 +377,7 @@ let drawing = 0;
 
 function chartHint(members) {
   const lines = byLine(members).length;
-  const shown = t(members.length === 1 ? "The newest row that counts." : "The newest {count} rows that count.", { count: members.length });
+  const shown = t(members.length === 1 ? "The newest row that counts." : "The newest {count} rows that count.", { count: thousands(members.length) });
   const cut = lines > SERIES ? t("The charts show the fastest {series} of {lines} lines and at most {bars} bars; filter to see others.", { series: SERIES, lines, bars: BARS }) : "";
   const marks = members.some((row) => row.marked[0]) ? t("Hollow or dashed, or with !: a warning concerns the figure.") : "";
   return [shown, cut, marks].filter(Boolean).join(" ");

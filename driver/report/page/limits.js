@@ -1,5 +1,6 @@
 // The roofline: what each chip's arithmetic and memory allow, and where the rows are below it.
 const TERA = 1e12;
+const ROOF_ICON = "path://M0 5h12v2H0z";
 
 function rooflineChart(members) {
   const known = best(members, members.length).filter((row) => row.intensity !== null && row.peak_ops !== null);
@@ -14,7 +15,7 @@ function rooflineChart(members) {
     tooltip: { trigger: "item", formatter: rooflineTooltip },
     xAxis: { type: "log", name: t("arithmetic intensity, FLOP/byte"), nameGap: 26, min: range[0], max: range[1], axisLabel: { formatter: tick } },
     yAxis: { type: "log", name: "TFLOP/s", axisLabel: { formatter: tick } },
-    plot: 340, legend: { data: lines.map(([name]) => name) },
+    plot: 340, legend: { data: [...lines.map(([name]) => ({ name })), ...roofs.map(({ name }) => ({ name, icon: ROOF_ICON }))] },
     series: [
       ...lines.map(([name, found], place) => ({
         name, type: "scatter", symbolSize: 9,
@@ -41,7 +42,11 @@ function roofsOf(shown) {
     roof.bandwidth ??= row.bandwidth;
     roofs.set(key, roof);
   }
-  return [...roofs.values()].map((roof) => ({ ...roof, name: t("limit of {chip}, {arithmetic}", { chip: roof.chip, arithmetic: [...roof.arithmetics].sort().join(", ") }) }));
+  return [...roofs.values()].sort((left, right) => right.peak - left.peak).map((roof, place) => {
+    const letter = String.fromCharCode(65 + place);
+    const limit = t("limit of {chip}, {arithmetic}", { chip: roof.chip, arithmetic: [...roof.arithmetics].sort().join(", ") });
+    return { ...roof, letter, name: `${letter}: ${limit}` };
+  });
 }
 
 // The intensity from which arithmetic limits; a roof without a bandwidth has none.
@@ -49,7 +54,8 @@ function ridge({ peak, bandwidth }) {
   return bandwidth === null ? 1 : peak / bandwidth;
 }
 
-// A grey line with its name above its end, so that the colours belong to the measured lines alone.
+// A grey line, so that the colours belong to the measured lines alone. A letter beside its end is explained in
+// the legend: names would cover each other, and the points below them.
 function roofSeries(roof, [least, most]) {
   const { soft } = palette();
   const says = roof.bandwidth === null
@@ -57,9 +63,9 @@ function roofSeries(roof, [least, most]) {
     : t("peak {peak} TFLOP/s, memory {bandwidth} GB/s", { peak: short(roof.peak / TERA), bandwidth: short(roof.bandwidth / 1e9) });
   const at = (x) => ({ value: [x, Math.min(roof.peak, roof.bandwidth === null ? roof.peak : x * roof.bandwidth) / TERA], roof: says });
   const places = roof.bandwidth === null ? [least, most] : [least, ridge(roof), most];
-  const label = { show: true, position: "top", align: "right", distance: 3, formatter: roof.name, color: soft, fontSize: 10 };
+  const label = { show: true, position: "right", distance: 3, formatter: roof.letter, color: soft, fontSize: 11, fontWeight: "bold" };
   return {
-    name: roof.name, type: "line", symbol: "circle", symbolSize: 5, color: soft, labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
+    name: roof.name, type: "line", symbol: "circle", symbolSize: 5, color: soft, labelLayout: { moveOverlap: "shiftY" },
     lineStyle: { type: roof.bandwidth === null ? "dashed" : "solid", width: 1.5, color: soft },
     data: places.map((x, place) => (place === places.length - 1 ? { ...at(x), label } : at(x))),
   };

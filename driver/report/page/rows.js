@@ -7,6 +7,11 @@ function t(text, values = {}) {
   return (data.words[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+// A count as the notices and the figures of the head have it: 2,723.
+function thousands(count) {
+  return count.toLocaleString("en");
+}
+
 // The unit of a throughput: "images/s", in Chinese "图像/s".
 function rateOf(item) {
   return data.words[item] ? `${t(item)}/s` : `${item}s/s`;

@@ -46,7 +46,7 @@ function groupSection(group, index, members, waiting) {
     waiting.push([body, sorted.slice(start, start + STEP_ROWS)]);
   }
   return element("section", { class: "group", "aria-label": group.title },
-    element("h3", {}, `${group.title} `, element("span", { class: "hint" }, t(members.length === 1 ? "{count} row" : "{count} rows", { count: members.length }))),
+    element("h3", {}, `${group.title} `, element("span", { class: "hint" }, t(members.length === 1 ? "{count} row" : "{count} rows", { count: thousands(members.length) }))),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Table: {title}", group) },
       element("table", { class: "results" }, columnWidths(), tableHead(group, index), body)));
 }
@@ -123,5 +123,5 @@ function applyFilters() {
   view.shown = rows.filter((row) => (!wantedCase || row.case === wantedCase)
     && (!vendor || row.vendor === vendor) && (!precision || row.precision === precision)
     && words.every((word) => row.searched.includes(word)));
-  document.getElementById("shown").textContent = t("{shown} of {count} rows", { shown: view.shown.length, count: rows.length });
+  document.getElementById("shown").textContent = t("{shown} of {count} rows", { shown: thousands(view.shown.length), count: thousands(rows.length) });
 }
