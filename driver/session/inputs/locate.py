@@ -88,14 +88,15 @@ def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
     require_devices(selected)
     simulated = choice.stack.found is not None and choice.stack.found.stand_in
     seen = seen_devices(vendor.manifest.monitor, device)
+    # First, since it knows the devices that there are: GPU 0 may be lost, GPU 1 at work.
+    if not simulated and len(seen) < len(device.split(",")):
+        require_reported(vendor.name, *absent_devices(vendor.manifest.monitor, device))
     require_gpu(
         Devices() if simulated else selected,
         seen,
-        f"run it on a host with that device; `make doctor VENDOR={vendor.name}` says what is missing "
-        "here",
+        "run it on a host with that device; "
+        f"`make doctor CASE={choice.case.name} VENDOR={vendor.name}` says what is missing here",
     )
-    if not simulated and len(seen) < len(device.split(",")):
-        require_reported(vendor.name, *absent_devices(vendor.manifest.monitor, device))
     requirement = vendor.manifest.drivers.get(choice.stack.name)
     if requirement is None:
         return {}

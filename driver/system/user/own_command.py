@@ -75,6 +75,9 @@ ONE_OF = frozenset({"VENDOR", "CASE"})
 RESULTS = frozenset({"run", "sweep", "rerun", "report"})
 """Verbs for which OUT is the folder of results."""
 
+ONE_EACH = frozenset({"CASE", "VENDOR", "STACK", "ENGINE", "PRECISION", "BS", "CHIP"})
+"""Only a sweep takes several of these, separated by commas; no other command repeats such a list."""
+
 CARRIED = {
     "run": RUN,
     "doctor": "CASE VENDOR STACK DEVICE",
@@ -145,7 +148,8 @@ class OwnCommand:
         """Return another verb with these variables, and those of the user's that it takes too."""
         environment = FROM_ENVIRONMENT if verb in RESULTS else FROM_ENVIRONMENT - {"OUT"}
         taken = environment | set(CARRIED[verb].split()) | set(pairs)
-        shared = {name: value for name, value in self.given.items() if name in taken}
+        several = {name for name in ONE_EACH if "," in self.given.get(name, "")}
+        shared = {name: self.given[name] for name in self.given if name in taken - several}
         said = {name: value for name, value in pairs.items() if value != OPEN or name not in shared}
         return replace(self, verb=verb, given={**shared, **said}, flags=frozenset(), words=())
 

@@ -15,6 +15,7 @@ from driver.results import warnings as warn
 from tests.driver.jobs import make_job, make_vendor
 from tests.driver.miniature import VENDOR
 from tests.driver.runners.test_spec import spec_of
+from tests.driver.session.test_monitor import lab_with_monitor
 from tests.driver.session.test_run import Lab
 
 if TYPE_CHECKING:
@@ -118,6 +119,25 @@ def test_a_run_without_its_gpu_ends_before_engine_weights_and_stacks(
     monkeypatch.setattr("driver.runners.admission.GPU_NODES", ("/dev/nul*",))
     with pytest.raises(DataFault, match="/nowhere does not exist"):
         lab.run(weights="/nowhere")
+
+
+def test_a_lost_gpu_beside_one_at_work_is_named_with_those_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nvidia-smi reports only GPU 1 then; the message was that the monitor reports none."""
+    rows = tmp_path / "rows.csv"
+    lost = "Unable to determine the device handle for GPU0000:0B:00.0: Unknown Error"
+    row = (
+        "GPU-00000000-0000-4000-8000-000000000001, Tesla T4, 535.129.03, 3, 15360, 9.1, 0, 31, 300"
+    )
+    rows.write_text(f"{lost}\n{row}\n")
+    lab = lab_with_monitor(tmp_path, f"cat {rows}", parser="nvidia-smi")
+    path = lab.root / "vendor_hooks/acme/vendor.toml"
+    path.write_text(path.read_text() + '\n[devices]\ngpus = "nvidia"\n')
+    monkeypatch.setattr("driver.runners.admission.GPU_NODES", ("/dev/acme-not-here*",))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    with pytest.raises(EnvironmentFault, match="DEVICE=0 does not exist .* devices are 1"):
+        lab.run()
 
 
 def test_a_stand_in_simulates_its_devices(tmp_path: Path) -> None:

@@ -82,6 +82,15 @@ def test_a_remedy_repeats_the_whole_command(remedy: str, shown: str) -> None:
     assert sorted(completed(remedy, own).split()) == sorted(shown.split())
 
 
+def test_a_sweeps_lists_are_not_carried_to_a_command_that_takes_one_each() -> None:
+    own = by_make("sweep", CASE="sam,vit", VENDOR="nvidia", DEVICE="0,1")
+    assert (
+        completed("`make doctor` says it", own) == "`make doctor VENDOR=nvidia DEVICE=0,1` says it"
+    )
+    shown = completed("`make doctor CASE=vit VENDOR=nvidia` says it", own)
+    assert shown == "`make doctor VENDOR=nvidia DEVICE=0,1 CASE=vit` says it"
+
+
 def test_a_command_of_the_script_keeps_its_form_its_flags_and_its_environment() -> None:
     own = by_script("sweep", "--bs", "1,2", "--again", "--case=sam", OUT="out", VENDOR_PATH="/a:/b")
     assert completed("use TIER=standard", own) == (
