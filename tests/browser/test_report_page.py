@@ -340,4 +340,4 @@ def test_5000_rows_are_shown_and_usable(show: Any, big: ReportFiles) -> None:
     page = show(big.html).page
     assert page.locator("tr.row").count() == 5000
     page.locator("#filter-text").fill("a100 tensorrt int8 bs64")
-    page.locator("#shown", has_text=re.compile(r"^\d{1,3} of 5000")).wait_for()
+    page.locator("#shown", has_text=re.compile(r"^\d{1,3} of 5,000")).wait_for()

@@ -136,7 +136,7 @@ def test_a_lost_gpu_beside_one_at_work_is_named_with_those_that_there_are(
     path.write_text(path.read_text() + '\n[devices]\ngpus = "nvidia"\n')
     monkeypatch.setattr("driver.runners.admission.GPU_NODES", ("/dev/acme-not-here*",))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    with pytest.raises(EnvironmentFault, match="DEVICE=0 does not exist .* devices are 1"):
+    with pytest.raises(EnvironmentFault, match=r"DEVICE=0 does not exist .* devices are 1"):
         lab.run()
 
 
