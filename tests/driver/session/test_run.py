@@ -304,6 +304,17 @@ def test_repeats_are_fresh_processes(lab: Lab) -> None:
     assert len(result.metrics.spread["p_infer_core"].values) == 3
 
 
+def test_processes_that_ran_different_arithmetic_count_as_what_the_result_shows(lab: Lab) -> None:
+    lab.behave(
+        infer="python:ran = 'fp16' if job['repeat'] else 'tf32'\n"
+        "leave(document(effective={'arithmetic': ran}))"
+    )
+    result = lab.run(repeat=2).result
+    assert result.provenance["effective"]["infer"]["arithmetic"] == "fp16"
+    (found,) = [one for one in result.warnings if one.code is WarningCode.EFFECTIVE_DIFFERS]
+    assert "tf32 was requested, but the engine ran fp16" in found.message
+
+
 @pytest.mark.parametrize(
     ("behaviour", "said"),
     [
@@ -412,6 +423,18 @@ def test_a_failed_gate_is_shown_as_failed_with_its_figures(lab: Lab) -> None:
     assert result.status == "accuracy_failed"
     assert result.metrics.p_infer_core is not None
     assert exit_code(result) == 4
+
+
+def test_loops_that_a_stage_itself_says_broke_the_contract_have_no_figures(lab: Lab) -> None:
+    for kind, figures in (("contract", False), ("infer", True)):
+        lab.behave(
+            infer=f"python:failure.update(kind={kind!r})\n"
+            "leave(document(status='failed', failure=failure)); sys.exit(1)"
+        )
+        result = lab.run().result
+        assert result.failure is not None
+        assert result.failure.kind == kind
+        assert (result.metrics.p_infer_core is not None) is figures
 
 
 def test_the_log_of_a_failed_stage_is_kept(lab: Lab) -> None:

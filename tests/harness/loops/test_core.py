@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.harness.loops.virtual_device import Turns, VirtualClock, VirtualDevice, measure
+from tests.harness.loops.virtual_device import Eager, Turns, VirtualClock, VirtualDevice, measure
 from tests.harness.modules import core
 
 MS = 1_000_000
@@ -26,6 +26,12 @@ def test_time_on_a_device_that_only_enqueues_is_the_time_of_its_work(
     assert run.calls == 5
     assert run.wall_ns == 5 * 10 * MS
     assert list(run.samples_ns()) == [10 * MS] * 5
+
+
+def test_an_engine_that_computes_in_submit_is_timed_from_the_first_one(clock: VirtualClock) -> None:
+    device = Eager(clock, call_ns=10 * MS, in_flight=2)
+    run = core.core_loop(device, Turns(5), 5, min_seconds=0)
+    assert run.wall_ns == sum(run.samples_ns()) == 5 * 10 * MS
 
 
 @given(

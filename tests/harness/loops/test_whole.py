@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,6 +173,27 @@ def test_a_task_with_several_calls_an_item_runs_its_own_loop(tmp_path: Path) -> 
     whole, _ = whole_of(tmp_path, 6, Device(None), Twice(None), batch_size=4)
     whole.run(None, progress())
     assert predicted(whole) == [100 + n for n in range(6)]
+
+
+def test_the_clock_stops_when_predictions_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading the clock takes 1 ns here, and writing an archive a second."""
+    passed = itertools.count()
+    slow_ns = 0
+
+    def write_slowly(path: Path, arrays: Any) -> None:
+        nonlocal slow_ns
+        write(path, arrays)
+        slow_ns += 1_000_000_000
+
+    write = whole_module.files.write_npz
+    monkeypatch.setattr(whole_module.files, "write_npz", write_slowly)
+    monkeypatch.setattr(whole_module.clock, "now_ns", lambda: next(passed) + slow_ns)
+    whole, _ = whole_of(tmp_path, 6, Device(None), batch_size=4)
+    whole.run(None, progress())
+    assert (tmp_path / "out" / "predictions.npz").is_file()
+    assert 1_000_000_000 < whole.wall_ns < 1_000_001_000
 
 
 @pytest.mark.parametrize("broken", ["source", "device", "decode", "shape"])

@@ -47,6 +47,15 @@ class VirtualDevice(modules.engine.Engine):  # type: ignore[misc]
         return {"logits": ticket[1]}
 
 
+class Eager(VirtualDevice):
+    """A device whose submit computes: the clock moves before its ticket is there."""
+
+    def submit(self, inputs: Any) -> tuple[int, Any]:
+        ticket = super().submit(inputs)
+        self.clock.ns = max(self.clock.ns, ticket[0])
+        return ticket
+
+
 class Turns(modules.core_pool.Feed):  # type: ignore[misc]
     """Batches in turn; asserts that they are released in the order in which they were taken."""
 

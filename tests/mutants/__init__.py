@@ -1,0 +1,1 @@
+"""Mutants of Assay: single changes of its code, each of which some test must notice."""
