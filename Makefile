@@ -25,7 +25,7 @@ only = $(foreach v,$(firstword $(filter-out $1 $(SURROUNDINGS),$(TYPED))),$(erro
 # The targets below tests/ need a clone: a bundle leaves them out.
 clone = $(if $(wildcard tests/run),,$(error this folder has no tests, since bundles leave them out: clone Assay to run them))
 
-.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun new-vendor new-case dev test test-quick test-slow test-vendors test-full-size test-mutants lint bench clean lock pin schemas
+.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun audit new-vendor new-case dev test test-quick test-slow test-vendors test-full-size test-mutants lint bench clean lock pin schemas
 
 help: ## show this list
 	@exec 3>&1; awk -v columns="$$(test -t 3 && stty size <&3 | cut -d' ' -f2)" 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { line = sprintf("  make %-14s", $$1); count = split($$2, words, " "); for (n = 1; n <= count; n++) { if (columns && n > 1 && length(line) + 1 + length(words[n]) > columns) { print line; line = sprintf("%21s", "") } line = line " " words[n] } print line }' Makefile
@@ -74,6 +74,9 @@ verify: ## verify every byte of a bundle, or a result and its inputs: BUNDLE=<fi
 
 rerun: ## run a result's job again and report whether it is reproduced: RESULT=<folder>; also DATA WEIGHTS DEVICE CHIP RUNNER, or VENDOR STACK ENGINE to compare another
 	@$(call assay,rerun,RESULT DATA WEIGHTS DEVICE CHIP RUNNER WAIT VENDOR STACK ENGINE FORMAT)
+
+audit: ## run a result's job again with every check at its strictest and report whether its figures hold: RESULT=<folder>; also DATA WEIGHTS DEVICE WAIT
+	@$(call assay,audit,RESULT DATA WEIGHTS DEVICE WAIT FORMAT)
 
 new-vendor: ## create a vendor's folder with the parts to fill in marked: NAME=acme INTO=<folder outside the tree>
 	@$(call assay,new-vendor,NAME INTO)

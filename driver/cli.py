@@ -436,6 +436,22 @@ def rerun(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the i
 
 
 @app.command()
+def audit(
+    result: Annotated[Text, typer.Option(help="the result to audit, or its folder")] = None,
+    data: Annotated[Text, typer.Option(help=VARIABLES["data"])] = None,
+    weights: Annotated[Text, typer.Option(help=VARIABLES["weights"])] = None,
+    device: Device = None,
+    wait: Annotated[Text, typer.Option(help=VARIABLES["wait"])] = None,
+    output_format: Format = "table",
+) -> int:
+    """Run a result's job again with every check at its strictest and say whether its figures hold."""
+    from driver.verbs.air_gap.audit import audit as verb
+
+    given = {"data": data, "weights": weights, "device": device, "wait": wait}
+    return verb(result, given, console_for(output_format))
+
+
+@app.command()
 def schemas(
     check: Annotated[bool, typer.Option(help="only check that they are up to date")] = False,
 ) -> int:

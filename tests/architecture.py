@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("published", "figures that others printed, recomputed"),
     ("bundle", "one file for a lab without a network: written, loaded, verified"),
     ("session", "one job, stage by stage, to its result"),
+    ("audit", "do the figures of a result hold, with every check at its strictest"),
     ("rerun", "does a rerun reproduce its original, by tolerances declared before"),
     ("results", "figures, gate, warnings, the files of a result"),
     ("stacks", "environments, images, interpreters of the host"),

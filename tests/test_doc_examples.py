@@ -69,7 +69,8 @@ def words(text: str) -> list[str]:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with our Makefile, whose programs print their arguments."""
     folder = tmp_path_factory.mktemp("tree")
-    for name in ("driver/assay", "tests/run", "tests/lint", "tests/dev", "tests/bench/run"):
+    scripts = ("tests/run", "tests/lint", "tests/dev", "tests/bench/run", "tests/mutants/run")
+    for name in ("driver/assay", *scripts):
         program = folder / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(RECORDER, encoding="utf-8")

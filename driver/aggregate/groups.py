@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from driver.audit.reading import audit_mark, refutation
 from driver.published.chinese import said
 from driver.rerun.reading import rerun_mark
 from driver.system.plain_text import plain, shortened
@@ -104,9 +105,15 @@ def marks(
         found.append("edited")
     if (verdict := rerun_mark(record.path, record.digest, record.rerun_of)) is not None:
         found.append(verdict)
+    if record.status == "ok" and (audited := _audited(record)) is not None:
+        found.append(audited)
     if record.path in same_id:
         found.append("id not unique")
     return [said(mark, language) for mark in found]
+
+
+def _audited(record: Record) -> str | None:
+    return audit_mark(record.path, record.digest, record.tier)
 
 
 def host_marks(records: Sequence[Record], language: Language = "en") -> list[str]:
@@ -142,6 +149,8 @@ def struck(record: Record, language: Language = "en") -> str | None:
         reason = f"failed ({record.failure_kind}): {record.failure}"
     elif record.status == "skipped":
         reason = f"skipped: {record.failure or 'see the result'}"
+    elif (why := refutation(record.path, record.digest)) is not None:
+        reason = f"its audit does not hold: {why}"
     else:
         return None
     return shortened(said(reason, language), NOTE_LENGTH)

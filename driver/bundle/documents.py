@@ -1,4 +1,4 @@
-"""The documents beside a result: stage reports, from which its figures follow; statement; verdict of a rerun."""
+"""The documents beside a result: stage reports, from which its figures follow; statement; verdicts of a rerun and an audit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from driver.audit.reading import FILE as AUDIT
+from driver.audit.reading import read_audit
 from driver.bundle.chain import EDITED, Link, read_result
 from driver.errors import DataFault
 from driver.models.report import StageReport
@@ -60,6 +62,17 @@ def document_links(folder: Path, result: Result) -> Iterator[Link]:
         yield _statement(folder, result)
     if (folder / RERUN).is_file():
         yield _rerun(folder, result)
+    if (folder / AUDIT).is_file():
+        yield _audit(folder, result)
+
+
+def _audit(folder: Path, result: Result) -> Link:
+    found = read_audit(folder / "result.json")
+    if found is None:
+        return Link(what=AUDIT, state="differs", detail="it is damaged, or was edited")
+    if found.result != result.digest:
+        return Link(what=AUDIT, state="differs", detail="it is the audit of another result")
+    return Link(what=AUDIT, state="verified", detail=f"{found.verdict}, {found.digest}")
 
 
 def _statement(folder: Path, result: Result) -> Link:

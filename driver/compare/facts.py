@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from driver.audit.reading import refutation
 from driver.compare.verdict import Side
 from driver.results.concerns import concerns_speed
 from driver.results.statistics import median
@@ -111,6 +112,8 @@ def _refusals(record: Record) -> list[str]:
         found.append(f"its job's status is {record.status} ({record.failure})")
     elif record.p_infer_core is None:
         found.append("it has no p_infer_core")
+    elif (why := refutation(record.path, record.digest)) is not None:
+        found.append(f"its audit does not hold ({why})")
     return found
 
 

@@ -48,6 +48,10 @@ class Measure(Frozen):
     )
     core_batches: int = Field(default=32, ge=1, description="distinct batches kept in host memory")
     core_memory_bytes: int = Field(default=1 << 30, description="maximum size of these batches")
+    audit: bool = Field(
+        default=False,
+        description="check more outputs of the core loop, and whether repeated inputs are faster",
+    )
 
 
 class GuestPaths(Frozen):

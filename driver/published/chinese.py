@@ -68,6 +68,14 @@ CHINESE = {
     "a comparison, inconclusive": "对比，无法判定",
     "without a verdict": "无结论",
     "its rerun.json is of another result": "其 rerun.json 属于另一结果",
+    # Verdicts of audits (driver/audit/reading.py).
+    "audit": "审核",
+    "holds": "成立",
+    "does not hold": "不成立",
+    "cannot tell": "无法判断",
+    "holds, but an earlier one did not": "成立，但此前一次不成立",
+    "not audited": "未审核",
+    "its audit does not hold": "审核不成立",
     # The head of the report.
     "results": "结果",
     "tables": "表",

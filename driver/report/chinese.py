@@ -183,6 +183,7 @@ DETAILS = {
     "Result": "结果",
     "Figures": "指标",
     "Rerun": "重跑",
+    "Audit": "审核",
     "Stages": "阶段",
     "Failure": "失败",
     "Warnings": "警告",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from driver.aggregate.reading import Unusable, read_result
+from driver.audit.reading import audit_of
 from driver.rerun.reading import read_rerun
 from driver.system.untrusted.arrays import read_samples
 from driver.system.untrusted.opener import RefusedFile, Source
@@ -67,6 +68,7 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
         "stages": [[_stage_name(stage), stage.status, stage.wall_s] for stage in result.stages],
         "provenance": result.provenance,
         "rerun": _rerun(Path(path)) if "rerun_of" in result.provenance else [],
+        "audit": _audit(path, result.digest),
         "digest": result.digest,
         "finished": result.finished_utc,
         "acc_also": result.metrics.acc_also,
@@ -92,6 +94,19 @@ def _rerun(path: Path) -> list[list[str]]:
             [one.what, f"{one.original}, here {one.rerun} ({one.weight})"]
             for one in found.differences
         ),
+    ]
+
+
+def _audit(path: str, digest: str | None) -> list[list[str]]:
+    """Return the verdict of the result's audit and its checks as pairs of name and text; [] without one."""
+    found = audit_of(path, digest)
+    if found is None:
+        return []
+    verdict = f"{found.verdict}; measured by {found.run[:12]}"
+    return [
+        ["verdict", verdict],
+        *([one.name, f"{one.verdict} ({one.reason})"] for one in found.checks),
+        *(["earlier", f"{one.verdict}; measured by {one.run[:12]}"] for one in found.earlier),
     ]
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from driver.system.workspace import StageFolder
 
 
-CORE_DETAILS = ("core_inputs", "core_check")
-"""What a report's details say of the core loop's inputs and of the check of its outputs."""
+CORE_DETAILS = ("core_inputs", "core_check", "repeated_inputs")
+"""What a report's details say of the core loop's inputs, the check of its outputs, and an audit's repeats."""
 
 
 @dataclass(kw_only=True)

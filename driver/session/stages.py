@@ -138,7 +138,7 @@ class JobStages:
 
     def _intact(self, folder: Path) -> bool:
         """Whether every file of a cached artifact is as recorded; if not, name it and remove the artifact."""
-        thorough = self.planned.key.tier is Tier.OFFICIAL
+        thorough = self.planned.key.tier is Tier.OFFICIAL or self.planned.choice.measure.audit
         damaged = damaged_files(folder, self.kept.memory, thorough=thorough)
         if damaged:
             self.recorder.record_damage(folder, damaged)

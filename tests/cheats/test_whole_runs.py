@@ -79,6 +79,24 @@ ENGINE = Cheat
 """
 
 
+REMEMBERS = """
+import hashlib as _hashlib
+
+
+class Cheat(ENGINE):
+    known = {}
+
+    def infer(self, inputs):
+        key = _hashlib.sha256(b"".join(a.tobytes() for a in inputs.values())).digest()
+        if key not in self.known:
+            self.known[key] = {n: a.copy() for n, a in super().infer(inputs).items()}
+        return self.known[key]
+
+
+ENGINE = Cheat
+"""
+
+
 @pytest.fixture(autouse=True)
 def stacks() -> None:
     python, why = cpu_stack()
@@ -93,9 +111,18 @@ def run(folder: Path, engine: str, cheat: str, *cheating: str) -> tuple[int, dic
     for name in cheating:
         path = vendor / "engines" / f"{name}.py"
         path.write_text(path.read_text(encoding="utf-8") + cheat, encoding="utf-8")
+    return assay(folder, "run", "--engine", engine)
+
+
+def assay(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    """Call the driver with the vendor in ``folder``; return its exit code and its document."""
     done = subprocess.run(
-        [ROOT / "driver" / "assay", "run", "--format", "json", "--engine", engine],
-        env={**os.environ, "OUT": str(folder / "results"), "VENDOR_PATH": str(vendor)},
+        [ROOT / "driver" / "assay", *words, "--format", "json"],
+        env={
+            **os.environ,
+            "OUT": str(folder / "results"),
+            "VENDOR_PATH": str(folder / "cpu"),
+        },
         capture_output=True,
         text=True,
         timeout=600,
@@ -104,10 +131,51 @@ def run(folder: Path, engine: str, cheat: str, *cheating: str) -> tuple[int, dic
     return done.returncode, json.loads(done.stdout)
 
 
+def audit(folder: Path) -> tuple[int, dict[str, Any]]:
+    """Audit the one result in ``folder``; return the exit code and audit.json."""
+    (result,) = (folder / "results").rglob("result.json")
+    code, found = assay(folder, "audit", "--result", str(result.parent))
+    assert json.loads(result.with_name("audit.json").read_text("utf-8")) == found
+    return code, found
+
+
+def verdicts(found: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["verdict"] for one in found["checks"]}
+
+
 def test_an_honest_engine_passes(tmp_path: Path) -> None:
     code, result = run(tmp_path, "onnxruntime", "")
     assert (code, result["status"]) == (0, "ok")
     assert result["metrics"]["core_fidelity"]["cosine_min"] > 0.99999
+
+
+def test_the_audit_of_an_honest_result_never_refutes_it(tmp_path: Path) -> None:
+    run(tmp_path, "onnxruntime", "")
+    code, found = audit(tmp_path)
+    assert (code, found["verdict"]) in ((0, "holds"), (8, "cannot tell")), found
+    said = verdicts(found)
+    assert "does not hold" not in said.values()
+    always = ("job", "gate", "predictions", "accuracy", "core outputs", "seeds", "inputs", "clock")
+    assert {said[name] for name in always} == {"holds"}
+    assert "64 in fp32" in next(
+        one["reason"] for one in found["checks"] if one["name"] == "core outputs"
+    )
+
+
+def test_the_audit_of_an_engine_that_remembers_batches_refutes_its_result(tmp_path: Path) -> None:
+    """Its figure gains nothing, since no batch comes twice: it would with a user's repeated inputs."""
+    code, result = run(tmp_path, "onnxruntime", REMEMBERS, "onnxruntime")
+    assert (code, result["status"]) == (0, "ok")
+    code, found = audit(tmp_path)
+    assert (code, found["verdict"]) == (7, "does not hold")
+    assert verdicts(found)["repeated inputs"] == "does not hold"
+
+
+def test_the_audit_of_a_result_whose_gate_failed_refutes_it(tmp_path: Path) -> None:
+    run(tmp_path, "eager", BF16, "eager")
+    code, found = audit(tmp_path)
+    assert (code, found["verdict"]) == (4, "does not hold")
+    assert verdicts(found)["gate"] == "does not hold"
 
 
 def test_zeros_in_the_core_loop_break_the_contract(tmp_path: Path) -> None:

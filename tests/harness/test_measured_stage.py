@@ -247,6 +247,32 @@ def test_a_repeat_does_one_batch_even_when_its_time_is_up_at_once(make_job: Make
     assert loop(job.with_pictures(20).run().ok, "whole").items == 4
 
 
+def test_the_first_process_does_every_item_however_little_time_it_has(make_job: MakeJob) -> None:
+    job = make_job(batch_size=4, repeat=0, measure={"min_seconds": 1e-9})
+    assert loop(job.with_pictures(20).run().ok, "whole").items == 20
+
+
+def test_the_last_call_of_core_is_always_checked(make_job: MakeJob) -> None:
+    report = make_job(batch_size=4, measure={"min_seconds": 0.3}).with_pictures(20).run().ok
+    calls = loop(report, "core").calls
+    assert calls > 100, "none of the eight that are chosen at random is likely to be the last"
+    assert report.details["core_check"]["calls"][-1] == calls
+
+
+def test_an_audit_checks_more_and_compares_repeated_inputs_with_fresh_ones(
+    make_job: MakeJob,
+) -> None:
+    measure = {"min_seconds": 0.3, "audit": True}
+    outcome = make_job(batch_size=4, measure=measure).with_pictures(20).run()
+    details = outcome.ok.details
+    assert details["core_check"]["items"] > 64
+    assert len(outcome.npz("core_samples.npz")["output:logits"]) == 64
+    rates = details["repeated_inputs"]
+    assert [len(rates[name]) for name in ("fresh", "repeated")] == [10, 10]
+    later = make_job(batch_size=4, repeat=1, measure=measure).with_pictures(20).run()
+    assert "repeated_inputs" not in later.ok.details
+
+
 def test_the_engine_s_settings_are_those_it_read_back(make_job: MakeJob) -> None:
     report = make_job(engine="enqueue", engine_options={"item_ms": 1.0}).with_pictures(8).run().ok
     assert report.effective == {"precision": "fp32", "item_ms": 1.0, "in_flight": 2}

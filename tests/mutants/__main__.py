@@ -51,7 +51,7 @@ def _run(mutants: Sequence[Mutant], folder: Path, jobs: int) -> int:
     for tree in trees:
         copy_tree(ROOT, tree)
     tests = sorted({test for mutant in mutants for test in mutant.tests})
-    without = run_tests(tests, trees[0], BASELINE_LIMIT_S)
+    without = run_tests(tests, trees[0], BASELINE_LIMIT_S, workers=jobs)
     # "Survived": none failed, and so a failure later is the mutant's doing.
     if without.outcome is not Outcome.SURVIVED:
         print(f"tests fail without any mutant:\n{without.output}", file=sys.stderr)

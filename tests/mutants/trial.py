@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 180.0
 """A mutant's tests take seconds; one that makes them wait is killed by this limit."""
-OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider")
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider")
 SHOWN_CHARACTERS = 3000
 
 
@@ -58,13 +58,15 @@ def try_out(mutant: Mutant, tree: Path, limit_s: float = LIMIT_S) -> Trial:
         return run_tests(mutant.tests, tree, limit_s)
 
 
-def run_tests(tests: Sequence[str], tree: Path, limit_s: float = LIMIT_S) -> Trial:
-    """Run tests of a tree in a process of their own: killed if one of them fails."""
+def run_tests(
+    tests: Sequence[str], tree: Path, limit_s: float = LIMIT_S, *, workers: int = 0
+) -> Trial:
+    """Run tests of a tree in a process of their own, or several: killed if one of them fails."""
     started = time.monotonic()
     # CI: examples of properties are the same in every run, so that a mutant's end is no accident.
     env = {**os.environ, "PYTHONPATH": str(tree), "CI": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *OPTIONS, *tests],
+        [sys.executable, "-m", "pytest", *OPTIONS, "-n", str(workers), *tests],
         cwd=tree,
         env=env,
         stdin=subprocess.DEVNULL,

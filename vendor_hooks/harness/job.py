@@ -54,6 +54,7 @@ class Measure(NamedTuple):
     single_pass: bool
     core_batches: int
     core_memory_bytes: int
+    audit: bool
 
     @classmethod
     def read(cls, document: Dict[str, Any]) -> "Measure":
@@ -70,6 +71,7 @@ class Measure(NamedTuple):
             single_pass=document.get("single_pass", False),
             core_batches=document.get("core_batches", 32),
             core_memory_bytes=document.get("core_memory_bytes", 1 << 30),
+            audit=document.get("audit", False),
         )
 
 

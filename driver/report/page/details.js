@@ -61,6 +61,9 @@ async function detailBody(row) {
   if (details.rerun.length) {
     body.append(definitions("Rerun", details.rerun, { wide: true }));
   }
+  if (details.audit.length) {
+    body.append(definitions("Audit", details.audit, { wide: true }));
+  }
   body.append(definitions("Where e2e_time went", timesOf(row)));
   body.append(definitions("Stages", details.stages.map(([name, status, wall]) => [name, `${status}, ${short(wall)} s`])));
   if (details.failure) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from driver.session.telemetry import devices_here
 from driver.system.files import write_atomically
 from driver.system.plain_text import plain
 from driver.system.settings import load_settings
+from driver.system.workspace import remove_tree
 from driver.verbs.reading_catalog import read_catalog_here
 from driver.verbs.showing.results import show_result
 
@@ -42,12 +44,22 @@ if TYPE_CHECKING:
     from driver.models.rerun import Rerun, RerunFigure
     from driver.models.result import Result
     from driver.plan.choice import Choice
+    from driver.session.run import FinishedJob
 
 EXIT_CODES = {
     Outcome.REPRODUCED: EXIT_OK,
     Outcome.NOT_REPRODUCED: EXIT_NOT_REPRODUCED,
     Outcome.INCONCLUSIVE: EXIT_INCONCLUSIVE,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RanAgain:
+    """A job that ran again: its folder, its result as it is on disk, and the verdict on the original."""
+
+    finished: FinishedJob
+    result: Result
+    rerun: Rerun
 
 
 def rerun(result: str | None, given: Mapping[str, str | None], console: Console) -> int:
@@ -59,6 +71,23 @@ def rerun(result: str | None, given: Mapping[str, str | None], console: Console)
     if not result:
         raise UsageFault("rerun needs a result", "make rerun RESULT=<folder of a result>")
     _, original = read_own_result(Path(result))
+    ran = run_again(original, given, console)
+    if console.as_json:
+        console.document(json.loads(rerun_text(ran.rerun)))
+    show_rerun(ran, console)
+    if ran.result.failure is None:
+        console.say(f"next: {console.advice(_next(ran.rerun, original))}")
+    return exit_code(ran.result) or EXIT_CODES[ran.rerun.outcome]
+
+
+def run_again(
+    original: Result, given: Mapping[str, str | None], console: Console, *, audit: bool = False
+) -> RanAgain:
+    """Run a result's job again and write rerun.json beside the new result.
+
+    ``audit``: with every check at its strictest, and no digest taken from an earlier reading of a file.
+    Raises as ``rerun`` does.
+    """
     require_repeatable(original)
     tolerances_of(original)
     settings = load_settings()
@@ -68,22 +97,24 @@ def rerun(result: str | None, given: Mapping[str, str | None], console: Console)
         require_host_python(original, catalog)
     request = parse_request(with_own(asked_by(original, catalog), given))
     choice = choose(request, catalog, devices_here(catalog.vendors, [request]))
+    if audit:
+        choice = replace(choice, measure=choice.measure.model_copy(update={"audit": True}))
+        remove_tree(settings.cache / "sha256")
     with console, open_site(choice.runner, settings, catalog, console) as site:
         _say_what(original, choice, console)
         finished = run_job(site, choice, _repetition(original, choice, console))
     # As it is on disk: with its digest, and in JSON's own types.
     _, new = read_result(finished.folder)
     found = make_rerun(original, new, choice.case.manifest)
-    text = rerun_text(found)
-    write_atomically(finished.folder / FILE, text)
-    if console.as_json:
-        console.document(json.loads(text))
-    show_result(finished, console, with_next=finished.result.failure is not None)
-    _show(found, console)
-    console.say(f"rerun: {finished.folder / FILE}")
-    if finished.result.failure is None:
-        console.say(f"next: {console.advice(_next(found, original))}")
-    return exit_code(finished.result) or EXIT_CODES[found.outcome]
+    write_atomically(finished.folder / FILE, rerun_text(found))
+    return RanAgain(finished=finished, result=new, rerun=found)
+
+
+def show_rerun(ran: RanAgain, console: Console) -> None:
+    """Show the new result, and figure by figure whether it reproduces the original."""
+    show_result(ran.finished, console, with_next=ran.result.failure is not None)
+    _show(ran.rerun, console)
+    console.say(f"rerun: {ran.finished.folder / FILE}")
 
 
 def _repetition(original: Result, choice: Choice, console: Console) -> Repetition:

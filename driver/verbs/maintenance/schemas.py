@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from driver.models.audit import Audit
 from driver.models.bundle import BundleManifest
 from driver.models.case import CaseManifest
 from driver.models.job import JobFile
@@ -34,6 +35,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "published": Published,
     "bundle": BundleManifest,
     "rerun": Rerun,
+    "audit": Audit,
 }
 FOLDER = ROOT / "driver" / "schemas"
 KEYS = ROOT / "docs" / "manifest-keys.md"

@@ -88,6 +88,15 @@ def test_a_figure_that_was_not_measured_is_none_never_zero(tmp_path: Path) -> No
     assert set(figures.values()) == {None}
 
 
+def test_memory_is_the_largest_peak_of_all_processes(tmp_path: Path) -> None:
+    def used(repeat: int, gib: int | None) -> StageReport:
+        peak = None if gib is None else gib << 30
+        return report("infer", repeat, memory={"peak_bytes": peak, "source": "sdk"})
+
+    metrics, _ = compute(tmp_path, used(0, 2), used(1, 5), used(2, None), used(3, 3))
+    assert metrics.mem_gib == 5.0
+
+
 def test_without_a_peak_there_is_no_mfu() -> None:
     assert mfu(1000, 10.0, None, operations_per_mac=2) is None
     assert mfu(1000, None, 1e9, operations_per_mac=2) is None

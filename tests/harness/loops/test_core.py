@@ -110,6 +110,13 @@ def test_warm_up_goes_on_until_two_windows_agree(clock: VirtualClock) -> None:
     assert warm.call_ns < 100 * MS
 
 
+def test_a_device_that_still_speeds_up_is_not_steady(clock: VirtualClock) -> None:
+    device = VirtualDevice(clock, call_ns=lambda n: max(10 * MS, int(400 * MS * 0.9**n)))
+    warm = core.warm_up(device, Turns(1), measure())
+    assert warm.steady
+    assert warm.call_ns < 11 * MS
+
+
 @pytest.mark.parametrize("in_flight", [1, 4])
 def test_a_device_that_never_settles_ends_warm_up_at_its_limit(
     clock: VirtualClock, in_flight: int

@@ -115,6 +115,25 @@ def test_real_items_must_have_the_outputs_of_the_whole_loop(tmp_path: Path) -> N
         check.agreement(written)
 
 
+def test_a_single_real_item_with_other_outputs_is_found(tmp_path: Path) -> None:
+    pool, samples, check = sampled(tmp_path, 5)
+    check.run(pool, samples)
+    honest = Sums().wait(pool.first())["logits"]
+    honest[max(check.real)] *= 1.01
+    written = SimpleNamespace(raw_written=lambda: {"logits": honest})
+    with pytest.raises(errors.StageFailure, match=r"^1 of \d+ items have other outputs"):
+        check.agreement(written)
+
+
+def test_outputs_of_half_a_batch_break_the_contract_in_core_too(tmp_path: Path) -> None:
+    class Half(Sums):
+        def wait(self, ticket: Any) -> Any:
+            return {"logits": super().wait(ticket)["logits"][:2]}
+
+    with pytest.raises(errors.StageFailure, match=r"has shape \[2, 2\], expected \[4, 2\]"):
+        sampled(tmp_path, 3, engine=Half())
+
+
 def test_the_samples_that_the_reference_gets_include_the_last_call(tmp_path: Path) -> None:
     pool, samples, _ = sampled(tmp_path, 100)
     arrays = core_check.written(samples, pool.constants)

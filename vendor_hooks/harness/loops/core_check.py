@@ -20,7 +20,8 @@ TOLERANCES = {"fp32": 1e-4, "tf32": 1e-3, "fp16": 5e-3, "bf16": 2e-2, "int8": 1e
 COARSEST = 1e-1
 #: The whole loop's last batch may have another size, for which an engine may choose another kernel.
 OTHER_SIZE = 5.0
-#: Bytes of sampled inputs that are written for the reference, and their number at most.
+#: Bytes of sampled inputs that are written for the reference, and their number at most; an audit writes
+#: eight times as many.
 WRITTEN_BYTES, WRITTEN_ITEMS = 1 << 26, 8
 TINY = 1e-30
 
@@ -130,13 +131,17 @@ class CoreCheck:
         }
 
 
-def written(samples: Sequence[Sample], constants: Arrays) -> Arrays:
-    """``input:<name>`` and ``output:<name>`` of the samples that the reference computes too, for an .npz."""
+def written(samples: Sequence[Sample], constants: Arrays, times: int = 1) -> Arrays:
+    """``input:<name>`` and ``output:<name>`` of the samples that the reference computes too, for an .npz.
+
+    ``times`` as many of them as usual.
+    """
     arrays = {"constant:" + name: array for name, array in constants.items()}
     if not samples:
         return arrays
     one = sum(array.nbytes for array in samples[0].inputs.values())
-    count = max(1, min(WRITTEN_ITEMS, len(samples), WRITTEN_BYTES // max(1, one)))
+    fitting = times * WRITTEN_BYTES // max(1, one)
+    count = max(1, min(times * WRITTEN_ITEMS, len(samples), fitting))
     # From both ends and between: the last call is among them.
     some = [samples[number] for number in _spaced(len(samples), count)]
     for kind in ("input", "output"):

@@ -12,8 +12,9 @@ from harness.job import Job
 from harness.loops import core
 from harness.loops.core_check import CoreCheck, written
 from harness.loops.latency import latency_loop
+from harness.loops.repeated import repeated_against_fresh
 from harness.outputs.contract import OutputContract, require_finite
-from harness.outputs.core_samples import CoreSamples, Sample
+from harness.outputs.core_samples import AUDIT_TIMES, CoreSamples, Sample
 from harness.outputs.measurements import Measurements
 from harness.outputs.progress import ProgressFile
 from harness.outputs.report import Report
@@ -60,6 +61,7 @@ class InMemoryLoops:
         require_finite(first, [dataset.ids[at] for at in pool.positions[: self._job.batch_size]])
         samples = self._core(engine, pool, warm)
         self._latency(engine, pool)
+        self._repeated(engine, pool)
         return self._checked(engine, pool, samples)
 
     def _vendor_core(self, engine: Engine, pool: CorePool) -> bool:
@@ -100,10 +102,21 @@ class InMemoryLoops:
             run = latency_loop(engine, pool, measure, self._job.batch_size)
         self._measurements.loop("latency", run.items, run, 1)
 
+    def _repeated(self, engine: Engine, pool: CorePool) -> None:
+        """For an audit, the first process compares repeated inputs with fresh ones."""
+        measure = self._job.measure
+        if self._job.stage != "infer" or self._job.repeat or not measure.audit:
+            return
+        with self._measurements.phase("repeated", "repeated inputs against fresh ones"):
+            found = repeated_against_fresh(engine, pool, measure.min_seconds)
+        self._report.details["repeated_inputs"] = found
+
     def _checked(self, engine: Engine, pool: CorePool, samples: List[Sample]) -> CoreCheck:
         check = CoreCheck(engine, self._contract, self._job)
         with self._measurements.phase("check", "check sampled outputs of core"):
             check.run(pool, samples)
         self._report.details["core_check"] = check.document(samples)
-        files.write_npz(self._job.out_dir / SAMPLES_FILE, written(samples, pool.constants))
+        times = AUDIT_TIMES if self._job.measure.audit else 1
+        arrays = written(samples, pool.constants, times)
+        files.write_npz(self._job.out_dir / SAMPLES_FILE, arrays)
         return check

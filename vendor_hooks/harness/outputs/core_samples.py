@@ -10,10 +10,11 @@ from harness.inputs.pooled_input import item_rows
 from harness.job import Arrays, Job
 from harness.outputs.contract import OutputContract, require_finite
 
-#: Calls and items that are kept at most.
+#: Calls and items that are kept at most; an audit keeps eight times as many.
 CALLS, ITEMS = 8, 32
 #: Checking them may take about this long, if that is more than a call.
 CHECK_SECONDS = 5.0
+AUDIT_TIMES = 8
 NS_PER_S = 1000000000
 
 
@@ -38,9 +39,10 @@ class CoreSamples:
         self._outputs = [spec for spec in job.outputs if spec.batched]
         self._size = job.batch_size
         half = max(1, self._size // 2)
-        checks = int(CHECK_SECONDS * NS_PER_S // max(1, call_ns))
-        items = min(ITEMS, half * max(1, min(CALLS, checks)))
-        self._calls = min(CALLS, items)
+        times = AUDIT_TIMES if job.measure.audit else 1
+        checks = int(times * CHECK_SECONDS * NS_PER_S // max(1, call_ns))
+        items = min(times * ITEMS, half * max(1, min(times * CALLS, checks)))
+        self._calls = min(times * CALLS, items)
         self._items = min(self._size, items // self._calls)
         self._kept: List[List[Sample]] = []
         self._weight = 1.0

@@ -1,0 +1,1 @@
+"""Do the figures of a result hold, with every check at its strictest."""

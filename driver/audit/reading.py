@@ -1,0 +1,51 @@
+"""What the audit.json beside a result says of it, read when the result is shown or compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from driver.models.audit import Audit, Verdict
+from driver.models.base import Tier
+from driver.system.hashing import canonical_digest
+
+FILE = "audit.json"
+NOT_AUDITED = "not audited"
+
+
+def read_audit(result: Path) -> Audit | None:
+    """Return the audit.json beside a result.json, None where it is missing, damaged or edited."""
+    try:
+        document = json.loads(result.with_name(FILE).read_text(encoding="utf-8"))
+        if canonical_digest(document) != document.get("digest"):
+            return None
+        return Audit.model_validate(document)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def audit_of(path: str, digest: str | None) -> Audit | None:
+    """Return the audit of the result at ``path`` with this digest; one of another result does not count."""
+    result = Path(path)
+    # Most results have none: nothing is read for them.
+    found = read_audit(result) if result.with_name(FILE).is_file() else None
+    return found if found is not None and found.result == digest else None
+
+
+def audit_mark(path: str, digest: str | None, tier: str) -> str | None:
+    """Return the mark of a result: what its audit says; official results without one are marked too."""
+    found = audit_of(path, digest)
+    if found is None:
+        return NOT_AUDITED if tier == Tier.OFFICIAL.value else None
+    refuted = any(one.verdict is Verdict.DOES_NOT_HOLD for one in found.earlier)
+    but = ", but an earlier one did not" if refuted and found.verdict is Verdict.HOLDS else ""
+    return f"audit: {found.verdict}{but}"
+
+
+def refutation(path: str, digest: str | None) -> str | None:
+    """Return why an audit refutes the figures of a result, None where none does."""
+    found = audit_of(path, digest)
+    if found is None or found.verdict is not Verdict.DOES_NOT_HOLD:
+        return None
+    why = next(one for one in found.checks if one.verdict is Verdict.DOES_NOT_HOLD)
+    return f"{why.name}: {why.reason}"
