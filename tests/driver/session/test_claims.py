@@ -241,6 +241,15 @@ def test_what_harness_and_tools_really_report_is_believed() -> None:
     assert claims.beyond_device(Memory(peak_bytes=1, source="x"), None) is None
 
 
+def test_samples_whose_sum_wraps_around_to_the_right_time_are_refused() -> None:
+    import numpy as np
+
+    largest = (1 << 63) - 1
+    times = np.array([largest, largest, 1000 + 2])
+    assert int(times.sum()) == 1000
+    assert "together" in str(claims.of_samples(loop(calls=3, items=12), times))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_report_of_another_user_is_refused(lab: Lab) -> None:
     refused(lab, "os.chown(out / 'report.json', 4242, 4242)")
