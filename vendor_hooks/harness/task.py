@@ -8,6 +8,14 @@ import numpy as np
 from harness.job import Arrays, Job
 
 
+class UnevenItem(ValueError):
+    """An item's arrays (``arrays``) differ in name, shape or dtype from the first item's."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        super().__init__("an item unlike the first one")
+        self.arrays = arrays
+
+
 class Task:
     """Base class of a case's task; case/task.py exports ``make_task(job)``.
 
@@ -24,6 +32,19 @@ class Task:
     def prepare(self, payload: bytes) -> Arrays:
         """Return an item's arrays without batch axis; every item has the same names, shapes and dtypes."""
         raise NotImplementedError("a task must implement prepare()")
+
+    def prepare_into(self, payload: bytes, rows: Arrays) -> None:
+        """Write an item's arrays into ``rows``, its place in the batch. Default: copy what prepare returns.
+
+        Override it beside ``prepare`` where the copy costs; raise UnevenItem where they do not fit.
+        """
+        arrays = self.prepare(payload)
+        if {name: (array.shape, array.dtype) for name, array in arrays.items()} != {
+            name: (row.shape, row.dtype) for name, row in rows.items()
+        }:
+            raise UnevenItem(arrays)
+        for name, array in arrays.items():
+            rows[name][...] = array
 
     def run(self, infer: Callable[[Arrays], Arrays], inputs: Arrays) -> Arrays:
         """Make all model calls of one batch through ``infer``. Default: one call.
@@ -75,3 +96,13 @@ class Task:
                 equal = left == right
             verdicts.append(equal.all(axis=1))
         return np.logical_and.reduce(verdicts)
+
+
+def preparing(task: Task) -> Callable[[bytes, Arrays], None]:
+    """The prepare_into to call: the class that overrides ``prepare`` alone is not passed over."""
+    for kind in type(task).__mro__:
+        if "prepare_into" in vars(kind):
+            return task.prepare_into
+        if "prepare" in vars(kind):
+            break
+    return lambda payload, rows: Task.prepare_into(task, payload, rows)

@@ -24,3 +24,52 @@ def test_an_item_of_another_shape_is_named() -> None:
     ):
         list(batches.batches(2))
     assert caught.value.kind == "contract"
+
+
+class Twice(task.Task):  # type: ignore[misc]
+    """Writes into its row; says what was called."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.called: list[str] = []
+
+    def prepare(self, payload: bytes) -> dict[str, Any]:
+        self.called.append("prepare")
+        return {"input": np.frombuffer(payload, np.uint8).astype(np.float32)}
+
+    def prepare_into(self, payload: bytes, rows: dict[str, Any]) -> None:
+        self.called.append("prepare_into")
+        rows["input"][...] = np.frombuffer(payload, np.uint8)
+
+
+class Refined(Twice):
+    """Overrides prepare alone."""
+
+    def prepare(self, payload: bytes) -> dict[str, Any]:
+        return {"input": 10 * super().prepare(payload)["input"]}
+
+
+@pytest.mark.parametrize(("kind", "called", "factor"), [(Twice, 2, 1), (Refined, 0, 10)])
+def test_a_subclass_that_overrides_prepare_is_asked(kind: Any, called: int, factor: int) -> None:
+    asked = kind()
+    dataset = SimpleNamespace(ids=["a", "b"], read=lambda position: bytes([position, 2]))
+    with batch_loader.BatchLoader(batch_loader.FileSource(dataset, asked), 2, threads=1) as loader:
+        (batch,) = loader.batches(2)
+    assert asked.called.count("prepare_into") == called
+    assert batch.inputs["input"].tolist() == [[0, 2 * factor], [factor, 2 * factor]]
+
+
+def test_the_buffers_are_those_of_the_allocator() -> None:
+    made = []
+
+    def allocate(shape: tuple[int, ...], dtype: Any) -> Any:
+        made.append(np.zeros(shape, dtype))
+        return made[-1]
+
+    dataset = SimpleNamespace(ids=list("abcdef"), read=lambda position: bytes([position, 2]))
+    source = batch_loader.FileSource(dataset, Twice())
+    with batch_loader.BatchLoader(source, 2, threads=1, allocate=allocate) as loader:
+        for batch in loader.batches(6):
+            assert any(np.shares_memory(batch.inputs["input"], one) for one in made)
+            loader.release(batch)
+    assert len(made) == 2

@@ -2,8 +2,9 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import threading
-from typing import Any, Deque, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from harness.errors import StageFailure
 from harness.inputs.dataset import Dataset
 from harness.inputs.image_decoder import NotAnImage
 from harness.job import Arrays
-from harness.task import Task
+from harness.task import Task, UnevenItem, preparing
 
 #: Name → (shape, dtype) of one item.
 Layout = Dict[str, Tuple[Tuple[int, ...], np.dtype]]
+#: (shape, dtype) → the array of a batch's buffer, C-contiguous; np.empty, or memory shared with a process.
+Allocate = Callable[[Tuple[int, ...], np.dtype], np.ndarray]
 
 
 class Batch(NamedTuple):
@@ -58,33 +61,35 @@ class FileSource(ItemSource):
 
     def __init__(self, dataset: Dataset, task: Task) -> None:
         self._dataset = dataset
-        self._task = task
-        self.layout = {
-            name: (array.shape, array.dtype) for name, array in self._prepared(0).items()
-        }
+        self._prepare_into = preparing(task)
+        with self._item(0):
+            arrays = task.prepare(dataset.read(0))
+        self.layout = _layout(arrays)
 
     def fill(self, position: int, row: int, buffers: Arrays) -> None:
         """Item ``position`` into ``row`` of each buffer."""
-        arrays = self._prepared(position)
-        found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
-        if found != self.layout:
+        rows = {name: buffers[name][row, ...] for name in self.layout}
+        with self._item(position):
+            self._prepare_into(self._dataset.read(position), rows)
+
+    @contextlib.contextmanager
+    def _item(self, position: int) -> Iterator[None]:
+        """Attribute what an item's preparation raises."""
+        name = self._dataset.ids[position]
+        try:
+            yield
+        except UnevenItem as uneven:
             raise StageFailure(
                 "contract",
                 "the task prepared item {} as {}, but the first item as {}".format(
-                    self._dataset.ids[position], _in_words(found), _in_words(self.layout)
+                    name, _in_words(_layout(uneven.arrays)), _in_words(self.layout)
                 ),
                 "prepare() in the case's task.py must return the same shapes and dtypes for every item",
-            )
-        for name, array in arrays.items():
-            buffers[name][row] = array
-
-    def _prepared(self, position: int) -> Arrays:
-        try:
-            return self._task.prepare(self._dataset.read(position))
+            ) from uneven
         except NotAnImage as error:
             raise StageFailure(
                 "data",
-                "item {} is not a readable image ({})".format(self._dataset.ids[position], error),
+                "item {} is not a readable image ({})".format(name, error),
                 "replace or remove that file in the dataset's folder, then run the same command again",
             ) from error
 
@@ -97,7 +102,7 @@ def make_source(dataset: Dataset, task: Task) -> ItemSource:
 class BatchLoader:
     """Batches in order, assembled by ``threads`` workers, at most ``ahead`` of them in advance.
 
-    Buffers are reused: return each batch with ``release`` once the device no longer reads it. Use it as
+    ``allocate`` makes the buffers, which are reused: return each batch with ``release`` once the device no longer reads it. Use it as
     a context manager; leaving it stops the workers, even after an error.
     """
 
@@ -108,10 +113,12 @@ class BatchLoader:
         threads: int,
         in_flight: int = 1,
         static: bool = False,
+        allocate: Allocate = np.empty,
     ) -> None:
         self._source = source
         self._batch_size = batch_size
         self._static = static
+        self._allocate_array = allocate
         # Two items per worker, and one more batch than the device has in flight.
         self._ahead = max(2, -(-2 * threads // batch_size), in_flight + 1)
         self._chunk = max(1, min(8, batch_size // (2 * threads)))
@@ -173,7 +180,7 @@ class BatchLoader:
 
     def _allocate(self) -> Arrays:
         return {
-            name: np.empty((self._batch_size,) + tuple(shape), dtype)
+            name: self._allocate_array((self._batch_size,) + tuple(shape), dtype)
             for name, (shape, dtype) in self._source.layout.items()
         }
 
@@ -184,6 +191,10 @@ def batch_bytes(layout: Layout, batch_size: int) -> int:
         int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         for shape, dtype in layout.values()
     )
+
+
+def _layout(arrays: Arrays) -> Layout:
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
 
 
 def _in_words(layout: Layout) -> str:

@@ -1,7 +1,11 @@
 """Image files to RGB: by simplejpeg where the stack has it, else by Pillow."""
 
 import io
-from typing import Any
+from typing import Any, Optional
+
+import numpy as np
+
+from harness.inputs.scratch import Scratch
 
 JPEG_MAGIC = b"\xff\xd8\xff"
 
@@ -19,8 +23,18 @@ def decode_rgb(payload: bytes) -> Any:
     Greyscale, palette and CMYK images become RGB. Raises NotAnImage, also for a truncated file, whose
     missing part is never filled with grey.
     """
-    picture = _decode_jpeg(payload) if payload[:3] == JPEG_MAGIC else None
-    return picture if picture is not None else _decode_any(payload)
+    pixels = _decode_jpeg(payload, None)
+    if pixels is None:
+        return _decode_any(payload)
+    from PIL import Image
+
+    return Image.fromarray(pixels)
+
+
+def decode_pixels(payload: bytes, scratch: Scratch) -> np.ndarray:
+    """As decode_rgb, but uint8 [height, width, 3], in ``scratch`` where the decoder can: valid until the next."""
+    pixels = _decode_jpeg(payload, scratch)
+    return np.asarray(_decode_any(payload)) if pixels is None else pixels
 
 
 def decoder() -> str:
@@ -35,23 +49,23 @@ def decoder() -> str:
     return "simplejpeg {} (JPEG), {} (others)".format(version, pillow)
 
 
-def _decode_jpeg(payload: bytes) -> Any:
-    """The image, or None where simplejpeg is missing or unsuitable (CMYK, damaged file)."""
-    simplejpeg = _simplejpeg()
+def _decode_jpeg(payload: bytes, scratch: Optional[Scratch]) -> Optional[np.ndarray]:
+    """The pixels; None if it is no JPEG, or simplejpeg is missing or unsuitable (CMYK, damaged file)."""
+    simplejpeg = _simplejpeg() if payload[:3] == JPEG_MAGIC else None
     if simplejpeg is None:
         return None
-    from PIL import Image
-
     try:
-        if simplejpeg.decode_jpeg_header(payload)[2] in _PRINT_SPACES:
+        height, width, space = simplejpeg.decode_jpeg_header(payload)[:3]
+        if space in _PRINT_SPACES:
             return None
+        buffer = scratch.array("jpeg", (height, width, 3), np.uint8) if scratch else None
         # Slow DCT and fancy upsampling are bit-identical to Pillow, so that all stacks agree.
-        pixels = simplejpeg.decode_jpeg(
-            payload, colorspace="RGB", fastdct=False, fastupsample=False, strict=True
+        pixels: np.ndarray = simplejpeg.decode_jpeg(
+            payload, colorspace="RGB", fastdct=False, fastupsample=False, strict=True, buffer=buffer
         )
     except ValueError:
         return None
-    return Image.fromarray(pixels)
+    return pixels
 
 
 def _decode_any(payload: bytes) -> Any:

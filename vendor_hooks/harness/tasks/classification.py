@@ -6,9 +6,10 @@ import numpy as np
 
 from harness.errors import StageFailure
 from harness.inputs import image_decoder
+from harness.inputs.scratch import Scratch
 from harness.job import Arrays, Job
-from harness.task import Task
-from harness.tasks.preprocessing import centre_cropped, normalisation_table, resized
+from harness.task import Task, UnevenItem
+from harness.tasks.picture_tensor import PictureTensor
 
 TOP = 5
 
@@ -24,40 +25,41 @@ class ImageClassification(Task):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        constants = job.preprocess
         try:
-            self._resize = constants["resize"]
-            self._crop = constants.get("crop")
-            self._interpolation = constants["interpolation"]
-            self._table = normalisation_table(constants["mean"], constants["std"])
+            self._tensor = PictureTensor(job.preprocess)
         except KeyError as error:
             raise StageFailure(
                 "contract",
                 "the case's preprocess constants lack {}".format(error),
                 "add it under [preprocess] in cases/{}/case.toml".format(job.case),
             ) from error
+        self._scratch = Scratch()
         self._input = job.inputs[0].name
         self._logits = job.outputs[0].name
 
     def prepare(self, payload: bytes) -> Arrays:
-        """One image → {input: float32 [3, H, W]}. Raises image_decoder.NotAnImage."""
-        picture = resized(image_decoder.decode_rgb(payload), self._resize, self._interpolation)
-        if self._crop:
-            picture = centre_cropped(picture, self._crop)
-        pixels = np.asarray(picture)
-        tensor = np.empty((3,) + pixels.shape[:2], np.float32)
-        for channel in range(3):
-            # A table look-up: bit-identical to divide, subtract, divide in float32, and faster.
-            np.take(self._table[channel], pixels[:, :, channel], out=tensor[channel], mode="clip")
-        return {self._input: tensor}
+        """One image → {input: float32 [3, H, W]}. Raises image_decoder.NotAnImage.
+
+        The harness calls it for the first image, by which it also chooses how the others are resized.
+        """
+        pixels = image_decoder.decode_pixels(payload, self._scratch)
+        self._tensor.choose(pixels)
+        return {self._input: self._tensor.fresh(pixels)}
+
+    def prepare_into(self, payload: bytes, rows: Arrays) -> None:
+        """As ``prepare``, into ``rows``; nothing of a picture's size is allocated."""
+        pixels = image_decoder.decode_pixels(payload, self._scratch)
+        if not self._tensor.fits(pixels, rows[self._input]):
+            raise UnevenItem({self._input: self._tensor.fresh(pixels)})
+        self._tensor.write(pixels, rows[self._input])
 
     def decode(self, outputs: Arrays) -> Arrays:
         """Logits → {"classes": int32 [B, up to 5], best first; the lower class wins a tie}."""
         return {"classes": top_classes(outputs[self._logits], TOP)}
 
     def details(self) -> Dict[str, Any]:
-        """The library that decodes the images."""
-        return {"decoder": image_decoder.decoder()}
+        """The library that decodes the images, and what resizes them."""
+        return {"decoder": image_decoder.decoder(), "resampling": self._tensor.resampling}
 
     def score(self, predictions: Arrays, labels: np.ndarray) -> Dict[str, float]:
         """Top-1 … top-5 accuracy in percent, against integer labels [N]."""

@@ -1,8 +1,10 @@
 """Resizing, cropping and normalising of images, with the same results as torchvision."""
 
-from typing import Any, Sequence, Union
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import numpy as np
+
+from harness.tasks.resampling import Crop
 
 
 def normalisation_table(mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
@@ -13,6 +15,32 @@ def normalisation_table(mean: Sequence[float], std: Sequence[float]) -> np.ndarr
     return np.ascontiguousarray((scaled - means) / deviations)
 
 
+class Normalisation:
+    """(pixel / 255 - mean) / std for each channel, in float32 as torchvision computes it."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._means = np.asarray(mean, np.float32).reshape(-1, 1, 1)
+        self._deviations = np.asarray(std, np.float32).reshape(-1, 1, 1)
+
+    def apply(self, tensor: np.ndarray) -> None:
+        """Normalise ``tensor``, float32 [3, H, W] of values 0 … 255, in place."""
+        np.divide(tensor, np.float32(255), out=tensor)
+        np.subtract(tensor, self._means, out=tensor)
+        np.divide(tensor, self._deviations, out=tensor)
+
+
+def placed(shape: Tuple[int, int], size: Union[int, Sequence[int]], crop: Optional[int]) -> Crop:
+    """Where the part that a network sees lies, for a picture of ``shape`` (height, width).
+
+    ``size`` is that of ``resized``; ``crop`` the side of the centre square, None for the whole picture.
+    """
+    width, height = _target((shape[1], shape[0]), size)
+    if not crop:
+        return Crop((height, width), 0, 0, height, width)
+    left, top = _centre((width, height), crop)
+    return Crop((height, width), top, left, crop, crop)
+
+
 def resized(picture: Any, size: Union[int, Sequence[int]], interpolation: str) -> Any:
     """Resize ``picture`` (PIL) to the shorter side ``size``, or to exactly ``size`` = [height, width].
 
@@ -20,13 +48,8 @@ def resized(picture: Any, size: Union[int, Sequence[int]], interpolation: str) -
     """
     from PIL import Image
 
-    width, height = picture.size
-    if isinstance(size, int):
-        shorter = min(width, height)
-        target = (size * width // shorter, size * height // shorter)
-    else:
-        target = (size[1], size[0])
-    if target == (width, height):
+    target = _target(picture.size, size)
+    if target == picture.size:
         return picture
     # Pillow 4 to 13 have the names on the module; the Resampling enum exists only from 9.1 on.
     return picture.resize(target, getattr(Image, interpolation.upper()))
@@ -34,7 +57,20 @@ def resized(picture: Any, size: Union[int, Sequence[int]], interpolation: str) -
 
 def centre_cropped(picture: Any, size: int) -> Any:
     """The centre ``size`` × ``size`` of ``picture`` (PIL), rounded as in torchvision's CenterCrop."""
-    width, height = picture.size
-    left = round((width - size) / 2)
-    top = round((height - size) / 2)
+    left, top = _centre(picture.size, size)
     return picture.crop((left, top, left + size, top + size))
+
+
+def _target(measures: Tuple[int, int], size: Union[int, Sequence[int]]) -> Tuple[int, int]:
+    """(width, height) of a resized picture."""
+    width, height = measures
+    if not isinstance(size, int):
+        return size[1], size[0]
+    shorter = min(width, height)
+    return size * width // shorter, size * height // shorter
+
+
+def _centre(measures: Tuple[int, int], size: int) -> Tuple[int, int]:
+    """(left, top) of the centre square."""
+    width, height = measures
+    return round((width - size) / 2), round((height - size) / 2)

@@ -1,0 +1,170 @@
+"""One loader over a dataset of pictures, for some seconds; run by `bench_loader.py`.
+
+    python loader_side.py SIDE HARNESS DATASET WORKERS SECONDS BATCH_SIZE CONSTANTS
+
+SIDE is ``assay`` (the harness' BatchLoader), ``pillow`` (threads, each picture by plain Pillow and numpy as
+torchvision's transforms do it) or ``torchvision`` (its transforms in torch's DataLoader, worker processes).
+Prints JSON: pictures, wall and processor seconds and page faults of the timed passes, and the SHA-256 of the
+tensors of the first pass, in order.
+"""
+
+import concurrent.futures
+import hashlib
+import io
+import json
+import resource
+import sys
+import time
+from typing import Any, Callable, Iterator
+
+import numpy as np
+
+Batches = Callable[[], Iterator[np.ndarray]]
+
+
+def assay(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int) -> Batches:
+    """The harness' loader, as the whole loop uses it."""
+    from types import SimpleNamespace
+
+    from harness.inputs.batch_loader import BatchLoader, make_source
+    from harness.tasks.classification import ImageClassification
+
+    job: Any = SimpleNamespace(
+        preprocess=constants,
+        case="bench",
+        inputs=[SimpleNamespace(name="input")],
+        outputs=[SimpleNamespace(name="output")],
+    )
+    source = make_source(dataset, ImageClassification(job))
+    loader = BatchLoader(source, batch_size, workers)
+
+    def batches() -> Iterator[np.ndarray]:
+        for batch in loader.batches(len(dataset)):
+            yield batch.inputs["input"]
+            loader.release(batch)
+
+    return batches
+
+
+def pillow(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int) -> Batches:
+    """Plain Pillow and numpy in threads; batches stacked, two of them ahead."""
+    from PIL import Image
+
+    mean, std = (
+        np.asarray(constants[name], np.float32).reshape(3, 1, 1) for name in ("mean", "std")
+    )
+    size, crop = constants["resize"], constants["crop"]
+    pool = concurrent.futures.ThreadPoolExecutor(workers)
+
+    def prepare(position: int) -> np.ndarray:
+        picture = Image.open(io.BytesIO(dataset.read(position))).convert("RGB")
+        width, height = picture.size
+        shorter = min(width, height)
+        width, height = size * width // shorter, size * height // shorter
+        picture = picture.resize(
+            (width, height), getattr(Image, constants["interpolation"].upper())
+        )
+        left, top = round((width - crop) / 2), round((height - crop) / 2)
+        pixels = np.asarray(picture.crop((left, top, left + crop, top + crop)))
+        tensor = np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32)
+        return (tensor / np.float32(255) - mean) / std
+
+    def batches() -> Iterator[np.ndarray]:
+        starts = range(0, len(dataset), batch_size)
+        ahead = [
+            [pool.submit(prepare, n) for n in range(start, min(start + batch_size, len(dataset)))]
+            for start in starts[:2]
+        ]
+        for start in starts:
+            found = np.stack([future.result() for future in ahead.pop(0)])
+            following = start + 2 * batch_size
+            if following < len(dataset):
+                rest = range(following, min(following + batch_size, len(dataset)))
+                ahead.append([pool.submit(prepare, n) for n in rest])
+            yield found
+
+    return batches
+
+
+def torchvision(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int) -> Batches:
+    """torchvision's transforms in torch's DataLoader with its own worker processes."""
+    import torch
+    from PIL import Image
+
+    transforms = _transforms()
+    steps = transforms.Compose(
+        [
+            transforms.Resize(
+                constants["resize"], transforms.InterpolationMode(constants["interpolation"])
+            ),
+            transforms.CenterCrop(constants["crop"]),
+            transforms.ToTensor(),
+            transforms.Normalize(constants["mean"], constants["std"]),
+        ]
+    )
+
+    class Pictures(torch.utils.data.Dataset):  # type: ignore[misc]
+        """The dataset's pictures, transformed."""
+
+        def __len__(self) -> int:
+            return len(dataset)
+
+        def __getitem__(self, position: int) -> Any:
+            return steps(Image.open(io.BytesIO(dataset.read(position))).convert("RGB"))
+
+    torch.set_num_threads(1)
+    loader = torch.utils.data.DataLoader(
+        Pictures(), batch_size=batch_size, num_workers=workers, persistent_workers=True
+    )
+    return lambda: (batch.numpy() for batch in loader)
+
+
+def _transforms() -> Any:
+    import importlib
+
+    import torch
+
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        # torchvision built for another torch lacks its operators, which no transform needs.
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        for name in ("nms", "qnms"):
+            signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            torch.library.define("torchvision::" + name, signature)
+    return importlib.import_module("torchvision.transforms")
+
+
+def used() -> "tuple[float, float, int]":
+    """Wall seconds, processor seconds of this process, its page faults."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return time.perf_counter(), own.ru_utime + own.ru_stime, own.ru_minflt
+
+
+def main() -> None:
+    """Run one side and print what it took."""
+    side, harness, folder, workers, seconds, batch_size, constants = sys.argv[1:]
+    sys.path.insert(0, harness)
+    from pathlib import Path
+
+    from harness.inputs.dataset import Dataset
+
+    sides = {"assay": assay, "pillow": pillow, "torchvision": torchvision}
+    given = json.loads(constants), int(workers), int(batch_size)
+    batches = sides[side](Dataset(Path(folder)), *given)
+    digest = hashlib.sha256()
+    for batch in batches():
+        digest.update(batch.tobytes())
+    pictures, before = 0, used()
+    while time.perf_counter() - before[0] < float(seconds):
+        pictures += sum(len(batch) for batch in batches())
+    after = used()
+    wall_s, cpu_s, faults = (after[n] - before[n] for n in range(3))
+    found = {"pictures": pictures, "wall_s": wall_s, "cpu_s": cpu_s, "faults": faults}
+    sys.stdout.write(json.dumps({**found, "sha256": digest.hexdigest()}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

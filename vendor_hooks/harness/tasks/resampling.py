@@ -1,0 +1,249 @@
+"""Pillow's bilinear and bicubic resize of a part of a picture, by matrix products; the same bits.
+
+Pillow resizes 8-bit pictures in two passes, columns first. Each value is a sum of pixels times weights of 22
+binary digits, rounded half up and clipped to 8 bits. Pillow adds these up one by one; here the weights of
+some neighbouring outputs are one small matrix, and numpy's BLAS multiplies. Only the rows and columns that
+the crop needs are computed.
+
+The results are equal bit for bit, in whatever order a BLAS adds up: in float64 all sums are exact to 2^-38,
+and no true one is nearer than 2^-22 to where rounding changes, except the halves themselves. Weights that are
+larger by a factor of 1 + 2^-31 move a half up by 2^-32 at least, and nothing else by more than 2^-22, so that
+rounding to the nearest is rounding half up. (Negative values move down, and are clipped to 0.)
+
+The passes and weights are those of Pillow's src/libImaging/Resample.c (versions 9 to 13). What a version of it
+may resize rows first is left to it, see _rows_first.
+"""
+
+import functools
+from typing import Callable, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from harness.inputs.scratch import Scratch
+
+#: Outputs that share a matrix, the fastest first; fewer waste fewer products with zeros, but need more calls.
+COLUMN_BLOCKS = (16, 8, 4, 2, 1)
+ROW_BLOCKS = COLUMN_BLOCKS[1:]
+#: Pillow's PRECISION_BITS: 32 bits less 8 of a pixel and 2 for sums beyond 1.
+_ONE = float(1 << 22)
+#: Makes rounding to the nearest round half up; see above.
+_UPWARDS = 1.0 + 2.0**-31
+#: A product of more multiplications than this wakes the threads of OpenBLAS (65536 × 4, interface/gemm.c),
+#: which the loader's workers would then wait for.
+LARGEST_PRODUCT = 1 << 18
+#: Bytes of the columns pass's input at once: about what a core's own cache holds.
+_STRIP_BYTES = 1 << 20
+
+_Filter = Callable[[np.ndarray], np.ndarray]
+
+
+def _bilinear(x: np.ndarray) -> np.ndarray:
+    x = np.abs(x)
+    return np.where(x < 1.0, 1.0 - x, 0.0)
+
+
+def _bicubic(x: np.ndarray) -> np.ndarray:
+    a = -0.5
+    x = np.abs(x)
+    inner = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
+    outer = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1.0, inner, np.where(x < 2.0, outer, 0.0))
+
+
+#: Pillow's name → (kernel, its support). Lanczos needs a sine, whose last bit depends on the library.
+FILTERS = {"bilinear": (_bilinear, 1.0), "bicubic": (_bicubic, 2.0)}
+
+
+class Pass(NamedTuple):
+    """One direction: outputs ``first`` … of a line of inputs, ``block`` of them by each matrix.
+
+    Matrix n has the weights of ``width`` inputs from ``base + n * step``: [width, block], or [block, width] for
+    the rows. ``base`` and the end may lie beyond the line; the weights there are zero. ``live`` inputs count.
+    """
+
+    matrices: np.ndarray
+    width: int
+    block: int
+    base: int
+    step: int
+    live: Tuple[int, int]
+
+    @property
+    def span(self) -> int:
+        """Inputs from ``base`` to the end of the last matrix."""
+        return self.step * (len(self.matrices) - 1) + self.width
+
+
+class Crop(NamedTuple):
+    """A part of a resized picture: (height, width) of the whole, and rows and columns of the part."""
+
+    resized: Tuple[int, int]
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def inside(self) -> bool:
+        """Whether the part lies within the picture."""
+        height, width = self.resized
+        return (
+            self.top >= 0
+            and self.left >= 0
+            and self.top + self.height <= height
+            and self.left + self.width <= width
+        )
+
+
+def resampled(
+    pixels: np.ndarray, crop: Crop, interpolation: str, out: np.ndarray, scratch: Scratch
+) -> bool:
+    """Write the crop's pixels (0 … 255) of ``pixels``, uint8 [H, W, 3], into ``out``, float32 [3, h, w].
+
+    Returns False, and writes nothing, where this module cannot: another filter, a crop beyond the picture, an
+    extreme scale, a tall picture whose rows Pillow may resize first. Pillow does it then.
+    """
+    passes = _passes(pixels.shape[:2], crop, interpolation)
+    if passes is None:
+        return False
+    columns, rows = passes
+    for channel in range(3):
+        middle = _columns_pass(pixels[:, :, channel], columns, rows, scratch)
+        _rows_pass(middle, rows, crop, out[channel], scratch)
+    return True
+
+
+@functools.lru_cache(maxsize=256)
+def _passes(shape: Tuple[int, int], crop: Crop, interpolation: str) -> Optional[Tuple[Pass, Pass]]:
+    if interpolation not in FILTERS or not crop.inside or _rows_first(shape, crop.resized):
+        return None
+    # A matrix of the columns pass meets at least 16 rows, one of the rows pass the crop's whole width.
+    columns = _pass(
+        _weights(shape[1], crop.resized[1], interpolation), crop.left, crop.width, COLUMN_BLOCKS, 16
+    )
+    rows = _pass(
+        _weights(shape[0], crop.resized[0], interpolation),
+        crop.top,
+        crop.height,
+        ROW_BLOCKS,
+        crop.width,
+    )
+    if columns is None or rows is None:
+        return None
+    return columns, rows._replace(matrices=np.ascontiguousarray(rows.matrices.transpose(0, 2, 1)))
+
+
+def _rows_first(shape: Tuple[int, int], resized: Tuple[int, int]) -> bool:
+    """Whether some version of Pillow resizes rows before columns, which gives other bits.
+
+    13: the height shrinks by more than twice what the width does (ImagingResampleInner); up to 12: the picture
+    is more than 100 times as tall as wide (Image.resize).
+    """
+    shrunk = shape[0] - resized[0]
+    return shrunk > 0 and (shrunk > 2 * (shape[1] - resized[1]) or shape[0] > 100 * shape[1])
+
+
+def _pass(
+    all_of_them: Tuple[np.ndarray, np.ndarray, int],
+    first: int,
+    count: int,
+    blocks: Sequence[int],
+    lines: int,
+) -> Optional[Pass]:
+    """The pass for outputs ``first`` … ``first + count``; None if even the smallest product is too large."""
+    weights, starts, inputs = all_of_them
+    weights, starts = weights[first : first + count], starts[first : first + count]
+    for block in blocks:
+        found = _blocked(weights, starts, block)
+        if found.block * found.width * lines <= LARGEST_PRODUCT:
+            end = min(int(starts[-1]) + weights.shape[1], inputs)
+            return found._replace(live=(int(starts[0]), end))
+    return None
+
+
+def _weights(inputs: int, outputs: int, interpolation: str) -> Tuple[np.ndarray, np.ndarray, int]:
+    """Pillow's weights, float64 [outputs, n], the first input of each output, and ``inputs``.
+
+    They are multiples of 2^-22, times _UPWARDS.
+    """
+    kernel, support = FILTERS[interpolation]
+    scale = inputs / outputs
+    widened = max(scale, 1.0)
+    reach = support * widened
+    centres = (np.arange(outputs) + 0.5) * scale
+    # Truncation, as C's cast does it; negative values are clipped next.
+    starts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
+    ends = np.minimum((centres + reach + 0.5).astype(np.int64), inputs)
+    taps = np.arange(int((ends - starts).max()))
+    positions = taps + starts[:, None]
+    weights = kernel((positions - centres[:, None] + 0.5) * (1.0 / widened))
+    weights[positions >= ends[:, None]] = 0.0
+    # cumsum adds one by one, as Pillow does; sum() would add in pairs.
+    totals = np.cumsum(weights, axis=1)[:, -1:]
+    weights = np.divide(weights, totals, out=weights, where=totals != 0.0)
+    whole = np.trunc(weights * _ONE + np.copysign(0.5, weights))
+    return whole / _ONE * _UPWARDS, starts, inputs
+
+
+def _blocked(weights: np.ndarray, starts: np.ndarray, block: int) -> Pass:
+    """Group the weights; matrices begin at equal distances, so that one call multiplies all of them."""
+    count, taps = weights.shape
+    numbers = np.arange(count) // block
+    step = int((starts[-1] - starts[0]) * block // max(1, count - 1))
+    offsets = starts - numbers * step
+    base = int(offsets.min())
+    offsets -= base
+    width = int(offsets.max()) + taps
+    matrices = np.zeros((numbers[-1] + 1, width, block))
+    places = np.arange(taps) + offsets[:, None]
+    matrices[numbers[:, None], places, (np.arange(count) % block)[:, None]] = weights
+    return Pass(matrices, width, block, base, step, (0, 0))
+
+
+def _columns_pass(lines: np.ndarray, columns: Pass, rows: Pass, scratch: Scratch) -> np.ndarray:
+    """One channel, uint8 [H, W] → float64 [rows.span, outputs]: the rows that the rows pass needs."""
+    outputs = len(columns.matrices) * columns.block
+    middle = scratch.array("middle", (rows.span, outputs), np.float64)
+    strip = min(
+        LARGEST_PRODUCT // (columns.width * columns.block),
+        max(16, _STRIP_BYTES // (8 * columns.span)),
+    )
+    begin, end = columns.live
+    for top in range(rows.live[0], rows.live[1], strip):
+        bottom = min(top + strip, rows.live[1])
+        source = scratch.array("columns", (bottom - top, columns.span), np.float64)
+        np.copyto(
+            source[:, begin - columns.base : end - columns.base], lines[top:bottom, begin:end]
+        )
+        part = middle[top - rows.base : bottom - rows.base]
+        np.matmul(
+            _windows(source, 1, columns.step, (len(columns.matrices), bottom - top, columns.width)),
+            columns.matrices,
+            out=_windows(
+                part, 1, columns.block, (len(columns.matrices), bottom - top, columns.block)
+            ),
+        )
+        _to_pixels(part)
+    return middle
+
+
+def _rows_pass(
+    middle: np.ndarray, rows: Pass, crop: Crop, out: np.ndarray, scratch: Scratch
+) -> None:
+    found = scratch.array("rows", (len(rows.matrices), rows.block, crop.width), np.float64)
+    windows = _windows(middle, 0, rows.step, (len(rows.matrices), rows.width, crop.width))
+    np.matmul(rows.matrices, windows, out=found)
+    _to_pixels(found)
+    np.copyto(out, found.reshape(-1, crop.width)[: crop.height], casting="same_kind")
+
+
+def _windows(array: np.ndarray, axis: int, step: int, shape: Tuple[int, int, int]) -> np.ndarray:
+    """Windows [number, rows, columns] of a matrix, ``step`` apart along ``axis``; they may overlap."""
+    strides = (step * array.strides[axis],) + array.strides
+    return np.ndarray(shape, array.dtype, array, 0, strides)  # type: ignore[arg-type]
+
+
+def _to_pixels(values: np.ndarray) -> None:
+    """Round half up (see _UPWARDS) and clip to 0 … 255, in place, as Pillow does after each pass."""
+    np.rint(values, out=values)
+    np.clip(values, 0.0, 255.0, out=values)
