@@ -5,6 +5,7 @@ Every function is pure and returns a Warn, or None if there is nothing to warn a
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from driver.models.base import RunnerName, Tier, Warn, WarningCode
@@ -129,15 +130,28 @@ def host_bound(wall_ns: int, device_ns: int | None) -> Warn | None:
     )
 
 
-def input_bound(whole: float | None, core: float | None) -> Warn | None:
-    """Warn if p_infer_whole is under 80 % of p_infer_core (both items/s of the same item)."""
+def input_bound(
+    whole: float | None, core: float | None, loader_threads: int | None = None
+) -> Warn | None:
+    """Warn if p_infer_whole is under 80 % of p_infer_core (both items/s of the same item).
+
+    ``loader_threads``: cores that read and preprocessed, None where the model runs on them too. Input-bound,
+    they were all busy, and workers scale: the cores that would keep up are in proportion
+    (`make bench CASE=overlap` compares it with a simulated device).
+    """
     if whole is None or core is None or whole >= INPUT_SHARE * core:
         return None
+    message = f"{whole:.4g}/s from files, {core:.4g}/s from memory: reading and preprocessing are the bottleneck"
+    if loader_threads is None or whole <= 0:
+        needed = "more processor cores"
+    else:
+        cores = math.ceil(loader_threads * core / whole)
+        message += f" ({counted(loader_threads, 'core')}, where the device would take about {cores})"
+        needed = f"about {cores} processor cores like these"
     return Warn(
         code=WarningCode.INPUT_BOUND,
-        message=f"{whole:.4g}/s from files, {core:.4g}/s from memory: reading and preprocessing are "
-        "the bottleneck",
-        remedy="give the job more processor cores or faster storage; compare chips by p_infer_core",
+        message=message,
+        remedy=f"give the job {needed}, or faster storage; compare chips by p_infer_core",
     )
 
 

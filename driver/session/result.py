@@ -129,7 +129,7 @@ def _warnings(recording: Recording, metrics: Metrics, *, simulated: bool) -> tup
                 for name, found in metrics.spread.items()
             ),
             _drift(recording),
-            warn.input_bound(_items_whole(recording, metrics), metrics.p_infer_core),
+            _input_bound(recording, metrics),
             _whole_exceeds_core(recording, metrics),
             _few_samples(recording, metrics),
             *(found for report in recording.reports for found in _of_stage(recording, report)),
@@ -222,6 +222,13 @@ def _impossible(recording: Recording, metrics: Metrics) -> Failure | None:
         message=found[0].message,
         remedy=found[0].remedy,
     )
+
+
+def _input_bound(recording: Recording, metrics: Metrics) -> Warn | None:
+    planned = recording.planned
+    shared = planned.choice.vendor.manifest.runs_on_host
+    threads = None if shared else planned.template.threads
+    return warn.input_bound(_items_whole(recording, metrics), metrics.p_infer_core, threads)
 
 
 def _whole_exceeds_core(recording: Recording, metrics: Metrics) -> Warn | None:

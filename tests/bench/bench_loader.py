@@ -45,7 +45,7 @@ CONSTANTS = {
     "mean": [0.5, 0.5, 0.5],
     "std": [0.5, 0.5, 0.5],
 }
-PICTURES, BATCH_SIZE, QUALITY = 96, 32, 92
+PICTURES, ITEMS, BATCH_SIZE, QUALITY = 64, 40_000, 32, 92
 AIM_OVER_PILLOW, AIM_SCALING = 2.0, 0.9
 
 
@@ -107,6 +107,17 @@ def write_pictures(folder: Path, number: int = PICTURES) -> None:
         picture.save(stream, "JPEG", quality=QUALITY)
         payloads.append(stream.getvalue())
     write_files(folder, payloads)
+    repeat(folder, ITEMS)
+
+
+def repeat(folder: Path, items: int) -> None:
+    """Let a dataset's index name its items over and over, ``items`` times in all."""
+    path = folder / "index.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    few = index["items"]
+    index["items"] = [few[n % len(few)] | {"id": f"{n:06d}"} for n in range(items)]
+    index["count"] = items
+    path.write_text(json.dumps(index), encoding="utf-8")
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

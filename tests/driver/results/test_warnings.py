@@ -17,6 +17,7 @@ GIVEN = [
     (warnings.first_call_slow(30_000_000_000, 1e9), WarningCode.FIRST_CALL_SLOW),
     (warnings.host_bound(1000, 700), WarningCode.HOST_BOUND),
     (warnings.input_bound(70.0, 100.0), WarningCode.INPUT_BOUND),
+    (warnings.input_bound(70.0, 100.0, 2), WarningCode.INPUT_BOUND),
     (warnings.whole_exceeds_core([130.0, 120.0], [100.0, 110.0]), WarningCode.WHOLE_EXCEEDS_CORE),
     (warnings.throttled([1800, 1800, 1700, 1600, 1500, 1500]), WarningCode.THROTTLED),
     (warnings.device_shared("during", ["4711"], 2**31), WarningCode.DEVICE_SHARED),
@@ -114,3 +115,15 @@ def test_collected_warnings_keep_their_order() -> None:
 def test_the_manual_explains_every_warning(code: WarningCode) -> None:
     manual = Path(__file__).parents[3] / "docs" / "report.md"
     assert f"`{code}`" in manual.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores"), [(1, "about 24"), (2, "about 48"), (16, "about 381"), (None, "more")]
+)
+def test_an_input_bound_result_names_the_cores_that_it_would_take(
+    threads: int | None, cores: str
+) -> None:
+    found = warnings.input_bound(420.0, 10_000.0, threads)
+    assert found is not None
+    assert f"{cores} processor cores" in found.remedy
+    assert (cores in found.message) == (threads is not None)

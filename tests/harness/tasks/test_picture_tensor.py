@@ -66,8 +66,8 @@ def test_other_bits_than_pillow_s_are_never_used(
 ) -> None:
     products = picture_tensor.resampled
 
-    def wrong_in_one_bit(pixels: Any, crop: Any, interpolation: str, out: Any, memory: Any) -> Any:
-        done = products(pixels, crop, interpolation, out, memory)
+    def wrong_in_one_bit(pixels: Any, crop: Any, interpolation: str, out: Any, *rest: Any) -> Any:
+        done = products(pixels, crop, interpolation, out, *rest)
         out[2, 100, 100] += 1
         return done
 

@@ -20,6 +20,10 @@ from tests.waiting import PATIENCE_S
 Crop = resampling.Crop
 
 
+def untouched(channel: int, plane: Any) -> None:
+    """Leave the plane as it is."""
+
+
 def by_pillow(pixels: Any, crop: Any, interpolation: str) -> Any:
     height, width = crop.resized
     filter_ = getattr(Image.Resampling, interpolation.upper())
@@ -30,7 +34,9 @@ def by_pillow(pixels: Any, crop: Any, interpolation: str) -> Any:
 
 def by_products(pixels: Any, crop: Any, interpolation: str, memory: Any = None) -> Any:
     out = np.full((3, crop.height, crop.width), np.nan, np.float32)
-    assert resampling.resampled(pixels, crop, interpolation, out, memory or scratch.Scratch())
+    assert resampling.resampled(
+        pixels, crop, interpolation, out, memory or scratch.Scratch(), untouched
+    )
     return out
 
 
@@ -108,10 +114,10 @@ def test_what_it_cannot_do_is_left_to_pillow_untouched() -> None:
     pixels, out = picture(20, 20, 1), np.full((3, 8, 8), -1, np.float32)
     crop, memory = Crop((10, 10), 1, 1, 8, 8), scratch.Scratch()
     for other, interpolation in ((crop, "lanczos"), (crop._replace(top=-1), "bicubic")):
-        assert not resampling.resampled(pixels, other, interpolation, out, memory)
+        assert not resampling.resampled(pixels, other, interpolation, out, memory, untouched)
     line = np.zeros((1, 200_000, 3), np.uint8)
     assert not resampling.resampled(
-        line, Crop((1, 1), 0, 0, 1, 1), "bicubic", out[:, :1, :1], memory
+        line, Crop((1, 1), 0, 0, 1, 1), "bicubic", out[:, :1, :1], memory, untouched
     )
     assert (out == -1).all()
 
@@ -120,7 +126,7 @@ def test_what_it_cannot_do_is_left_to_pillow_untouched() -> None:
 def test_a_picture_whose_rows_pillow_13_resizes_first_is_left_to_it(shape: tuple[int, int]) -> None:
     out, memory = np.empty((3, 224, 224), np.float32), scratch.Scratch()
     crop = Crop((248, 330), 12, 53, 224, 224)
-    assert not resampling.resampled(picture(*shape, 1), crop, "bicubic", out, memory)
+    assert not resampling.resampled(picture(*shape, 1), crop, "bicubic", out, memory, untouched)
 
 
 @pytest.mark.parametrize("shape", [(375, 500), (40, 30), (2400, 3000), (5000, 6000)])
@@ -155,7 +161,7 @@ def test_the_oldest_python_numpy_and_pillow_agree_too() -> None:
             pixels = np.random.RandomState(seed).randint(0, 256, shape + (3,)).astype(np.uint8)
             for name, crop in (("bicubic", Crop((248, 330), 12, 53, 224, 224)), ("bilinear", Crop((256, 256), 0, 0, 256, 256))):
                 out = np.empty((3, crop.height, crop.width), np.float32)
-                assert resampled(pixels, crop, name, out, memory)
+                assert resampled(pixels, crop, name, out, memory, lambda *_: None)
                 whole = Image.fromarray(pixels).resize(crop.resized[::-1], getattr(Image, name.upper()))
                 part = np.asarray(whole)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
                 assert np.array_equal(out, part.transpose(2, 0, 1)), (shape, name)

@@ -50,7 +50,7 @@ def decoder() -> str:
 
 
 def _decode_jpeg(payload: bytes, scratch: Optional[Scratch]) -> Optional[np.ndarray]:
-    """The pixels; None if it is no JPEG, or simplejpeg is missing or unsuitable (CMYK, damaged file)."""
+    """The pixels; None for other formats, for CMYK, for damaged files, and without simplejpeg."""
     simplejpeg = _simplejpeg() if payload[:3] == JPEG_MAGIC else None
     if simplejpeg is None:
         return None

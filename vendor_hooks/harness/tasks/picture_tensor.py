@@ -47,7 +47,6 @@ class PictureTensor:
         """The tensor of ``pixels``, uint8 [H, W, 3], into ``out``, float32 [3, h, w]."""
         if self.resampling == PILLOW or not self._by_products(pixels, out):
             self._by_pillow(pixels, out)
-        self._normalisation.apply(out)
 
     def choose(self, pixels: np.ndarray) -> None:
         """Compare the two ways on the first picture: the faster one, Pillow if their bits differ."""
@@ -68,7 +67,8 @@ class PictureTensor:
 
     def _by_products(self, pixels: np.ndarray, out: np.ndarray) -> bool:
         crop = placed(pixels.shape[:2], self._resize, self._crop)
-        return resampled(pixels, crop, self._interpolation, out, self._scratch)
+        finish = self._normalisation.apply
+        return resampled(pixels, crop, self._interpolation, out, self._scratch, finish)
 
     def _by_pillow(self, pixels: np.ndarray, out: np.ndarray) -> None:
         from PIL import Image
@@ -77,6 +77,8 @@ class PictureTensor:
         if self._crop:
             picture = centre_cropped(picture, self._crop)
         np.copyto(out, np.asarray(picture).transpose(2, 0, 1))
+        for channel, plane in enumerate(out):
+            self._normalisation.apply(channel, plane)
 
     @staticmethod
     def _quickest_ns(write: Any, pixels: np.ndarray, out: np.ndarray) -> int:

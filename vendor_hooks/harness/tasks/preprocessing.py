@@ -19,14 +19,14 @@ class Normalisation:
     """(pixel / 255 - mean) / std for each channel, in float32 as torchvision computes it."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        self._means = np.asarray(mean, np.float32).reshape(-1, 1, 1)
-        self._deviations = np.asarray(std, np.float32).reshape(-1, 1, 1)
+        self._constants = [(np.float32(m), np.float32(s)) for m, s in zip(mean, std)]
 
-    def apply(self, tensor: np.ndarray) -> None:
-        """Normalise ``tensor``, float32 [3, H, W] of values 0 … 255, in place."""
-        np.divide(tensor, np.float32(255), out=tensor)
-        np.subtract(tensor, self._means, out=tensor)
-        np.divide(tensor, self._deviations, out=tensor)
+    def apply(self, channel: int, plane: np.ndarray) -> None:
+        """Normalise one channel's ``plane``, float32 [H, W] of values 0 … 255, in place."""
+        mean, deviation = self._constants[channel]
+        np.divide(plane, np.float32(255), out=plane)
+        np.subtract(plane, mean, out=plane)
+        np.divide(plane, deviation, out=plane)
 
 
 def placed(shape: Tuple[int, int], size: Union[int, Sequence[int]], crop: Optional[int]) -> Crop:

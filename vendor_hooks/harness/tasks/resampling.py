@@ -15,15 +15,14 @@ may resize rows first is left to it, see _rows_first.
 """
 
 import functools
-from typing import Callable, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from harness.inputs.scratch import Scratch
 
 #: Outputs that share a matrix, the fastest first; fewer waste fewer products with zeros, but need more calls.
-COLUMN_BLOCKS = (16, 8, 4, 2, 1)
-ROW_BLOCKS = COLUMN_BLOCKS[1:]
+BLOCKS = (8, 4, 2, 1)
 #: Pillow's PRECISION_BITS: 32 bits less 8 of a pixel and 2 for sums beyond 1.
 _ONE = float(1 << 22)
 #: Makes rounding to the nearest round half up; see above.
@@ -34,7 +33,7 @@ LARGEST_PRODUCT = 1 << 18
 #: Bytes of the columns pass's input at once: about what a core's own cache holds.
 _STRIP_BYTES = 1 << 20
 
-_Filter = Callable[[np.ndarray], np.ndarray]
+Finish = Callable[[int, np.ndarray], None]
 
 
 def _bilinear(x: np.ndarray) -> np.ndarray:
@@ -96,10 +95,16 @@ class Crop(NamedTuple):
 
 
 def resampled(
-    pixels: np.ndarray, crop: Crop, interpolation: str, out: np.ndarray, scratch: Scratch
+    pixels: np.ndarray,
+    crop: Crop,
+    interpolation: str,
+    out: np.ndarray,
+    scratch: Scratch,
+    finish: Finish,
 ) -> bool:
     """Write the crop's pixels (0 … 255) of ``pixels``, uint8 [H, W, 3], into ``out``, float32 [3, h, w].
 
+    ``finish`` gets each channel's number and plane while the processor's cache still holds it.
     Returns False, and writes nothing, where this module cannot: another filter, a crop beyond the picture, an
     extreme scale, a tall picture whose rows Pillow may resize first. Pillow does it then.
     """
@@ -110,6 +115,7 @@ def resampled(
     for channel in range(3):
         middle = _columns_pass(pixels[:, :, channel], columns, rows, scratch)
         _rows_pass(middle, rows, crop, out[channel], scratch)
+        finish(channel, out[channel])
     return True
 
 
@@ -118,14 +124,11 @@ def _passes(shape: Tuple[int, int], crop: Crop, interpolation: str) -> Optional[
     if interpolation not in FILTERS or not crop.inside or _rows_first(shape, crop.resized):
         return None
     # A matrix of the columns pass meets at least 16 rows, one of the rows pass the crop's whole width.
-    columns = _pass(
-        _weights(shape[1], crop.resized[1], interpolation), crop.left, crop.width, COLUMN_BLOCKS, 16
-    )
+    columns = _pass(_weights(shape[1], crop.resized[1], interpolation), crop.left, crop.width, 16)
     rows = _pass(
         _weights(shape[0], crop.resized[0], interpolation),
         crop.top,
         crop.height,
-        ROW_BLOCKS,
         crop.width,
     )
     if columns is None or rows is None:
@@ -147,13 +150,12 @@ def _pass(
     all_of_them: Tuple[np.ndarray, np.ndarray, int],
     first: int,
     count: int,
-    blocks: Sequence[int],
     lines: int,
 ) -> Optional[Pass]:
     """The pass for outputs ``first`` … ``first + count``; None if even the smallest product is too large."""
     weights, starts, inputs = all_of_them
     weights, starts = weights[first : first + count], starts[first : first + count]
-    for block in blocks:
+    for block in BLOCKS:
         found = _blocked(weights, starts, block)
         if found.block * found.width * lines <= LARGEST_PRODUCT:
             end = min(int(starts[-1]) + weights.shape[1], inputs)
@@ -240,7 +242,7 @@ def _rows_pass(
 def _windows(array: np.ndarray, axis: int, step: int, shape: Tuple[int, int, int]) -> np.ndarray:
     """Windows [number, rows, columns] of a matrix, ``step`` apart along ``axis``; they may overlap."""
     strides = (step * array.strides[axis],) + array.strides
-    return np.ndarray(shape, array.dtype, array, 0, strides)  # type: ignore[arg-type]
+    return np.ndarray(shape, array.dtype, array, 0, strides)
 
 
 def _to_pixels(values: np.ndarray) -> None:
