@@ -146,7 +146,9 @@ def input_bound(
         needed = "more processor cores"
     else:
         cores = math.ceil(loader_threads * core / whole)
-        message += f" ({counted(loader_threads, 'core')}, where the device would take about {cores})"
+        message += (
+            f" ({counted(loader_threads, 'core')}, where the device would take about {cores})"
+        )
         needed = f"about {cores} processor cores like these"
     return Warn(
         code=WarningCode.INPUT_BOUND,
