@@ -107,6 +107,11 @@ CHINESE = {
     "file": "文件",
     "problem": "问题",
     "what to do": "处理方法",
+    "Columns": "各列说明",
+    "column": "列",
+    "unit": "单位",
+    "meaning": "含义",
+    "item": "条",
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from driver.aggregate.tables import batch_table, table
 from driver.published.chinese import said
 from driver.report.failed import FAILED_HEADERS
+from driver.report.headings import HEADINGS
 from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from driver.report.head import Head
 
 _ACTIVE = re.compile(r"([\\`*_\[\]|#])")
+FIGURES = range(3, 12)
+"""The places of the columns with figures, from the batch size to the memory."""
 PROBLEM_ROWS = 500
 PROBLEM_HEADERS = ("kind", "file", "problem", "what to do")
 
@@ -29,9 +32,15 @@ def escape(text: str) -> str:
     return _ACTIVE.sub(r"\\\1", html.escape(plain(text), quote=False))
 
 
-def render_table(headers: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
-    """Return a Markdown table with escaped cells; the first ``texts`` columns are left-aligned."""
-    rule = ["---" if place < texts else "---:" for place in range(len(headers))]
+def render_table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    texts: int = 1,
+    numbers: range | None = None,
+) -> str:
+    """Return a Markdown table with escaped cells; ``numbers`` are right-aligned, by default all after ``texts``."""
+    right = range(texts, len(headers)) if numbers is None else numbers
+    rule = ["---:" if place in right else "---" for place in range(len(headers))]
     lines = [[escape(header) for header in headers], rule, *([*map(escape, row)] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -55,6 +64,7 @@ def render_markdown(
             cells = [row.cells for row in sizes.rows]
             title = said("p_infer_core by batch size", language)
             parts += [f"### {title}", render_table(sizes.headers, cells)]
+    parts += _columns(groups, language)
     if failed:
         headers = [said(header, language) for header in FAILED_HEADERS]
         runs = render_table(headers, failed, texts=len(headers))
@@ -65,7 +75,21 @@ def render_markdown(
 
 def _results_table(group: Group, language: Language, same_id: frozenset[str]) -> str:
     found = table(group.records, language, same_id, origin=True)
-    return render_table(found.headers, found.as_text(), texts=3)
+    return render_table(found.headers, found.as_text(), numbers=FIGURES)
+
+
+def _columns(groups: Sequence[Group], language: Language) -> list[str]:
+    """Return the units and meanings of the figures' columns, which a table of Markdown has no room for."""
+    if not groups:
+        return []
+    headers = table(groups[0].records, language, origin=True).headers
+    rows = [
+        (headers[place], said_of.unit.replace("{item}", said("item", language)), said_of.meaning)
+        for place, said_of in enumerate(HEADINGS[language])
+        if place in FIGURES
+    ]
+    shown = [said(header, language) for header in ("column", "unit", "meaning")]
+    return [f"## {said('Columns', language)}", render_table(shown, rows, texts=3)]
 
 
 def _problems(problems: Sequence[ResultProblem], language: Language) -> str:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from driver.errors import UsageFault
+from driver.results.concerns import MARK, marks_of
 from driver.table_formats.admission import marks
 
 if TYPE_CHECKING:
@@ -38,7 +39,14 @@ def overall_evaluation(result: Result, *, classes: int) -> str:
             "choose an image-classification case",
         )
     shown = {k: f"{round(value, 2)}%" for k, value in values.items()}
-    return _document(str(metrics.acc_items), str(classes), shown, TITLE + marks(result))
+    title = TITLE + marks(result) + _doubt(result)
+    return _document(str(metrics.acc_items), str(classes), shown, title)
+
+
+def _doubt(result: Result) -> str:
+    """Return MARK and the warnings of a result whose accuracy one of them concerns, "" for others."""
+    found = marks_of(result)
+    return f" {MARK} {'; '.join(found.texts)}" if "acc_infer" in found.figures else ""
 
 
 def printed_evaluation(evaluation: StatisticalEvaluation) -> str:

@@ -20,6 +20,21 @@ from tests import documents
 if TYPE_CHECKING:
     from pathlib import Path
 
+
+def test_markdown_gives_units_and_meanings_and_aligns_text_left(tmp_path: Path) -> None:
+    documents.write(tmp_path / "r", documents.unstable())
+    made = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
+    (path,) = (path for path in made.files if path.name == "report.md")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("| chip |"))
+    headers = [cell.strip() for cell in lines[place].strip("|").split("|")]
+    rules = [cell.strip() for cell in lines[place + 1].strip("|").split("|")]
+    left = [name for name, rule in zip(headers, rules, strict=True) if rule == "---"]
+    assert left == ["chip", "tool", "precision", "date", "host", "runner", "stack", "note"]
+    assert any(line.startswith("| e2e\\_time | s | ") for line in lines)
+    assert any(line.startswith("| mem | GiB | ") for line in lines)
+
+
 FIRST = 4
 """The first column of a table with a figure: chip, tool, precision and bs come before."""
 

@@ -212,6 +212,16 @@ def test_smoke_and_simulated_are_marked_in_the_title_of_the_evaluation() -> None
     assert title == "Overall statistical evaluation (simulated, smoke)"
 
 
+def test_an_accuracy_that_a_warning_concerns_is_marked_in_the_evaluation() -> None:
+    metrics = documents.metrics(acc_metric="top1", acc_also={})
+    body = documents.document(metrics=metrics, warnings=documents.warned("data_odd"))
+    odd = Result.model_validate(body)
+    assert json.loads(overall_evaluation(odd, classes=1000))["title"].endswith(" ! odd data")
+    calm = documents.document(metrics=metrics, warnings=documents.warned("host_bound"))
+    text = overall_evaluation(Result.model_validate(calm), classes=1000)
+    assert "!" not in text, "no accuracy is concerned"
+
+
 def test_the_newest_good_result_is_taken_and_simulated_ones_only_on_request() -> None:
     good = _result(finished_utc="2024-03-01T09:00:00Z")
     failed = _result(status="accuracy_failed", gate=GATE, finished_utc="2024-03-03T09:00:00Z")
