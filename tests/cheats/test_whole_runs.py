@@ -157,9 +157,6 @@ def test_the_audit_of_an_honest_result_never_refutes_it(tmp_path: Path) -> None:
     assert "does not hold" not in said.values()
     always = ("job", "gate", "predictions", "accuracy", "core outputs", "seeds", "inputs", "clock")
     assert {said[name] for name in always} == {"holds"}
-    assert "64 in fp32" in next(
-        one["reason"] for one in found["checks"] if one["name"] == "core outputs"
-    )
 
 
 def test_the_audit_of_an_engine_that_remembers_batches_refutes_its_result(tmp_path: Path) -> None:
