@@ -1,10 +1,11 @@
 """The input pipeline beside plain Pillow and torchvision's DataLoader: rates, scaling, equal bits.
 
-    make bench CASE=loader [ARGS="--pairs 5 --seconds 3 --workers 1 --workers 2 --torchvision PYTHON"]
+    make bench CASE=loader [ARGS="--pairs 5 --seconds 3 --workers 1 --workers 2 --torchvision PYTHON --before CHECKOUT"]
 
 Generated JPEGs of 500 × 375 with the constants of vit_b_32 (resize 248, bicubic, crop 224). Every side and
 number of workers is a process of its own, in turns; medians of the pairs, in brackets the extremes. PYTHON is
-an interpreter that has torch and torchvision; without it that side is left out.
+an interpreter that has torch and torchvision, CHECKOUT another tree of this project, whose loader is then a
+side; both are left out if they are not named.
 
 Prints one JSON document. ``scaling`` is the rate of n workers ÷ (n × the rate of one), which other work on
 the machine lowers; processor time per picture hardly depends on it. Exits with 1 if one worker is not twice as
@@ -77,11 +78,14 @@ class Bench:
     dataset: Path
     seconds: int
     torchvision: str | None
+    before: Path | None = None
 
     def run(self, side: str, workers: int) -> Sample:
         """Run one side in a process of its own; EnvironmentFault where it fails."""
         python = self.torchvision if side == "torchvision" else sys.executable
-        words = [python or "", str(SIDE), side, str(ROOT / "vendor_hooks"), str(self.dataset)]
+        tree = self.before if side == "before" and self.before else ROOT
+        program = "assay" if side == "before" else side
+        words = [python or "", str(SIDE), program, str(tree / "vendor_hooks"), str(self.dataset)]
         words += [str(workers), str(self.seconds), str(BATCH_SIZE), json.dumps(CONSTANTS)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -184,7 +188,8 @@ def measured(
     bench: Bench, pairs: int, workers: Sequence[int]
 ) -> dict[tuple[str, int], list[Sample]]:
     """Run every side with every number of workers, in turns."""
-    sides = ("assay", "pillow", *(("torchvision",) if bench.torchvision else ()))
+    optional = {"torchvision": bench.torchvision, "before": bench.before}
+    sides = ("assay", "pillow", *(side for side, given in optional.items() if given))
     found: dict[tuple[str, int], list[Sample]] = {(s, n): [] for n in workers for s in sides}
 
     def once(key: tuple[str, int]) -> float:
@@ -204,13 +209,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=count, default=3, help="length of every timed run")
     parser.add_argument("--workers", type=count, action="append", help="default: 1, 2, 4 … threads")
     parser.add_argument("--torchvision", metavar="PYTHON", help="what has torch and torchvision")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="an earlier tree's loader")
     given = parser.parse_args(arguments)
     processor = read_processor()
     workers = given.workers or [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= processor.threads]
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         write_pictures(Path(folder))
-        bench = Bench(dataset=Path(folder), seconds=given.seconds, torchvision=given.torchvision)
+        bench = Bench(
+            dataset=Path(folder),
+            seconds=given.seconds,
+            torchvision=given.torchvision,
+            before=given.before,
+        )
         shown = document(measured(bench, given.pairs, sorted(set(workers))))
     machine = {"processor": processor.name, "load_before": round(load, 2)}
     if not given.torchvision:

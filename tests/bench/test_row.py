@@ -65,8 +65,9 @@ def test_a_mistake_ends_with_2_and_no_traceback(
         ("tests.bench.bench_report", ("--folder", "/dev/null/here"), 3, "/dev/null/here"),
         ("tests.bench.report_100k", ("/dev/null/here", "--count", "1"), 3, "/dev/null/here"),
         ("tests.bench.report_100k", ("there", "--count", "-1"), 2, "whole number"),
-        ("tests.harness.bench_overlap", ("x",), 2, "'x'"),
-        ("tests.harness.bench_overlap", ("-1",), 2, "-1"),
+        ("tests.harness.bench_overlap", ("--rate", "x"), 2, "'x'"),
+        ("tests.harness.bench_overlap", ("--cores", "-1"), 2, "-1"),
+        ("tests.bench.bench_loader", ("--workers", "0"), 2, "whole number"),
     ],
 )
 def test_the_other_benches_tell_mistakes_as_well(
