@@ -67,6 +67,27 @@ class Memory(Frozen):
     source: str
 
 
+class EngineProcess(Frozen):
+    """How the engine, which is vendor code, was kept from the harness, which measures."""
+
+    separate: bool = Field(description="false: the engine asked to share the harness's process")
+    memory_hidden: bool = Field(
+        default=False, description="the harness's memory cannot be read through /proc or ptrace"
+    )
+    inputs_locked: bool = Field(
+        default=False, description="the engine's process cannot write its inputs"
+    )
+    landlock: int | None = Field(
+        default=None,
+        ge=1,
+        description="version of the kernel's Landlock that kept data, labels and out from the engine; null "
+        "where the kernel has none",
+    )
+    call_ns: Count | None = Field(
+        default=None, description="an empty message to the engine's process and back"
+    )
+
+
 class Accuracy(Frozen):
     """The score from the reference image. ``kind`` says what predictions were compared with."""
 
@@ -141,6 +162,9 @@ class StageReport(Frozen):
     core_fidelity: Fidelity | None = Field(
         default=None,
         description="score: items sampled from the core loop, computed again in fp32 from the graph",
+    )
+    engine_process: EngineProcess | None = Field(
+        default=None, description="of a stage that opened an engine with the harness"
     )
     details: dict[str, Any] = {}
     warnings: tuple[Warn, ...] = ()

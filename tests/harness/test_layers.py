@@ -22,6 +22,7 @@ LAYERS = (
     "stages",
     "measured_stage",
     "loops",
+    "boundary",
     "outputs",
     "plugins",
     "engines",

@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
+
 from harness.job import Arrays, Job
 
 #: Host to device, compute, device to host, in nanoseconds; None where unknown.
@@ -45,8 +47,13 @@ class Engine:
     reuses_outputs: bool = False
     #: True on a stand-in for the SDK: the result is marked and kept out of reports.
     simulated: bool = False
+    #: True: the engine shares the harness's process; its results are marked, and refused at ``official``.
+    same_process: bool = False
     #: Set by compile() when the cache already had what it makes.
     cached: bool = False
+
+    #: Batches that the core loop posts beyond in_flight; of the harness's proxy alone.
+    ahead: int = 0
 
     def __init__(self, job: Job) -> None:
         """``job`` is a harness.job.Job: paths, precision, batch size, options, threads, device."""
@@ -83,6 +90,18 @@ class Engine:
     ) -> Optional[VendorTiming]:
         """Only where the vendor's own tool must time itself; None leaves timing to the harness."""
         return None
+
+    def times_itself(self) -> bool:
+        """Whether there is a measure_core; for the harness."""
+        return type(self).measure_core is not Engine.measure_core
+
+    def time_phases(self, wanted: bool) -> bool:
+        """Say whether phases() will be asked of every batch from now on, if there is one; for the harness."""
+        return wanted and type(self).phases is not Engine.phases
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
+        """Return an uninitialised array which the engine reads without a copy; for the harness."""
+        return np.empty(tuple(shape), dtype)
 
     def memory(self) -> Optional[Tuple[Optional[int], Optional[int], str]]:
         """Return (peak bytes, total bytes, source) of the device; None uses the monitor's figure."""

@@ -146,6 +146,10 @@ class Job:
         """The folder that job.json calls ``name`` (labels, golden, infer, validate, …)."""
         return self._path(name)
 
+    def redirect(self, name: str, folder: str) -> None:
+        """Let the folder that job.json calls ``name`` be another one."""
+        self._paths = dict(self._paths, **{name: folder})
+
     def validating(self) -> "Job":
         """This job as its validate stage runs it: on the validate engine, at a precision that it supports."""
         name = self.document.get("validate_engine")
@@ -184,6 +188,14 @@ def read_job(folder: Union[str, pathlib.Path], stage: str) -> Job:
         message = "{} has schema {!r}, not {!r}".format(path, document.get("schema"), SCHEMA)
         raise StageFailure("contract", message, remedy)
     return job
+
+
+def items_in(inputs: Arrays, job: Job) -> int:
+    """The number of items in the arrays of one engine call, by the first batched input."""
+    for spec in job.inputs:
+        if spec.batched and spec.name in inputs:
+            return int(inputs[spec.name].shape[0]) // spec.rows_per_item
+    return job.batch_size
 
 
 def module_name(engine: str) -> str:

@@ -6,6 +6,7 @@ from typing import Iterator, Optional
 import numpy as np
 
 from harness import clock, files
+from harness.boundary.opening import describe, open_engine
 from harness.engine import Engine
 from harness.errors import StageFailure
 from harness.inputs.batch_loader import ItemSource, Layout, make_source
@@ -19,7 +20,7 @@ from harness.outputs.measurements import WHOLE_INCLUDES, Measurements
 from harness.outputs.predictions import DecodedPredictions
 from harness.outputs.progress import ProgressFile
 from harness.outputs.report import Report
-from harness.plugins import load_engine, load_task
+from harness.plugins import load_task
 from harness.task import Task
 
 
@@ -29,7 +30,7 @@ def engine_of(job: Job, report: Report) -> Iterator[Engine]:
 
     Whether it is simulated is reported after a failure too: an engine knows only once it has looked for its SDK.
     """
-    engine = load_engine(job)
+    engine = open_engine(job, report)
     try:
         yield engine
     except BaseException:
@@ -77,6 +78,7 @@ class MeasuredStage:
             if check is not None and type(task).run is Task.run:
                 report.core_agreement = check.agreement(predictions)
             report.describe(engine)
+            describe(engine, report)
             self._describe(task, dataset)
         made = sorted(path for path in job.out_dir.iterdir() if path.suffix in (".npy", ".npz"))
         report.artifacts = [files.artifact(path, job.folder) for path in made]
@@ -127,9 +129,8 @@ class MeasuredStage:
 
     def _in_one_pass(self, engine: Engine) -> bool:
         """Whether the whole loop's calls count as core too, as in smoke runs of models with slow calls."""
-        vendors_own = type(engine).measure_core is not Engine.measure_core
         # With several batches in flight, the time of one call says nothing about the rate.
-        return self._job.measure.single_pass and engine.in_flight == 1 and not vendors_own
+        return self._job.measure.single_pass and engine.in_flight == 1 and not engine.times_itself()
 
     def _core_of_whole(self, calls: SingleCalls) -> None:
         later = calls.without_first()

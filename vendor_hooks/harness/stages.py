@@ -1,6 +1,7 @@
 """The stages that the harness runs for every vendor: compile, validate, infer."""
 
 from harness import clock, files
+from harness.boundary.opening import describe
 from harness.job import Job
 from harness.measured_stage import MeasuredStage, engine_of
 from harness.outputs.progress import ProgressFile
@@ -28,5 +29,6 @@ def compile_stage(job: Job, report: Report, progress: ProgressFile) -> None:
         report.effective = engine.compile() or {}
         report.details["compile_ns"] = clock.now_ns() - started
         report.describe(engine)
+        describe(engine, report)
     made = sorted(path for path in job.cache_dir.rglob("*") if path.is_file())
     report.artifacts = [files.artifact(path, job.folder) for path in made]

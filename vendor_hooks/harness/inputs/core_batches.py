@@ -1,9 +1,10 @@
 """Fills the core loop's pool: real items, preprocessed, in host memory."""
 
-from typing import Dict
+from typing import Callable, Dict
 
 import numpy as np
 
+from harness.engine import Engine
 from harness.inputs.batch_loader import BatchLoader, ItemSource, batch_bytes
 from harness.inputs.core_pool import CorePool
 from harness.inputs.dataset import Dataset
@@ -13,17 +14,18 @@ from harness.task import Task
 
 
 def prepare_core_pool(
-    source: ItemSource, dataset: Dataset, job: Job, task: Task, in_flight: int
+    source: ItemSource, dataset: Dataset, job: Job, task: Task, engine: Engine
 ) -> CorePool:
     """Prepare the dataset's first items in host memory.
 
     As many full batches as core_batches and core_memory_bytes allow are distinct. A smaller dataset is
-    repeated. There are more than two windows for each batch in flight, so that one is always free.
+    repeated. There are more than two windows for each batch that is out, so that one is always free.
     """
     size = job.batch_size
     fitting = job.measure.core_memory_bytes // max(1, batch_bytes(source.layout, size))
     distinct = max(1, min(job.measure.core_batches, len(dataset) // size, fitting))
-    filling = _Filling(job, distinct, max(distinct, 2 * in_flight + 1))
+    out_at_once = engine.in_flight + engine.ahead
+    filling = _Filling(job, distinct, max(distinct, 2 * out_at_once + 1), engine.empty)
     with BatchLoader(_Repeating(source, len(dataset)), size, job.threads) as loader:
         for batch in loader.batches(distinct * size):
             filling.add(task.core_inputs(batch.inputs))
@@ -36,7 +38,10 @@ def prepare_core_pool(
 class _Filling:
     """A pool of ``windows`` batches while it is filled; its ``distinct`` batches repeat."""
 
-    def __init__(self, job: Job, distinct: int, windows: int) -> None:
+    def __init__(
+        self, job: Job, distinct: int, windows: int, empty: Callable[..., np.ndarray]
+    ) -> None:
+        self._empty = empty
         self._specs = {spec.name: spec for spec in job.inputs if spec.batched}
         self._distinct, self._windows = distinct, windows
         self._pools: Arrays = {}
@@ -57,7 +62,7 @@ class _Filling:
     def _place(self, arrays: Arrays, name: str, array: np.ndarray, windows: int) -> None:
         rows = len(array)
         if name not in arrays:
-            arrays[name] = np.empty((windows * rows,) + array.shape[1:], array.dtype)
+            arrays[name] = self._empty((windows * rows,) + array.shape[1:], array.dtype)
         for window in range(self._filled, windows, self._distinct):
             arrays[name][window * rows : (window + 1) * rows] = array
 

@@ -90,7 +90,9 @@ class CoreCheck:
         chosen = pool.random.permutation(size)[: len(others)]
         inputs = dict(pool.constants)
         for name, one in pool.inputs.items():
-            inputs[name] = array = np.empty_like(one.real[: size * one.rows_per_item])
+            inputs[name] = array = self._engine.empty(
+                (size * one.rows_per_item,) + one.real.shape[1:], one.real.dtype
+            )
             array[item_rows(others, one.rows_per_item)] = one.real[
                 item_rows(chosen, one.rows_per_item)
             ]

@@ -49,7 +49,7 @@ class InMemoryLoops:
         None where the vendor's own tool measured, since its outputs are not seen.
         """
         with self._measurements.phase("prepare", "prepare batches"):
-            pool = prepare_core_pool(source, dataset, self._job, task, engine.in_flight)
+            pool = prepare_core_pool(source, dataset, self._job, task, engine)
         self._report.details["core_batches_bytes"] = pool.nbytes
         if self._vendor_core(engine, pool):
             return None
@@ -66,7 +66,7 @@ class InMemoryLoops:
 
     def _vendor_core(self, engine: Engine, pool: CorePool) -> bool:
         """True when the vendor's own tool timed the core loop; the result is marked so."""
-        if type(engine).measure_core is Engine.measure_core:
+        if not engine.times_itself():
             return False
         with self._measurements.phase("core", "core, timed by the vendor's tool"):
             timing = engine.measure_core(pool.batches(), self._job.measure.min_seconds)
@@ -80,7 +80,15 @@ class InMemoryLoops:
         kept = CoreSamples(pool, self._contract, self._job, warm.call_ns)
         least = core.calls_of_a_pass(pool.one_pass, warm, measure)
         with self._measurements.phase("core", "core", unit="calls"):
-            run = core.core_loop(engine, pool, least, measure.min_seconds, self._progress, kept)
+            run = core.core_loop(
+                engine,
+                pool,
+                least,
+                measure.min_seconds,
+                core.ahead(engine, warm),
+                self._progress,
+                kept,
+            )
         assert run.last is not None, "the core loop makes at least one call"
         kept.keep_last(run.calls, *run.last)
         entry = self._measurements.loop(

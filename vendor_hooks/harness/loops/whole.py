@@ -10,7 +10,7 @@ from harness import clock, files
 from harness.engine import Engine
 from harness.inputs.batch_loader import Batch, BatchLoader, ItemSource
 from harness.inputs.dataset import Dataset
-from harness.job import Arrays, Job
+from harness.job import Arrays, Job, items_in
 from harness.loops.latency import SingleCalls
 from harness.outputs.contract import OutputContract
 from harness.outputs.predictions import DecodedPredictions, Decoder
@@ -67,6 +67,7 @@ class WholeLoop:
             self._job.threads,
             engine.in_flight,
             engine.static_batch,
+            engine.empty,
         )
         self.started_ns = clock.now_ns()
         with loader, Decoder(self.predictions) as decoder:
@@ -144,11 +145,3 @@ class WholeLoop:
 
     def _is_over(self, limit_ns: Optional[int]) -> bool:
         return limit_ns is not None and clock.now_ns() - self.started_ns >= limit_ns
-
-
-def items_in(inputs: Arrays, job: Job) -> int:
-    """The number of items in the arrays of one engine call, by the first batched input."""
-    for spec in job.inputs:
-        if spec.batched and spec.name in inputs:
-            return inputs[spec.name].shape[0] // spec.rows_per_item
-    return job.batch_size
