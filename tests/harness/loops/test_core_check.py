@@ -24,6 +24,7 @@ class Sums:
     def __init__(self) -> None:
         self.late = False
         self._last: Any = None
+        self.empty = np.empty
 
     def submit(self, inputs: Any) -> Any:
         return inputs

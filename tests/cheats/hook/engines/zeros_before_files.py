@@ -9,6 +9,8 @@ from hook.engines.honest import Honest
 class ZerosBeforeFiles(Honest):
     """Zeros until the thread that decodes predictions runs."""
 
+    same_process = True
+
     def infer(self, inputs):
         """Compute only beside the decoder."""
         computed = self.compute(self.rows(inputs))

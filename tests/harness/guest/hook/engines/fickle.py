@@ -7,6 +7,8 @@ from hook.engines.colours import Colours
 class Fickle(Colours):
     """Knows that it is timed as a benchmark detector would: by the number of threads."""
 
+    same_process = True
+
     def infer(self, inputs):
         import threading
 
