@@ -104,6 +104,7 @@ class WarningCode(StrEnum):
     CORE_DISAGREES = "core_disagrees"
     WHOLE_EXCEEDS_CORE = "whole_exceeds_core"
     IMPLAUSIBLE = "implausible"
+    SAME_PROCESS = "same_process"
 
 
 class Warn(Frozen):

@@ -50,6 +50,7 @@ CHINESE = {
     "faster from files than from memory": "从文件比从内存还快",
     "core outputs differ from the scored": "core 输出与计分输出不同",
     "device idled in the core loop": "core 循环中设备空闲",
+    "engine in the harness's process": "引擎与测量程序同一进程",
     "chip unconfirmed": "加速卡未确认",
     "part of a device": "仅设备的一部分",
     "arithmetic not read back": "算术未回读",

@@ -404,3 +404,16 @@ def extra_privileges(
         message=f"containers of {vendor} have {', '.join(granted)}",
         remedy="vendor.toml gives the reason; remove them if a driver works without them",
     )
+
+
+def same_process(stages: Sequence[str]) -> Warn | None:
+    """Warn if vendor code of these stages ran in the process that measured, and could change what it saw."""
+    if not stages:
+        return None
+    return Warn(
+        code=WarningCode.SAME_PROCESS,
+        message=f"{' and '.join(stages)} ran vendor code in the process that measures: it could change the "
+        "clock, the samples and the report",
+        remedy="remove same_process from the engine, so that the harness starts it in a process of its own; a "
+        "hook that measures by itself always has this warning",
+    )

@@ -56,8 +56,9 @@ def _resident_bytes(pid: int) -> int:
 def _proportional_bytes(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except FileNotFoundError:
-        return _resident_bytes(pid)  # before Linux 4.14, or it has ended
+    except (FileNotFoundError, PermissionError):
+        # Before Linux 4.14, it has ended, or it hides its memory, as the harness does from the engine.
+        return _resident_bytes(pid)
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

@@ -13,8 +13,6 @@ from driver.results.figures import NS_PER_S
 from driver.system.plain_text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -54,7 +52,7 @@ def contradiction(
         or _of_time(job, report, wall_s)
         or next((found for loop in loops.values() if (found := _of_items(job, loop))), None)
         or _of_agreement(report.core_agreement)
-        or _of_clock(report.measurements, by_harness=by_harness)
+        or _of_clock(report, by_harness=by_harness)
     )
 
 
@@ -124,8 +122,12 @@ def beyond_device(memory: Memory | None, device_bytes: int | None) -> str | None
     return f"{most:,} bytes of device memory, but the monitor says that the device has {device_bytes:,}"
 
 
-def _of_clock(loops: Sequence[Measurement], *, by_harness: bool) -> str | None:
-    if by_harness or all(loop.clock != "harness" for loop in loops):
+def _of_clock(report: StageReport, *, by_harness: bool) -> str | None:
+    if by_harness:
+        return None
+    if report.engine_process is not None and report.engine_process.separate:
+        return "an engine in a process of its own, but its hook never calls the harness, which starts it"
+    if all(loop.clock != "harness" for loop in report.measurements):
         return None
     return (
         'loops with "clock": "harness", but its hook never calls the harness; a hook that times '

@@ -149,6 +149,9 @@ class Recorder:
         checked = {name: report.details[name] for name in CORE_DETAILS if name in report.details}
         if checked:
             provenance.setdefault("core_checks", {})[f"{stage}-{report.repeat}"] = checked
+        if report.engine_process is not None:
+            kept_apart = report.engine_process.model_dump()
+            provenance.setdefault("engine_process", {})[f"{stage}-{report.repeat}"] = kept_apart
         core = measured(report, "core")
         if core is not None:
             provenance["core"] = {

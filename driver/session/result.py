@@ -11,6 +11,7 @@ from driver.results import warnings as warn
 from driver.results.figures import NS_PER_S, compute_metrics, gib, measured, throughput
 from driver.results.roofline import ELEMENT_BYTES, bandwidth
 from driver.results.trend import drifts
+from driver.session.claims import MEASURED_STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +123,7 @@ def _warnings(recording: Recording, metrics: Metrics, *, simulated: bool) -> tup
             warn.part_of_device(recording.planned.choice.chip_part),
             _arithmetic_differs(recording),
             _arithmetic_unread(recording),
+            _same_process(recording),
             *_implausible(recording, metrics),
             *_unpinned(recording),
             *(
@@ -211,9 +213,19 @@ def _implausible_reads(
         yield warn.implausible_reads(calls_per_s, core.in_flight, weight_bytes, listed)
 
 
+def _same_process(recording: Recording) -> Warn | None:
+    stages = [
+        report.stage.value
+        for report in recording.reports
+        if report.stage in MEASURED_STAGES
+        and (report.engine_process is None or not report.engine_process.separate)
+    ]
+    return warn.same_process(list(dict.fromkeys(stages)))
+
+
 def _impossible(recording: Recording, metrics: Metrics) -> Failure | None:
-    """Return the failure of an official run whose figures cannot be true."""
-    found = warn.collected(_implausible(recording, metrics))
+    """Return the failure of an official run whose figures cannot be true, or that vendor code could change."""
+    found = warn.collected((_same_process(recording), *_implausible(recording, metrics)))
     if recording.planned.key.tier is not Tier.OFFICIAL or not found:
         return None
     return Failure(

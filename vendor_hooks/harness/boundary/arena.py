@@ -70,7 +70,7 @@ class Arena:
         """Where the engine's process finds this array; None for one that it cannot see as it is."""
         try:
             # A tenth of the time that numpy's own ways to an address take.
-            address = ctypes.addressof(ctypes.c_char.from_buffer(array))
+            address = ctypes.addressof(ctypes.c_char.from_buffer(array.data))
         except (TypeError, ValueError):
             return None  # not contiguous, read-only, or empty: none of ours
         at = bisect.bisect_right(self._starts, address) - 1

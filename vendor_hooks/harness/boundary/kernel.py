@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import pathlib
 import platform
 import stat
 import tempfile
@@ -165,7 +166,7 @@ def _unlinked_file(size: int) -> MemoryFile:
             os.close(descriptor)
             continue
         finally:
-            os.unlink(path)
+            pathlib.Path(path).unlink()
         return MemoryFile(descriptor, readable, False)
     raise MemoryError("no memory file of {} bytes can be made".format(size))
 

@@ -5,7 +5,8 @@ import contextlib
 from harness.boundary import kernel
 from harness.boundary.remote import RemoteEngine
 from harness.engine import Engine
-from harness.job import Job
+from harness.errors import StageFailure
+from harness.job import Job, module_name
 from harness.outputs.report import Report
 from harness.plugins import load_engine
 
@@ -27,6 +28,8 @@ def open_engine(job: Job, report: Report) -> Engine:
         raise
     if engine.same_process:
         engine.close()
+        if job.tier == "official":
+            raise _refused(job)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
         report.engine_process = {"separate": False}
         return load_engine(job)
@@ -36,6 +39,17 @@ def open_engine(job: Job, report: Report) -> Engine:
         "landlock": engine.landlock,
     }
     return engine
+
+
+def _refused(job: Job) -> StageFailure:
+    return StageFailure(
+        "contract",
+        "engine {} has same_process = True, so it could change what the harness measures: TIER=official does "
+        "not accept its figures".format(job.engine),
+        "remove same_process from engines/{}.py in {}'s folder, or use TIER=standard".format(
+            module_name(job.engine), job.vendor
+        ),
+    )
 
 
 def describe(engine: Engine, report: Report) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -95,7 +96,7 @@ class EngineProcess:
 
     def _settings(self, descriptors: List[int], environment: Dict[str, str]) -> Dict[str, Any]:
         """The arguments of ``harness.boundary.enter``; TMPDIR moves if it would be hidden."""
-        folder = str(self._job.folder)
+        folder = self._job.folder
         hidden = _hidden(folder)
         writable = [self._scratch, str(self._job.cache_dir), tempfile.gettempdir()]
         if sandbox.contains(os.path.realpath(tempfile.gettempdir()), set(hidden)):
@@ -105,11 +106,11 @@ class EngineProcess:
         return {
             "parent": os.getpid(),
             "stage": self._job.stage,
-            "folder": folder,
+            "folder": str(folder),
             "descriptors": descriptors,
             "scratch": self._scratch,
             "hidden": hidden,
-            "visible": [os.path.join(folder, name) for name in OFFERED],
+            "visible": [str(folder / name) for name in OFFERED],
             "writable": writable,
         }
 
@@ -126,15 +127,15 @@ class EngineProcess:
         )
 
 
-def _hidden(folder: str) -> List[str]:
+def _hidden(folder: pathlib.Path) -> List[str]:
     """Real paths of what an engine has no business with: data, out, labels, and what else comes with them."""
     found = []
-    for name in sorted(os.listdir(folder)):
-        if name not in OFFERED:
-            real = os.path.realpath(os.path.join(folder, name))
+    for path in sorted(folder.iterdir()):
+        if path.name not in OFFERED:
+            real = path.resolve()
             # A prepared dataset has its labels beside it.
-            found += [real, os.path.join(os.path.dirname(real), "labels")]
-    return [path for path in found if os.path.exists(path)]
+            found += [real, real.parent / "labels"]
+    return [str(path) for path in found if path.exists()]
 
 
 def _signal_name(number: int) -> str:
@@ -146,9 +147,8 @@ def _signal_name(number: int) -> str:
 
 def _kernel_oom_kills() -> int:
     """Processes that the kernel has killed for lack of memory since boot."""
-    with contextlib.suppress(OSError, ValueError):
-        with open("/proc/vmstat", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("oom_kill "):
-                    return int(line.split()[1])
-    return 0
+    try:
+        lines = pathlib.Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -148,7 +148,9 @@ class RemoteEngine(Engine):
         described = []
         for inputs in batches:
             layout = self._layout(inputs)
-            places = [PLACE.unpack(self._place(slot, n, a, lasting=True)) for n, a in inputs.items()]
+            places = [
+                PLACE.unpack(self._place(slot, n, a, lasting=True)) for n, a in inputs.items()
+            ]
             described.append([layout.number, places])
         samples: List[bytes] = []
         found = self._ask(
@@ -323,11 +325,13 @@ class RemoteEngine(Engine):
         fields = self._of_type(found, dict)
         numbers = np.frombuffer(samples[: len(samples) // 8 * 8], np.int64)
         try:
-            return VendorTiming(samples_ns=numbers, **fields)
+            return VendorTiming(samples_ns=numbers.tolist(), **fields)
         except TypeError as error:
             raise self._process.protocol("a timing with other fields") from error
 
-    def _of_type(self, value: Any, kind: type, length: Optional[int] = None) -> Any:
+    def _of_type(self, value: Any, kind: Any, length: Optional[int] = None) -> Any:
         if not isinstance(value, kind) or (length is not None and len(value) != length):
-            raise self._process.protocol("a {} instead of a {}".format(type(value).__name__, kind.__name__))
+            raise self._process.protocol(
+                "a {} instead of a {}".format(type(value).__name__, kind.__name__)
+            )
         return value

@@ -9,7 +9,9 @@ from harness.boundary import kernel
 WRITTEN = ("/dev", "/proc", "/sys", "/run", "/tmp", "/var/tmp")
 
 
-def restrict(hidden: Sequence[str], visible: Sequence[str], writable: Sequence[str]) -> Optional[int]:
+def restrict(
+    hidden: Sequence[str], visible: Sequence[str], writable: Sequence[str]
+) -> Optional[int]:
     """Take every path of ``hidden`` away from this process, for ever; writing is left where it is needed.
 
     Reading stays allowed everywhere else, ``visible`` paths included if their folders cannot be listed.

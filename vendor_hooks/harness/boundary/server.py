@@ -20,7 +20,7 @@ from harness.boundary.layout import (
     BatchLayout,
     read_layout,
 )
-from harness.engine import Engine, Phases
+from harness.engine import Engine
 from harness.errors import StageFailure, from_exception
 from harness.job import Arrays, Job, read_job
 from harness.outputs.contract import OutputContract
@@ -209,7 +209,11 @@ class Server:
             self._outputs[key] = views
         for name, view in views:
             array = outputs.get(name) if type(outputs) is dict else None
-            if type(array) is not np.ndarray or array.shape != view.shape or array.dtype != view.dtype:
+            if (
+                type(array) is not np.ndarray
+                or array.shape != view.shape
+                or array.dtype != view.dtype
+            ):
                 # The harness checks shapes and dtypes of what arrives: what does not fit cannot arrive.
                 rows = done.layout.rows
                 array = self._contract.checked(outputs, rows, rows)[name]
@@ -242,5 +246,5 @@ def _writable(job: Job) -> List[str]:
     return [str(job.out_dir), str(job.cache_dir)]
 
 
-def _ns(value: Phases) -> int:
+def _ns(value: Optional[int]) -> int:
     return -1 if value is None else int(value)

@@ -155,14 +155,15 @@ def calls_of_a_pass(distinct: int, warm: WarmUp, measure: Measure) -> int:
     return min(distinct, max(1, int(budget_ns // max(1, warm.call_ns))))
 
 
-def core_loop(
+def core_loop(  # noqa: PLR0913
     engine: Engine,
     feed: Feed,
     least_calls: int,
     min_seconds: float,
-    posted_ahead: int = 0,
     progress: Optional[ProgressFile] = None,
     samples: Optional[CoreSamples] = None,
+    *,
+    posted_ahead: int = 0,
 ) -> LoopRun:
     """Run for at least ``min_seconds`` and at least ``least_calls``.
 

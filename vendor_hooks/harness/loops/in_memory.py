@@ -85,9 +85,9 @@ class InMemoryLoops:
                 pool,
                 least,
                 measure.min_seconds,
-                core.ahead(engine, warm),
                 self._progress,
                 kept,
+                posted_ahead=core.ahead(engine, warm),
             )
         assert run.last is not None, "the core loop makes at least one call"
         kept.keep_last(run.calls, *run.last)
