@@ -10,7 +10,7 @@ import json
 import pathlib
 import sys
 import tempfile
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -75,20 +75,18 @@ class Side:
         one = PooledInput(items, items[: 2 * job.batch_size].copy(), 1)
         positions = list(range(2 * job.batch_size))
         self.pool = CorePool({spec.name: one}, {}, positions, job.batch_size, BATCHES)
-        self.core_ns: List[float] = []
-        self.latency_ns: List[float] = []
+        self.core_ns: list[float] = []
+        self.latency_ns: list[float] = []
 
     def block(self, measure: Measure, size: int) -> None:
         """Measure one block of core and one of latency."""
-        run = core_loop(
-            self.engine, self.pool, 1, BLOCK_S, posted_ahead=self.engine.ahead
-        )
+        run = core_loop(self.engine, self.pool, 1, BLOCK_S, posted_ahead=self.engine.ahead)
         self.core_ns.append(run.wall_ns / run.calls)
         single = latency_loop(self.engine, self.pool, measure, size)
         self.latency_ns.append(float(np.median(single.samples_ns())))
 
 
-def measured(job: Job) -> Dict[str, Any]:
+def measured(job: Job) -> dict[str, Any]:
     """The figures of both sides."""
     remote = RemoteEngine(job)
     try:

@@ -12,6 +12,7 @@ from driver.errors import EXIT_OF_KIND
 from driver.models.base import FailureKind
 from driver.results.gate import FP32_COSINE_MIN, slackened
 from tests.harness.job_folder import CLASSES, JobFolder, Outcome
+from tests.harness.modules import kernel
 
 pytestmark = pytest.mark.jobs
 
@@ -86,6 +87,24 @@ def test_what_is_consistent_with_itself_differs_from_the_reference(tmp_path: Pat
 @pytest.mark.parametrize("engine", GAIN_NOTHING)
 def test_no_item_comes_twice(tmp_path: Path, engine: str, batch_size: int) -> None:
     assert run(tmp_path, engine, batch_size=batch_size).ok.versions["hits"] == "0"
+
+
+def test_a_clock_slowed_by_the_engine_is_not_the_harness_s(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "slows_clock")
+    assert outcome.ok
+    # A call may be posted ahead, and a busy machine delivers two answers together: the mean tells.
+    assert outcome.npy("core.npy").mean() >= 1e6
+
+
+@pytest.mark.skipif(kernel.landlock_version() is None, reason="this kernel has no Landlock")
+def test_the_out_folder_cannot_be_edited_while_the_engine_runs(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "edits_out")
+    assert outcome.ok.versions["hits"] == "0"
+    assert len(outcome.npz("predictions.npz")["classes"]) == 40
+
+
+def test_inputs_cannot_be_exchanged_for_remembered_ones(tmp_path: Path) -> None:
+    assert "signal 11 (SIGSEGV)" in run(tmp_path, "swaps_inputs").failed("infer")
 
 
 def test_the_seed_of_each_process_is_another_and_is_reported(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ ZEROS = (
     + """
 
 class Cheat(ENGINE):
+    same_process = True  # elsewhere it cannot know that the core loop called
+
     def infer(self, inputs):
         outputs = super().infer(inputs)
         return {n: a * 0 for n, a in outputs.items()} if _in_core() else outputs

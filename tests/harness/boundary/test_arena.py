@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import mmap
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,4 +103,4 @@ def test_a_kernel_without_memory_files_gets_a_file_that_nobody_can_name(
     pool[:] = 7.0
     assert found.locked is False
     assert announced.bytes_at(found.place(pool), pool.nbytes) == pool.tobytes()
-    assert "deleted" in os.readlink(f"/proc/self/fd/{announced.files[0][0]}")
+    assert "deleted" in str(Path(f"/proc/self/fd/{announced.files[0][0]}").readlink())

@@ -1,4 +1,4 @@
-"""How the arrays of a batch lie in shared memory, and the messages that name them."""
+"""How the arrays of a batch are placed in shared memory, and the messages that name them."""
 
 import re
 import struct

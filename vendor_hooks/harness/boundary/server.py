@@ -144,7 +144,7 @@ class Server:
 
     def _state(self) -> Dict[str, Any]:
         engine, kind = self._engine, type(self._engine)
-        # The harness reckons with what it was told, so that both know which batches are finished unasked.
+        # The harness counts with this value, so that both know which batches are finished unasked.
         self._depth = int(engine.in_flight)
         return {
             "in_flight": int(engine.in_flight),

@@ -17,7 +17,7 @@ def host_memory() -> Tuple[Optional[int], Optional[int], str]:
     return (
         _kib_field("/proc/self/status", "VmHWM"),
         total_bytes(),
-        "VmHWM of the stage's process (with Python and the core loop's batches) / host memory or its limit",
+        "VmHWM of the engine's process (with Python and the batches it has read) / host memory or its limit",
     )
 
 
