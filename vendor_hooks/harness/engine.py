@@ -49,6 +49,8 @@ class Engine:
     simulated: bool = False
     #: True: the engine shares the harness's process; its results are marked, and refused at ``official``.
     same_process: bool = False
+    #: True: inputs are arrays that numpy takes for writable, for SDKs that copy others. Writing is still fatal.
+    inputs_flagged_writable: bool = False
     #: Set by compile() when the cache already had what it makes.
     cached: bool = False
 

@@ -152,6 +152,16 @@ def test_writing_inputs_by_force_ends_the_engine_alone(make_job: MakeJob, tmp_pa
     assert "was killed by signal 11 (SIGSEGV)" in message
 
 
+def test_an_engine_may_have_inputs_flagged_writable_but_not_write_them(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    members = "inputs_flagged_writable = True"
+    body = "self.said = array.flags.writeable\n"
+    assert run(make_job, tmp_path / "a", body, members).ok.versions["said"] == "True"
+    message = run(make_job, tmp_path / "b", "array[:] = 0", members).failed("infer")
+    assert "was killed by signal 11 (SIGSEGV)" in message
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "said"),
     [

@@ -1,6 +1,7 @@
 """The engine's side: it imports vendor code, runs what the harness asks for, and copies outputs back."""
 
 import collections
+import ctypes
 import mmap
 import os
 import socket
@@ -69,7 +70,7 @@ class Server:
         self._descriptors = descriptors
         self._engine = Engine(read_job(settings["folder"], settings["stage"]))
         self._contract = OutputContract(self._engine.job)
-        self._memory: Dict[int, mmap.mmap] = {}
+        self._memory: Dict[int, Any] = {}
         self._layouts: Dict[int, BatchLayout] = {}
         self._outputs: Dict[Tuple[int, int], List[Tuple[str, np.ndarray]]] = {}
         self._flying: Deque[Flying] = collections.deque()
@@ -120,9 +121,11 @@ class Server:
         flags = mmap.MAP_SHARED | MAP_POPULATE
         access = mmap.PROT_READ if for_reading else mmap.PROT_READ | mmap.PROT_WRITE
         try:
-            self._memory[number] = mmap.mmap(descriptor, size, flags, access)
+            memory = mmap.mmap(descriptor, size, flags, access)
         finally:
             os.close(descriptor)
+        flagged = for_reading and self._engine.inputs_flagged_writable
+        self._memory[number] = _flagged_writable(memory) if flagged else memory
 
     def _answer(self, request: Dict[str, Any]) -> None:
         try:
@@ -240,6 +243,13 @@ class Server:
         failure = from_exception(error, job.stage, job.vendor, _writable(job))
         document = dict(failure.document(job.stage), state=self._state())
         self._channel.send_json(wire.FAILED, document)
+
+
+def _flagged_writable(memory: mmap.mmap) -> Any:
+    """The same memory, still only readable, as a buffer that numpy takes for writable."""
+    array = np.frombuffer(memory, np.uint8)
+    kind = type("Flagged", (ctypes.c_ubyte * len(memory),), {"memory": memory})
+    return kind.from_address(array.__array_interface__["data"][0])
 
 
 def _writable(job: Job) -> List[str]:

@@ -47,6 +47,8 @@ class OpenVino(Engine):
 
     static_batch = True
     reuses_outputs = True
+    # The runtime copies arrays that are read-only (openvino/utils/data_helpers/data_dispatcher.py).
+    inputs_flagged_writable = True
 
     def __init__(self, job):
         super().__init__(job)
