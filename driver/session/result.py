@@ -225,7 +225,7 @@ def _same_process(recording: Recording) -> Warn | None:
 
 def _impossible(recording: Recording, metrics: Metrics) -> Failure | None:
     """Return the failure of an official run whose figures cannot be true, or that vendor code could change."""
-    found = warn.collected((_same_process(recording), *_implausible(recording, metrics)))
+    found = warn.collected((*_implausible(recording, metrics), _same_process(recording)))
     if recording.planned.key.tier is not Tier.OFFICIAL or not found:
         return None
     return Failure(

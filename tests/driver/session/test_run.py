@@ -220,6 +220,15 @@ def test_an_official_run_with_an_impossible_throughput_fails(lab: Lab) -> None:
     assert "1e+09 tf32 operations/s" in result.failure.message
 
 
+def test_a_hook_that_measures_by_itself_is_marked_and_refused_at_official(lab: Lab) -> None:
+    (found,) = [one for one in lab.run().result.warnings if one.code is WarningCode.SAME_PROCESS]
+    assert "infer" in found.message
+    result = lab.run(tier=Tier.OFFICIAL).result
+    assert result.failure is not None
+    assert (result.status, exit_code(result)) == ("failed", 5)
+    assert "in the process that measures" in result.failure.message
+
+
 def test_a_core_loop_that_computed_something_else_breaks_the_contract(lab: Lab) -> None:
     lab.behave(infer="disagrees")
     result = lab.run().result
