@@ -55,4 +55,6 @@ def _refused(job: Job) -> StageFailure:
 def describe(engine: Engine, report: Report) -> None:
     """Add what is known once batches have run: the cost of a message, and whether inputs are locked."""
     if isinstance(engine, RemoteEngine) and report.engine_process is not None:
-        report.engine_process.update(call_ns=engine.call_ns or None, inputs_locked=engine.inputs_locked)
+        report.engine_process.update(
+            call_ns=engine.call_ns or None, inputs_locked=engine.inputs_locked
+        )

@@ -248,7 +248,7 @@ class Server:
 def _flagged_writable(memory: mmap.mmap) -> Any:
     """The same memory, still only readable, as a buffer that numpy takes for writable."""
     array = np.frombuffer(memory, np.uint8)
-    kind = type("Flagged", (ctypes.c_ubyte * len(memory),), {"memory": memory})
+    kind: Any = type("Flagged", (ctypes.c_ubyte * len(memory),), {"memory": memory})
     return kind.from_address(array.__array_interface__["data"][0])
 
 
