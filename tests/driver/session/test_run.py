@@ -339,7 +339,7 @@ def test_processes_that_ran_different_arithmetic_count_as_what_the_result_shows(
         ("other-repeat", "repeat is 7, but job.json has 0"),
         ("no-repeat", "repeat: Field required"),
         ("no-core", "reported no core loop"),
-        ("few-items", "reported 1 items, but the dataset has 4"),
+        ("few-items", "reported 1 item, but the dataset has 4"),
         ("claims-a-minute", "reported a core loop of 61 s, but the whole stage took"),
         ("claims-a-minute-by-a-tool", "reported a core loop of 61 s, but the whole stage took"),
         ("claims-more-than-it-had", "reported loops of 3 s in total, but the whole stage took"),
