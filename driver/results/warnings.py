@@ -313,14 +313,20 @@ def part_of_device(part: str) -> Warn | None:
     )
 
 
-def arithmetic_differs(planned: str, effective: str | None) -> Warn | None:
-    """Warn if the engine reports a different arithmetic than the precision implies."""
-    if effective in {None, planned}:
+def arithmetic_differs(
+    planned: str, effective: str | None, others: Sequence[str] = ()
+) -> Warn | None:
+    """Warn if the engine reports a different arithmetic than the precision implies.
+
+    ``effective`` is the last process's, ``others`` what else ran in earlier ones.
+    """
+    if effective in {None, planned} and not others:
         return None
+    mixed = f" in its last process and {' and '.join(others)} in others, which the figures mix"
     return Warn(
         code=WarningCode.EFFECTIVE_DIFFERS,
-        message=f"{planned} was requested, but the engine ran {effective}; MFU uses the peak of "
-        f"{effective}",
+        message=f"{planned} was requested, but the engine ran {effective}{mixed if others else ''}; MFU "
+        f"uses the peak of {effective}",
         remedy="compare it only with figures of that arithmetic; vendor.toml and the hook's README name "
         "the settings that decide",
     )

@@ -149,22 +149,29 @@ def _cores(recording: Recording) -> dict[int, Measurement]:
 
 def _effective_arithmetic(recording: Recording) -> str | None:
     """Return the arithmetic that the engine read back in infer, None where it reported none."""
-    reported = [
+    reported = _effective_arithmetics(recording)
+    return reported[-1] if reported else None
+
+
+def _effective_arithmetics(recording: Recording) -> list[str]:
+    """Return what the engine read back in each process of infer that reported an arithmetic."""
+    return [
         report.effective["arithmetic"]
         for report in recording.reports
         if report.stage is StageName.INFER and isinstance(report.effective.get("arithmetic"), str)
     ]
-    return reported[-1] if reported else None
 
 
 def _arithmetic_differs(recording: Recording) -> Warn | None:
+    effective = _effective_arithmetic(recording)
+    others = sorted(set(_effective_arithmetics(recording)) - {effective})
     found = warn.arithmetic_differs(
-        recording.planned.choice.precision.arithmetic, _effective_arithmetic(recording)
+        recording.planned.choice.precision.arithmetic, effective, others
     )
     # The engine's own warning has more detail; one about something else (the chip) takes no place of it.
     own = _reported(recording, WarningCode.EFFECTIVE_DIFFERS)
-    effective = _effective_arithmetic(recording) or ""
-    return None if any(effective in message for message in own) else found
+    said = any((effective or "") in message for message in own)
+    return None if said and not others else found
 
 
 def _arithmetic_unread(recording: Recording) -> Warn | None:

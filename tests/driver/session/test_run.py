@@ -321,7 +321,17 @@ def test_processes_that_ran_different_arithmetic_count_as_what_the_result_shows(
     result = lab.run(repeat=2).result
     assert result.provenance["effective"]["infer"]["arithmetic"] == "fp16"
     (found,) = [one for one in result.warnings if one.code is WarningCode.EFFECTIVE_DIFFERS]
-    assert "tf32 was requested, but the engine ran fp16" in found.message
+    assert "tf32 was requested, but the engine ran fp16 in its last process" in found.message
+
+
+def test_another_arithmetic_in_an_earlier_process_is_not_hidden_by_the_last(lab: Lab) -> None:
+    lab.behave(
+        infer="python:ran = 'tf32' if job['repeat'] else 'fp16'\n"
+        "leave(document(effective={'arithmetic': ran}))"
+    )
+    result = lab.run(repeat=2).result
+    (found,) = [one for one in result.warnings if one.code is WarningCode.EFFECTIVE_DIFFERS]
+    assert "tf32 in its last process and fp16 in others, which the figures mix" in found.message
 
 
 @pytest.mark.parametrize(
