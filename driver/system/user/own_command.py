@@ -47,6 +47,7 @@ TAKES = {
         "sweep": f"{RUN} RATIO",
         "bundle": f"{RUN} RESULT WITH OUT VOLUME SIGN",
         "rerun": "RESULT DATA WEIGHTS DEVICE CHIP RUNNER WAIT VENDOR STACK ENGINE",
+        "audit": "RESULT DATA WEIGHTS DEVICE WAIT",
         "report": "TABLE CASE",
         "compare": "A B FAIL_BELOW SMALLEST REPEAT DATA WEIGHTS DEVICE",
         "published": "CASE",
@@ -72,7 +73,7 @@ NOTHING_RUNS = frozenset({"doctor", "check"})
 
 ONE_OF = frozenset({"VENDOR", "CASE"})
 
-RESULTS = frozenset({"run", "sweep", "rerun", "report"})
+RESULTS = frozenset({"run", "sweep", "rerun", "audit", "report"})
 """Verbs for which OUT is the folder of results."""
 
 ONE_EACH = frozenset({"CASE", "VENDOR", "STACK", "ENGINE", "PRECISION", "BS", "CHIP"})
