@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +52,17 @@ write_bundle(plan, out, volume_bytes=None, on_progress=lambda done, total: None)
 """
 
 
+# In a small process of its own: Linux counts what a process had before it called exec, which is the memory of
+# whoever started it.
+TIMED = """
+import os, subprocess, sys, time
+started = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(time.perf_counter() - started, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+"""
+
+
 def make_files(folder: Path, total_bytes: int) -> None:
     """Write random files of ``total_bytes`` together: one of half of them, the rest in pieces."""
     folder.mkdir(parents=True)
@@ -67,19 +77,18 @@ def make_files(folder: Path, total_bytes: int) -> None:
 
 def timed(command: Sequence[str], cwd: Path) -> tuple[float, float]:
     """Run a command; return its seconds and its peak memory, MiB. CalledProcessError where it fails."""
-    started = time.perf_counter()
-    child = subprocess.Popen(
-        list(command),
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", TIMED, *command],
         cwd=cwd,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        text=True,
     )
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - started
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise subprocess.CalledProcessError(child.returncode, list(command))
-    return seconds, usage.ru_maxrss / 1024
+    seconds, peak_kib, code = done.stdout.split()
+    if int(code) != 0:
+        raise subprocess.CalledProcessError(int(code), list(command))
+    return float(seconds), int(peak_kib) / 1024
 
 
 def measure(folder: Path, total_bytes: int) -> dict[str, float]:

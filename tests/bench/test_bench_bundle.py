@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench.bench_bundle import MOST_MIB, make_files, measure, missed
+from tests.bench.bench_bundle import MOST_MIB, make_files, measure, missed, timed
 from tests.disk import require_disk
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ def test_what_misses_its_bound_is_named() -> None:
 def test_the_files_have_the_size_that_was_asked_for(tmp_path: Path) -> None:
     make_files(tmp_path / "files", 1_000_001)
     assert sum(path.stat().st_size for path in (tmp_path / "files").iterdir()) == 1_000_001
+
+
+def test_the_memory_of_whoever_measures_is_not_counted(tmp_path: Path) -> None:
+    held = b"x" * (400 << 20)
+    _, peak_mib = timed(["true"], tmp_path)
+    assert peak_mib < 100 < len(held)
 
 
 def test_a_small_bundle_goes_all_the_way(tmp_path: Path) -> None:
