@@ -195,7 +195,9 @@ class Console:
         elif time.monotonic() - self._last_line >= PLAIN_PROGRESS_S:
             self._last_line = time.monotonic()
             of = f"/{progress.total}" if progress.total else ""
-            self.say(f"  {self._stage}: {detail} {progress.done}{of}")
+            # A phase that counts nothing, such as an export, has no 0 after its name.
+            count = f" {progress.done}{of}" if progress.done or of else ""
+            self.say(f"  {self._stage}: {detail}{count}")
 
     def stage_ended(self, record: StageRecord) -> None:
         """Print one line that says how a stage ended."""

@@ -112,6 +112,16 @@ def test_a_timed_phase_shows_the_time_left(
     assert capsys.readouterr().err.strip() == "infer 2/3: core  5 calls/s, 42 s left 70"
 
 
+def test_a_phase_that_counts_nothing_shows_no_count(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("driver.console.PLAIN_PROGRESS_S", 0.0)
+    console = Console()
+    console.stage_started(StageName.EXPORT, 1, 1)
+    console.progress(Progress(phase="count", done=0, total=None, unit="", rate=None))
+    assert capsys.readouterr().err.strip() == "export: count"
+
+
 ENCODINGS = ("gbk", "ascii")
 VERBS = (
     ("--help",),

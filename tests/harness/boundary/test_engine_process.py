@@ -189,6 +189,24 @@ def test_an_engine_that_dies_before_it_is_loaded_is_reported(
     assert "signal 6 (SIGABRT)" in message
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.3])
+def test_an_engine_that_dies_between_two_answers_is_reported(
+    make_job: MakeJob, tmp_path: Path, delay_s: float
+) -> None:
+    """A thread of an SDK crashes while the harness prepares batches: it announces memory to nobody."""
+    members = f"""
+    def load(self):
+        import threading
+        threading.Timer({delay_s}, os.kill, (os.getpid(), signal.SIGSEGV)).start()
+        return {{"precision": "fp32", "arithmetic": "fp32"}}
+    """
+    body = "time.sleep(5)"
+    failure = run(make_job, tmp_path, body, members).report.failure
+    assert failure is not None
+    assert failure.kind == "infer"
+    assert "was killed by signal 11 (SIGSEGV)" in failure.message
+
+
 def test_nonsense_on_the_channel_breaks_the_contract(make_job: MakeJob, tmp_path: Path) -> None:
     body = """
     for number in range(3, 64):

@@ -197,7 +197,7 @@ class RemoteEngine(Engine):
             rows = self.job.batch_size if self.static_batch else items_in(inputs, self.job)
             layout = layout_of(self.job, inputs, len(self._layouts), rows)
             self._layouts[key] = layout
-            self._channel.send_json(wire.LAYOUT, layout.document())
+            self._sent(lambda: self._channel.send_json(wire.LAYOUT, layout.document()))
         return layout
 
     def _place(self, slot: Slot, name: str, array: np.ndarray, *, lasting: bool = False) -> bytes:
@@ -224,17 +224,16 @@ class RemoteEngine(Engine):
     def _announce(self, segment: Segment, for_reading: bool) -> None:
         for number in self._arena.forget():
             self._send(wire.DROP, NUMBER.pack(number))
-        self._process.hand_over(segment.file.readable if for_reading else segment.file.descriptor)
+        file = segment.file
+        descriptor = file.readable if for_reading else file.descriptor
+        self._sent(lambda: self._process.hand_over(descriptor))
         self._send(wire.SEGMENT, SEGMENT_BODY.pack(segment.number, segment.size, for_reading))
 
     def _ask(
         self, name: str, on_samples: Optional[Callable[[bytes], None]] = None, **arguments: Any
     ) -> Any:
         """Call one method of the engine; its failures are raised here."""
-        try:
-            self._channel.send_json(wire.CALL, dict(arguments, name=name))
-        except wire.ClosedError:
-            raise self._process.died() from None
+        self._sent(lambda: self._channel.send_json(wire.CALL, dict(arguments, name=name)))
         while True:
             kind, body = self._receive()
             if kind == wire.SAMPLES and on_samples is not None:
@@ -260,8 +259,12 @@ class RemoteEngine(Engine):
         return sorted(taken)[PINGS // 2]
 
     def _send(self, kind: int, body: bytes) -> None:
+        self._sent(lambda: self._channel.send(kind, body))
+
+    def _sent(self, send: Callable[[], None]) -> None:
+        """Call ``send``; whatever it sends, a process that is gone is the same failure."""
         try:
-            self._channel.send(kind, body)
+            send()
         except wire.ClosedError:
             # What the engine said last, if it said anything, is why it is gone.
             raise self._last_words() from None
