@@ -7,10 +7,10 @@ MAKEFLAGS += --no-print-directory
 # A variable becomes the option of the same name in lower case: CASE=sam is --case sam. Its value is
 # passed through the environment, quoted, so that neither make ($) nor the shell interprets it.
 PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT INPUT PREPROCESS FORMAT
-FLAGS := AGAIN ALL DRY_RUN IMAGES RUN SIMULATED SYNTHETIC
+FLAGS := AGAIN ALL DETACH DRY_RUN IMAGES RUN SIMULATED SYNTHETIC
 # Read from the environment by the driver or the test scripts, for any target.
 SURROUNDINGS := ALLOWED_SIGNERS ARGS ASSAY_HOME ASSAY_HOST_NAME ASSAY_LOCKS CASE_PATH INSTALLERS OFFLINE OUT REFERENCE_PYTHON STACK_PYTHON TORCH_INDEX VENDOR_PATH
-KNOWN := $(PLAN) $(FLAGS) $(SURROUNDINGS) A B BASE BUNDLE FAIL_BELOW INTO MD5 NAME RATIO REQUIRE_SIGNATURE RESULT SIGN SMALLEST SRC TABLE VOLUME WITH
+KNOWN := $(PLAN) $(FLAGS) $(SURROUNDINGS) A ATTACH B BASE BUNDLE CANCEL FAIL_BELOW INSIDE INTO MD5 NAME RATIO REQUIRE_SIGNATURE RESULT SIGN SMALLEST SRC TABLE VOLUME WITH
 # The variables on the command line. Names that a target does not know are passed on too: the driver
 # treats them as options of the case, or suggests the nearest name.
 TYPED := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
@@ -33,8 +33,8 @@ help: ## show this list
 run: ## measure one case on one vendor: CASE=vit_digits VENDOR=cpu; also STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT=0, and the case's own options (STEPS=3)
 	@$(call assay,run,$(PLAN))
 
-sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; skips jobs that have a result; RATIO=310P/T4 AGAIN=1 DRY_RUN=1
-	@$(call assay,sweep,$(PLAN) RATIO,AGAIN DRY_RUN)
+sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; skips jobs that have a result; RATIO=310P/T4 AGAIN=1 DRY_RUN=1; on a cluster: RUNNER=slurm INSIDE=docker|process DETACH=1, ATTACH=<id>, CANCEL=<id>
+	@$(call assay,sweep,$(PLAN) RATIO INSIDE ATTACH CANCEL,AGAIN DETACH DRY_RUN)
 
 list: ## show cases, vendors, stacks, engines, precisions and chips
 	@$(call assay,list,FORMAT)

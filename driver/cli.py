@@ -150,19 +150,47 @@ def run(given: dict[str, Text], output_format: Format = "table") -> int:
 
 @app.command(context_settings=TAKES_CASE_OPTIONS)
 @plans
-def sweep(
+def sweep(  # noqa: PLR0913, PLR0917  # one parameter for each variable of the interface
     given: dict[str, Text],
     ratio: Annotated[
         Text, typer.Option(help="ratio columns of the table: 310P/T4,310P/310")
     ] = None,
     again: Annotated[bool, typer.Option(help="repeat jobs that have a result")] = False,
     dry_run: Annotated[bool, typer.Option(help="only show the plan")] = False,
+    inside: Annotated[
+        Text, typer.Option(help="with --runner slurm: what runs a stage on its node")
+    ] = None,
+    detach: Annotated[bool, typer.Option(help="with --runner slurm: submit, and end")] = False,
+    attach: Annotated[Text, typer.Option(help="follow the submitted sweep of this id")] = None,
+    cancel: Annotated[Text, typer.Option(help="cancel the submitted sweep of this id")] = None,
     output_format: Format = "table",
 ) -> int:
     """Measure every combination of lists such as --bs 1,4,8 --precision fp32,bf16."""
+    from driver.verbs.fleet.sweep import SweepOptions
     from driver.verbs.sweep import sweep as verb
 
-    return verb(given, console_for(output_format), ratios=ratio, again=again, dry_run=dry_run)
+    options = SweepOptions(
+        ratios=ratio,
+        again=again,
+        dry_run=dry_run,
+        inside=inside,
+        detach=detach,
+        attach=attach,
+        cancel=cancel,
+    )
+    return verb(given, console_for(output_format), options)
+
+
+@app.command()
+def task(
+    plan: Annotated[str, typer.Option(help="plan.json of the sweep")],
+    first: Annotated[int, typer.Option(help="index of the array's first task")] = 0,
+    index: Annotated[int | None, typer.Option(help="index in the array (Slurm's own)")] = None,
+) -> int:
+    """Run one task of a submitted sweep; `sweep` submits it, nobody types it."""
+    from driver.verbs.fleet.task import task as verb
+
+    return verb(plan, first, index, Console())
 
 
 @app.command("list")

@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("aggregate", "many results to groups and tables"),
     ("published", "figures that others printed, recomputed"),
     ("bundle", "one file for a lab without a network: written, loaded, verified"),
+    ("fleet", "a sweep on the lab's own scheduler"),
     ("session", "one job, stage by stage, to its result"),
     ("audit", "do the figures of a result hold, with every check at its strictest"),
     ("rerun", "does a rerun reproduce its original, by tolerances declared before"),

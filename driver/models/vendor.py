@@ -195,6 +195,20 @@ class DriverRequirement(Frozen):
         return pattern
 
 
+class SchedulerSpec(Frozen):
+    """What a sweep asks a cluster's scheduler for, for each of its tasks."""
+
+    gres: str = Field(
+        default="",
+        description="generic resource, for example `gpu:{count}` or `npu:{count}`; {count} is the number "
+        "of selected devices, {chip} the chip's name in lower case with _ for what is neither a letter "
+        "nor a digit. A lab with other names for it sets [slurm.gres] in assay.local.toml",
+    )
+    exclusive: bool = Field(
+        default=False, description="true: a task gets a whole node; always so on a host's processor"
+    )
+
+
 class VendorManifest(Frozen):
     """vendor.toml (schema ``assay/vendor/1``)."""
 
@@ -219,6 +233,9 @@ class VendorManifest(Frozen):
     )
     drivers: dict[Name, DriverRequirement] = Field(
         default={}, description="host driver required by a stack, by the stack's name"
+    )
+    scheduler: SchedulerSpec = Field(
+        default=SchedulerSpec(), description="what a cluster's scheduler is asked for"
     )
     licence: str = Field(
         default="", description="licences of the SDK and of the images' contents; required by check"

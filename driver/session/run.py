@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from driver.models.base import StageName
     from driver.models.job import JobKey
     from driver.models.result import Result
     from driver.plan.choice import Choice
@@ -109,16 +110,23 @@ def run_job(site: Site, choice: Choice, repetition: Repetition | None = None) ->
                 kind=error.kind, stage=stages.current, message=error.message, remedy=error.remedy
             )
         except KeyboardInterrupt:
-            recording.failure = Failure(
-                kind=FailureKind.INTERRUPTED,
-                stage=stages.current,
-                message=f"interrupted in {stages.current or 'preparation'}; figures measured so far "
-                "are kept",
-                remedy="run the same command again; it reuses what is cached",
-            )
+            recording.failure = _interrupted(site, stages.current)
         result = make_result(recording, stopwatch)
         _write(folder, result)
     return FinishedJob(result=result, folder=folder)
+
+
+def _interrupted(site: Site, stage: StageName | None) -> Failure:
+    """Return the failure of an interrupted job, with the scheduler's reason where it has one."""
+    found = site.interruption()
+    if found is not None:
+        return found.model_copy(update={"stage": stage})
+    return Failure(
+        kind=FailureKind.INTERRUPTED,
+        stage=stage,
+        message=f"interrupted in {stage or 'preparation'}; figures measured so far are kept",
+        remedy="run the same command again; it reuses what is cached",
+    )
 
 
 def _repeat(repetition: Repetition, key: JobKey, provenance: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ from driver.system.driver_process import DriverProcess
 from driver.system.host.machine import host_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from driver.catalog.catalog import Catalog
     from driver.events import Listener
-    from driver.models.base import RunnerName
+    from driver.models.base import Failure, RunnerName
     from driver.runners.base import Runner
     from driver.stacks.installer import Installer
     from driver.system.host.machine import HostFacts
@@ -36,6 +36,8 @@ class Site:
     runner: Runner
     installer: Installer
     listener: Listener
+    interruption: Callable[[], Failure | None] = lambda: None
+    """Why the driver was interrupted, where that was not the user: a scheduler may end it too."""
 
 
 @contextmanager

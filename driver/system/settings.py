@@ -40,6 +40,33 @@ SEARCH_PATHS = {"VENDOR_PATH": "vendor_path", "CASE_PATH": "case_path"}
 """Variables with several folders, separated by ``:``: vendors and cases outside the repository."""
 
 
+class SlurmSettings(Frozen):
+    """What sweeps ask the lab's Slurm for, beside what vendor.toml says of each vendor."""
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: str | None = Field(
+        default=None, description="limit of a task as sbatch takes it; absent: the partition's"
+    )
+    memory: str | None = Field(default=None, description="memory of a task, for example 64G")
+    cpus: int | None = Field(default=None, ge=1, description="processors of a task")
+    at_once: int | None = Field(
+        default=None, ge=1, description="tasks of an array that run at once"
+    )
+    options: tuple[str, ...] = Field(
+        default=(), description="more options of sbatch, for every task"
+    )
+    exports: tuple[str, ...] = Field(
+        default=(),
+        description="options of sbatch for the tasks that export, which need no device; absent: `options`",
+    )
+    gres: dict[str, str] = Field(
+        default={}, description="generic resource by chip or vendor, in place of vendor.toml's"
+    )
+    inside: str | None = Field(default=None, description="default of INSIDE")
+
+
 class Settings(Frozen):
     """Settings of this host, never part of the repository."""
 
@@ -66,7 +93,10 @@ class Settings(Frozen):
         default=None, description="interpreter of this host that replaces the reference stack"
     )
     stand_ins: bool = Field(default=False, description="use images with stand-in SDKs; for tests")
-    slurm_options: tuple[str, ...] = ()
+    slurm_options: tuple[str, ...] = Field(
+        default=(), description="options of srun, for `make run RUNNER=slurm`"
+    )
+    slurm: SlurmSettings = Field(default=SlurmSettings(), description="for sweeps on Slurm")
     offline: bool = Field(
         default=False, description="contact no index, hub or registry; anything missing is an error"
     )

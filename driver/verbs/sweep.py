@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from driver.errors import AssayError, UsageFault
-from driver.models.base import FailureKind
+from driver.models.base import FailureKind, RunnerName
 from driver.plan.choice import Choice, Skip, combine, expand
 from driver.plan.request import LARGEST_BATCH, Request, parse_request, positive, split_list
+from driver.plan.sweep import name_of
 from driver.results.concerns import CONCERNS
 from driver.results.history import by_runner, estimate, measured_before
 from driver.session.inputs.artifact_cache import CacheFolders
@@ -21,6 +22,7 @@ from driver.session.telemetry import devices_here
 from driver.system.plain_text import counted
 from driver.system.settings import load_settings
 from driver.system.stopwatch import Stopwatch
+from driver.verbs.fleet.sweep import SweepOptions, attach, cancel, submit_sweep
 from driver.verbs.reading_catalog import read_catalog_here
 from driver.verbs.showing.sweep import Tally, pairs_asked, show_end
 
@@ -53,19 +55,21 @@ class Missing:
     earlier: Path | None = None
 
 
-def sweep(
-    given: Mapping[str, str | None],
-    console: Console,
-    *,
-    ratios: str | None,
-    again: bool,
-    dry_run: bool,
-) -> int:
+def sweep(given: Mapping[str, str | None], console: Console, options: SweepOptions) -> int:
     """Run every combination; return 0, or the exit code of the first job that failed.
 
-    ``ratios`` names columns of the table ("310P/T4"). Raises UsageFault if no job can be run.
+    With RUNNER=slurm they run on the lab's scheduler, whose ATTACH and CANCEL name a submitted sweep.
+    Raises UsageFault if no job can be run.
     """
-    wanted = pairs_asked(ratios)
+    wanted = pairs_asked(options.ratios)
+    if options.cancel:
+        return cancel(options.cancel, console)
+    if options.attach:
+        return attach(options.attach, console, wanted)
+    if given.get("runner") == RunnerName.SLURM:
+        return submit_sweep(requests(given), options, console)
+    _require_scheduler_unasked(options)
+    again, dry_run = options.again, options.dry_run
     settings = load_settings()
     catalog = read_catalog_here(settings, console)
     asked = requests(given)
@@ -89,6 +93,15 @@ def sweep(
                 _run(site, missing, console, tally)
     show_end(tally, console, len(choices), wanted, dry=dry_run)
     return next((code for code in tally.codes if code), 0)
+
+
+def _require_scheduler_unasked(options: SweepOptions) -> None:
+    """Raise UsageFault for an option of sweeps on a scheduler where there is none."""
+    given = [name for name in ("inside", "detach") if getattr(options, name)]
+    if given:
+        raise UsageFault(
+            f"{given[0].upper()} is for sweeps on a scheduler", "add RUNNER=slurm, or leave it out"
+        )
 
 
 def requests(given: Mapping[str, str | None]) -> list[Request]:
@@ -122,14 +135,14 @@ def _plan(
         try:
             planned = plan_only(site, choice) if dry else prepare(site, choice, Stopwatch()).planned
         except AssayError as error:
-            console.say(f"  ✗ {name(choice)}: cannot run")
+            console.say(f"  ✗ {name_of(choice)}: cannot run")
             console.error(error)
             tally.codes.append(error.exit_code)
             failed += 1
             continue
         before = None if planned is None else measured_before(site.settings.results, planned.key)
         if before is not None and not again and not before.again:
-            console.say(f"  ✓ {name(choice)}: measured before{_kept(before)}")
+            console.say(f"  ✓ {name_of(choice)}: measured before{_kept(before)}")
             tally.paths.append(before.path)
             tally.before += 1
             continue
@@ -139,7 +152,7 @@ def _plan(
         about += _ahead(site, planned)
         if before is not None:
             about += f"; measured again ({'; '.join(before.marks) or 'AGAIN=1'})"
-        console.say(f"  · {name(choice)}: about {expected.seconds:.0f} s{about}")
+        console.say(f"  · {name_of(choice)}: about {expected.seconds:.0f} s{about}")
         missing.append(Missing(choice=choice, earlier=before.path if before else None))
     console.say(
         f"{counted(len(choices), 'job')}: {len(choices) - len(missing) - failed} done, {len(missing)} to run, "
@@ -163,14 +176,6 @@ def _kept(before: Before) -> str:
     )
 
 
-def name(choice: Choice) -> str:
-    """Return a job's name for people: case, vendor, chip, engine, precision, batch size."""
-    return (
-        f"{choice.case.name} {choice.vendor.name} {choice.chip_name} {choice.engine_name} "
-        f"{choice.precision_name} bs{choice.batch_size}"
-    )
-
-
 def asked_name(request: Request) -> str:
     """Return what a request asks for, for people: the names that were given, and the batch size."""
     batch = f"bs{request.batch_size}" if request.batch_size else None
@@ -181,7 +186,7 @@ def asked_name(request: Request) -> str:
 def _run(site: Site, missing: list[Missing], console: Console, tally: Tally) -> None:
     """Run the missing jobs; each result is written when its job ends, and a failure ends only its job."""
     for number, one in enumerate(missing, start=1):
-        console.say(f"[{number}/{len(missing)}] {name(one.choice)}")
+        console.say(f"[{number}/{len(missing)}] {name_of(one.choice)}")
         # Tables take the newest result with figures: this one, where the new run leaves none.
         earlier = [] if one.earlier is None else [one.earlier]
         try:

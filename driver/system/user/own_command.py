@@ -44,7 +44,7 @@ TAKES = {
     verb: frozenset(names.split())
     for verb, names in {
         "run": RUN,
-        "sweep": f"{RUN} RATIO",
+        "sweep": f"{RUN} RATIO INSIDE ATTACH CANCEL",
         "bundle": f"{RUN} RESULT WITH OUT VOLUME SIGN",
         "rerun": "RESULT DATA WEIGHTS DEVICE CHIP RUNNER WAIT VENDOR STACK ENGINE",
         "audit": "RESULT DATA WEIGHTS DEVICE WAIT",

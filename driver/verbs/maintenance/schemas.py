@@ -15,6 +15,7 @@ from driver.models.report import StageReport
 from driver.models.rerun import Rerun
 from driver.models.result import Result
 from driver.models.stack import StackManifest
+from driver.models.sweep import SweepPlan, SweepTask
 from driver.models.vendor import VendorManifest
 from driver.system.settings import ROOT
 
@@ -36,6 +37,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "bundle": BundleManifest,
     "rerun": Rerun,
     "audit": Audit,
+    "sweep": SweepPlan,
+    "sweep-task": SweepTask,
 }
 FOLDER = ROOT / "driver" / "schemas"
 KEYS = ROOT / "docs" / "manifest-keys.md"

@@ -12,6 +12,7 @@ from driver.console import Console
 from driver.errors import EnvironmentFault, UsageFault
 from driver.models.base import RunnerName, Tier
 from driver.plan.choice import choose
+from driver.plan.sweep import name_of
 from driver.results.history import Before, by_runner, estimate, measured_before
 from driver.session.inputs.artifact_cache import CacheFolders
 from driver.session.prepare import plan_only, prepare
@@ -19,7 +20,7 @@ from driver.session.site import open_site
 from driver.system.hashing import canonical_digest
 from driver.system.stopwatch import Stopwatch
 from driver.verbs.showing.sweep import Tally, pairs_asked, show_end
-from driver.verbs.sweep import _plan, _run, asked_name, name, requests
+from driver.verbs.sweep import _plan, _run, asked_name, requests
 from tests.documents import warned
 from tests.driver.session.test_run import Lab
 
@@ -216,7 +217,7 @@ def test_the_tables_at_the_end_separate_cases_and_smoke_runs(
 
 def test_the_name_of_a_job_has_its_chip(lab: Lab) -> None:
     choice = choose(lab.request, load_catalog(lab.root))
-    assert name(choice) == "tiny acme One turbo fp32 bs2"
+    assert name_of(choice) == "tiny acme One turbo fp32 bs2"
 
 
 def test_a_runner_is_opened_once(lab: Lab) -> None:
@@ -236,7 +237,7 @@ def test_a_plan_names_each_job_that_cannot_run_and_counts_none_as_done(
     tally = Tally()
     assert _plan(site, [choice], Console(), tally, again=False) == []
     said = capsys.readouterr().err
-    assert f"{name(choice)}: cannot run" in said
+    assert f"{name_of(choice)}: cannot run" in said
     assert "1 job: 0 done, 0 to run, 1 cannot run" in said
     assert tally.codes == [3]
 
@@ -278,7 +279,7 @@ def test_a_dry_run_names_a_failed_plan_with_its_job_and_counts_it(
     _plan(site, [bad], Console(), tally, again=False, dry=True)
     show_end(tally, Console(), 1, [], dry=True)
     said = capsys.readouterr().err
-    assert f"{name(bad)}: cannot run" in said
+    assert f"{name_of(bad)}: cannot run" in said
     assert "/nowhere does not exist" in said
     assert "1 job: 0 run now, 0 measured before, 1 failed" in said
     assert tally.codes == [3]
@@ -318,5 +319,5 @@ def test_an_engine_that_is_not_there_fails_its_jobs_and_not_the_sweep(
     choice = choose(lab.request.model_copy(update={"runner": RunnerName.DOCKER}), catalog)
     with open_site(RunnerName.DOCKER, lab.settings, catalog, Console()) as site:
         assert _plan(site, [choice], Console(), tally, again=False) == []
-    assert f"{name(choice)}: cannot run" in capsys.readouterr().err
+    assert f"{name_of(choice)}: cannot run" in capsys.readouterr().err
     assert tally.codes == [3]

@@ -1,0 +1,158 @@
+"""One look at a sweep: the queue, then the ledger; and what is over without an end is ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from driver.errors import AssayError
+from driver.fleet import slurm
+from driver.fleet.ledger import Ledger
+from driver.fleet.lost import write_lost
+from driver.fleet.state import by_index, stand
+from driver.models.base import Failure, FailureKind
+from driver.models.sweep import Outcome
+from driver.plan.choice import choose
+from driver.plan.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from driver.catalog.catalog import Catalog
+    from driver.fleet.ledger import Entry
+    from driver.fleet.slurm import Ended, QueuedTask
+    from driver.fleet.state import Standing
+    from driver.fleet.sweep_folder import SweepFolder
+    from driver.models.sweep import Holder, SweepPlan, SweepTask
+
+REMEDIES = {
+    FailureKind.TIMEOUT: 'raise time under [slurm] in assay.local.toml (time = "4:00:00"), then type '
+    "the same command again",
+    FailureKind.OUT_OF_MEMORY: 'raise memory under [slurm] in assay.local.toml (memory = "64G"), then '
+    "type the same command again",
+}
+SAME_AGAIN = "the same `make sweep` as then runs what is missing"
+
+
+@dataclass
+class Watch:
+    """Looks at one sweep again and again. ``unreachable`` says why Slurm did not answer last time."""
+
+    folder: SweepFolder
+    plan: SweepPlan
+    tasks: Sequence[SweepTask]
+    catalog: Catalog
+    unreachable: str = ""
+    queued: Sequence[QueuedTask] = ()
+    _ledger: Ledger = field(init=False)
+    _keys: list[str] = field(init=False)
+    _sweeps: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the first look."""
+        self._ledger = self.folder.ledger
+        self._keys = [task.key for task in self.tasks]
+        self._sweeps = {self.plan.id}
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the ledger as last read."""
+        return self._ledger
+
+    def look(self) -> Standing:
+        """Return where every task stands: one query of Slurm's, and the ledger.
+
+        Where Slurm does not answer, what it said last counts.
+        """
+        try:
+            self.queued = slurm.queue(self._sweeps)
+            self.unreachable = ""
+        except slurm.SlurmUnreachable as error:
+            self.unreachable = str(error)
+        entries = self._ledger.latest(self._keys)
+        mine = by_index(self.plan, self.queued)
+        standing = stand(self.tasks, entries, mine)
+        elsewhere = self._elsewhere(standing.stray)
+        return stand(self.tasks, entries, mine, elsewhere) if elsewhere else standing
+
+    def settle(self, standing: Standing) -> int:
+        """End the attempts that Slurm no longer runs, those of one array; return how many.
+
+        One query. Each gets a result that attributes it to the host, a time limit or memory.
+        """
+        if self.unreachable:
+            return 0
+        holders = {index: self._ledger.holder(entry) for index, entry in standing.stray.items()}
+        job = next((one.job for one in holders.values() if one is not None), None)
+        known = {} if job is None else slurm.ended(job)
+        done = 0
+        for index, entry in standing.stray.items():
+            holder = holders[index]
+            if holder is None or holder.job == job:
+                ended = slurm.Ended() if holder is None else known.get(holder.task, slurm.Ended())
+                done += self._end(self.tasks[index], entry, holder, ended)
+        return done
+
+    def _elsewhere(self, stray: Mapping[int, Entry]) -> frozenset[int]:
+        """Return the tasks that another sweep into the same results runs; its queue is asked for from now on."""
+        found = set()
+        there = {(task.job, task.task) for task in self.queued}
+        for index, entry in stray.items():
+            holder = self._ledger.holder(entry)
+            if holder is None:
+                continue
+            if holder.sweep not in self._sweeps:
+                self._sweeps.add(holder.sweep)
+                found.add(index)
+            elif (holder.job, holder.task) in there:
+                found.add(index)
+        return frozenset(found)
+
+    def _end(self, task: SweepTask, entry: Entry, holder: Holder | None, ended: Ended) -> bool:
+        failure = lost_failure(holder, ended, cancelled=self.cancelled)
+        over = self._ledger.end(entry, failure.kind.value, Outcome(message=failure.message))
+        if over is None:
+            return False
+        if task.does == "job" and (path := self._write(task, holder, failure)) is not None:
+            self._ledger.amend(over, Outcome(result=path, message=failure.message))
+        return True
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody has cancelled the sweep."""
+        return (self.folder.path / "cancelled").is_file()
+
+    def _write(self, task: SweepTask, holder: Holder | None, failure: Failure) -> str | None:
+        request = Request.model_validate(task.request)
+        request = request.model_copy(update={"runner": self.plan.inside})
+        where = {} if holder is None else {"job": holder.name, "node": holder.node}
+        try:
+            path = write_lost(
+                self.folder.results,
+                task,
+                choose(request, self.catalog),
+                failure,
+                runner=self.plan.inside,
+                provenance={"slurm": {"sweep": self.plan.id, **where}, "host": _host(holder)},
+            )
+        except AssayError:
+            return None
+        return path.relative_to(self.folder.results).as_posix()
+
+
+def _host(holder: Holder | None) -> dict[str, str | None]:
+    return {"name": holder.node if holder else None}
+
+
+def lost_failure(holder: Holder | None, ended: Ended, *, cancelled: bool = False) -> Failure:
+    """Return the failure of a task that left no end, given what Slurm says of how it ended."""
+    kind = FailureKind.INTERRUPTED if cancelled and ended.kind is FailureKind.HOST else ended.kind
+    who = "a task" if holder is None else f"task {holder.name} on {holder.node}"
+    said = f"Slurm says {ended.state}" if ended.state else "Slurm no longer knows it"
+    if ended.exit_code and ended.exit_code != "0:0":
+        said += f", exit code {ended.exit_code}"
+    return Failure(
+        kind=kind,
+        message=f"{who} ended without leaving a result: {said}",
+        remedy=REMEDIES.get(kind, SAME_AGAIN),
+    )

@@ -1,0 +1,157 @@
+"""A lab on a shared disk for tests: the real driver, a miniature case and vendor, scripted hooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driver.system.settings import ROOT
+from tests.driver.miniature import make_pictures, make_tree, write_executable
+from tests.waiting import PATIENCE_S
+
+if TYPE_CHECKING:
+    from tests.fleet.cluster import Cluster
+
+HOOK = (ROOT / "tests" / "driver" / "scripted_hook.py").read_text(encoding="utf-8")
+LOCAL = """
+stack_python = "{python}"
+reference_python = "{python}"
+[slurm]
+inside = "process"
+cpus = {cpus}
+{more}
+"""
+SCHEDULER = """
+[scheduler]
+gres = "gpu:acme:{count}"
+"""
+
+
+@dataclass(frozen=True)
+class FleetLab:
+    """A planted tree, its results, and the cluster that its commands reach."""
+
+    folder: Path
+    cluster: Cluster
+
+    @property
+    def tree(self) -> Path:
+        """Return the planted tree."""
+        return self.folder / "tree"
+
+    @property
+    def results(self) -> Path:
+        """Return the folder of results."""
+        return self.folder / "results"
+
+    def plant(self) -> None:
+        """Write the tree, the data and weights, and a home with this machine's environments."""
+        shutil.copytree(
+            ROOT / "driver",
+            self.tree / "driver",
+            ignore=shutil.ignore_patterns("__pycache__", "schemas"),
+        )
+        make_tree(self.tree)
+        vendor = self.tree / "vendor_hooks" / "acme" / "vendor.toml"
+        vendor.write_text(vendor.read_text(encoding="utf-8") + SCHEDULER, encoding="utf-8")
+        for name in ("acme", "reference"):
+            write_executable(
+                self.tree / "vendor_hooks" / name / "hook", f"#!{sys.executable}\n{HOOK}"
+            )
+        make_pictures(self.folder / "pictures")
+        weights = self.folder / "weights"
+        weights.mkdir()
+        (weights / "config.json").write_text("{}", encoding="utf-8")
+        (weights / "model.safetensors").write_bytes(b"w")
+        home = Path(os.environ.get("ASSAY_HOME") or ROOT / ".assay")
+        (self.folder / "home").mkdir()
+        (self.folder / "home" / "venvs").symlink_to(home / "venvs")
+        self._make_python()
+        self.settings()
+
+    def _make_python(self) -> None:
+        """Make an environment that has what is asked of stacks, by name: the scripted hooks use none of it."""
+        home = self.folder / "python"
+        (home / "bin").mkdir(parents=True)
+        (home / "bin" / "python3").symlink_to(sys.executable)
+        (home / "pyvenv.cfg").write_text(
+            f"home = {Path(sys.executable).parent}\n", encoding="utf-8"
+        )
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        for name in ("numpy", "PIL", "torch", "onnx", "onnxruntime"):
+            package = home / "lib" / version / "site-packages" / name
+            package.mkdir(parents=True)
+            (package / "__init__.py").write_text("", encoding="utf-8")
+
+    def settings(self, *lines: str, cpus: int = 2) -> None:
+        """Write assay.local.toml, with more lines for its table [slurm]; a node has two processors."""
+        text = LOCAL.format(python=self.folder / "python", cpus=cpus, more="\n".join(lines))
+        (self.tree / "assay.local.toml").write_text(text, encoding="utf-8")
+
+    def behave(self, hook: str = "acme", **stages: str) -> None:
+        """Set a hook's behaviour per stage, which makes it another hook with another digest."""
+        path = self.tree / "vendor_hooks" / hook / "behaviour.json"
+        path.write_text(json.dumps(stages), encoding="utf-8")
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the environment of its commands."""
+        dropped = ("ASSAY_LOCKS", "PYTHONPATH")
+        own = {name: value for name, value in os.environ.items() if name not in dropped}
+        return (
+            own
+            | self.cluster.env
+            | {"ASSAY_HOME": str(self.folder / "home"), "OUT": str(self.results)}
+        )
+
+    def words(self, *options: str) -> list[str]:
+        """Return the command of a sweep of the miniature case on the scheduler."""
+        given = {"data": self.folder / "pictures", "weights": self.folder / "weights"}
+        named = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+        fixed = ("--case", "tiny", "--vendor", "acme", "--runner", "slurm")
+        return [str(self.tree / "driver" / "assay"), "sweep", *fixed, *named, *options]
+
+    def sweep(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a sweep to its end."""
+        return self.call(*self.words(*options), **env)
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start a sweep in a session of its own, as a shell does."""
+        return subprocess.Popen(
+            self.words(*options),
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def assay(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run another verb."""
+        return self.call(str(self.tree / "driver" / "assay"), *words, **env)
+
+    def call(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command with the lab's environment."""
+        return subprocess.run(
+            words,
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def documents(self) -> list[dict[str, object]]:
+        """Return every result."""
+        return [
+            json.loads(path.read_text(encoding="utf-8"))
+            for path in sorted(self.results.glob("tiny/*/*/*/result.json"))
+        ]
