@@ -285,6 +285,6 @@ def _said(answer: Answer) -> str:
 def _no_answer(error: SlurmUnreachable) -> EnvironmentFault:
     return EnvironmentFault(
         f"Slurm does not answer: {error}",
-        "look at `scontrol ping` and `sinfo`; type the same command again when it answers, which "
-        "goes on where this one ended",
+        "check `scontrol ping` and `sinfo`; type the same command again when it answers, which "
+        "continues where this one ended",
     )

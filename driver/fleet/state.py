@@ -1,4 +1,4 @@
-"""Where every task of a sweep stands: from the ledger and one look at Slurm's queue. Pure."""
+"""Where every task of a sweep stands: from the ledger and Slurm's queue. Pure."""
 
 from __future__ import annotations
 

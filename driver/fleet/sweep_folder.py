@@ -121,7 +121,7 @@ def lines_of(tasks: Sequence[SweepTask]) -> tuple[str, int]:
 
 
 def indices_by_array(plan: SweepPlan, missing: Iterable[int]) -> dict[int, list[int]]:
-    """Return the missing tasks by the array that they lie in, each list sorted."""
+    """Return the missing tasks by the array that has them, each list sorted."""
     found: dict[int, list[int]] = {}
     bounds = [(one.first, one.first + one.count) for one in plan.arrays]
     place = 0

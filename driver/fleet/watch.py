@@ -1,4 +1,4 @@
-"""One look at a sweep: the queue, then the ledger; and what is over without an end is ended."""
+"""Reads where a sweep stands: the queue, then the ledger; ends the attempts that are over without an end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SAME_AGAIN = "the same `make sweep` as then runs what is missing"
 
 @dataclass
 class Watch:
-    """Looks at one sweep again and again. ``unreachable`` says why Slurm did not answer last time."""
+    """Reads the state of one sweep again and again. ``unreachable`` says why Slurm did not answer last time."""
 
     folder: SweepFolder
     plan: SweepPlan
@@ -49,7 +49,7 @@ class Watch:
     _sweeps: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Prepare the first look."""
+        """Prepare the first reading."""
         self._ledger = self.folder.ledger
         self._keys = [task.key for task in self.tasks]
         self._sweeps = {self.plan.id}

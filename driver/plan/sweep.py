@@ -36,7 +36,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """Tasks and the arrays that they lie in: the exports first, then one kind of device after the other."""
+    """Tasks and their arrays: the exports first, then one kind of device after the other."""
 
     tasks: tuple[SweepTask, ...]
     arrays: tuple[SweepArray, ...]

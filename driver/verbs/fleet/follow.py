@@ -28,14 +28,14 @@ POLL_S = 5.0
 def follow(watch: Watch, console: Console, ratios: Sequence[str] = ()) -> int:
     """Follow a sweep until nothing of it waits or runs; return the first failure's exit code.
 
-    An interruption detaches: the sweep goes on.
+    An interruption detaches: the sweep continues.
     """
     shown: dict[int, Entry] = {}
     try:
         with console:
             standing = _until_over(watch, console, shown)
     except KeyboardInterrupt:
-        console.say(f"detached; the sweep goes on. next: {next_line(console, watch.plan.id)}")
+        console.say(f"detached; the sweep continues. next: {next_line(console, watch.plan.id)}")
         return Interrupted.exit_code
     return show_outcome(watch, standing, console, ratios)
 

@@ -159,7 +159,7 @@ def _settled(watch: Watch) -> Standing:
     if watch.unreachable:
         raise EnvironmentFault(
             f"Slurm does not answer: {watch.unreachable}",
-            "look at `scontrol ping` and `sinfo`, then type the same command again",
+            "check `scontrol ping` and `sinfo`, then type the same command again",
         )
     while standing.stray and watch.settle(standing):
         standing = watch.look()
