@@ -25,7 +25,7 @@ only = $(foreach v,$(firstword $(filter-out $1 $(SURROUNDINGS),$(TYPED))),$(erro
 # The targets below tests/ need a clone: a bundle leaves them out.
 clone = $(if $(wildcard tests/run),,$(error this folder has no tests, since bundles leave them out: clone Assay to run them))
 
-.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun audit new-vendor new-case dev test test-quick test-slow test-vendors test-full-size test-mutants lint bench clean lock pin schemas
+.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun audit new-vendor new-case dev test test-quick test-slow test-vendors test-engines test-full-size test-mutants lint bench clean lock pin schemas
 
 help: ## show this list
 	@exec 3>&1; awk -v columns="$$(test -t 3 && stty size <&3 | cut -d' ' -f2)" 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { line = sprintf("  make %-14s", $$1); count = split($$2, words, " "); for (n = 1; n <= count; n++) { if (columns && n > 1 && length(line) + 1 + length(words[n]) > columns) { print line; line = sprintf("%21s", "") } line = line " " words[n] } print line }' Makefile
@@ -98,6 +98,9 @@ test-slow: ## run only the slow tests
 
 test-vendors: ## build every vendor's image on stand-ins for its base and installers, and run every engine in its container: ARGS="-k ascend"
 	@$(call only)$(clone)tests/run -m vendors $$ARGS
+
+test-engines: ## run the tests on real engines besides root's Docker (rootless Podman): ARGS="-k podman"
+	@$(call only)$(clone)tests/run -m engines $$ARGS
 
 test-full-size: ## run every case at full size in its container: about 20 minutes on two cores
 	@$(call only)$(clone)tests/run -m full_size -s $$ARGS

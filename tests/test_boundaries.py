@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DRIVER = sorted((ROOT / "driver").rglob("*.py"))
 GUEST = ("cases", "vendor_hooks", "harness", "hook", "case")
-DOCKER_MODULE = "driver/runners/docker.py"
+DOCKER_MODULE = "driver/runners/engine/client.py"
 CONSOLE = "driver/console.py"
 PURE = (
     *sorted((ROOT / "driver" / "plan").glob("*.py")),

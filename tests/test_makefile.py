@@ -130,7 +130,15 @@ def test_a_target_that_is_not_a_verb_refuses_unknown_variables(
 @pytest.mark.parametrize(
     "target",
     [
-        *("dev", "test", "test-quick", "test-slow", "test-vendors", "test-full-size"),
+        *(
+            "dev",
+            "test",
+            "test-quick",
+            "test-slow",
+            "test-vendors",
+            "test-engines",
+            "test-full-size",
+        ),
         *("lint", "bench"),
     ],
 )

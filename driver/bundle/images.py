@@ -11,7 +11,8 @@ from driver.bundle.oci import NamedImage
 from driver.errors import DataFault, ImageFault
 from driver.models.base import REFERENCE
 from driver.models.bundle import BundleImage
-from driver.runners.docker import connect, read_image, write_images
+from driver.runners.engine.archives import read_image, write_images
+from driver.runners.engine.client import connect
 from driver.stacks.base_image import inspect
 from driver.stacks.image import StackImage
 from driver.system.file_lock import locked

@@ -55,6 +55,7 @@ class ContainerEngine:
     """The container engine that answered, or the problem if none did.
 
     ``free_bytes`` is the free space on the disk with its images; None if that is not on this host.
+    ``unlimited``: the resources for which it has no cgroup to limit a container with.
     """
 
     problem: Unavailable | None = None
@@ -62,6 +63,8 @@ class ContainerEngine:
     runtimes: frozenset[str] = frozenset()
     cdi_kinds: frozenset[str] = frozenset()
     rootless: bool = False
+    podman: bool = False
+    unlimited: tuple[str, ...] = ()
     root: str = ""
     storage_driver: str = ""
     free_bytes: int | None = None

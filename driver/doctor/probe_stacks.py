@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from driver.doctor.facts import ContainerEngine, StackFact, Unavailable
 from driver.errors import AssayError
-from driver.runners.docker import connect, engine_faults
-from driver.runners.host_config import EngineTraits
+from driver.runners.engine.client import connect, engine_faults
+from driver.runners.engine.traits import read_traits
 from driver.stacks.base_image import inspect
 from driver.stacks.build_context import find_installers
 from driver.stacks.environments import LOCK_DIGITS, find_python, read_environment
@@ -55,17 +55,27 @@ def engine_fact(client: Any) -> ContainerEngine:
     try:
         with engine_faults():
             info = client.info()
+        traits = read_traits(client)
     except AssayError as error:
         return ContainerEngine(problem=Unavailable(message=error.message, remedy=error.remedy))
     devices = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or []]
     return ContainerEngine(
-        version=f"{info.get('Name', 'engine')} {info.get('ServerVersion', '')}".strip(),
+        version=f"{traits.title}, on {info.get('Name') or 'an unnamed host'}",
         runtimes=frozenset(info.get("Runtimes") or {}),
         cdi_kinds=frozenset(device.partition("=")[0] for device in devices if device),
         root=str(info.get("DockerRootDir") or ""),
         storage_driver=str(info.get("Driver") or ""),
         free_bytes=free_on(Path(info.get("DockerRootDir") or "")),
-        rootless=EngineTraits.of(info.get("SecurityOptions") or []).rootless,
+        rootless=traits.rootless,
+        podman=traits.podman,
+        unlimited=tuple(
+            name
+            for name, limited in (
+                ("memory", traits.limits_memory),
+                ("processes", traits.limits_processes),
+            )
+            if not limited
+        ),
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driver.catalog.found_python import FoundPython
-    from driver.doctor.facts import Facts, StackFact
+    from driver.doctor.facts import ContainerEngine, Facts, StackFact
 
 
 GIB = 1 << 30
@@ -56,6 +56,8 @@ def needs_containers(facts: Facts) -> bool:
 
 def _engine(facts: Facts) -> Finding:
     problem = facts.engine.problem
+    if problem is None and facts.engine.unlimited:
+        return _unlimited(facts.engine)
     if problem is None:
         return ok("container engine", facts.engine.version)
     if needs_containers(facts):
@@ -64,6 +66,16 @@ def _engine(facts: Facts) -> Finding:
         "container engine",
         f"{problem.message}; RUNNER=process works without one, but does not isolate",
         problem.remedy,
+    )
+
+
+def _unlimited(engine: ContainerEngine) -> Finding:
+    return note(
+        "container engine",
+        f"{engine.version}; it has no cgroup to limit {' and '.join(engine.unlimited)} with: the driver "
+        "checks memory every half second instead",
+        "have the system delegate cgroups v2 controllers to this user (docs/engines.md), or use Docker "
+        "as root; every result says who enforced its limits",
     )
 
 

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from driver.errors import DISK_REMEDIES, FREE_SPACE, ContractFault, EnvironmentFault
 
@@ -26,6 +26,24 @@ GRACE_S = 5.0
 LOG_LIMIT_BYTES = 32 << 20
 
 
+Limiter = Literal["cgroup", "rlimit", "driver", "scheduler", "nobody"]
+"""Who enforces a limit: the kernel for the stage alone (cgroup) or for all that its engine's user runs
+(rlimit), the driver, which checks every half second, Slurm, or nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enforced:
+    """What held a stage: its engine ("" for none), whose root it is no one's else, and who limits it.
+
+    ``engine`` is its name and version for people; ``rootless``: it runs as a normal user.
+    """
+
+    engine: str = ""
+    rootless: bool = False
+    memory: Limiter = "driver"
+    processes: Limiter = "nobody"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exit:
     """How a stage ended. ``code`` is 128 + signal for a guest killed by a signal, as in a shell.
@@ -40,6 +58,7 @@ class Exit:
     wall_s: float
     overhead_s: float
     executed_in: str
+    enforced: Enforced = Enforced()
 
 
 class Runner(Protocol):

@@ -48,7 +48,7 @@ def select_devices(devices: DeviceSpec, selected: str) -> Devices:
         for name in ([node.replace("{index}", i) for i in indices] if "{index}" in node else [node])
     ]
     cdi = tuple(name for name in nodes if not name.startswith("/"))
-    gpu_ids = {"none": (), "nvidia": indices, "cdi": cdi or _nvidia_cdi(indices)}[devices.gpus]
+    gpu_ids = {"none": (), "nvidia": indices, "cdi": cdi or nvidia_cdi(indices)}[devices.gpus]
     return Devices(
         nodes=tuple(name for name in nodes if name.startswith("/")),
         gpus=devices.gpus,
@@ -59,5 +59,6 @@ def select_devices(devices: DeviceSpec, selected: str) -> Devices:
     )
 
 
-def _nvidia_cdi(indices: tuple[str, ...]) -> tuple[str, ...]:
+def nvidia_cdi(indices: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of NVIDIA's GPUs in the Container Device Interface."""
     return tuple(f"nvidia.com/gpu={index}" for index in indices)

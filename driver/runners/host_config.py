@@ -6,39 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from driver.runners.base import LOG_LIMIT_BYTES
+from driver.runners.devices import nvidia_cdi
 from driver.runners.spec import JOB_ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from driver.runners.devices import Devices, HostMount
-    from driver.runners.spec import ContainerSpec, Mount
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineTraits:
-    """Differences between engines that change the request.
-
-    ``init``: the engine is believed to have an init program (docker-init, catatonit).
-    """
-
-    rootless: bool = False
-    remapped: bool = False
-    selinux: bool = False
-    init: bool = True
-
-    @classmethod
-    def of(cls, security_options: Sequence[str]) -> EngineTraits:
-        """Return the traits that the SecurityOptions of `docker info` show."""
-        names = {
-            part.removeprefix("name=")
-            for option in security_options
-            for part in option.split(",")
-            if part.startswith("name=")
-        }
-        return cls(
-            rootless="rootless" in names, remapped="userns" in names, selinux="selinux" in names
-        )
+    from driver.runners.engine.traits import EngineTraits
+    from driver.runners.spec import ContainerSpec, Limits, Mount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +44,7 @@ def container_config(
     }
 
 
+PODMANS_OWN = ("/run", "/var/tmp")
 _OWN_ENV = {"HOME": "/tmp", "TMPDIR": "/tmp"}
 
 
@@ -92,16 +67,14 @@ def _host_config(spec: ContainerSpec, admitted: Admitted, engine: EngineTraits) 
         "SecurityOpt": ["no-new-privileges", *(["label=disable"] if engine.selinux else [])],
         "UsernsMode": "host" if engine.remapped else "",
         "GroupAdd": [str(group) for group in admitted.group_ids],
-        "Memory": limits.memory_bytes,
-        "MemorySwap": limits.memory_bytes,  # the same number: no swap on top
-        "PidsLimit": limits.processes,
+        **_cgroup_limits(limits, engine),
         "ShmSize": limits.shared_memory_bytes,
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
-        "Tmpfs": _tmpfs(spec, admitted),
+        "Ulimits": _ulimits(limits, engine),
+        "Tmpfs": _tmpfs(spec, admitted, engine),
         "Mounts": [_bind(mount) for mount in admitted.mounts]
         + [_host_bind(mount) for mount in admitted.host_mounts],
         "Devices": [_device(node) for node in spec.devices.nodes],
-        "DeviceRequests": _device_requests(spec.devices),
+        "DeviceRequests": _device_requests(spec.devices, engine),
         "LogConfig": {
             "Type": "json-file",
             "Config": {"max-size": f"{LOG_LIMIT_BYTES}b", "max-file": "1"},
@@ -109,10 +82,33 @@ def _host_config(spec: ContainerSpec, admitted: Admitted, engine: EngineTraits) 
     }
 
 
-def _tmpfs(spec: ContainerSpec, admitted: Admitted) -> dict[str, str]:
+def _cgroup_limits(limits: Limits, engine: EngineTraits) -> dict[str, int]:
+    # Only what the engine can enforce: crun fails on the rest, and Podman's runc ignores it silently.
+    memory = limits.memory_bytes if engine.limits_memory else 0
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,  # the same number: no swap on top
+        "PidsLimit": limits.processes if engine.limits_processes else 0,
+    }
+
+
+def _ulimits(limits: Limits, engine: EngineTraits) -> list[dict[str, Any]]:
+    found = [{"Name": "core", "Soft": 0, "Hard": 0}]
+    if not engine.limits_processes:
+        # Counts what the engine's user runs in all of its containers; the next best to a cgroup.
+        found.append({"Name": "nproc", "Soft": limits.processes, "Hard": limits.processes})
+    return found
+
+
+def _tmpfs(spec: ContainerSpec, admitted: Admitted, engine: EngineTraits) -> dict[str, str]:
+    # Podman copies into a tmpfs what it covers, which for a mask is exactly what must not be seen.
+    only = ",notmpcopyup" if engine.podman else ""
     # exec: inductor and vendors' JIT compilers load libraries that they build under TMPDIR.
-    tmp = {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={spec.limits.tmp_bytes}"}
-    empty = "ro,noexec,nosuid,nodev,mode=0555,size=4096"
+    tmp = {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={spec.limits.tmp_bytes}{only}"}
+    empty = f"ro,noexec,nosuid,nodev,mode=0555,size=4096{only}"
+    if engine.podman:
+        # A read-only root of Podman's has these two as writable memory, of any size.
+        tmp |= dict.fromkeys(PODMANS_OWN, f"rw,noexec,nosuid,nodev,size=1m{only}")
     return tmp | {f"{JOB_ROOT}/{mask}": empty for mask in admitted.masks}
 
 
@@ -138,9 +134,12 @@ def _device(node: str) -> dict[str, str]:
     return {"PathOnHost": node, "PathInContainer": node, "CgroupPermissions": "rwm"}
 
 
-def _device_requests(devices: Devices) -> list[dict[str, Any]]:
+def _device_requests(devices: Devices, engine: EngineTraits) -> list[dict[str, Any]]:
     if devices.gpus == "none":
         return []
     if devices.gpus == "cdi":
         return [{"Driver": "cdi", "DeviceIDs": list(devices.gpu_ids)}]
+    if engine.podman:
+        # Podman ignores a request without this driver, and would run without the GPU.
+        return [{"Driver": "cdi", "DeviceIDs": list(nvidia_cdi(devices.gpu_ids))}]
     return [{"DeviceIDs": list(devices.gpu_ids), "Capabilities": [["gpu"]]}]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
 from driver.models.base import RunnerName
-from driver.runners.docker import connect, containers_of, reap_containers
+from driver.runners.engine.client import connect
+from driver.runners.engine.containers import containers_of, reap_containers
 from driver.system.workspace import leftover_folders, remove_tree
 
 if TYPE_CHECKING:

@@ -9,7 +9,15 @@ import time
 from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
-from driver.runners.base import GRACE_S, LOG_LIMIT_BYTES, TICK_S, Closing, Exit, require_hook
+from driver.runners.base import (
+    GRACE_S,
+    LOG_LIMIT_BYTES,
+    TICK_S,
+    Closing,
+    Enforced,
+    Exit,
+    require_hook,
+)
 from driver.runners.job_folder import lay_out
 from driver.runners.process import guarded, guest_environment, require_python, translated
 from driver.system.untrusted.opener import RefusedFile, opened
@@ -67,6 +75,7 @@ class SlurmRunner(Closing):
             wall_s=time.monotonic() - started,
             overhead_s=(launched - started) + (time.monotonic() - ended),
             executed_in=str(python),
+            enforced=Enforced(memory="scheduler"),
         )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from driver.models.result import Predictions, SampleFile
     from driver.plan.job import PlannedJob
     from driver.results.received.left import Samples
+    from driver.runners.base import Enforced
     from driver.runners.spec import ContainerSpec
     from driver.session.stage import StageEnd
     from driver.session.telemetry import Telemetry
@@ -95,7 +96,7 @@ class Recorder:
         record = ended.record.model_copy(update={"log": log})
         self.recording.add(record, ended.report, failure)
         isolation = self.recording.provenance.setdefault("isolation", {})
-        isolation[str(stage)] = _isolation(ended.spec)
+        isolation[str(stage)] = _isolation(ended.spec, ended.enforced)
         if ended.report is not None:
             self._keep_measured(ended, ended.report)
         return record
@@ -161,11 +162,16 @@ class Recorder:
             }
 
 
-def _isolation(spec: ContainerSpec) -> dict[str, object]:
+def _isolation(spec: ContainerSpec, enforced: Enforced | None) -> dict[str, object]:
     """Return what a stage had access to, for the result: everything, without a container."""
+    held: dict[str, object] = {}
+    if enforced is not None:
+        held["limited_by"] = {"memory": enforced.memory, "processes": enforced.processes}
     if spec.stack.image is None:
-        return {"container": False, "limits": {"memory_bytes": spec.limits.memory_bytes}}
-    return {
+        return {"container": False, "limits": {"memory_bytes": spec.limits.memory_bytes}} | held
+    if enforced is not None:
+        held |= {"engine": enforced.engine, "rootless": enforced.rootless}
+    return held | {
         "container": True,
         "network": "none",
         "root_filesystem": "read-only",

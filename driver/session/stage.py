@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from driver.models.job import JobFile
     from driver.models.report import StageReport
     from driver.plan.choice import Choice
+    from driver.runners.base import Enforced
     from driver.runners.spec import ContainerSpec, Stacks, StageInputs
     from driver.session.site import Site
     from driver.system.workspace import StageFolder
@@ -53,7 +54,10 @@ class StageRun:
 
 @dataclass(frozen=True, kw_only=True)
 class StageEnd:
-    """A stage that ran: its record, its report or failure, and its loops' samples by their name."""
+    """A stage that ran: its record, its report or failure, and its loops' samples by their name.
+
+    ``enforced``: what held it, None if it did not start.
+    """
 
     record: StageRecord
     folder: StageFolder
@@ -61,6 +65,7 @@ class StageEnd:
     failure: Failure | None
     overhead_s: float
     spec: ContainerSpec
+    enforced: Enforced | None = None
     samples: Samples = field(default_factory=dict)
 
 
@@ -111,6 +116,7 @@ def run_stage(site: Site, run: StageRun) -> StageEnd:
         failure=failure,
         overhead_s=ended.overhead_s,
         spec=spec,
+        enforced=ended.enforced,
         samples=samples,
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from driver.errors import EnvironmentFault, ImageFault, UsageFault
-from driver.runners.docker import engine_faults
+from driver.runners.engine.client import engine_faults
 from driver.system.file_lock import locked
 from driver.system.hashing import file_sha256
 from driver.system.offline import require_online

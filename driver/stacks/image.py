@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from driver.errors import ImageFault
-from driver.runners.docker import connect, engine_faults
+from driver.runners.engine.client import connect, engine_faults
 from driver.stacks.base_image import DEBIAN_BASE, inspect, resolve_base
 from driver.stacks.build_context import find_installers, write_context
 from driver.stacks.locks import parse_lock, target_of
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from driver.system.settings import Settings
 
 SILENCE_SECONDS = 3600
+PODMANS_PREFIX = "localhost/"
+"""Podman's prefix for a tag without a registry; results and bundles name an image as Docker does."""
+
 STAND_IN = "assay.standin"
 """The label of images whose base is a test stand-in; images inherit their base's labels."""
 
@@ -136,13 +139,7 @@ class ImageBuilder:
         An image on any base set with BASE matches: an air-gapped lab has loaded images, but not their
         bases. An image on the stack's own base must match the pin.
         """
-        wanted = [
-            f"assay.vendor={stack.vendor}",
-            f"assay.stack={stack.name}",
-            f"assay.recipe={recipe_sha256(stack.folder)}",
-        ]
-        with engine_faults():
-            listed = self.api.images(filters={"label": wanted})
+        listed = self._listed(stack)
         imitated = [image for image in listed if STAND_IN in image["Labels"]]
         given = self._given(stack) if listed else {}
         usual = [
@@ -160,6 +157,15 @@ class ImageBuilder:
         _, image_id, tag = max(found)
         labels = next(image["Labels"] for image in listed if image["Id"] == image_id)
         return StackImage(id=image_id, tag=tag, labels=labels)
+
+    def _listed(self, stack: Stack) -> list[dict[str, Any]]:
+        """Return the engine's images of the stack's recipe."""
+        recipe = f"assay.recipe={recipe_sha256(stack.folder)}"
+        of_stack = {"assay.vendor": stack.vendor, "assay.stack": stack.name}
+        with engine_faults():
+            # One label: Podman 4 finds nothing by several (containers/podman#18092).
+            found = self.api.images(filters={"label": recipe})
+        return [image for image in found if of_stack.items() <= image["Labels"].items()]
 
     def ensure(self, stack: Stack) -> StackImage:
         """Return the stack's image, built if missing.
@@ -309,7 +315,7 @@ def build_fault(tag: str, error: str, said: list[str]) -> ImageFault:
 
 def _tag(image: Mapping[str, Any]) -> str | None:
     tags = [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
-    return min(tags, default=None)
+    return min((tag.removeprefix(PODMANS_PREFIX) for tag in tags), default=None)
 
 
 def _image(inspected: Mapping[str, Any], tag: str, *, built: bool) -> StackImage:

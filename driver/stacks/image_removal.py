@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from driver.errors import AssayError
-from driver.runners.docker import connect, engine_faults
+from driver.runners.engine.client import connect, engine_faults
+from driver.stacks.image import PODMANS_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from driver.stacks.base_image import ImageApi
 
 REPOSITORY = "assay/"
-PODMAN = "localhost/"
-"""Podman's prefix for a tag without a registry."""
-
 MADE_BY_ASSAY = ("assay.recipe", "assay.rootfs")
 """Labels of a stack's image, and of a base made here. An image that is based on ours inherits them."""
 
@@ -55,7 +53,7 @@ def _named(api: ImageApi) -> Iterator[str]:
     for label in MADE_BY_ASSAY:
         for image in _images(api, {"label": label}):
             for tag in image.get("RepoTags") or []:
-                if str(tag).removeprefix(PODMAN).startswith(REPOSITORY):
+                if str(tag).removeprefix(PODMANS_PREFIX).startswith(REPOSITORY):
                     yield str(tag)
 
 

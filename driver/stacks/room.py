@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driver.runners.admission import is_elsewhere
-from driver.runners.docker import connect, engine_faults
+from driver.runners.engine.client import connect, engine_faults
 from driver.stacks.environments import environment_folder, read_environment
 from driver.stacks.image import make_builder
 from driver.stacks.recipes import LOCK

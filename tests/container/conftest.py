@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver.errors import EnvironmentFault
-from driver.runners.docker import DockerRunner, connect
+from driver.runners.docker import DockerRunner
+from driver.runners.engine.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

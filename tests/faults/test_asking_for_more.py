@@ -13,7 +13,7 @@ import pytest
 
 from driver.catalog.catalog import load_catalog
 from driver.errors import EnvironmentFault
-from driver.runners.docker import connect
+from driver.runners.engine.client import connect
 from driver.stacks.image import ImageBuilder
 from driver.system.settings import ROOT, load_settings
 

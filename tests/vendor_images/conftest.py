@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from driver.errors import EnvironmentFault
-from driver.runners.docker import connect
+from driver.runners.engine.client import connect
 from driver.system.settings import load_settings
 
 if TYPE_CHECKING:

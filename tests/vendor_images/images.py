@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from driver.catalog.catalog import Stack, load_catalog
 from driver.errors import AssayError
-from driver.runners.docker import connect
+from driver.runners.engine.client import connect
 from driver.stacks.image import STAND_IN, ImageBuilder, StackImage
 from driver.system.settings import ROOT, load_settings
 from tests.vendor_images.bases import BASES, ensure_base

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
 from driver.models.base import REFERENCE
-from driver.runners.docker import connect
+from driver.runners.engine.client import connect
 from driver.system.files import write_atomically
 from driver.system.hashing import file_sha256
 from driver.system.offline import require_online

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,10 +51,11 @@ def test_the_kernel_monitor_works_everywhere() -> None:
 
 
 class Engine:
-    """A client that answers only info()."""
+    """A client of Docker that answers only info()."""
 
     def __init__(self, **info: Any) -> None:
         self._info = info
+        self.api = SimpleNamespace(base_url="", get=lambda _url: SimpleNamespace(headers={}))
 
     def info(self) -> dict[str, Any]:
         return self._info

@@ -13,8 +13,11 @@ import pytest
 
 from driver.errors import ContractFault, EnvironmentFault, ImageFault
 from driver.models.base import RunnerName
-from driver.runners import RunnerSettings, docker, open_runner
-from driver.runners.docker import NoInitError, connect, engine_faults, lifetime_s, reap_containers
+from driver.runners import RunnerSettings, open_runner
+from driver.runners.docker import lifetime_s
+from driver.runners.engine import client
+from driver.runners.engine.client import NoInitError, connect, engine_faults
+from driver.runners.engine.containers import reap_containers
 from driver.system.driver_process import DriverProcess
 
 
@@ -51,7 +54,7 @@ def test_a_forbidden_socket_has_a_remedy(engine_at: Path) -> None:
 
 
 def test_permission_denied_names_the_group() -> None:
-    fault = docker.unreachable("('Connection aborted.', PermissionError(13, 'Permission denied'))")
+    fault = client.unreachable("('Connection aborted.', PermissionError(13, 'Permission denied'))")
     assert "usermod -aG docker" in fault.remedy
 
 

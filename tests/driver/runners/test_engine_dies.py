@@ -24,6 +24,7 @@ STATE = {
     "StartedAt": "2026-01-01T00:00:00+00:00",
     "FinishedAt": "2026-01-01T00:00:01+00:00",
 }
+CONFIG: dict[str, Any] = {"Ulimits": []}
 
 
 class Api:
@@ -41,7 +42,11 @@ class Api:
             self._dead = self._dead or name == self._dies_in
             if self._dead:
                 raise self._error
-            return {"State": STATE, "Image": "sha256:1"} if name.startswith("inspect") else []
+            return (
+                {"State": STATE, "Image": "sha256:1", "HostConfig": CONFIG}
+                if name.startswith("inspect")
+                else []
+            )
 
         return call
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from driver.runners.devices import Devices, HostMount
-from driver.runners.host_config import Admitted, EngineTraits, container_config
+from driver.runners.engine.traits import EngineTraits
+from driver.runners.host_config import Admitted, container_config
 from driver.runners.spec import InstalledStack, Mount
 from tests.driver.runners.hooks import make_spec
 
@@ -96,11 +97,50 @@ def test_nodes_groups_and_capabilities_are_what_the_manifest_asked(tmp_path: Pat
 
 
 def test_in_a_rootless_engine_the_caller_is_user_0(tmp_path: Path) -> None:
-    rootless = EngineTraits.of(["name=seccomp,profile=builtin", "name=rootless"])
+    rootless = EngineTraits.of(
+        {"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]}
+    )
     assert config_of(tmp_path, rootless)[0]["User"] == "0:0"
 
 
 def test_an_engines_additions_are_handled(tmp_path: Path) -> None:
-    _, host = config_of(tmp_path, EngineTraits.of(["name=userns", "name=selinux"]))
+    _, host = config_of(
+        tmp_path, EngineTraits.of({"SecurityOptions": ["name=userns", "name=selinux"]})
+    )
     assert host["UsernsMode"] == "host"
     assert "label=disable" in host["SecurityOpt"]
+
+
+PODMAN = EngineTraits(
+    kind="Podman",
+    version="4.3.1",
+    rootless=True,
+    limits_memory=False,
+    limits_processes=False,
+)
+
+
+def test_podman_does_not_copy_into_a_mask_what_it_hides(tmp_path: Path) -> None:
+    """Without the option, Podman fills the tmpfs with the folder below it: the labels."""
+    _, host = config_of(tmp_path, PODMAN, masks=("case/val",))
+    assert "notmpcopyup" in host["Tmpfs"]["/job/case/val"].split(",")
+    _, docker = config_of(tmp_path, masks=("case/val",))
+    assert "notmpcopyup" not in docker["Tmpfs"]["/job/case/val"], "which Docker refuses"
+
+
+def test_podmans_writable_folders_on_a_read_only_root_are_small(tmp_path: Path) -> None:
+    _, host = config_of(tmp_path, PODMAN)
+    assert all("size=1m" in host["Tmpfs"][folder] for folder in ("/run", "/var/tmp"))
+
+
+def test_what_no_cgroup_limits_is_not_asked_of_a_cgroup(tmp_path: Path) -> None:
+    _, host = config_of(tmp_path, PODMAN)
+    assert (host["Memory"], host["MemorySwap"], host["PidsLimit"]) == (0, 0, 0)
+    assert {limit["Name"] for limit in host["Ulimits"]} == {"core", "nproc"}
+
+
+def test_podman_is_asked_for_nvidias_gpus_in_the_only_way_that_it_heeds(tmp_path: Path) -> None:
+    devices = Devices(gpus="nvidia", gpu_ids=("0", "1"))
+    _, host = config_of(tmp_path, PODMAN, devices=devices)
+    [request] = host["DeviceRequests"]
+    assert request == {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]}

@@ -1,0 +1,1 @@
+"""A container engine behind the Docker API: the connection, its traits, its containers and images."""

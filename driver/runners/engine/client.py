@@ -1,0 +1,169 @@
+"""The connection to a container engine, and its errors as ours. The only module that knows the Docker SDK."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from driver.errors import AssayError, ContractFault, EnvironmentFault, ImageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+OTHER_WAY = "or use RUNNER=process, which needs no container engine"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+ROOTS_PODMAN = "unix:///run/podman/podman.sock"
+NO_INIT = re.compile(
+    r'exec: "[^"]*(docker-init|tini|catatonit)"|container-init binary not found', re.IGNORECASE
+)
+"""Messages of Docker and Podman when the init program for `Init` is not installed."""
+
+
+class NoInitError(EnvironmentFault):
+    """The engine has no init program (docker-init, catatonit) installed."""
+
+
+def connect() -> Any:  # docker.DockerClient; the SDK has no types
+    """Return a client of the engine that DOCKER_HOST selects, or of the first that answers here.
+
+    Raises EnvironmentFault when the SDK is missing or no engine answers.
+    """
+    try:
+        # Imported late: it takes 0.17 s, which only container runs should pay.
+        import docker  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"the Docker SDK for Python cannot be imported: {error}",
+            f"remove {sys.prefix} and run again, which makes it anew, {OTHER_WAY}",
+        ) from error
+    address = _answering(engine_addresses(os.environ, is_root=os.geteuid() == 0))
+    try:
+        return docker.from_env(environment=dict(os.environ) | {"DOCKER_HOST": address})
+    except docker.errors.DockerException as error:
+        raise unreachable(str(error)) from error
+
+
+def engine_addresses(environ: Mapping[str, str], *, is_root: bool) -> tuple[str, ...]:
+    """Return where an engine may answer, in the order of asking: DOCKER_HOST alone where it is set.
+
+    Else Docker's own socket, this user's rootless Docker and Podman, and root's Podman.
+    """
+    if environ.get("DOCKER_HOST"):
+        return (environ["DOCKER_HOST"],)
+    folder = environ.get("XDG_RUNTIME_DIR")
+    own = (f"unix://{folder}/docker.sock", f"unix://{folder}/podman/podman.sock") if folder else ()
+    system = (ROOTS_PODMAN,) if is_root else ()
+    return (DEFAULT_HOST, *own, *system)
+
+
+def _answering(addresses: Sequence[str]) -> str:
+    """Return the first address that answers; raises EnvironmentFault about the first if none does."""
+    faults = []
+    for address in addresses:
+        fault = _knock(address)
+        if fault is None:
+            return address
+        faults.append(fault)
+    raise faults[0]
+
+
+def _knock(host: str) -> EnvironmentFault | None:
+    """Open and close the engine's socket: its errors are clearer than the SDK's."""
+    kind, _, path = host.partition("://")
+    if kind != "unix":
+        return None
+    with socket.socket(socket.AF_UNIX) as door:
+        try:
+            door.connect(path)
+        except OSError as error:
+            return unreachable(f"{path}: {error.strerror}")
+    return None
+
+
+def unreachable(reason: str) -> EnvironmentFault:
+    """Return the error for an engine that does not answer, with the usual remedy."""
+    if "Permission denied" in reason:
+        return EnvironmentFault(
+            f"this user may not open the Docker engine's socket ({reason})",
+            f"type: sudo usermod -aG docker $USER, and log in again, {OTHER_WAY}",
+        )
+    if "podman" in reason:
+        return EnvironmentFault(
+            f"Podman does not answer ({reason})",
+            "type: systemctl --user start podman.socket (without systemd: podman system service "
+            f"--time 0 &), {OTHER_WAY}",
+        )
+    if "Connection refused" in reason or "No such file" in reason:
+        return EnvironmentFault(
+            f"no Docker engine answers on this machine ({reason})",
+            f"type: sudo systemctl start docker (or set DOCKER_HOST), {OTHER_WAY}",
+        )
+    return EnvironmentFault(
+        f"the container engine cannot be used: {reason}", f"type: docker info, {OTHER_WAY}"
+    )
+
+
+@contextmanager
+def engine_faults() -> Iterator[None]:
+    """Turn the SDK's errors into ours, with kind and remedy."""
+    import docker
+
+    try:
+        yield
+    except docker.errors.ImageNotFound as error:
+        raise ImageFault(
+            f"the stage's image is not on this machine: {error.explanation}",
+            "type: make images, or `docker load` where there is no network",
+        ) from error
+    except docker.errors.APIError as error:
+        raise _refused(str(error.explanation or error)) from error
+    except engine_errors() as error:
+        raise unreachable(str(error)) from error
+
+
+def engine_errors() -> tuple[type[Exception], ...]:
+    """Return what the SDK raises for an engine that refuses, is gone, or stops in the middle of an answer."""
+    import docker
+    from urllib3.exceptions import HTTPError
+
+    return docker.errors.DockerException, HTTPError, OSError
+
+
+def engine_refusal() -> type[Exception]:
+    """Return what the SDK raises for an engine that answers no."""
+    import docker
+
+    refusal: type[Exception] = docker.errors.APIError
+    return refusal
+
+
+def cannot_execute(said: str) -> ContractFault:
+    """Return the error for a hook that the image has no program for."""
+    return ContractFault(
+        f"the image cannot execute the hook: {said}",
+        "start the hook with the path of a program in the image, such as #!/bin/sh",
+    )
+
+
+def _refused(explanation: str) -> AssayError:
+    if NO_INIT.search(explanation):
+        return NoInitError(
+            f"the engine has no init program: {explanation}",
+            f"install docker-init (tini), {OTHER_WAY}",
+        )
+    if 'exec: "' in explanation:
+        return cannot_execute(explanation)
+    if "could not select device driver" in explanation or "CDI device" in explanation:
+        return EnvironmentFault(
+            f"the engine cannot give the container its devices: {explanation}",
+            "install the vendor's container toolkit (for NVIDIA: nvidia-container-toolkit, then "
+            "`sudo nvidia-ctk runtime configure` or `nvidia-ctk cdi generate`)",
+        )
+    return EnvironmentFault(
+        f"the container engine refused the container: {explanation}",
+        f"check `docker info` and the engine's log, {OTHER_WAY}",
+    )

@@ -1,0 +1,1 @@
+"""Container engines besides Docker as root, for real: `make test-engines`."""
