@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MODEL_PYTHON = (3, 8)
 """The oldest Python of model.py, which eager engines import in vendors' older images."""
 
+OWN_LAYOUT = "dataset.py"
 EXPORTS = {"model.py": ("build", "skeleton", "save"), "task.py": ("make_task",)}
 SMALL_PARAMETERS = 50_000_000
 """A larger model takes minutes and gigabytes, so it is tried only if a runner is named."""
@@ -123,7 +124,10 @@ def _manifest(case: Case) -> Iterator[Finding]:
 
 
 def _code(case: Case) -> Iterator[Finding]:
-    for name, exports in EXPORTS.items():
+    exported = dict(EXPORTS)
+    if case.manifest.data.layout == "own":
+        exported[OWN_LAYOUT] = ("read", "synthetic")
+    for name, exports in exported.items():
         path = case.folder / name
         if not path.is_file():
             yield failed(name, "it is missing", f"write {path}; cases/vit_digits has an example")

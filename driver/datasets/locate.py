@@ -18,7 +18,7 @@ FORMS = {
     "picture": "a JPEG or PNG file",
     "prompts": "a text file with one prompt per line, or VizWiz's val.json",
 }
-"""What DATA names, by layout."""
+"""What DATA names, by layout; for a case's own layout, case.toml says it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def locate_dataset(
         return DatasetSource(kind="real", folder=prepared / spec.dataset)
     raise DataFault(
         f"case {case.name} needs the dataset {spec.dataset}, for which this host has no setting",
-        f"type DATA=<{FORMS[spec.layout]}> ({spec.source or 'see the case README'}), "
+        f"type DATA=<{spec.form or FORMS[spec.layout]}> ({spec.source or 'see the case README'}), "
         f'or set [datasets] "{spec.dataset}" = "<path>" in assay.local.toml, or type '
         "DATA=synthetic (generated items; the result is marked)",
     )

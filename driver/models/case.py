@@ -33,6 +33,10 @@ FormatKind = Literal["huggingface", "pth", "npz"]
 """The contents of a weights folder: a Hugging Face repository, a torch checkpoint, a numpy archive."""
 
 
+TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+ItemName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 -]{0,30}$")]
+"""The singular noun of what a figure counts: ``image``, ``unet step``, ``question``."""
+
 OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
 
@@ -123,8 +127,12 @@ class DataSpec(Frozen):
     """The dataset: its layout, size and source."""
 
     dataset: str = Field(description="its name, a key of [datasets] in assay.local.toml")
-    layout: Literal["imagefolder", "picture", "prompts"] = Field(
-        description="a folder per class, one repeated picture, or prompts"
+    layout: Literal["imagefolder", "picture", "prompts", "own"] = Field(
+        description="a folder per class, one repeated picture, prompts, or `own`: whatever the case's "
+        "dataset.py reads"
+    )
+    form: str = Field(
+        default="", description="what DATA names, in words; required for the layout `own`"
     )
     count: int = Field(ge=1, description="items of the whole dataset")
     classes: int | None = Field(default=None, description="required number of class folders")
@@ -145,6 +153,12 @@ class DataSpec(Frozen):
         default=SyntheticData(), description="what DATA=synthetic generates"
     )
     source: str = Field(default="", description="where to get it, in words")
+
+    @model_validator(mode="after")
+    def _own_layout_says_what_data_names(self) -> Self:
+        if self.layout == "own" and not self.form.strip():
+            raise ValueError("the layout `own` needs `form`: what DATA names, in words")
+        return self
 
 
 class MetricSpec(Frozen):
@@ -264,14 +278,14 @@ class CaseManifest(Frozen):
     name: Name = Field(description="the folder's name")
     title: str = Field(description="display name")
     aliases: tuple[Name, ...] = Field(default=(), description="short names")
-    task: Literal["image-classification", "mask-generation", "text-to-image"] = Field(
-        description="decides preprocessing and predictions (docs/contract.md)"
+    task: TaskName = Field(
+        description="the field's name for what the model does; task.py defines it (docs/contract.md)"
     )
-    item: Literal["image", "prompt"] = Field(
-        default="image", description="item that p_infer_whole counts"
+    item: ItemName = Field(
+        default="image", description="item that p_infer_whole counts, in the singular"
     )
-    core_item: Literal["image", "unet step"] = Field(
-        default="image", description="item that p_infer_core counts"
+    core_item: ItemName = Field(
+        default="image", description="item that p_infer_core counts, in the singular"
     )
     model: ModelSpec = Field(description="the architecture and its size")
     weights: WeightsSpec = Field(description="where weights come from")

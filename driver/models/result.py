@@ -122,6 +122,9 @@ class Result(Frozen):
     started_utc: str
     finished_utc: str
     core_item: str
+    item: str | None = Field(
+        default=None, description="what bs and p_infer_whole count; older results lack it"
+    )
     metrics: Metrics
     gate: Gate | None = None
     predictions: Predictions | None = None

@@ -83,6 +83,9 @@ class Stacks:
 class StageInputs:
     """A stage's inputs besides code, as host folders; None where the job has none (yet)."""
 
+    source: Path | None = None
+    """The user's file or folder, as published, of which the items are made."""
+
     data: Path | None = None
     model: Path | None = None
     weights: Path | None = None
@@ -220,7 +223,7 @@ def stage_mounts(
             "validate": places.validate,
         }
     if stage is StageName.EXPORT:
-        read_only["golden"] = places.golden
+        read_only |= {"golden": places.golden, "source": places.source}
     if _needs_weights(job, vendor) or (stage is StageName.SCORE and scoring_weights):
         read_only["weights"] = places.weights
     writable: dict[str, Path | None] = {"out": places.out}

@@ -17,6 +17,8 @@ from driver.session.inputs.artifact_cache import made_again
 from driver.session.inputs.locate import locate
 from driver.session.inputs.made_datasets import (
     made_before,
+    own_dataset,
+    own_folder,
     synthetic_dataset,
     synthetic_folder,
     tensor_dataset,
@@ -63,6 +65,8 @@ def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     with stopwatch.timing("dataset"):
         if located.source.folder is None:
             dataset = synthetic_dataset(site, choice, weights, stacks)
+        elif _is_own(choice, located.source.folder):
+            dataset = own_dataset(site, choice, located.source.folder, weights, stacks)
         else:
             dataset = _indexed(site, choice, located.source.folder)
         if choice.request.input_kind == "tensor":
@@ -96,6 +100,8 @@ def plan_only(site: Site, choice: Choice) -> PlannedJob | None:
     located = locate(site, choice)
     if located.source.folder is None:
         dataset = made_before(synthetic_folder(site, choice))
+    elif _is_own(choice, located.source.folder):
+        dataset = made_before(own_folder(site, choice, located.source.folder))
     else:
         dataset = _indexed(site, choice, located.source.folder)
     if dataset is not None and choice.request.input_kind == "tensor":
@@ -133,6 +139,11 @@ def _material(site: Site, choice: Choice, located: Located, dataset: IndexedData
     )
 
 
+def _is_own(choice: Choice, folder: Path) -> bool:
+    """Whether the case's dataset.py reads a dataset, because it is as published, not in the guest's layout."""
+    return choice.case.manifest.data.layout == "own" and not is_indexed(folder)
+
+
 def _indexed(site: Site, choice: Choice, folder: Path) -> IndexedDataset:
     case, limit = choice.case, choice.measure.limit
     if is_indexed(folder):
@@ -153,7 +164,7 @@ def _index(site: Site, choice: Choice, folder: Path) -> IndexedDataset:
         case "prompts":
             wanted = choice.item_count
             return index_prompts(folder, case=case, cache=cache, wanted=wanted, limit=limit)
-        case "imagefolder":
+        case _:
             return index_image_folder(folder, case=case, cache=cache, limit=limit)
 
 

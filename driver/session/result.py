@@ -51,6 +51,7 @@ def make_result(recording: Recording, stopwatch: Stopwatch) -> Result:
         started_utc=recording.started_utc,
         finished_utc=recording.now_utc(),
         core_item=choice.case.manifest.core_item,
+        item=choice.case.manifest.item,
         metrics=metrics.model_copy(update={"e2e_time_s": stopwatch.elapsed_s()}),
         gate=gate,
         predictions=recording.predictions,

@@ -24,6 +24,14 @@ def load_task(job: Job) -> Task:
     return task
 
 
+def load_dataset(job: Job) -> Any:
+    """case/dataset.py of a case with a layout of its own: ``read(source, job)``, ``synthetic(job, spec)``.
+
+    Both return an iterable of harness.inputs.items.Item.
+    """
+    return _own_module("case.dataset", "cases/{}/dataset.py".format(job.case), job)
+
+
 def load_engine(job: Job) -> Engine:
     """The vendor's Engine for ``job.engine``: the ``ENGINE`` of hook/engines/<engine>.py."""
     name = module_name(job.engine)

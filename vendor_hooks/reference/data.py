@@ -1,19 +1,24 @@
-"""Verb data: makes a synthetic dataset in out/data and out/labels, in the layout of real datasets.
+"""Verb data: makes the dataset in out/data and out/labels that the guest's stages read.
 
-``case_options.synthetic`` says what to make: ``count``, ``width``, ``height`` (pixels) and ``seed``.
-Labels, class names and prompts are random, so an accuracy on them is meaningless.
+``case_options.source`` has it read from the user's files by the case's dataset.py. Otherwise it is
+synthetic, and ``case_options.synthetic`` says what to make: ``layout``, ``count``, ``width``, ``height``
+(pixels) and ``seed``; labels, class names and prompts are random, so an accuracy on them is meaningless.
 """
 
 import concurrent.futures
 import hashlib
 import io
+import itertools
 
 import numpy as np
 from harness import files
 from harness.errors import StageFailure
 from harness.inputs.generated_pictures import picture
+from harness.plugins import load_dataset
 
 JPEG_QUALITY = 90
+#: Between items in items.bin, as the driver writes it, so that its digest depends on where each ends.
+SEPARATOR = b"\n"
 #: ImageNet's synsets begin with n0 and n1, so these are not among them.
 CLASS_NAME = "n9{:07d}"
 
@@ -31,19 +36,49 @@ def run(job, report, progress):
     """Make the items and write them one by one, then labels and index."""
     # The driver runs this verb in place of the export stage.
     report.stage = job.document["stage"]
-    if job.document["task"] not in SOURCES:
-        message = "there is no synthetic dataset for task {}".format(job.document["task"])
-        raise StageFailure("data", message, "DATA=<folder>")
+    if "source" in job.case_options:
+        _read(job, progress)
+        return
     spec = job.case_options["synthetic"]
-    items, labels = SOURCES[job.document["task"]](job, spec)
     progress.phase("draw", spec["count"], "items")
-    index = _write_items(job.out_dir / "data", items, progress)
-    if len(index["items"]) == 1:
-        index.update(items=_repeated(index["items"][0], spec["count"]), count=spec["count"])
-    (job.out_dir / "labels").mkdir(parents=True, exist_ok=True)
-    files.write_json(job.out_dir / "labels" / "labels.json", labels)
-    files.write_json(job.out_dir / "data" / "index.json", index)
+    if spec["layout"] == "own":
+        _write(job, load_dataset(job).synthetic(job, spec), progress)
+    else:
+        items, labels = SOURCES[spec["layout"]](job, spec)
+        index = _write_items(job.out_dir / "data", items, progress)
+        if len(index["items"]) == 1:
+            index.update(items=_repeated(index["items"][0], spec["count"]), count=spec["count"])
+        _write_documents(job.out_dir, index, labels)
     report.details["synthetic"] = spec
+
+
+def _read(job, progress):
+    """Write the items that the case's dataset.py reads from the user's files, at most ``count`` of them."""
+    wanted = job.case_options["source"]["count"]
+    progress.phase("read", wanted or 0, "items")
+    _write(job, itertools.islice(load_dataset(job).read(job.path("source"), job), wanted), progress)
+
+
+def _write(job, items, progress):
+    """Write items of the case's own: each a harness.inputs.items.Item."""
+    labels = {"schema": "assay/labels/1", "labels": [], "classes": [], "names": []}
+
+    def payloads():
+        for item in items:
+            labels["labels"].append(item.label)
+            labels["names"].append(item.name)
+            yield item.payload
+
+    index = _write_items(job.out_dir / "data", payloads(), progress, SEPARATOR)
+    if not index["count"]:
+        raise StageFailure("data", "it has no items", "DATA=<the whole dataset>")
+    _write_documents(job.out_dir, index, labels)
+
+
+def _write_documents(out, index, labels):
+    (out / "labels").mkdir(parents=True, exist_ok=True)
+    files.write_json(out / "labels" / "labels.json", labels)
+    files.write_json(out / "data" / "index.json", index)
 
 
 def _classified_pictures(job, spec):
@@ -113,18 +148,18 @@ def _jpegs(spec, threads):
                 yield payload
 
 
-def _write_items(folder, items, progress):
-    """Write items.bin; return the document for index.json."""
+def _write_items(folder, items, progress, separator=b""):
+    """Write items.bin, ``separator`` after each item; return the document for index.json."""
     folder.mkdir(parents=True, exist_ok=True)
     digest, entries, offset = hashlib.sha256(), [], 0
     with (folder / "items.bin").open("wb") as stream:
         for number, payload in enumerate(items, start=1):
-            stream.write(payload)
-            digest.update(payload)
+            stream.write(payload + separator)
+            digest.update(payload + separator)
             entries.append(
                 {"id": "{:06d}".format(number), "offset": offset, "length": len(payload)}
             )
-            offset += len(payload)
+            offset += len(payload) + len(separator)
             progress.done = number
     return {
         "schema": "assay/dataset/1",
@@ -138,9 +173,9 @@ def _write_items(folder, items, progress):
     }
 
 
-#: Task → function that makes the items and labels of its dataset.
+#: Layout → function that makes the items and labels of its synthetic dataset.
 SOURCES = {
-    "image-classification": _classified_pictures,
-    "mask-generation": _one_picture,
-    "text-to-image": _prompts,
+    "imagefolder": _classified_pictures,
+    "picture": _one_picture,
+    "prompts": _prompts,
 }

@@ -12,7 +12,7 @@ import shutil
 
 from harness import clock, files, log
 from harness.plugins import load_task
-from hook import agreement, companions, golden, graph, macs, module, onnx_export
+from hook import agreement, companions, golden, graph, graph_macs, macs, module, onnx_export
 
 TORCH = "torch"
 
@@ -107,6 +107,9 @@ class Export:
             described["agreement"] = agreement.require(
                 self._model / "model.onnx", recorded, job.threads
             )
+        if described["macs"] is None:
+            described["macs"] = graph_macs.count(self._model / "model.onnx", job)
+            described["macs_scope"] = graph_macs.SCOPE
         described.update(
             opset=opset,
             batch=job.batch_size if needs["batch"] == "static" else "dynamic",

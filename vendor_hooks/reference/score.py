@@ -115,9 +115,16 @@ def _core_fidelity(job):
 
 def _labels(path):
     try:
-        return np.asarray(json.loads(path.read_text(encoding="utf-8"))["labels"])
+        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
     except (OSError, ValueError, KeyError) as error:
         raise StageFailure("data", "labels.json cannot be read: {}".format(error), AGAIN) from error
+    if all(isinstance(label, (int, str)) for label in labels):
+        return np.asarray(labels)
+    # Lists and mappings stay one label per item: numpy would make a table of lists of equal length.
+    array = np.empty(len(labels), object)
+    for position, label in enumerate(labels):
+        array[position] = label
+    return array
 
 
 def _arrays(path, kind="contract"):

@@ -1,4 +1,4 @@
-"""Datasets that the reference image makes: synthetic items, and tensors for INPUT=tensor."""
+"""Datasets that the reference image makes: synthetic items, a case's own layout, tensors for INPUT=tensor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from driver.datasets.own import source_digest
 from driver.datasets.prepared import INDEX, damaged_files, read_indexed
 from driver.errors import DataFault
 from driver.models.base import StageName
@@ -98,7 +99,62 @@ def synthetic_dataset(
             parts=("data", "labels"),
             inputs=StageInputs(),
             count=count,
-            options={"synthetic": {**spec.synthetic.model_dump(), "count": count}},
+            options={
+                "synthetic": {
+                    **spec.synthetic.model_dump(),
+                    "layout": spec.layout,
+                    "count": count,
+                }
+            },
+        )
+        _make(site, choice, stacks, weights, making)
+    return replace(read_indexed(folder, cached=False), damaged=damaged)
+
+
+def own_folder(site: Site, choice: Choice, source: Path) -> Path:
+    """Return the cache folder of the items that the case's dataset.py makes of ``source``, by content.
+
+    Raises DataFault when ``source`` has no files, or one cannot be read.
+    """
+    spec = choice.case.manifest.data
+    key = key_of(
+        {
+            "source": source_digest(source, site.settings.cache / "sha256"),
+            "count": _own_count(choice),
+            "options": {**choice.case.manifest.constants, **choice.options},
+            "preprocess": dict(choice.preprocess),
+            "case": code_digest(choice.case.folder),
+            "harness": code_digest(site.catalog.harness),
+            "reference": code_digest(site.catalog.reference_hook),
+        }
+    )
+    return site.settings.cache / "datasets" / f"{spec.dataset}-{key[:16]}"
+
+
+def _own_count(choice: Choice) -> int | None:
+    counts = [one for one in (choice.item_count, choice.measure.limit) if one is not None]
+    return min(counts, default=None)
+
+
+def own_dataset(
+    site: Site, choice: Choice, source: Path, weights: WeightsSource, stacks: Stacks
+) -> IndexedDataset:
+    """Return the items that the case's dataset.py makes of ``source``, in the reference image, once."""
+    spec, folder = choice.case.manifest.data, own_folder(site, choice, source)
+    count = _own_count(choice)
+    with locked(folder.with_suffix(".lock")):
+        damaged = _damaged(site, folder)
+        if damaged is None:
+            return read_indexed(folder, cached=True)
+        site.listener.note(f"reading {source.name} for {choice.case.name}")
+        making = Making(
+            verb="data",
+            what="the dataset",
+            folder=folder,
+            parts=("data", "labels"),
+            inputs=StageInputs(source=source),
+            count=count or spec.count,
+            options={"source": {"name": source.name, "count": count}},
         )
         _make(site, choice, stacks, weights, making)
     return replace(read_indexed(folder, cached=False), damaged=damaged)

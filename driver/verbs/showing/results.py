@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from driver.session.run import FinishedJob
 
 
-UNET_STEPS = "core counts the UNet steps of a prompt, bs and whole count prompts"
-
-
 def show_result(finished: FinishedJob, console: Console, *, with_next: bool = True) -> None:
     """Show a finished job; with FORMAT=json without the table.
 
@@ -69,10 +66,17 @@ def _title(result: Result) -> str:
     marks += ["simulated" if result.simulated else ""]
     marks += ["synthetic weights" if result.weights == "synthetic" else ""]
     marks += ["synthetic data" if result.data == "synthetic" else ""]
-    # For all other core items, bs, whole and core count the same thing.
-    marks += [UNET_STEPS if result.core_item == "unet step" else ""]
+    marks += [_other_items(result)]
     shown = ", ".join(mark for mark in marks if mark)
     return f"{result.job.case} on {result.job.chip}" + (f"  [{shown}]" if shown else "")
+
+
+def _other_items(result: Result) -> str:
+    """Return what core counts, where bs and whole count something else; older results do not say what."""
+    item, core_item = result.item or "image", result.core_item
+    if core_item == item:
+        return ""
+    return f"core counts {core_item}s, bs and whole count {result.item or 'item'}s"
 
 
 def _time(result: Result) -> str:

@@ -22,19 +22,33 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.stack
 
 COUNT = 12
-SPEC = {"count": COUNT, "width": 100, "height": 75, "seed": 5}
+SPEC: dict[str, Any] = {
+    "layout": "imagefolder",
+    "count": COUNT,
+    "width": 100,
+    "height": 75,
+    "seed": 5,
+}
 
 
-def draw(folder: Path, python: Path, *, spec: dict[str, int] = SPEC, **job: Any) -> Outcome:
+def draw(
+    folder: Path,
+    python: Path,
+    *,
+    spec: dict[str, Any] = SPEC,
+    case: Path = CASES / "vit_b_32",
+    source: Path | None = None,
+    **job: Any,
+) -> Outcome:
     """Run the verb as the driver does: in the place of the export stage, whose report it writes."""
-    made = JobFolder(
-        folder,
-        hook=HOOK,
-        case=CASES / "vit_b_32",
-        outputs=[{"name": "output", "shape": [1000]}],
-        case_options={"synthetic": spec},
+    document = {
+        "outputs": [{"name": "output", "shape": [1000]}],
+        "case_options": {"synthetic": spec},
         **job,
-    )
+    }
+    made = JobFolder(folder, hook=HOOK, case=case, **document)
+    if source is not None:
+        (made.folder / "source").symlink_to(source)
     made.write_job("export")
     done = subprocess.run(
         [str(made.folder / "hook" / "hook"), "data", str(made.folder)],

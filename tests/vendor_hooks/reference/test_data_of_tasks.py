@@ -1,4 +1,4 @@
-"""Verb data for tasks that need no class folders: one repeated picture, and prompts."""
+"""Verb data for layouts without class folders: one repeated picture, and prompts."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def picture(reference_python: Path, folder: Path) -> Outcome:
-    return draw(folder / "picture", reference_python, task="mask-generation")
+    return draw(folder / "picture", reference_python, spec={**SPEC, "layout": "picture"})
 
 
 @pytest.fixture(scope="module")
 def prompts(reference_python: Path, folder: Path) -> Outcome:
-    return draw(folder / "prompts", reference_python, task="text-to-image")
+    return draw(folder / "prompts", reference_python, spec={**SPEC, "layout": "prompts"})
 
 
 def items_of(made: Outcome) -> list[bytes]:
@@ -67,6 +67,6 @@ def test_prompts_are_sentences_that_scoring_sees_too(prompts: Outcome) -> None:
 def test_another_seed_makes_other_prompts(
     prompts: Outcome, reference_python: Path, folder: Path
 ) -> None:
-    spec = {**SPEC, "seed": SPEC["seed"] + 1}
-    other = draw(folder / "other", reference_python, spec=spec, task="text-to-image")
+    spec = {**SPEC, "layout": "prompts", "seed": SPEC["seed"] + 1}
+    other = draw(folder / "other", reference_python, spec=spec)
     assert items_of(other) != items_of(prompts)

@@ -135,6 +135,16 @@ def test_large_weights_go_to_one_data_file(odd: dict[str, dict[str, Any]]) -> No
     assert found["data_bytes"] < 900_000
 
 
+def test_a_model_that_reads_values_is_counted_from_its_graph(
+    odd: dict[str, dict[str, Any]],
+) -> None:
+    found = odd["value_dependent"]
+    assert found["status"] == 0
+    assert found["export"]["macs"] == MANIFEST["model"]["macs"]
+    assert found["export"]["macs_scope"].startswith("one item; matrix products and convolutions of")
+    assert found["files"] == ["export.json", "model.onnx"]
+
+
 def test_a_graph_that_onnxsim_cannot_simplify_is_used_as_it_is(
     odd: dict[str, dict[str, Any]],
 ) -> None:

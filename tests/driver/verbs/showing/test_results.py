@@ -29,7 +29,7 @@ def test_the_row_marks_the_figures_that_a_warning_concerns(
     ("changes", "shown", "hidden"),
     [
         ({}, "", "core counts"),
-        ({"core_item": "unet step"}, "core counts the UNet steps of a prompt", "synthetic"),
+        ({"core_item": "unet step"}, "core counts unet steps", "synthetic"),
         ({"simulated": True, "weights": "synthetic"}, "[simulated, synthetic weights]", "core"),
     ],
 )

@@ -163,6 +163,27 @@ def where_the_weights_are(changed):
     return {"status": status, "files": sorted(found), "export": described()}
 
 
+def value_dependent():
+    """Export a model that reads a tensor's value, which torch cannot count."""
+    from case import model as case_model
+
+    skeleton = case_model.skeleton
+
+    def reading(attention):
+        network = skeleton(attention)
+        network.register_forward_pre_hook(lambda _, inputs: inputs[0].sum().item() and None)
+        return network
+
+    case_model.skeleton = reading
+    status = export()
+    case_model.skeleton = skeleton
+    return {
+        "status": status,
+        "export": described(),
+        "files": sorted(p.name for p in MODEL.iterdir()),
+    }
+
+
 def halved(module, _):
     """Give the module with weights of the same names and sizes that are not those of the graph."""
     other = copy.deepcopy(module)
@@ -181,6 +202,7 @@ FOUND["external"], FOUND["data_cut"], FOUND["data_missing"] = external()
 FOUND["not_simplified"] = not_simplified()
 FOUND["beyond"] = beyond_two_gigabytes()
 FOUND["synthetic"] = synthetic()
+FOUND["value_dependent"] = value_dependent()
 FOUND["stored"] = where_the_weights_are(lambda module, _: module)
 FOUND["stored_others"] = where_the_weights_are(halved)
 print(json.dumps(FOUND))  # noqa: T201
