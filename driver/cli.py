@@ -374,7 +374,7 @@ def new_vendor(
 
 @app.command("new-case")
 def new_case(
-    name: Annotated[Text, typer.Option(help="the case's name (resnet_50)")] = None,
+    name: Annotated[Text, typer.Option(help="the case's name (resnet_18)")] = None,
     into: Annotated[Text, typer.Option(help="folder outside the tree, for a private one")] = None,
 ) -> int:
     """Create a case's folder that passes its check except for the marked parts."""

@@ -36,7 +36,7 @@ PAGES = [
     if not name.startswith("CHANGELOG")
 ]
 RECORDER = f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"
-CATALOG = load_catalog(ROOT, [EXAMPLES / "acme"], [EXAMPLES / "resnet_50"])
+CATALOG = load_catalog(ROOT, [EXAMPLES / "acme"], [EXAMPLES / "resnet_18"])
 
 
 class Example(NamedTuple):
@@ -124,7 +124,7 @@ def test_examples_were_found_in_blocks_in_indented_text_and_inline() -> None:
     assert len(texts) > 60
     assert "make check VENDOR=acme RUNNER=process" in texts
     assert any(text.startswith("driver/assay report") for text in texts)
-    assert "make new-case NAME=resnet_50 INTO=$MINE" in texts
+    assert "make new-case NAME=resnet_18 INTO=$MINE" in texts
 
 
 @pytest.mark.parametrize(

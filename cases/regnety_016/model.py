@@ -1,7 +1,8 @@
 """RegNetY-1.6GF: timm's pycls weights (regnety_016-54367f74.pth) mapped onto Hugging Face's class."""
 
-from harness.models import checkpoint
+from harness.models import named_tensors
 from harness.models.classifier import HuggingFaceClassifier
+from harness.models.named_tensors import convolution, layer
 
 CONFIG = {
     "embedding_size": 32,
@@ -17,19 +18,7 @@ SQUEEZE = 4
 
 def from_timm(folder, config):
     """A .pth of timm's RegNet → state dict of RegNetForImageClassification."""
-    import torch
-
-    origin, state = checkpoint.read_pth(folder)
-    # Only training uses the batch counters, which checkpoints of older torch versions lack.
-    state = {
-        name: value for name, value in state.items() if not name.endswith("num_batches_tracked")
-    }
-    names = timm_names(config)
-    checkpoint.require_state(origin, state, {theirs: shape for _, theirs, shape in names})
-    mapped = {ours: state[theirs] for ours, theirs, _ in names}
-    for ours in [name for name in mapped if name.endswith("running_mean")]:
-        mapped[ours.replace("running_mean", "num_batches_tracked")] = torch.tensor(0)
-    return mapped
+    return named_tensors.read_pth(folder, timm_names(config))
 
 
 def timm_names(config):
@@ -45,8 +34,7 @@ def timm_names(config):
             if block == 0:
                 names += _conv(ours + "shortcut", theirs + "downsample", (width, before, 1, 1))
             before = width
-    classes = config["num_labels"]
-    return names + _layer("classifier.1", "head.fc", (classes, before), classes)
+    return names + layer("classifier.1", "head.fc", (config["num_labels"], before))
 
 
 def _block(ours, theirs, before, width, group):
@@ -55,25 +43,14 @@ def _block(ours, theirs, before, width, group):
     return (
         _conv(ours + "layer.0", theirs + "conv1", (width, before, 1, 1))
         + _conv(ours + "layer.1", theirs + "conv2", (width, group, 3, 3))
-        + _layer(excitation + "0", theirs + "se.fc1", (squeezed, width, 1, 1), squeezed)
-        + _layer(excitation + "2", theirs + "se.fc2", (width, squeezed, 1, 1), width)
+        + layer(excitation + "0", theirs + "se.fc1", (squeezed, width, 1, 1))
+        + layer(excitation + "2", theirs + "se.fc2", (width, squeezed, 1, 1))
         + _conv(ours + "layer.3", theirs + "conv3", (width, width, 1, 1))
     )
 
 
 def _conv(ours, theirs, shape):
-    """A convolution without bias and its batch normalisation."""
-    parts = ("weight", "bias", "running_mean", "running_var")
-    return [(ours + ".convolution.weight", theirs + ".conv.weight", shape)] + [
-        (ours + ".normalization." + part, theirs + ".bn." + part, shape[:1]) for part in parts
-    ]
-
-
-def _layer(ours, theirs, shape, width):
-    return [
-        (ours + ".weight", theirs + ".weight", shape),
-        (ours + ".bias", theirs + ".bias", (width,)),
-    ]
+    return convolution(ours, theirs + ".conv", theirs + ".bn", shape)
 
 
 CLASSIFIER = HuggingFaceClassifier(

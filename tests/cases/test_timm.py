@@ -23,7 +23,11 @@ def compared(reference_python: Path, timm: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "what", ["vit_b_32 pth", "vit_s_16 pth", "regnety_016 pth", "vit_b_32 npz", "vit_s_16 npz"]
+    "what",
+    [
+        *("vit_b_32 pth", "vit_s_16 pth", "regnety_016 pth", "resnet_50 pth"),
+        *("vit_b_32 npz", "vit_s_16 npz"),
+    ],
 )
 def test_outputs_equal_timms_on_the_same_random_state(what: str, compared: dict[str, Any]) -> None:
     found = compared[what]

@@ -20,7 +20,7 @@ from driver.system.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests/examples/acme"
-CASE_EXAMPLE = ROOT / "tests/examples/resnet_50"
+CASE_EXAMPLE = ROOT / "tests/examples/resnet_18"
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PLACE = "MINE=~/chips\n"
 CASE_PLACE = "MINE=~/models\n"
@@ -96,7 +96,7 @@ def test_an_engine_that_returns_constants_fails_its_check(tmp_path: Path) -> Non
 
 
 def test_the_example_case_is_whole() -> None:
-    case = load_catalog(ROOT, case_path=[CASE_EXAMPLE]).case("resnet_50")
+    case = load_catalog(ROOT, case_path=[CASE_EXAMPLE]).case("resnet_18")
     assert [f"{one.what}: {one.found}" for one in failures(check_case(case))] == []
 
 
@@ -106,10 +106,10 @@ def test_every_command_of_the_walk_through_of_a_case_works(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "to fill in: case.toml" in done.stderr
     assert "no check failed" in done.stderr
-    (path,) = tmp_path.glob("results/resnet_50/cpu/*/*/result.json")
+    (path,) = tmp_path.glob("results/resnet_18/cpu/*/*/result.json")
     result = json.loads(path.read_text(encoding="utf-8"))
     assert (result["status"], result["weights"]) == ("ok", "synthetic")
-    assert not (ROOT / "cases/resnet_50").exists()
+    assert not (ROOT / "cases/resnet_18").exists()
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!#|http)([^)#]+)", TEXT))

@@ -44,7 +44,7 @@ ANSWERS = (
 
 def vocabulary(folder):
     """A vocab.txt as large as BERT's: letters, some pieces of the texts, fillers."""
-    lines = ["[unused{}]".format(number) for number in range(word_pieces.VOCABULARY_SIZE)]
+    lines = [f"[unused{number}]" for number in range(word_pieces.VOCABULARY_SIZE)]
     for name, number in word_pieces.SPECIAL.items():
         lines[number] = name
     letters = string.ascii_lowercase + string.digits + string.punctuation
@@ -88,7 +88,9 @@ def differing(path):
     wrong = []
     for text in TEXTS:
         encoded = theirs.encode(text, add_special_tokens=False)
-        expected = [(number, *place) for number, place in zip(encoded.ids, encoded.offsets)]
+        expected = [
+            (number, *place) for number, place in zip(encoded.ids, encoded.offsets, strict=True)
+        ]
         found = word_pieces.tokenize(ours, text)
         if found != expected:
             wrong.append({"text": text, "found": found, "expected": expected})
@@ -109,7 +111,7 @@ def differing_windows(path):
     encoded = [first, *first.overflowing]
     starts = ours.starts(question, context)
     wrong = []
-    for start, window in zip(starts, encoded):
+    for start, window in zip(starts, encoded, strict=False):
         payload = json.dumps({"question": question, "context": context, "start": start}).encode()
         found = [array.tolist() for array in ours.arrays(payload).values()]
         places = {

@@ -90,6 +90,7 @@ print(  # noqa: T201
             "vit_b_32 pth": by_pth("vit_b_32", "vit_base_patch32_224"),
             "vit_s_16 pth": by_pth("vit_s_16", "vit_small_patch16_224"),
             "regnety_016 pth": by_pth("regnety_016", "regnety_016"),
+            "resnet_50 pth": by_pth("resnet_50", "resnet50"),
             "vit_b_32 npz": by_npz("vit_b_32", "vit_base_patch32_224"),
             "vit_s_16 npz": by_npz("vit_s_16", "vit_small_patch16_224"),
         }

@@ -66,8 +66,8 @@ def test_a_private_vendor_has_its_images_inside(tree: Path, tmp_path: Path) -> N
 
 
 def test_a_new_case_passes_except_for_its_marks(tree: Path) -> None:
-    new_case("resnet_50", tree)
-    assert beside_marks(check_case(load_catalog(tree).cases["resnet_50"])) == []
+    new_case("resnet_18", tree)
+    assert beside_marks(check_case(load_catalog(tree).cases["resnet_18"])) == []
 
 
 def test_a_new_engine_is_simulated_by_default(tree: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_new_engine_is_simulated_by_default(tree: Path) -> None:
 
 
 def test_no_placeholder_is_left(tree: Path) -> None:
-    made = [*new_vendor("acme", tree).made, *new_case("resnet_50", tree).made]
+    made = [*new_vendor("acme", tree).made, *new_case("resnet_18", tree).made]
     for folder in made:
         for path in folder.rglob("*"):
             assert not path.is_file() or "{{" not in path.read_text(), path
@@ -84,7 +84,7 @@ def test_no_placeholder_is_left(tree: Path) -> None:
 
 
 def test_new_files_are_formatted_like_the_tree(tree: Path) -> None:
-    made = [*new_vendor("acme", tree).made, *new_case("resnet_50", tree).made]
+    made = [*new_vendor("acme", tree).made, *new_case("resnet_18", tree).made]
     shutil.copy(ROOT / "pyproject.toml", tree)
     ruff = [sys.executable, "-m", "ruff"]
     for command in ([*ruff, "format", "--check", "-q"], [*ruff, "check", "-q", "--ignore=D"]):
@@ -142,14 +142,14 @@ def test_the_command_names_the_folder_and_the_next_step(tmp_path: Path) -> None:
 
 
 def test_a_private_case_is_made_where_into_says_and_found_there(tmp_path: Path) -> None:
-    done = assay("new-case", "--name", "resnet_50", "--into", str(tmp_path / "my cases"))
-    folder = tmp_path / "my cases" / "resnet_50"
+    done = assay("new-case", "--name", "resnet_18", "--into", str(tmp_path / "my cases"))
+    folder = tmp_path / "my cases" / "resnet_18"
     assert done.returncode == 0
     assert done.stdout.splitlines() == [str(folder)]
-    assert not (ROOT / "cases/resnet_50").exists()
-    assert f"make check CASE=resnet_50 CASE_PATH='{folder}'" in done.stderr
+    assert not (ROOT / "cases/resnet_18").exists()
+    assert f"make check CASE=resnet_18 CASE_PATH='{folder}'" in done.stderr
     listed = assay("list", "--format", "json", CASE_PATH=str(folder))
-    assert "resnet_50" in json.loads(listed.stdout)["cases"]
+    assert "resnet_18" in json.loads(listed.stdout)["cases"]
 
 
 @pytest.mark.parametrize("verb", ["new-vendor", "new-case"])
@@ -180,9 +180,9 @@ def tried(catalog: Catalog, case: str) -> Result:
 
 @pytest.mark.stack
 def test_a_new_case_runs_and_its_macs_are_right(tree: Path) -> None:
-    new_case("resnet_50", tree)
+    new_case("resnet_18", tree)
     ours = load_catalog(ROOT)
-    case = load_catalog(tree).cases["resnet_50"]
-    result = tried(replace(ours, cases={"resnet_50": case}), "resnet_50")
+    case = load_catalog(tree).cases["resnet_18"]
+    result = tried(replace(ours, cases={"resnet_18": case}), "resnet_18")
     assert [one.status for one in judge("trial", result)] == ["ok"]
     assert judge_macs(case, result).status == "ok"
