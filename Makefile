@@ -10,7 +10,7 @@ PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGH
 FLAGS := AGAIN ALL DETACH DRY_RUN IMAGES RUN SIMULATED SYNTHETIC
 # Read from the environment by the driver or the test scripts, for any target.
 SURROUNDINGS := ALLOWED_SIGNERS ARGS ASSAY_HOME ASSAY_HOST_NAME ASSAY_LOCKS CASE_PATH INSTALLERS OFFLINE OUT REFERENCE_PYTHON STACK_PYTHON TORCH_INDEX VENDOR_PATH
-KNOWN := $(PLAN) $(FLAGS) $(SURROUNDINGS) A ATTACH B BASE BUNDLE CANCEL FAIL_BELOW INSIDE INTO MD5 NAME RATIO REQUIRE_SIGNATURE RESULT SIGN SMALLEST SRC TABLE VOLUME WITH
+KNOWN := $(PLAN) $(FLAGS) $(SURROUNDINGS) A ATTACH B BASE BUNDLE CANCEL FAIL_BELOW INSIDE INTO KIND MD5 NAME RATIO REQUIRE_SIGNATURE RESULT SIGN SMALLEST SRC TABLE VOLUME WITH
 # The variables on the command line. Names that a target does not know are passed on too: the driver
 # treats them as options of the case, or suggests the nearest name.
 TYPED := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
@@ -81,8 +81,8 @@ audit: ## run a result's job again with every check at its strictest and report 
 new-vendor: ## create a vendor's folder with the parts to fill in marked: NAME=acme INTO=<folder outside the tree>
 	@$(call assay,new-vendor,NAME INTO)
 
-new-case: ## create a case's folder with the parts to fill in marked: NAME=resnet_18 INTO=<folder outside the tree>
-	@$(call assay,new-case,NAME INTO)
+new-case: ## create a case's folder with the parts to fill in marked: NAME=resnet_18 KIND=image|text|raw INTO=<folder outside the tree>
+	@$(call assay,new-case,NAME KIND INTO)
 
 dev: ## make an environment for an editor, link it as .venv, and print what to point the editor at
 	@$(call only)$(clone)tests/dev

@@ -375,12 +375,15 @@ def new_vendor(
 @app.command("new-case")
 def new_case(
     name: Annotated[Text, typer.Option(help="the case's name (resnet_18)")] = None,
+    kind: Annotated[
+        Text, typer.Option(help="image (a folder per class), text or raw (a layout of its own)")
+    ] = None,
     into: Annotated[Text, typer.Option(help="folder outside the tree, for a private one")] = None,
 ) -> int:
     """Create a case's folder that passes its check except for the marked parts."""
     from driver.verbs.maintenance.new import make_case
 
-    return make_case(name, into, Console())
+    return make_case(name, into, kind, Console())
 
 
 @app.command()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def source_digest(source: Path, memory: Path) -> str:
     """Return the sha256 (hex) over names and bytes of a file, or of every visible file of a folder.
 
-    ``memory`` is where digests are remembered. Raises DataFault when there is no file, or one cannot
-    be read.
+    ``memory`` is where digests are remembered. Raises DataFault if it has no files, or one of them
+    cannot be read.
     """
     digests = {}
     for path in _files(source):

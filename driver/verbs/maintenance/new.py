@@ -27,10 +27,10 @@ def make_vendor(name: str | None, into: str | None, console: Console) -> int:
     return 0
 
 
-def make_case(name: str | None, into: str | None, console: Console) -> int:
+def make_case(name: str | None, into: str | None, kind: str | None, console: Console) -> int:
     """Create a case's folder; ``into`` is the parent folder of a private one. Raises UsageFault."""
     target = _target(into)
-    made = new_case(_required(name), load_settings().root, target)
+    made = new_case(_required(name), load_settings().root, target, kind)
     _show(made, console)
     path = f" CASE_PATH={shlex.quote(str(made.folder))}" if target else ""
     console.say(f"next: make check CASE={made.folder.name}{path}")

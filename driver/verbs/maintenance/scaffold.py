@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from driver.errors import EnvironmentFault, UsageFault
+from driver.errors import EnvironmentFault, UsageFault, unknown
 from driver.system.settings import ROOT
 
 if TYPE_CHECKING:
@@ -56,12 +56,23 @@ def new_vendor(name: str, root: Path, into: Path | None = None) -> NewFolder:
     return NewFolder(folder=hook, made=(hook, images / STACK))
 
 
-def new_case(name: str, root: Path, into: Path | None = None) -> NewFolder:
-    """Create a case in the tree, or a private one in ``into/<name>``. Raises as ``new_vendor``."""
+def case_kinds() -> list[str]:
+    """Return the kinds of cases that there are templates for; the first is the default."""
+    return sorted(path.name for path in (TEMPLATES / "case").iterdir() if path.is_dir())
+
+
+def new_case(name: str, root: Path, into: Path | None = None, kind: str | None = None) -> NewFolder:
+    """Create a case in the tree, or a private one in ``into/<name>``.
+
+    ``kind`` is one of ``case_kinds``. Raises as ``new_vendor``, and UsageFault for an unknown kind.
+    """
     _require_name("case", name)
+    kinds = case_kinds()
+    if kind is not None and kind not in kinds:
+        raise unknown("KIND", kind, kinds)
     folder = (root / "cases" if into is None else into) / name
     _require_free(folder)
-    _fill(TEMPLATES / "case", folder, {"name": name, "title": _title(name)})
+    _fill(TEMPLATES / "case" / (kind or kinds[0]), folder, {"name": name, "title": _title(name)})
     return NewFolder(folder=folder, made=(folder,))
 
 

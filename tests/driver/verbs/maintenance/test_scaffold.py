@@ -22,7 +22,7 @@ from driver.doctor.finding import Finding, failures
 from driver.errors import UsageFault
 from driver.models.result import Result
 from driver.system.settings import load_settings
-from driver.verbs.maintenance.scaffold import TEMPLATES, new_case, new_vendor
+from driver.verbs.maintenance.scaffold import TEMPLATES, case_kinds, new_case, new_vendor
 from tests.driver.miniature import make_tree
 from tests.driver.test_cli import assay
 
@@ -65,8 +65,13 @@ def test_a_private_vendor_has_its_images_inside(tree: Path, tmp_path: Path) -> N
     assert not (tree / "vendor_hooks/acme").exists()
 
 
-def test_a_new_case_passes_except_for_its_marks(tree: Path) -> None:
-    new_case("resnet_18", tree)
+KINDS = ("image", "raw", "text")
+
+
+@pytest.mark.parametrize("kind", [None, *KINDS])
+def test_a_new_case_passes_except_for_its_marks(kind: str | None, tree: Path) -> None:
+    assert case_kinds() == list(KINDS)
+    new_case("resnet_18", tree, kind=kind)
     assert beside_marks(check_case(load_catalog(tree).cases["resnet_18"])) == []
 
 
@@ -75,8 +80,17 @@ def test_a_new_engine_is_simulated_by_default(tree: Path) -> None:
     assert re.search(r"#: <<.*simulated.*>>\n    simulated = True", text)
 
 
+def new_cases(tree: Path) -> list[Path]:
+    return [made for kind in KINDS for made in new_case(f"new_{kind}", tree, kind=kind).made]
+
+
+def test_an_unknown_kind_is_refused_with_the_nearest(tree: Path) -> None:
+    with pytest.raises(UsageFault, match=r"unknown KIND 'row'.*did you mean raw"):
+        new_case("mine", tree, kind="row")
+
+
 def test_no_placeholder_is_left(tree: Path) -> None:
-    made = [*new_vendor("acme", tree).made, *new_case("resnet_18", tree).made]
+    made = [*new_vendor("acme", tree).made, *new_cases(tree)]
     for folder in made:
         for path in folder.rglob("*"):
             assert not path.is_file() or "{{" not in path.read_text(), path
@@ -84,7 +98,7 @@ def test_no_placeholder_is_left(tree: Path) -> None:
 
 
 def test_new_files_are_formatted_like_the_tree(tree: Path) -> None:
-    made = [*new_vendor("acme", tree).made, *new_case("resnet_18", tree).made]
+    made = [*new_vendor("acme", tree).made, *new_cases(tree)]
     shutil.copy(ROOT / "pyproject.toml", tree)
     ruff = [sys.executable, "-m", "ruff"]
     for command in ([*ruff, "format", "--check", "-q"], [*ruff, "check", "-q", "--ignore=D"]):
@@ -179,8 +193,9 @@ def tried(catalog: Catalog, case: str) -> Result:
 
 
 @pytest.mark.stack
-def test_a_new_case_runs_and_its_macs_are_right(tree: Path) -> None:
-    new_case("resnet_18", tree)
+@pytest.mark.parametrize("kind", ["image", pytest.param("raw", marks=pytest.mark.slow), "text"])
+def test_a_new_case_runs_and_its_macs_are_right(kind: str, tree: Path) -> None:
+    new_case("resnet_18", tree, kind=kind)
     ours = load_catalog(ROOT)
     case = load_catalog(tree).cases["resnet_18"]
     result = tried(replace(ours, cases={"resnet_18": case}), "resnet_18")
