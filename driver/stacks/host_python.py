@@ -15,6 +15,7 @@ from driver.catalog.found_stack import with_found
 from driver.errors import UsageFault
 from driver.monitors.sources import STAND_IN_MARK
 from driver.system.command import Command, CommandHung
+from driver.system.files import draft_mark
 from driver.system.hashing import file_sha256, key_of
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def lay_out_python(found: FoundPython, home: Path) -> Path:
     program = home / "venvs" / f"found-{name}" / "bin" / "python3"
     if not program.is_file() or program.read_text(encoding="utf-8") != script:
         program.parent.mkdir(parents=True, exist_ok=True)
-        part = program.with_name(f"python3.{os.getpid()}.part")
+        part = program.with_name(f"python3.{draft_mark()}.part")
         part.write_text(script, encoding="utf-8")
         part.chmod(0o755)
         part.replace(program)

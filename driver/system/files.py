@@ -21,9 +21,14 @@ def let_guests_read() -> None:
         os.umask(os.umask(0o022) & 0o022)
 
 
+def draft_mark() -> str:
+    """Return what makes a draft's name this process's own, also on a disk that several hosts share."""
+    return f"{os.uname().nodename}-{os.getpid()}"
+
+
 def write_atomically(path: Path, text: str) -> Path:
     """Write ``text`` so that ``path`` on disk is either unchanged or complete; return ``path``."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{draft_mark()}.part")
     try:
         with partial.open("w", encoding="utf-8") as stream:
             stream.write(text)

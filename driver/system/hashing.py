@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import PurePath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
+from driver.system.files import draft_mark
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -96,7 +98,7 @@ def remembered_digest(stream: IO[bytes], path: Path, memory: Path, *, read_below
     # A disk without room loses the note, which saves time and nothing else.
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
-        partial = note.with_name(f"{note.name}.{os.getpid()}")
+        partial = note.with_name(f"{note.name}.{draft_mark()}")
         partial.write_text(f"{digest} {_check(digest)}", encoding="ascii")
         partial.replace(note)
     return digest
