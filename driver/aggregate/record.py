@@ -18,7 +18,7 @@ class Record(NamedTuple):
     """A result's identity and figures. Units are those of ``Metrics``: items/s, s, GiB, ms, percent.
 
     ``processor`` is set if the device is the host's processor; ``chip`` then starts with it.
-    ``host`` is the host's name. ``core_values`` has p_infer_core of each fresh process,
+    ``host`` is the host's name, ``card`` the device's serial or UUID. ``core_values`` has p_infer_core of each fresh process,
     ``time_shares`` pairs of (name, seconds). ``figure_marks`` and ``marked_figures`` are what the
     warnings say of the figures, and of which (see ``driver.results.concerns``). ``j_per_item`` and
     ``items_per_s_w`` are of the core loop whose energy was measured; the four figures after them are
@@ -100,6 +100,7 @@ class Record(NamedTuple):
     commit: str | None
     driver_version: str | None
     host: str | None
+    card: str | None
     threads: str | None
     options: str | None
     rerun_of: str | None

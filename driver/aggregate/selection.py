@@ -69,7 +69,7 @@ MEASURED = ("ok", "accuracy_failed")
 
 
 def per_job(table: pa.Table, *, every: bool = False) -> PerJob:
-    """Return the newest valid result of each job on each host, and its last run if that failed since.
+    """Return the newest valid result of each job on each card of each host, and its last run if that failed since.
 
     A result that was edited after it was written stands in only for a job that has no other. With
     ``every``, all results are shown and all failed runs listed.
@@ -83,7 +83,8 @@ def per_job(table: pa.Table, *, every: bool = False) -> PerJob:
         shown, failed = pa.array(measured), pa.array(~measured)
         return PerJob(table.filter(shown), table.filter(failed), older=0, is_shown=shown)
     edited = _array(table.column("edited"))
-    jobs = _codes(table.column("job_id")) * (table.num_rows + 1) + _codes(table.column("host"))
+    places = _codes(table.column("host")) * (table.num_rows + 1) + _codes(table.column("card"))
+    jobs = _numbered(_codes(table.column("job_id")), places)
     started = _array(pc.rank(table.column("started_utc"), tiebreaker="dense")).astype(np.int64)
     # Failed runs come first, then edited results, then valid ones; each kind from old to new.
     kind = measured.astype(np.int64) + (measured & ~edited)
@@ -103,6 +104,14 @@ def per_job(table: pa.Table, *, every: bool = False) -> PerJob:
         older=int(measured.sum() - shown.sum()),
         is_shown=pa.array(shown),
     )
+
+
+def _numbered(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a number for each pair of numbers, the same for the same pair."""
+    import numpy as np
+
+    places = np.unique(second, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return first * (places.max(initial=0) + 1) + places
 
 
 def _ends(values: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -15,11 +15,13 @@ from driver.aggregate.selection import newest, per_job, select
 from driver.aggregate.tables import table
 from driver.aggregate.tree import find_results
 from driver.errors import EnvironmentFault, UsageFault
+from driver.report.cards.rows import CARDS_HEADERS, card_rows, outlier_notices
+from driver.report.cards.spread import card_spreads
 from driver.report.details import pack_details
 from driver.report.failed import failed_rows
 from driver.report.files import with_newest, write_csv, write_parquet, write_problems
 from driver.report.head import head_of
-from driver.report.markdown import render_markdown
+from driver.report.markdown import cards_section, render_markdown
 from driver.report.page import render_page
 from driver.report.payload import common_size, ordered, payload
 from driver.report.stamp import (
@@ -73,7 +75,10 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
     found = per_job(selection.table, every=options.every)
     failed = failed_rows(columns.to_records(found.failed))
     groups, rows = ordered(newest(found.shown, SHOWN_ROWS), options.language)
+    spreads = card_spreads(rows)
     head = head_of(loaded, selection, found, groups, options.language)
+    notices = (*outlier_notices(spreads, options.language), *head.notices)
+    head, cards = head._replace(notices=notices), card_rows(spreads)
     markdown = render_markdown(
         groups,
         language=options.language,
@@ -81,8 +86,8 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
         head=head,
         problems=loaded.problems,
         failed=failed,
-    )
-    page = _html(Shown(groups, failed, trends(selection.table)), loaded, options, head)
+    ) + cards_section(cards, options.language)
+    page = _html(Shown(groups, failed, cards, trends(selection.table)), loaded, options, head)
     _write(
         options.out,
         {
@@ -109,10 +114,11 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
 
 
 class Shown(NamedTuple):
-    """What the page shows: tables of results, the rows of the runs that failed, and the trends."""
+    """What the page shows: tables of results, rows of runs that failed and of kinds of card, trends."""
 
     groups: Sequence[Group]
     failed: Sequence[Sequence[str]]
+    cards: Sequence[Sequence[str]]
     trends: Sequence[Trend]
 
 
@@ -150,6 +156,7 @@ def _html(
         problems=loaded.problems,
         published=options.published,
     )
+    data["cards"] = {"headers": CARDS_HEADERS, "rows": shown.cards}
     data["trends"] = trend_lines(shown.trends, groups, options.language)
     empty = render_page(data, pack_details([], with_series=(), limit_bytes=0), *head)
     # Each chunk's script tag takes about 70 bytes; one percent of the file is enough for all.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from driver.aggregate.tables import batch_table, table
 from driver.published.chinese import said
+from driver.report.cards.rows import CARDS_HEADERS
 from driver.report.failed import FAILED_HEADERS
 from driver.report.headings import HEADINGS
 from driver.system.plain_text import plain
@@ -71,6 +72,15 @@ def render_markdown(
         parts += [f"## {said('Failed and interrupted runs', language)}", runs]
     parts += [f"## {said('Problems', language)}", _problems(problems, language)]
     return "\n\n".join(parts) + "\n"
+
+
+def cards_section(cards: Sequence[Sequence[str]], language: Language) -> str:
+    """Return the section on the cards of one kind, "" where no two of a kind were measured."""
+    if not cards:
+        return ""
+    headers = [said(header, language) for header in CARDS_HEADERS]
+    title = f"## {said('Cards of one kind', language)}"
+    return f"\n{title}\n\n{render_table(headers, cards, numbers=range(1, 3))}\n"
 
 
 def _results_table(group: Group, language: Language, same_id: frozenset[str]) -> str:

@@ -28,6 +28,7 @@ PROVENANCE: dict[str, tuple[tuple[str, ...], ...]] = {
     "commit": (("commit",),),
     "driver_version": (("host_driver", "version"), ("device", "driver")),
     "host": (("host", "name"),),
+    "card": (("card",), ("device", "serial")),
     "threads": (("settings", "threads"), ("host", "threads")),
     "options": (("settings", "options"),),
     "rerun_of": (("rerun_of",),),

@@ -156,6 +156,12 @@ def _processor(choice: Choice) -> dict[str, Any]:
     return {"processor": read_processor().model_dump()}
 
 
+def _card(choice: Choice) -> str | None:
+    """Return the serial or UUID of the device, None for a processor and where no monitor reports one."""
+    uuids = [device for device in choice.devices if not device.startswith(f"{choice.vendor.name}-")]
+    return None if choice.vendor.manifest.runs_on_host else ",".join(uuids) or None
+
+
 def _settings(planned: PlannedJob) -> dict[str, Any]:
     """Return what a rerun asks for again and nothing else in the result says."""
     choice, template = planned.choice, planned.template
@@ -180,6 +186,7 @@ def _provenance(site: Site, prepared: Prepared) -> dict[str, Any]:
         "input": choice.request.input_kind,
         "arithmetic": choice.precision.arithmetic,
         "chips": CHIPS_MEASURED,
+        "card": _card(choice),
         "chips_per_card": choice.chip.chips_per_card,
         "chip": choice.chip.model_dump(include=CHIP_FACTS) | {"part": choice.chip_part or None},
         **_processor(choice),

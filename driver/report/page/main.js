@@ -49,6 +49,13 @@ function renderPublished() {
   for (const cell of holder.querySelectorAll("tr > :nth-child(4)")) cell.classList.add("text");
 }
 
+function renderCards() {
+  const { headers, rows: spreads } = data.cards;
+  document.getElementById("cards").hidden = !spreads.length;
+  document.getElementById("cards-link").hidden = !spreads.length;
+  if (spreads.length) document.getElementById("cards-body").append(simpleTable(headers.map((header) => t(header)), spreads, headers.length, "plain stacked cards-table"));
+}
+
 function renderFailed() {
   const { headers, rows: runs } = data.failed;
   document.getElementById("failed").hidden = !runs.length;
@@ -127,6 +134,7 @@ function start() {
   renderSummary();
   renderTables();
   renderPublished();
+  renderCards();
   renderFailed();
   renderProblems();
   requestAnimationFrame(() => setTimeout(renderCharts));

@@ -1,0 +1,1 @@
+"""Cards of one kind beside each other: their spread, and their rows in a report."""
