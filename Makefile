@@ -25,7 +25,7 @@ only = $(foreach v,$(firstword $(filter-out $1 $(SURROUNDINGS),$(TYPED))),$(erro
 # The targets below tests/ need a clone: a bundle leaves them out.
 clone = $(if $(wildcard tests/run),,$(error this folder has no tests, since bundles leave them out: clone Assay to run them))
 
-.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun audit new-vendor new-case dev test test-quick test-slow test-vendors test-engines test-full-size test-mutants lint bench clean lock pin schemas
+.PHONY: help run sweep list report compare published check doctor images wheelhouse data bundle load verify rerun audit new-vendor new-case dev test test-quick test-slow test-slurm test-vendors test-engines test-full-size test-mutants lint bench clean lock pin schemas
 
 help: ## show this list
 	@exec 3>&1; awk -v columns="$$(test -t 3 && stty size <&3 | cut -d' ' -f2)" 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { line = sprintf("  make %-14s", $$1); count = split($$2, words, " "); for (n = 1; n <= count; n++) { if (columns && n > 1 && length(line) + 1 + length(words[n]) > columns) { print line; line = sprintf("%21s", "") } line = line " " words[n] } print line }' Makefile
@@ -96,6 +96,9 @@ test-quick: ## run the tests that need no torch, Docker, browser, new environmen
 test-slow: ## run only the slow tests
 	@$(call only)$(clone)tests/run -m slow $$ARGS
 
+test-slurm: ## run sweeps on a real Slurm, started for the tests: needs slurm-wlm and munge
+	@$(call only)$(clone)tests/run -m slurm $$ARGS
+
 test-vendors: ## build every vendor's image on stand-ins for its base and installers, and run every engine in its container: ARGS="-k ascend"
 	@$(call only)$(clone)tests/run -m vendors $$ARGS
 
@@ -111,7 +114,7 @@ test-mutants: ## apply single changes to copies of the tree, each of which some 
 lint: ## ruff, mypy strict, vermin, shellcheck, hadolint
 	@$(call only)$(clone)tests/lint
 
-bench: ## compare Assay with a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel, CASE=report|loader|overlap|cold|bundle|rerun|compare|core|boundary, ARGS
+bench: ## compare Assay with a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel, CASE=report|loader|overlap|cold|bundle|rerun|compare|core|boundary|fleet, ARGS
 	@$(call only,CASE VENDOR)$(clone)tests/bench/run $$ARGS
 
 clean: ## remove caches and what killed runs left, containers too; ALL=1: also environments and wheels; IMAGES=1: also Assay's images

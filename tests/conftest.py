@@ -19,6 +19,7 @@ HOW = {
     "disk": "free 22 GB where pytest writes, or name another disk: ARGS='--basetemp FOLDER'",
     "browser": "apt-get install chromium",
     "py37": "pyenv install 3.7, or set ASSAY_PYTHON37",
+    "slurm": "apt-get install slurm-wlm munge",
     "stack": "let pip reach a package index: make wheelhouse",
 }
 

@@ -135,9 +135,11 @@ class Ledger:
         return ended
 
     def amend(self, entry: Entry, outcome: Outcome) -> None:
-        """Say how an attempt ended; a disk without room keeps the state alone."""
-        with suppress(OSError), self.path(entry).open("a", encoding="utf-8") as stream:
-            stream.write(outcome.model_dump_json() + "\n")
+        """Add what became known of an attempt; a disk without room keeps the state alone."""
+        # Never created: an entry that somebody else has ended has another name.
+        with suppress(OSError), self.path(entry).open("r+", encoding="utf-8") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.write(outcome.model_dump_json(exclude_defaults=True) + "\n")
 
     def holder(self, entry: Entry) -> Holder | None:
         """Return who runs or ran an attempt, None where its file cannot be read."""
@@ -148,12 +150,12 @@ class Ledger:
             return None
 
     def outcome(self, entry: Entry) -> Outcome:
-        """Return how an attempt ended; empty where its file does not say."""
-        lines = self._lines(entry)
-        try:
-            return Outcome.model_validate_json(lines[1:][-1])
-        except (IndexError, ValueError):
-            return Outcome()
+        """Return what is known of an attempt, the last line first; empty where its file does not say."""
+        known: dict[str, object] = {}
+        for line in self._lines(entry)[1:]:
+            with suppress(ValueError):
+                known |= Outcome.model_validate_json(line).model_dump(exclude_defaults=True)
+        return Outcome.model_validate(known)
 
     def path(self, entry: Entry) -> Path:
         """Return the file of an entry."""
@@ -173,7 +175,7 @@ class Ledger:
         )
         try:
             changed_ns = folder.stat().st_mtime_ns
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._known[shard] = _Shard()
             return
         if changed_ns == known.changed_ns and known.read_s - known.seen_s > FRESH_S:

@@ -1,12 +1,11 @@
-"""The result of a job that left none itself: what happened to it, and that the chip had no part in it."""
+"""The result of a job that was ended from outside: what happened, and that the chip had no part in it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from driver import __version__
-from driver.models.base import Failure, RunnerName, StageName
-from driver.models.job import JobKey
+from driver.models.base import Failure, StageName
 from driver.models.result import Metrics, Result, StageRecord
 from driver.results.store import result_folder, utc_now, write_result
 
@@ -14,46 +13,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from driver.models.sweep import SweepTask
+    from driver.models.job import JobKey
     from driver.plan.choice import Choice
-
-ID_CHARACTERS = 16
 
 
 def write_lost(
     results: Path,
-    task: SweepTask,
+    job: JobKey,
     choice: Choice,
     failure: Failure,
-    *,
-    runner: RunnerName | None,
     provenance: Mapping[str, Any],
 ) -> Path:
-    """Write the result of a task that was ended from outside; return its path."""
-    key = JobKey(
-        id=task.key[:ID_CHARACTERS],
-        case=choice.case.name,
-        vendor=choice.vendor.name,
-        stack=choice.stack.name,
-        engine=choice.engine_name,
-        chip=choice.chip_name,
-        precision=choice.precision_name,
-        batch_size=choice.batch_size,
-        tier=choice.tier,
-        runner=runner or choice.runner,
-    )
+    """Write the result of ``job``, which left none itself; return its path.
+
+    ``job`` is what its node planned: a later result of the same job replaces this one in reports.
+    """
     now = utc_now()
+    case = choice.case.manifest
     result = Result(
-        job=key,
+        job=job,
         status="failed",
         failure=failure,
         weights="synthetic" if choice.request.weights == "synthetic" else "published",
         data="synthetic" if choice.request.data == "synthetic" else "real",
         started_utc=now,
         finished_utc=now,
-        core_item=choice.case.manifest.core_item,
-        metrics=Metrics(acc_metric=choice.case.manifest.metric.name),
+        item=case.item,
+        core_item=case.core_item,
+        metrics=Metrics(acc_metric=case.metric.name),
         stages=tuple(StageRecord(name=stage, status="not_run") for stage in StageName),
         provenance={"assay": __version__, **provenance},
     )
-    return write_result(result_folder(results, key), result)
+    return write_result(result_folder(results, job), result)

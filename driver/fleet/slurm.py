@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,7 @@ LARGEST_ARRAY = 1001
 ACTIVE = frozenset(
     {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"}
 )
+WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 REASONS: dict[str, FailureKind] = {
     "TIMEOUT": FailureKind.TIMEOUT,
     "DEADLINE": FailureKind.TIMEOUT,
@@ -32,7 +34,8 @@ REASONS: dict[str, FailureKind] = {
 }
 """What a task's last state is recorded as; every other one, as a failure of the host."""
 UNREACHABLE = re.compile(
-    r"unable to contact|timed out|connection refused|communication", re.IGNORECASE
+    r"unable to contact|timed out|connection refused|communication|configuration source",
+    re.IGNORECASE,
 )
 QUEUE_FORMAT = "%j|%k|%F|%K|%T|%r|%N"
 """Name, comment (the array's number in the plan), job, indices, state, reason, node."""
@@ -65,6 +68,11 @@ class Ended:
     state: str = ""
     exit_code: str = ""
     node: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended after all."""
+        return self.state in ACTIVE or self.state in WAITING
 
     @property
     def kind(self) -> FailureKind:
@@ -175,23 +183,22 @@ def name_of(sweep: str) -> str:
 
 
 def ended(job: int) -> dict[int | None, Ended]:
-    """Return what Slurm knows of the tasks of an array, by index: by accounting, or while it remembers.
+    """Return what Slurm knows of the tasks of an array, by index.
 
-    ``scontrol`` knows a job for MinJobAge seconds, by default 300, and ``sacct`` with accounting alone.
+    The controller knows a job for MinJobAge seconds, by default 300; accounting, where it is on, longer.
     """
+    known: dict[int | None, Ended] = {}
     columns = "JobID,State,ExitCode,NodeList"
-    try:
+    with suppress(SlurmUnreachable):
         answer = _run(["sacct", "-X", "-n", "-P", "-j", str(job), "-o", columns])
-        if answer.returncode == 0 and answer.out.strip():
-            return dict(map(_accounted, answer.out.decode(errors="replace").splitlines()))
-    except (SlurmUnreachable, ValueError):
-        pass
-    try:
+        if answer.returncode == 0:
+            known |= dict(map(_accounted, answer.out.decode(errors="replace").splitlines()))
+    with suppress(SlurmUnreachable):
         answer = _run(["scontrol", "show", "job", "-o", str(job)])
-    except SlurmUnreachable:
-        return {}
-    lines = answer.out.decode(errors="replace").splitlines() if answer.returncode == 0 else []
-    return dict(_shown(line) for line in lines if line.strip())
+        if answer.returncode == 0:
+            lines = answer.out.decode(errors="replace").splitlines()
+            known |= dict(_shown(line) for line in lines if line.strip())
+    return known
 
 
 def _accounted(line: str) -> tuple[int | None, Ended]:

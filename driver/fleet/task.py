@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from driver.errors import AssayError, EnvironmentFault, UsageFault
 from driver.fleet import slurm
 from driver.fleet.claim import take
 from driver.fleet.grant import grant_here, granted_devices
 from driver.fleet.ledger import OK, TRY_AGAIN, Ledger
-from driver.fleet.lost import write_lost
 from driver.fleet.planning import MadeOf
 from driver.models.base import Failure, FailureKind, RunnerName
 from driver.models.sweep import Outcome
@@ -27,11 +26,14 @@ from driver.session.telemetry import devices_here
 from driver.system.host.machine import tree_commit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from driver.catalog.catalog import Catalog
     from driver.events import Listener
     from driver.fleet.grant import Grant
     from driver.fleet.ledger import Entry
     from driver.fleet.sweep_folder import SweepFolder
+    from driver.models.job import JobKey
     from driver.models.sweep import SweepPlan, SweepTask
     from driver.plan.choice import Choice
     from driver.system.settings import Settings
@@ -47,6 +49,7 @@ class NodeTask:
     folder: SweepFolder
     plan: SweepPlan
     task: SweepTask
+    entry: Entry
     grant: Grant
     settings: Settings
     catalog: Catalog
@@ -61,40 +64,20 @@ class NodeTask:
         runner = self._runner()
         choice = self._choice(runner)
         note = {"slurm": self.grant.provenance(self.plan.id, os.environ)}
+        repetition = Repetition(check=self._note_job, note=note)
         with open_site(runner, self.settings, self.catalog, self.listener) as opened:
             site = dataclasses.replace(opened, interruption=self.interruption)
-            finished = run_job(site, choice, Repetition(note=note))
+            finished = run_job(site, choice, repetition)
         failure = finished.result.failure
         where = finished.folder.relative_to(self.settings.results) / "result.json"
         state = OK if finished.result.status in ("ok", "accuracy_failed") else ""
         if failure is not None:
             state = failure.kind.value
-        return state or FailureKind.HOST.value, Outcome(
-            result=where.as_posix(), message=failure.message if failure else ""
-        )
+        return state or FailureKind.HOST.value, _outcome(failure, where.as_posix())
 
-    def lost(self, error: AssayError) -> tuple[str, Outcome]:
-        """Return the state and outcome of a task that cannot be run here, with a result that says why."""
-        failure = Failure(kind=error.kind, message=error.message, remedy=error.remedy)
-        return failure.kind.value, self.recorded(failure)
-
-    def recorded(self, failure: Failure) -> Outcome:
-        """Write the result of a job that left none; an export, and a job unknown to this tree, have none."""
-        message = failure.message
-        if self.task.does == "export":
-            return Outcome(message=message)
-        try:
-            path = write_lost(
-                self.settings.results,
-                self.task,
-                choose(self._request(self.plan.inside), self.catalog),
-                failure,
-                runner=self.plan.inside,
-                provenance={"slurm": self.grant.provenance(self.plan.id, os.environ)},
-            )
-        except AssayError:
-            return Outcome(message=message)
-        return Outcome(result=path.relative_to(self.settings.results).as_posix(), message=message)
+    def _note_job(self, key: JobKey, _provenance: Mapping[str, Any]) -> None:
+        """Note which job this is before it runs, for its result if the task is ended from outside."""
+        self.folder.ledger.amend(self.entry, Outcome(job=key))
 
     def _export(self) -> tuple[str, Outcome]:
         runner = self._runner()
@@ -105,7 +88,7 @@ class NodeTask:
             failure = run_export(site, choice, logs)
         if failure is None:
             return OK, Outcome()
-        return failure.kind.value, Outcome(message=failure.message)
+        return failure.kind.value, _outcome(failure)
 
     def _require_export(self) -> None:
         """Raise if the task that was to export this job's model has found that it cannot be exported."""
@@ -236,6 +219,7 @@ def run_task(
         folder=folder,
         plan=plan,
         task=task,
+        entry=entry,
         grant=grant,
         settings=settings.model_copy(update={"results": folder.results}),
         catalog=catalog,
@@ -247,13 +231,20 @@ def run_task(
 
 
 def _ended(node: NodeTask) -> tuple[str, Outcome]:
+    """Run a task; what goes wrong before its job is planned leaves no result, as with `make sweep` here."""
     try:
         return node.run()
     except AssayError as error:
-        return node.lost(error)
+        return error.kind.value, Outcome(message=error.message, remedy=error.remedy)
     except KeyboardInterrupt:
         failure = node.interruption()
-        return failure.kind.value, node.recorded(failure)
+        return failure.kind.value, _outcome(failure)
+
+
+def _outcome(failure: Failure | None, result: str | None = None) -> Outcome:
+    if failure is None:
+        return Outcome(result=result)
+    return Outcome(result=result, message=failure.message, remedy=failure.remedy)
 
 
 def _noted(ledger: Ledger, entry: Entry, state: str, outcome: Outcome, listener: Listener) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from driver.fleet.slurm import Ended, QueuedTask
     from driver.fleet.state import Standing
     from driver.fleet.sweep_folder import SweepFolder
+    from driver.models.job import JobKey
     from driver.models.sweep import Holder, SweepPlan, SweepTask
 
 REMEDIES = {
@@ -96,12 +97,14 @@ class Watch:
     def _elsewhere(self, stray: Mapping[int, Entry]) -> frozenset[int]:
         """Return the tasks that another sweep into the same results runs; its queue is asked for from now on."""
         found = set()
+        # As asked for in this reading: of a sweep that is only added here, nothing is known yet.
+        asked = frozenset(self._sweeps)
         there = {(task.job, task.task) for task in self.queued}
         for index, entry in stray.items():
             holder = self._ledger.holder(entry)
             if holder is None:
                 continue
-            if holder.sweep not in self._sweeps:
+            if holder.sweep not in asked:
                 self._sweeps.add(holder.sweep)
                 found.add(index)
             elif (holder.job, holder.task) in there:
@@ -109,12 +112,16 @@ class Watch:
         return frozenset(found)
 
     def _end(self, task: SweepTask, entry: Entry, holder: Holder | None, ended: Ended) -> bool:
+        if ended.alive:  # it was submitted after the queue was read
+            return False
         failure = lost_failure(holder, ended, cancelled=self.cancelled)
-        over = self._ledger.end(entry, failure.kind.value, Outcome(message=failure.message))
+        said = Outcome(message=failure.message, remedy=failure.remedy)
+        over = self._ledger.end(entry, failure.kind.value, said)
         if over is None:
             return False
-        if task.does == "job" and (path := self._write(task, holder, failure)) is not None:
-            self._ledger.amend(over, Outcome(result=path, message=failure.message))
+        job = self._ledger.outcome(over).job
+        if job is not None and (path := self._write(task, job, holder, failure)) is not None:
+            self._ledger.amend(over, Outcome(result=path))
         return True
 
     @property
@@ -122,26 +129,20 @@ class Watch:
         """Whether somebody has cancelled the sweep."""
         return (self.folder.path / "cancelled").is_file()
 
-    def _write(self, task: SweepTask, holder: Holder | None, failure: Failure) -> str | None:
-        request = Request.model_validate(task.request)
-        request = request.model_copy(update={"runner": self.plan.inside})
-        where = {} if holder is None else {"job": holder.name, "node": holder.node}
+    def _write(
+        self, task: SweepTask, job: JobKey, holder: Holder | None, failure: Failure
+    ) -> str | None:
+        """Write the result of a job that its node had planned; None where this tree does not know it."""
+        request = Request.model_validate(task.request).model_copy(update={"runner": job.runner})
+        node = holder.node if holder else None
+        where = {"sweep": self.plan.id, "job": holder.name if holder else None, "node": node}
+        provenance = {"slurm": where, "host": {"name": node}}
         try:
-            path = write_lost(
-                self.folder.results,
-                task,
-                choose(request, self.catalog),
-                failure,
-                runner=self.plan.inside,
-                provenance={"slurm": {"sweep": self.plan.id, **where}, "host": _host(holder)},
-            )
+            choice = choose(request, self.catalog)
+            found = write_lost(self.folder.results, job, choice, failure, provenance)
         except AssayError:
             return None
-        return path.relative_to(self.folder.results).as_posix()
-
-
-def _host(holder: Holder | None) -> dict[str, str | None]:
-    return {"name": holder.node if holder else None}
+        return found.relative_to(self.folder.results).as_posix()
 
 
 def lost_failure(holder: Holder | None, ended: Ended, *, cancelled: bool = False) -> Failure:

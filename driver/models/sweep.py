@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from driver.models.base import Frozen, RunnerName
+from driver.models.job import JobKey
 
 SweepId = str
 
@@ -81,9 +82,11 @@ class Holder(Frozen):
 
 
 class Outcome(Frozen):
-    """How a task ended: second line of its entry in the ledger."""
+    """A later line of a task's entry in the ledger: which job it is, and how it ended."""
 
+    job: JobKey | None = Field(default=None, description="the job as its node planned it")
     result: str | None = Field(
         default=None, description="its result, relative to the results folder"
     )
     message: str = ""
+    remedy: str = ""

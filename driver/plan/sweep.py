@@ -42,6 +42,10 @@ class Planned:
     arrays: tuple[SweepArray, ...]
 
 
+Kind = tuple[str, tuple[str, ...]]
+"""A kind of device for people, and the options of sbatch that allocate it."""
+
+
 def plan_tasks(
     wanted: Sequence[Wanted], slurm: SlurmSettings, *, largest_array: int, again: str = ""
 ) -> Planned:
@@ -51,14 +55,24 @@ def plan_tasks(
     """
     exports: dict[str, SweepTask] = {}
     numbers: dict[str, int] = {}
-    kinds: defaultdict[tuple[str, tuple[str, ...]], dict[str, SweepTask]] = defaultdict(dict)
+    kinds: defaultdict[Kind, dict[str, SweepTask]] = defaultdict(dict)
+    # Thousands of jobs share some exports and kinds of device, each resolved once.
+    seen: dict[tuple[object, ...], str] = {}
+    known: dict[tuple[str, str, str], Kind] = {}
     for one in wanted:
-        export = _key(_export_identity(one), again)
+        choice = one.choice
+        shared = _shared(one)
+        if shared not in seen:
+            seen[shared] = _key(_export_identity(one), again)
+        export = seen[shared]
         number = numbers.setdefault(export, len(numbers))
         if export not in exports:
             exports[export] = _task(one, export, None)
+        device = (choice.vendor.name, choice.chip_name, choice.request.device)
+        if device not in known:
+            known[device] = kind_of(choice, slurm)
         key = _key(_job_identity(one, export), again)
-        kinds[kind_of(one.choice, slurm)].setdefault(key, _task(one, key, number))
+        kinds[known[device]].setdefault(key, _task(one, key, number))
     tasks = list(exports.values())
     arrays = _split("exports", 0, len(tasks), _ask_of_exports(slurm), largest_array, exports=True)
     for (title, ask), members in sorted(kinds.items()):
@@ -67,7 +81,7 @@ def plan_tasks(
     return Planned(tasks=tuple(tasks), arrays=tuple(arrays))
 
 
-def kind_of(choice: Choice, slurm: SlurmSettings) -> tuple[str, tuple[str, ...]]:
+def kind_of(choice: Choice, slurm: SlurmSettings) -> Kind:
     """Return the kind of device of a job, for people, and the options of sbatch that allocate it."""
     gres = gres_of(choice, slurm)
     exclusive = choice.vendor.manifest.scheduler.exclusive or choice.vendor.manifest.runs_on_host
@@ -144,6 +158,15 @@ def _job_identity(one: Wanted, export: str) -> dict[str, Any]:
         "measure": choice.measure.model_dump(),
         "inside": one.inside,
     }
+
+
+def _shared(one: Wanted) -> tuple[object, ...]:
+    """Return what tells one export from another, without hashing it."""
+    request, needs, measure = one.choice.request, one.choice.engine.export, one.choice.measure
+    batch = one.choice.batch_size if needs.batch == "static" else None
+    own = (request.input_kind, request.preprocess, request.options)
+    made = tuple(one.made_of[name] for name in EXPORTED)
+    return (*made, needs.opset, batch, needs.simplify, measure.limit, measure.single_pass, *own)
 
 
 def _export_identity(one: Wanted) -> dict[str, Any]:

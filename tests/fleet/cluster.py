@@ -129,10 +129,19 @@ class Cluster:
             if node not in self.daemons:
                 self.start_node(node)
         self.call("scancel", "--me")
-        for node in NODES:
-            self.call("scontrol", "update", f"nodename={node}", "state=resume")
+        self.resume()
         idle = dict.fromkeys(NODES, "idle")
         wait_until(lambda: self.well() and self.states() == idle and not self.queue())
+
+    def drain(self) -> None:
+        """Let no node start a task."""
+        for node in NODES:
+            self.call("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+
+    def resume(self) -> None:
+        """Let every node start tasks again."""
+        for node in NODES:
+            self.call("scontrol", "update", f"nodename={node}", "state=resume")
 
     def queue(self) -> str:
         """Return what the queue has."""

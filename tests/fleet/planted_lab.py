@@ -39,6 +39,8 @@ class FleetLab:
 
     folder: Path
     cluster: Cluster
+    patience_s: float = PATIENCE_S
+    """How long a command may take."""
 
     @property
     def tree(self) -> Path:
@@ -99,6 +101,20 @@ class FleetLab:
         path = self.tree / "vendor_hooks" / hook / "behaviour.json"
         path.write_text(json.dumps(stages), encoding="utf-8")
 
+    def commit(self, message: str) -> None:
+        """Commit the tree as it is now."""
+        for words in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", message)):
+            self._git(*words)
+
+    def head(self) -> str:
+        """Return the tree's commit."""
+        return self._git("rev-parse", "HEAD").strip()
+
+    def _git(self, *words: str) -> str:
+        who = ("-c", "user.name=lab", "-c", "user.email=lab@localhost")
+        command = ("git", "-C", str(self.tree), *who, *words)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
     @property
     def env(self) -> dict[str, str]:
         """Return the environment of its commands."""
@@ -145,7 +161,7 @@ class FleetLab:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=self.patience_s,
             check=False,
         )
 

@@ -93,6 +93,8 @@ def _show_ended(
         sign = "✓" if entry.state == OK else "✗"
         tail = "" if entry.state == OK else f": {entry.state}: {outcome.message}"
         console.say(f"  {sign} {watch.tasks[index].name}{tail}")
+        if outcome.remedy:
+            console.say(f"    → {console.advice(outcome.remedy)}")
 
 
 def show_outcome(

@@ -1,0 +1,1 @@
+"""A sweep on a scheduler, without one: the ledger, the parsers, the plan."""
