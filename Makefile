@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT INPUT PREPROCESS FORMAT
 FLAGS := AGAIN ALL DETACH DRY_RUN IMAGES RUN SIMULATED SYNTHETIC
 # Read from the environment by the driver or the test scripts, for any target.
-SURROUNDINGS := ALLOWED_SIGNERS ARGS ASSAY_HOME ASSAY_HOST_NAME ASSAY_LOCKS CASE_PATH INSTALLERS OFFLINE OUT REFERENCE_PYTHON STACK_PYTHON TORCH_INDEX VENDOR_PATH
+SURROUNDINGS := ALLOWED_SIGNERS ARGS ASSAY_HOME ASSAY_HOST_NAME ASSAY_LOCKS CASE_PATH HOST INSTALLERS OFFLINE OUT REFERENCE_PYTHON STACK_PYTHON TORCH_INDEX VENDOR_PATH
 KNOWN := $(PLAN) $(FLAGS) $(SURROUNDINGS) A ATTACH B BASE BUNDLE CANCEL FAIL_BELOW INSIDE INTO KIND MD5 NAME RATIO REQUIRE_SIGNATURE RESULT SIGN SMALLEST SRC TABLE VOLUME WITH
 # The variables on the command line. Names that a target does not know are passed on too: the driver
 # treats them as options of the case, or suggests the nearest name.
@@ -102,7 +102,7 @@ test-slurm: ## run sweeps on a real Slurm, started for the tests: needs slurm-wl
 test-vendors: ## build every vendor's image on stand-ins for its base and installers, and run every engine in its container: ARGS="-k ascend"
 	@$(call only)$(clone)tests/run -m vendors $$ARGS
 
-test-engines: ## run the tests on real engines besides root's Docker (rootless Podman): ARGS="-k podman"
+test-engines: ## run the tests on real engines besides root's Docker (rootless Podman, another host by ssh): ARGS="-k podman"
 	@$(call only)$(clone)tests/run -m engines $$ARGS
 
 test-full-size: ## run every case at full size in its container: about 20 minutes on two cores

@@ -57,6 +57,11 @@ class Choice:
     """Number of dataset items that an option of the case requests, None without such an option."""
     request: Request
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the stages run on another host, of which nothing is known here."""
+        return self.runner is RunnerName.SLURM or self.request.host is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
@@ -81,7 +86,12 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     seen = (devices or {}).get(vendor.name, ())
     chip = choose_chip(vendor, request.chip, seen)
     _require_arithmetic(chip, precision_name, precision)
-    runner = request.runner or _default_runner(stack)
+    runner = request.runner or _default_runner(stack, request.host)
+    if request.host is not None and runner is not RunnerName.DOCKER:
+        raise UsageFault(
+            f"HOST={request.host} runs stages in containers, and RUNNER={runner} does not",
+            "leave RUNNER out, or HOST",
+        )
     if runner is RunnerName.DOCKER and (stack.found or catalog.reference.found):
         raise UsageFault(
             "STACK_PYTHON and REFERENCE_PYTHON name interpreters of this host; no container has them",
@@ -161,9 +171,10 @@ def combine(base: Request, axes: Mapping[str, Sequence[object]]) -> list[Request
     ]
 
 
-def _default_runner(stack: Stack) -> RunnerName:
+def _default_runner(stack: Stack, host: str | None) -> RunnerName:
     """Return the runner with the least set-up: process, where the lock file alone is enough."""
-    return RunnerName.PROCESS if stack.manifest.process_runner else RunnerName.DOCKER
+    alone = stack.manifest.process_runner and host is None
+    return RunnerName.PROCESS if alone else RunnerName.DOCKER
 
 
 def _preprocess(case: Case, name: str | None) -> Mapping[str, Any]:

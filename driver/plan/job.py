@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from driver.models.base import RunnerName, StageName
+from driver.models.base import StageName
 from driver.models.job import JobFile, JobKey
 from driver.plan.tiers import choose_golden_count, is_slow_item
 from driver.system.hashing import key_of
@@ -46,7 +46,7 @@ class PlannedJob:
     def engine_reusable(self) -> bool:
         """Whether a compiled engine serves the next job: not where nothing says which processor it is for."""
         on_host = self.choice.vendor.manifest.runs_on_host
-        return not (on_host and self.choice.runner is RunnerName.SLURM)
+        return not (on_host and self.choice.elsewhere)
 
     def stage_file(self, stage: StageName, repeat: int = 0) -> JobFile:
         """Return job.json for one stage of this job."""

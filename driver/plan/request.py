@@ -54,6 +54,8 @@ class Request(Frozen):
     wait_s: int | None = None
     input_kind: Literal["file", "tensor"] = "file"
     preprocess: str | None = None
+    host: str | None = None
+    """The other host whose engine runs the stages; a setting (HOST), not a variable of the plan."""
     options: tuple[tuple[str, str], ...] = ()
     """Options of the case by name, unparsed; ``driver.plan.options`` checks them."""
 

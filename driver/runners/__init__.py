@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from driver.models.base import RunnerName
 from driver.runners.docker import DockerRunner
 from driver.runners.process import ProcessRunner
+from driver.runners.remote.runner import RemoteRunner
 from driver.runners.slurm import SlurmRunner
 
 if TYPE_CHECKING:
@@ -22,14 +23,22 @@ class RunnerSettings:
     """What runners need to know of this host.
 
     ``home`` is ASSAY_HOME, which owns leftover containers. ``srun_options`` go to srun verbatim.
+    ``host``: the other host whose engine runs the stages.
     """
 
     home: Path
     srun_options: tuple[str, ...] = ()
+    host: str | None = None
+
+
+def _containers(settings: RunnerSettings) -> DockerRunner:
+    if settings.host is None:
+        return DockerRunner(home=settings.home)
+    return RemoteRunner(home=settings.home, host=settings.host)
 
 
 RUNNERS: dict[RunnerName, Callable[[RunnerSettings], Runner]] = {
-    RunnerName.DOCKER: lambda settings: DockerRunner(home=settings.home),
+    RunnerName.DOCKER: _containers,
     RunnerName.PROCESS: lambda _settings: ProcessRunner(),
     RunnerName.SLURM: lambda settings: SlurmRunner(options=settings.srun_options),
 }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from driver.errors import EnvironmentFault
 from driver.runners.host_config import Admitted
 from driver.runners.readable import readable_copy, require_readable
+from driver.system.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -92,7 +93,8 @@ def gpu_problem(devices: Devices, found: Iterable[object]) -> str:
 
 def is_elsewhere() -> bool:
     """Whether DOCKER_HOST may name an engine of another host, whose devices and disk are not ours."""
-    return not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+    named = load_settings().host is not None
+    return named or not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
 def require_reported(vendor: str, absent: Sequence[str], known: Sequence[str]) -> None:

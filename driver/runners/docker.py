@@ -55,6 +55,9 @@ class DockerRunner(Closing):
     ``traits``: what that engine is, known after ``availability``.
     """
 
+    POLLS_MEMORY = True
+    """Whether the driver sees the container's processes, and can add up their memory."""
+
     def __init__(self, *, home: Path, grace_s: float = GRACE_S) -> None:
         self._home = home
         self._grace_s = grace_s
@@ -84,7 +87,7 @@ class DockerRunner(Closing):
 
     def _run(self, spec: ContainerSpec, log: Path, on_tick: Callable[[], None]) -> Exit:
         started = time.monotonic()
-        with lent(spec), self._container(spec, log) as container:
+        with self._config(spec) as config, self._container(spec, config, log) as container:
             with engine_faults(), interrupts_deferred():
                 self._client.api.start(container)
             why = self._watch(container, self._memory_watch(spec), spec.limits.timeout_s, on_tick)
@@ -101,12 +104,12 @@ class DockerRunner(Closing):
             wall_s=wall_s,
             overhead_s=max(0.0, wall_s - lifetime_s(state)),
             executed_in=found["Image"],
-            enforced=enforced(self.traits, found["HostConfig"]),
+            enforced=enforced(self.traits, found["HostConfig"], polls=self.POLLS_MEMORY),
         )
 
     def _memory_watch(self, spec: ContainerSpec) -> MemoryWatch | None:
         """Return what stands in for the memory cgroup where the engine has none."""
-        if self.traits.limits_memory:
+        if self.traits.limits_memory or not self.POLLS_MEMORY:
             return None
         with engine_faults():
             state = self._client.api.inspect_container(spec.name)["State"]
@@ -127,9 +130,14 @@ class DockerRunner(Closing):
             self._client = None
 
     @contextmanager
-    def _container(self, spec: ContainerSpec, log: Path) -> Iterator[str]:
+    def _config(self, spec: ContainerSpec) -> Iterator[dict[str, Any]]:
+        """Yield the request for the stage's container, while what it needs is there."""
+        with lent(spec):
+            yield container_config(spec, admit(spec), self.traits)
+
+    @contextmanager
+    def _container(self, spec: ContainerSpec, config: dict[str, Any], log: Path) -> Iterator[str]:
         """Create a container; on leaving the block, save its log and remove it."""
-        config = container_config(spec, admit(spec), self.traits)
         # Name it ourselves, so that it can be removed even if the engine's answer never arrives.
         try:
             with engine_faults(), interrupts_deferred():
@@ -199,7 +207,7 @@ def require_gpus(spec: ContainerSpec, engine: EngineTraits) -> None:
         )
 
 
-def enforced(engine: EngineTraits, config: Mapping[str, Any]) -> Enforced:
+def enforced(engine: EngineTraits, config: Mapping[str, Any], *, polls: bool = True) -> Enforced:
     """Return what held a container, by its HostConfig as the engine reports it.
 
     Podman drops limits that it cannot apply (all without a cgroup; ulimits before 5.5, if rootless).
@@ -209,7 +217,7 @@ def enforced(engine: EngineTraits, config: Mapping[str, Any]) -> Enforced:
     return Enforced(
         engine=engine.title,
         rootless=engine.rootless,
-        memory="cgroup" if engine.limits_memory else "driver",
+        memory="cgroup" if engine.limits_memory else "driver" if polls else "nobody",
         processes="cgroup" if engine.limits_processes else processes,
     )
 

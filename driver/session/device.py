@@ -29,7 +29,10 @@ def device_lock(
     )
     return devices_locked(
         site.settings.locks,
-        choice.devices,
+        # Of another host: this lab's users who share the folder of locks see each other, others do not.
+        tuple(
+            f"{choice.request.host}-{one}" if choice.request.host else one for one in choice.devices
+        ),
         this_process(job),
         wait_s=choice.request.wait_s,
         on_wait=site.listener.note,

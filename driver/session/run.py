@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from driver import __version__
-from driver.errors import AssayError, disk_faults
-from driver.models.base import Failure, FailureKind, RunnerName
+from driver.errors import AssayError, UsageFault, disk_faults
+from driver.models.base import Failure, FailureKind
 from driver.models.rerun import Tolerances
+from driver.models.vendor import MonitorSpec
 from driver.monitors.seen import MIG_SLICE
 from driver.results import statement
 from driver.results.roofline import work_of
@@ -76,6 +77,7 @@ def run_job(site: Site, choice: Choice, repetition: Repetition | None = None) ->
     Raises AssayError only before there is anything to record: a missing dataset, an image that
     cannot be built. An interruption is recorded as a failure, with everything measured so far.
     """
+    _require_host(site, choice)
     stopwatch = Stopwatch()
     reap_leftovers(site.settings.home, site.listener.note)
     if choice.request.wait_s == 0:
@@ -89,7 +91,8 @@ def run_job(site: Site, choice: Choice, repetition: Repetition | None = None) ->
     folder = result_folder(site.settings.results, prepared.planned.key)
     stand_in = prepared.stacks.vendor.stand_in
     telemetry = Telemetry(
-        choice.vendor.manifest.monitor,
+        # What a monitor would show here is another machine.
+        MonitorSpec() if choice.request.host else choice.vendor.manifest.monitor,
         choice.request.device,
         stopwatch.excluding,
         in_slice=MIG_SLICE in choice.chip_part,
@@ -129,6 +132,15 @@ def _interrupted(site: Site, stage: StageName | None) -> Failure:
     )
 
 
+def _require_host(site: Site, choice: Choice) -> None:
+    """Raise UsageFault for a job that was planned without knowing of HOST: its chip would be this one's."""
+    if site.settings.host != choice.request.host:
+        raise UsageFault(
+            f"HOST={site.settings.host} is not for this target",
+            "use it with make run, images, doctor and clean",
+        )
+
+
 def _repeat(repetition: Repetition, key: JobKey, provenance: dict[str, Any]) -> None:
     """Check that the job is the one to repeat, and record that it is a repetition."""
     if repetition.check is not None:
@@ -151,7 +163,7 @@ def _write(folder: Path, result: Result) -> None:
 
 def _processor(choice: Choice) -> dict[str, Any]:
     """Return this host's processor where it is the device; a cluster's node has another one."""
-    if not choice.vendor.manifest.runs_on_host or choice.runner is RunnerName.SLURM:
+    if not choice.vendor.manifest.runs_on_host or choice.elsewhere:
         return {}
     return {"processor": read_processor().model_dump()}
 
@@ -181,7 +193,7 @@ def _provenance(site: Site, prepared: Prepared) -> dict[str, Any]:
     return {
         "assay": __version__,
         "commit": tree_commit(site.settings.root),
-        "host": describe_host(site.settings.host_name),
+        "host": site.described or describe_host(site.settings.host_name),
         "preprocess": dict(choice.preprocess),
         "input": choice.request.input_kind,
         "arithmetic": choice.precision.arithmetic,

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from driver.runners import RunnerSettings, open_runner
+from driver.runners.remote.facts import describe_engine_host, facts_of
 from driver.runners.spec import Caller
 from driver.stacks.installer import open_installer
 from driver.system.driver_process import DriverProcess
 from driver.system.host.machine import host_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from driver.catalog.catalog import Catalog
     from driver.events import Listener
@@ -38,6 +39,8 @@ class Site:
     listener: Listener
     interruption: Callable[[], Failure | None] = lambda: None
     """Why the driver was interrupted, where that was not the user: a scheduler may end it too."""
+    described: Mapping[str, object] | None = None
+    """The other host that runs the stages, for the result; None for this one."""
 
 
 @contextmanager
@@ -45,8 +48,11 @@ def open_site(
     runner_name: RunnerName, settings: Settings, catalog: Catalog, listener: Listener
 ) -> Iterator[Site]:
     """Yield a site; whether its runner is available is checked for each job, after its device."""
-    host = host_facts()
-    runner_settings = RunnerSettings(home=settings.home, srun_options=settings.slurm_options)
+    described = None if settings.host is None else describe_engine_host(settings.host)
+    host = host_facts() if described is None else facts_of(described)
+    runner_settings = RunnerSettings(
+        home=settings.home, srun_options=settings.slurm_options, host=settings.host
+    )
     with open_runner(runner_name, runner_settings) as runner:
         yield Site(
             settings=settings,
@@ -62,4 +68,5 @@ def open_site(
             runner=runner,
             installer=open_installer(runner_name, settings, listener),
             listener=listener,
+            described=described,
         )

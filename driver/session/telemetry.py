@@ -42,7 +42,9 @@ def devices_here(
         request.vendor: request.device
         for request in requests
         # A cluster's devices are on its nodes, not on this host.
-        if request.vendor in vendors and request.runner is not RunnerName.SLURM
+        if request.vendor in vendors
+        and request.runner is not RunnerName.SLURM
+        and request.host is None
     }
     return {
         name: seen_devices(vendors[name].manifest.monitor, device) for name, device in asked.items()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from driver.system.settings import Settings
 
 SILENCE_SECONDS = 3600
-PODMANS_PREFIX = "localhost/"
-"""Podman's prefix for a tag without a registry; results and bundles name an image as Docker does."""
+PODMANS_PREFIXES = ("localhost/", "docker.io/")
+"""Podman's prefixes of a tag without a registry: of images that were loaded, and that were built."""
 
 STAND_IN = "assay.standin"
 """The label of images whose base is a test stand-in; images inherit their base's labels."""
@@ -315,7 +315,14 @@ def build_fault(tag: str, error: str, said: list[str]) -> ImageFault:
 
 def _tag(image: Mapping[str, Any]) -> str | None:
     tags = [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
-    return min((tag.removeprefix(PODMANS_PREFIX) for tag in tags), default=None)
+    return min(map(own_name, tags), default=None)
+
+
+def own_name(tag: str) -> str:
+    """Return a tag of ours as Docker shows it, and as results and bundles name it."""
+    for prefix in PODMANS_PREFIXES:
+        tag = tag.removeprefix(prefix)
+    return tag
 
 
 def _image(inspected: Mapping[str, Any], tag: str, *, built: bool) -> StackImage:

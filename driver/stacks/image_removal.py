@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from driver.errors import AssayError
 from driver.runners.engine.client import connect, engine_faults
-from driver.stacks.image import PODMANS_PREFIX
+from driver.stacks.image import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ def _named(api: ImageApi) -> Iterator[str]:
     for label in MADE_BY_ASSAY:
         for image in _images(api, {"label": label}):
             for tag in image.get("RepoTags") or []:
-                if str(tag).removeprefix(PODMANS_PREFIX).startswith(REPOSITORY):
+                if own_name(str(tag)).startswith(REPOSITORY):
                     yield str(tag)
 
 

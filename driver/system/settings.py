@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from driver.errors import UsageFault
+from driver.errors import UsageFault, unknown
 from driver.models.base import REFERENCE, Frozen, problems
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ VARIABLES = {
     "REFERENCE_PYTHON": "reference_python",
     "OFFLINE": "offline",
     "ALLOWED_SIGNERS": "allowed_signers",
+    "HOST": "host",
     "ASSAY_LOCKS": "locks",
     "ASSAY_STANDINS": "stand_ins",
 }
@@ -67,6 +69,34 @@ class SlurmSettings(Frozen):
     inside: str | None = Field(default=None, description="default of INSIDE")
 
 
+class EngineHost(Frozen):
+    """The container engine of another host: where, and with which certificates (TLS).
+
+    ``docker``: ssh://[user@]host[:port][/path of the socket], or tcp://host:port.
+    """
+
+    name: str = ""
+    docker: str = Field(pattern=r"^(ssh|tcp)://[^/]+")
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.cert is None) is not (self.key is None):
+            raise ValueError("cert and key belong together")
+        if self.docker.startswith("tcp://") and self.cert is None:
+            raise ValueError("tcp:// needs cert and key: without them anybody is root on that host")
+        return self
+
+    @property
+    def look(self) -> str:
+        """Return what to type to see whether the engine answers."""
+        if self.docker.startswith("tcp://"):
+            return f"docker -H {self.docker} --tlsverify version"
+        return f"docker -H {self.docker} version"
+
+
 class Settings(Frozen):
     """Settings of this host, never part of the repository."""
 
@@ -97,6 +127,8 @@ class Settings(Frozen):
         default=(), description="options of srun, for `make run RUNNER=slurm`"
     )
     slurm: SlurmSettings = Field(default=SlurmSettings(), description="for sweeps on Slurm")
+    hosts: dict[str, EngineHost] = Field(default={}, description="name → engine of another host")
+    host: str | None = Field(default=None, description="the one of `hosts` that runs the stages")
     offline: bool = Field(
         default=False, description="contact no index, hub or registry; anything missing is an error"
     )
@@ -111,6 +143,15 @@ class Settings(Frozen):
     host_name: str | None = Field(
         default=None, description="this host's name in results; empty: none, absent: the kernel's"
     )
+
+    @property
+    def engine_host(self) -> EngineHost | None:
+        """Return the other host whose engine runs the stages, None for this one."""
+        return (
+            None
+            if self.host is None
+            else self.hosts[self.host].model_copy(update={"name": self.host})
+        )
 
     @property
     def cache(self) -> Path:
@@ -165,8 +206,33 @@ def load_settings(environ: Mapping[str, str] | None = None, root: Path = ROOT) -
             f"{path.name} has an invalid setting: {_first_problem(error)}",
             "fix or remove it; docs/settings.md lists the keys",
         ) from error
+    _require_known(settings)
     return settings.model_copy(
-        update={"home": settings.home.absolute(), "results": settings.results.absolute()}
+        update={
+            "host": _other_host(settings),
+            "home": settings.home.absolute(),
+            "results": settings.results.absolute(),
+        }
+    )
+
+
+def _other_host(settings: Settings) -> str | None:
+    # Some shells (tcsh) export their own machine's name as HOST.
+    return settings.host if settings.host in settings.hosts else None
+
+
+def _require_known(settings: Settings) -> None:
+    """Raise UsageFault for a HOST that is neither one of `hosts` nor this machine."""
+    node = platform.node()
+    if settings.host in (None, *settings.hosts, node, node.partition(".")[0]):
+        return
+    raise (
+        unknown("host", settings.host or "", sorted(settings.hosts))
+        if settings.hosts
+        else UsageFault(
+            f"HOST={settings.host}: no other host is named here",
+            f'name it in assay.local.toml: [hosts.{settings.host}] and docker = "ssh://user@{settings.host}"',
+        )
     )
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def run(given: Mapping[str, str | None], console: Console) -> int:
     """Run the job that the variables in ``given`` describe; return its exit code."""
-    request = parse_request(given)
     settings = load_settings()
+    request = parse_request(given).model_copy(update={"host": settings.host})
     catalog = read_catalog_here(settings, console)
     choice = choose(request, catalog, devices_here(catalog.vendors, [request]))
     with console, open_site(choice.runner, settings, catalog, console) as site:

@@ -56,8 +56,8 @@ def load_images(podman: Rootless) -> None:
         client = connect()
     except EnvironmentFault as error:
         lacking(error.message)
-    with client:
-        tags = [tag for image in client.images.list() for tag in image.tags]
+    tags = [tag for image in client.images.list() for tag in image.tags]
+    client.close()
     wanted = [tag for tag in tags if tag.startswith(IMAGES)]
     if {tag.partition(":")[0] for tag in wanted} != set(IMAGES):
         lacking("Docker has no images of cpu and reference: make images BASE=debootstrap")

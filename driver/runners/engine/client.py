@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from driver.errors import AssayError, ContractFault, EnvironmentFault, ImageFault
+from driver.runners.engine.tunnel import tunnel_to
+from driver.system.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from driver.system.settings import EngineHost
 
 OTHER_WAY = "or use RUNNER=process, which needs no container engine"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -40,11 +44,35 @@ def connect() -> Any:  # docker.DockerClient; the SDK has no types
             f"the Docker SDK for Python cannot be imported: {error}",
             f"remove {sys.prefix} and run again, which makes it anew, {OTHER_WAY}",
         ) from error
+    host = load_settings().engine_host
+    if host is not None:
+        return _connect_to(host)
     address = _answering(engine_addresses(os.environ, is_root=os.geteuid() == 0))
     try:
         return docker.from_env(environment=dict(os.environ) | {"DOCKER_HOST": address})
     except docker.errors.DockerException as error:
         raise unreachable(str(error)) from error
+
+
+def _connect_to(host: EngineHost) -> Any:
+    """Return a client of a named host's engine."""
+    import docker
+
+    url = tunnel_to(host.docker).address if host.docker.startswith("ssh://") else host.docker
+    try:
+        tls = host.cert and docker.tls.TLSConfig(
+            client_cert=(str(host.cert), str(host.key)),
+            ca_cert=str(host.ca) if host.ca else None,
+            verify=True,
+        )
+        client = docker.DockerClient(base_url=url, tls=tls or False)
+        client.ping()
+    except engine_errors() as error:
+        raise EnvironmentFault(
+            f"the engine of {host.name} ({host.docker}) does not answer: {error}",
+            f"see that a container engine runs there: {host.look}",
+        ) from error
+    return client
 
 
 def engine_addresses(environ: Mapping[str, str], *, is_root: bool) -> tuple[str, ...]:
@@ -108,12 +136,14 @@ def unreachable(reason: str) -> EnvironmentFault:
 
 
 @contextmanager
-def engine_faults() -> Iterator[None]:
-    """Turn the SDK's errors into ours, with kind and remedy."""
+def engine_faults(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn the SDK's errors into ours, with kind and remedy; errors of the types ``but`` stay."""
     import docker
 
     try:
         yield
+    except but:
+        raise
     except docker.errors.ImageNotFound as error:
         raise ImageFault(
             f"the stage's image is not on this machine: {error.explanation}",
@@ -131,6 +161,14 @@ def engine_errors() -> tuple[type[Exception], ...]:
     from urllib3.exceptions import HTTPError
 
     return docker.errors.DockerException, HTTPError, OSError
+
+
+def not_found() -> type[Exception]:
+    """Return what the SDK raises for a container, a volume or a path that is not there."""
+    import docker
+
+    missing: type[Exception] = docker.errors.NotFound
+    return missing
 
 
 def engine_refusal() -> type[Exception]:

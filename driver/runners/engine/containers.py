@@ -58,3 +58,22 @@ def _owner(labels: dict[str, str]) -> DriverProcess | None:
         return DriverProcess.from_dict(values)
     except (KeyError, ValueError):
         return None
+
+
+def reap_volumes(client: Any, home: Path, *, content: bool = False) -> list[str]:
+    """Remove volumes of this home whose driver is certainly dead, and with ``content`` the kept ones.
+
+    Returns their names. A volume that a container uses is kept.
+    """
+    reaped = []
+    with engine_faults():
+        found = client.api.volumes(filters={"label": f"assay.home={home}"})["Volumes"] or []
+    for volume in found:
+        labels = volume["Labels"] or {}
+        owner = _owner(labels)
+        if not (owner.is_dead() if owner is not None else content and "assay.content" in labels):
+            continue
+        with suppress(engine_refusal()):
+            client.api.remove_volume(volume["Name"])
+            reaped.append(str(volume["Name"]))
+    return reaped

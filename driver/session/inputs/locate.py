@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from driver.datasets.hidden import hidden_note
 from driver.datasets.locate import locate_dataset
 from driver.datasets.weights import locate_weights
-from driver.models.base import RunnerName
 from driver.monitors.seen import absent_devices, seen_devices
 from driver.runners.admission import require_devices, require_gpu, require_reported
 from driver.runners.devices import Devices, select_devices
@@ -81,7 +80,7 @@ def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
     Raises EnvironmentFault for a missing device and for a driver that is too old.
     """
     # Slurm runs the stages on another host, and a stand-in simulates its devices.
-    if choice.runner is RunnerName.SLURM or site.settings.stand_ins:
+    if choice.elsewhere or site.settings.stand_ins:
         return {}
     vendor, device = choice.vendor, choice.request.device
     selected = select_devices(vendor.manifest.devices, device)

@@ -22,6 +22,7 @@ FROM_ENVIRONMENT = frozenset(
         "ASSAY_LOCKS",
         "BASE",
         "CASE_PATH",
+        "HOST",
         "INSTALLERS",
         "OFFLINE",
         "OUT",

@@ -6,6 +6,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
+from driver.runners.engine.client import connect
+from driver.runners.engine.containers import reap_volumes
 from driver.runners.leftovers import reap_leftovers
 from driver.stacks.image_removal import remove_images
 from driver.stacks.locks import lock_all
@@ -45,7 +47,10 @@ def clean_home(console: Console, *, everything: bool, images: bool = False) -> i
 
     Raises EnvironmentFault, with nothing removed but leftovers, while a run of this home is in progress.
     """
-    home = load_settings().home
+    settings = load_settings()
+    home = settings.home
+    if settings.host is not None:
+        return _clean_host(settings.host, home, console, images=images)
     leftovers = {folder: _size_bytes(folder) for folder in leftover_folders(home)}
     engine = reap_leftovers(home, console.note, ask_engine=True)
     _require_idle(home, engine)
@@ -57,6 +62,18 @@ def clean_home(console: Console, *, everything: bool, images: bool = False) -> i
         freed += _size_bytes(folder)
         _remove(folder, keep=_own_environment() if name == "venvs" else None)
     console.say(f"{freed / 2**30:.2f} GiB freed in {home}; results were kept")
+    return _clean_images(console) if images else 0
+
+
+def _clean_host(host: str, home: Path, console: Console, *, images: bool) -> int:
+    """Remove what this home keeps on another host: leftovers, and the volumes of inputs."""
+    reap_leftovers(home, console.note, ask_engine=True)
+    client = connect()
+    try:
+        removed = reap_volumes(client, home, content=True)
+    finally:
+        client.close()
+    console.say(f"{counted(len(removed), 'volume')} removed on {host}; nothing was removed here")
     return _clean_images(console) if images else 0
 
 

@@ -1,0 +1,59 @@
+"""Other hosts by name: HOST and [hosts.<name>] of assay.local.toml."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+import pytest
+
+from driver.errors import UsageFault
+from driver.system.settings import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def settings_file(root: Path, text: str) -> Path:
+    (root / "assay.local.toml").write_text(text, encoding="utf-8")
+    return root
+
+
+def test_a_named_host_is_an_engine_to_reach(tmp_path: Path) -> None:
+    root = settings_file(tmp_path, '[hosts.lab3]\ndocker = "ssh://me@lab3"\n')
+    found = load_settings({"HOST": "lab3"}, root).engine_host
+    assert found is not None
+    assert (found.name, found.docker) == ("lab3", "ssh://me@lab3")
+    assert load_settings({}, root).engine_host is None
+
+
+def test_an_unknown_host_suggests_the_nearest(tmp_path: Path) -> None:
+    root = settings_file(tmp_path, '[hosts.lab3]\ndocker = "ssh://me@lab3"\n')
+    with pytest.raises(UsageFault, match=r"unknown host 'lab4' \(did you mean lab3\?\)"):
+        load_settings({"HOST": "lab4"}, root)
+
+
+def test_without_any_host_the_error_says_where_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageFault, match="no other host is named") as caught:
+        load_settings({"HOST": "lab4"}, tmp_path)
+    assert "[hosts.lab4]" in caught.value.remedy
+
+
+def test_a_shell_that_exports_its_own_machine_as_host_changes_nothing(tmp_path: Path) -> None:
+    assert load_settings({"HOST": platform.node()}, tmp_path).host is None
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('docker = "lab3"', "pattern"),
+        ('docker = "tcp://lab3:2376"', "needs cert and key"),
+        ('docker = "ssh://lab3"\ncert = "/c"', "belong together"),
+        ('docker = "ssh://lab3"\nkeys = "/c"', "keys"),
+    ],
+)
+def test_what_a_host_may_be(tmp_path: Path, line: str, said: str) -> None:
+    root = settings_file(tmp_path, f"[hosts.lab3]\n{line}\n")
+    with pytest.raises(UsageFault, match="invalid setting") as caught:
+        load_settings({}, root)
+    assert said in caught.value.message
