@@ -15,9 +15,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from driver.errors import EnvironmentFault
+from driver.system.untrusted.opener import Source, read
 
 DOCKER_SOCKET = "/var/run/docker.sock"
 PATIENCE_S = 30.0
+LOG = "log"
+LOG_BYTES = 1 << 20
 OPTIONS = {
     # A question would wait for ever where nobody types.
     "BatchMode": "yes",
@@ -44,8 +47,7 @@ class Tunnel:
         self._folder = Path(tempfile.mkdtemp(prefix="assay-ssh-"))
         self._url = url
         self.address = f"unix://{self._folder / 'engine.sock'}"
-        self._log = self._folder / "log"
-        with self._log.open("wb") as log:
+        with (self._folder / LOG).open("wb") as log:
             self._ssh = subprocess.Popen(
                 ssh_command(url, self._folder / "engine.sock"),
                 stdin=subprocess.DEVNULL,
@@ -67,7 +69,11 @@ class Tunnel:
 
     def said(self) -> str:
         """Return the last line of ssh's messages, "" for none."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = (
+            read(self._folder, LOG, LOG_BYTES, source=Source.USER)
+            .decode(errors="replace")
+            .split("\n")
+        )
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 from driver.errors import ContractFault
-from driver.system.hashing import remembered_sha256
+from driver.system.hashing import remembered_digest
+from driver.system.untrusted import opener
+from driver.system.untrusted.opener import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +22,10 @@ READ_ONLY_FILE, READ_ONLY_FOLDER = 0o444, 0o555
 OWN_FILE, OWN_FOLDER = 0o644, 0o755
 ENTRIES = 100_000
 """More than any stage leaves; the quota of its bytes is checked meanwhile."""
+
+LARGEST_BYTES = 1 << 50
+WRITTEN = frozenset({"out", "cache", "model", "golden", "infer", "validate"})
+"""The mounts that guests wrote, in this job or in an earlier one."""
 
 LOOK_EVERY_BYTES = 8 << 20
 
@@ -30,55 +36,88 @@ def packed(
 ) -> Iterator[IO[bytes]]:
     """Yield an archive of (name there, file or folder here or None for an empty folder).
 
-    Links are followed: what they lead to is not on the other host. What is packed belongs to the user
+    What the user or the tree holds is packed with its links followed: what they lead to is not on the
+    other host. What a guest wrote (WRITTEN) is opened as such. What is packed belongs to the user
     ``owner`` there; of ``masks`` only an empty folder is packed. The name "." is the target itself.
     """
     with tempfile.TemporaryFile() as file:
-        with tarfile.open(fileobj=file, mode="w", dereference=True) as archive:
+        with tarfile.open(fileobj=file, mode="w") as archive:
             for name, path in items:
-                for found, inner in _entries(path, name, masks):
-                    _add(archive, found, inner, owner)
+                _pack(archive, name, path, owner, masks)
         file.seek(0)
         yield file
 
 
-def _entries(
-    path: Path | None, name: str, masks: Sequence[str]
-) -> Iterator[tuple[Path | None, str]]:
-    hidden = name in masks
-    yield (None if hidden else path), name
-    if path is None or hidden or not path.is_dir():
+def _pack(
+    archive: tarfile.TarFile, name: str, path: Path | None, owner: int, masks: Sequence[str]
+) -> None:
+    if path is None or name in masks:
+        archive.addfile(_entry(name, owner, is_folder=True))
         return
-    for entry in sorted(path.iterdir()):
-        inner = entry.name if name == "." else f"{name}/{entry.name}"
-        yield from _entries(entry, inner, masks)
+    source = source_of(name, path)
+    if path.is_file():
+        _add(archive, name, path.parent, path.name, owner, source)
+        return
+    archive.addfile(_entry(name, owner, is_folder=True))
+    start = "" if name == "." else f"{name}/"
+    for inner in _folders_below(path, source):
+        if not _is_hidden(f"{start}{inner}", masks, itself=False):
+            archive.addfile(_entry(f"{start}{inner}", owner, is_folder=True))
+    for inner in _files_below(path, source):
+        if not _is_hidden(f"{start}{inner}", masks):
+            _add(archive, f"{start}{inner}", path, inner, owner, source)
 
 
-def _add(archive: tarfile.TarFile, path: Path | None, name: str, owner: int) -> None:
-    is_file = path is not None and path.is_file()
-    entry = tarfile.TarInfo(name)
-    entry.uid = entry.gid = owner
-    ours = owner != 0
-    if not is_file or path is None:
-        entry.type = tarfile.DIRTYPE
-        entry.mode = OWN_FOLDER if ours else READ_ONLY_FOLDER
-        archive.addfile(entry)
-        return
-    status = path.stat()
-    runs = 0o111 if status.st_mode & 0o100 else 0
-    entry.mode = (OWN_FILE if ours else READ_ONLY_FILE) | runs
-    entry.size = status.st_size
-    with path.open("rb") as content:
+def source_of(name: str, path: Path) -> Source:
+    """Return who may have written what is mounted as ``name``, or as ``path.name`` for the name "."."""
+    return Source.CACHE if {name, path.name} & WRITTEN else Source.USER
+
+
+def _is_hidden(name: str, masks: Sequence[str], *, itself: bool = True) -> bool:
+    return any(name.startswith(f"{mask}/") or (itself and name == mask) for mask in masks)
+
+
+def _folders_below(folder: Path, source: Source) -> list[str]:
+    walked = os.walk(folder, followlinks=source is Source.USER)
+    found = [Path(parent).relative_to(folder).as_posix() for parent, _, _ in walked]
+    return sorted(name for name in found if name != ".")
+
+
+def _files_below(folder: Path, source: Source) -> list[str]:
+    if source is not Source.USER:
+        return opener.files_below(folder)
+    walked = os.walk(folder, followlinks=True)
+    paths = (Path(parent) / name for parent, _, names in walked for name in names)
+    return sorted(path.relative_to(folder).as_posix() for path in paths if path.is_file())
+
+
+def _add(
+    archive: tarfile.TarFile, name: str, folder: Path, inner: str, owner: int, source: Source
+) -> None:
+    with opener.opened(folder, inner, LARGEST_BYTES, source=source) as content:
+        status = os.fstat(content.fileno())
+        entry = _entry(name, owner, is_folder=False)
+        entry.mode |= 0o111 if status.st_mode & 0o100 else 0
+        entry.size = status.st_size
         archive.addfile(entry, content)
 
 
-def content_digest(path: Path, memory: Path) -> str:
-    """Return the sha256 (hex) of a folder's or a file's content: names, sizes and digests, links followed."""
-    whole = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
-    for file in files:
-        name = file.relative_to(path).as_posix()
-        whole.update(f"{name}\0{remembered_sha256(file, memory)}\n".encode())
+def _entry(name: str, owner: int, *, is_folder: bool) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.uid = entry.gid = owner
+    entry.type = tarfile.DIRTYPE if is_folder else tarfile.REGTYPE
+    modes = (OWN_FILE, OWN_FOLDER) if owner else (READ_ONLY_FILE, READ_ONLY_FOLDER)
+    entry.mode = modes[is_folder]
+    return entry
+
+
+def content_digest(folder: Path, memory: Path) -> str:
+    """Return the sha256 (hex) of a folder's content: names and digests of its files, links followed."""
+    source, whole = source_of(folder.name, folder), hashlib.sha256()
+    for name in _files_below(folder, source):
+        with opener.opened(folder, name, LARGEST_BYTES, source=source) as content:
+            digest = remembered_digest(content, folder / name, memory)
+        whole.update(f"{name}\0{digest}\n".encode())
     return whole.hexdigest()
 
 

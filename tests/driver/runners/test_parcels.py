@@ -54,12 +54,28 @@ def test_of_a_hidden_folder_only_the_name_travels(tmp_path: Path) -> None:
         assert members(archive.read()).keys() == {"case", "case/images", "case/task.py"}
 
 
-def test_links_travel_as_what_they_lead_to(tmp_path: Path) -> None:
-    (tmp_path / "hub").write_text("weights")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "model.onnx").symlink_to(tmp_path / "hub")
-    with packed([(".", tmp_path / "model")]) as archive:
-        assert members(archive.read())["model.onnx"].isreg()
+def test_links_of_the_users_travel_as_what_they_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "hub").write_text("1")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.bin").symlink_to(tmp_path / "hub")
+    with packed([("weights", tmp_path / "weights")]) as archive:
+        assert members(archive.read())["weights/model.bin"].isreg()
+
+
+@pytest.mark.parametrize("target", ["cache", "model", "golden", "out"])
+def test_a_link_in_what_a_guest_wrote_sends_no_file_of_this_host(
+    tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "secret").write_text("mine")
+    folder = tmp_path / target
+    folder.mkdir()
+    (folder / "trace").symlink_to(tmp_path / "secret")
+    with packed([(target, folder)]) as archive, packed([(".", folder)]) as itself:
+        assert members(archive.read()).keys() == {target}
+        assert members(itself.read()).keys() == {"."}
+    empty = content_digest(folder, tmp_path / "memory")
+    (tmp_path / "secret").write_text("changed")
+    assert content_digest(folder, tmp_path / "memory") == empty
 
 
 def test_a_changed_byte_is_another_content(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ OTHERS_FILES = {
         "_resident_bytes": "/proc",
         "_proportional_bytes": "/proc",
     },
+    "driver/runners/engine/tunnel.py": {"Tunnel.__init__": "ssh's log, to write it"},
+    "driver/runners/remote/parcels.py": {
+        "packed": "an archive, to write it",
+        "unpack": "an archive, member by member",
+        "_write": "a file, to write it",
+    },
     "driver/runners/readable.py": {"readable_copy": "code of the tree"},
     "driver/system/untrusted/arrays.py": {
         "opened_archive": "what the opener opened",
