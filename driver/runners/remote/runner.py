@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ SENT = "-sent"
 """Ends the name of an empty volume beside a kept one: everything has arrived in it."""
 
 CONTENT = "assay.content"
+RECONNECTS = 3
+RECONNECT_EVERY_S = 1.0
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -213,10 +216,13 @@ class RemoteRunner(DockerRunner):
             self._client.api.ping()
             return self._remove_all(containers, volumes)
         self._client.close()
-        with suppress(EnvironmentFault, *engine_errors()):
-            # What cannot be removed now, the next run on that host removes by its labels.
-            self._client = connect()
-            self._remove_all(containers, volumes)
+        for _ in range(RECONNECTS):
+            # An ssh that has closed its sockets may still count as alive.
+            time.sleep(RECONNECT_EVERY_S)
+            with suppress(EnvironmentFault, *engine_errors()):
+                self._client = connect()
+                return self._remove_all(containers, volumes)
+        # What cannot be removed now, the next run on that host removes by its labels.
         return None
 
     def _remove_all(self, containers: Sequence[str], volumes: Sequence[str]) -> None:
