@@ -221,6 +221,7 @@ class RemoteRunner(DockerRunner):
             time.sleep(RECONNECT_EVERY_S)
             with suppress(EnvironmentFault, *engine_errors()):
                 self._client = connect()
+                self._client.api.timeout = ARCHIVE_SILENCE_S
                 return self._remove_all(containers, volumes)
         # What cannot be removed now, the next run on that host removes by its labels.
         return None
