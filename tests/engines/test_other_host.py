@@ -196,4 +196,5 @@ def test_a_whole_job_runs_there_and_its_result_names_the_host(lab3: OtherHost) -
     assert lab3.docker("ps", "-aq") == ""
     cleaned = assay(lab3, "clean")
     assert cleaned.returncode == 0, cleaned.stdout
-    assert lab3.docker("volume", "ls", "-q") == ""
+    ours = f"label=assay.home={lab3.folder / 'home'}"
+    assert lab3.docker("volume", "ls", "-q", "--filter", ours) == "", "of other homes, all stays"
