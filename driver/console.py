@@ -203,9 +203,17 @@ class Console:
         """Print one line that says how a stage ended."""
         self.task_ended()
         name = str(record.name) if not record.repeat else f"{record.name} {record.repeat + 1}"
-        how = "from the cache" if record.cached else f"{record.wall_s:.1f} s"
+        how = "from the cache" if record.cached else f"{record.wall_s:.1f} s{_memory(record)}"
         sign = {"ok": "✓", "cached": "✓"}.get(record.status, "✗")
         self.say(f"  {sign} {name:<9} {how}")
+
+
+def _memory(record: StageRecord) -> str:
+    """Return ``", 1.6 GiB of memory"`` for an export, which decides whether a model fits this host."""
+    peak = record.peak_memory_bytes
+    if peak is None or str(record.name) != "export":
+        return ""
+    return f", {peak / 2**30:.1f} GiB of memory"
 
 
 def _columns(stream: TextIO) -> int | None:

@@ -67,6 +67,11 @@ class StageRecord(Frozen):
     cached: bool = False
     wall_s: float = 0.0
     guest_s: float | None = None
+    peak_memory_bytes: int | None = Field(
+        default=None,
+        description="most memory of its processes at once, without pages of files; sampled, null "
+        "where the driver does not see them",
+    )
     log: str | None = None
     image: str | None = None
 

@@ -50,6 +50,8 @@ class Exit:
 
     ``wall_s`` covers the whole call; ``overhead_s`` is the part before the guest started and after
     it ended. ``executed_in`` is the image's id or the virtual environment's Python.
+    ``peak_memory_bytes`` is the most memory that the guest's processes had at once (see
+    ``MemoryWatch``), None where it was not watched.
     """
 
     code: int
@@ -59,6 +61,7 @@ class Exit:
     overhead_s: float
     executed_in: str
     enforced: Enforced = Enforced()
+    peak_memory_bytes: int | None = None
 
 
 class Runner(Protocol):

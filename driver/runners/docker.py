@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from driver.errors import EnvironmentFault
+from driver.models.base import REFERENCE_STAGES
 from driver.runners.admission import admit, lent
 from driver.runners.base import (
     GRACE_S,
@@ -34,7 +35,7 @@ from driver.runners.engine.client import (
 from driver.runners.engine.containers import reap_containers
 from driver.runners.engine.traits import EngineTraits, read_traits
 from driver.runners.host_config import container_config
-from driver.runners.memory import MemoryWatch
+from driver.runners.memory import MemoryWatch, container_watch
 from driver.system.interrupts import interrupts_deferred
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class DockerRunner(Closing):
         with self._config(spec) as config, self._container(spec, config, log) as container:
             with engine_faults(), interrupts_deferred():
                 self._client.api.start(container)
-            why = self._watch(container, self._memory_watch(spec), spec.limits.timeout_s, on_tick)
+            memory = self._memory_watch(spec)
+            why = self._watch(container, memory, spec.limits.timeout_s, on_tick)
             with engine_faults():
                 found = self._client.api.inspect_container(container)
             if self.traits.init and found["State"]["ExitCode"] in INIT_FAILURES:
@@ -105,15 +107,23 @@ class DockerRunner(Closing):
             overhead_s=max(0.0, wall_s - lifetime_s(state)),
             executed_in=found["Image"],
             enforced=enforced(self.traits, found["HostConfig"], polls=self.POLLS_MEMORY),
+            peak_memory_bytes=None if memory is None else memory.peak_bytes or None,
         )
 
     def _memory_watch(self, spec: ContainerSpec) -> MemoryWatch | None:
-        """Return what stands in for the memory cgroup where the engine has none."""
-        if self.traits.limits_memory or not self.POLLS_MEMORY:
+        """Return what samples the memory of a stage that measures nothing, as looking takes processor time.
+
+        Where the engine has no memory cgroup, it stands in for that in every stage.
+        """
+        limited = self.traits.limits_memory
+        if not self.POLLS_MEMORY or (limited and spec.stage not in REFERENCE_STAGES):
             return None
         with engine_faults():
-            state = self._client.api.inspect_container(spec.name)["State"]
-        return MemoryWatch(state["Pid"], spec.limits.memory_bytes) if state["Pid"] else None
+            found = self._client.api.inspect_container(spec.name)
+        pid = found["State"]["Pid"]
+        if limited:
+            return container_watch(pid, found["Id"])
+        return MemoryWatch(pid, spec.limits.memory_bytes) if pid else None
 
     def _require_executed(self, container: str) -> None:
         """Raise ContractFault if the engine's init could not execute the hook."""

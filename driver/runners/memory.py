@@ -1,10 +1,12 @@
-"""Memory use of a process tree, for runners without a cgroup."""
+"""Memory use of a process tree: its limit, for runners without a cgroup, and its peak."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from driver.runners.guard import descendants
 
@@ -14,7 +16,12 @@ CHECK_EVERY_S = 0.5
 
 
 class MemoryWatch:
-    """Detects when ``root`` and its descendants together use more than ``limit_bytes``."""
+    """Detects when ``root`` and its descendants together use more than ``limit_bytes``.
+
+    ``peak_bytes`` is the most that they had at once, of the samples taken: memory of their own
+    (anonymous), without pages of files, which the kernel takes back when it needs them. A peak
+    between two samples is missed.
+    """
 
     def __init__(self, root: int, limit_bytes: int) -> None:
         self._root = root
@@ -28,13 +35,27 @@ class MemoryWatch:
         if now < self._next_check:
             return False
         self._next_check = now + CHECK_EVERY_S
-        pids = descendants(self._root)
-        held = sum(_resident_bytes(pid) for pid in pids)
+        pids = [self._root, *descendants(self._root)]
+        sizes = [_sizes(pid) for pid in pids]
+        self.peak_bytes = max(self.peak_bytes, sum(size.own for size in sizes))
+        held = sum(size.resident for size in sizes)
         if held > self._limit_bytes:
             # Resident sizes count shared pages once per process: before a kill, count exactly.
             held = sum(_proportional_bytes(pid) for pid in pids)
-        self.peak_bytes = max(self.peak_bytes, held)
         return held > self._limit_bytes
+
+
+def container_watch(pid: int, container: str) -> MemoryWatch | None:
+    """Return a watch of a container's processes by its first one; None where they are not this host's.
+
+    ``container`` is the engine's id, which the kernel's name of the process's group contains: an
+    engine on another host, or in a container itself, numbers processes differently.
+    """
+    try:
+        group = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return MemoryWatch(pid, sys.maxsize) if pid and container in group else None
 
 
 def kernel_oom_kills() -> int:
@@ -46,11 +67,20 @@ def kernel_oom_kills() -> int:
     return 0
 
 
-def _resident_bytes(pid: int) -> int:
+class _Sizes(NamedTuple):
+    """Bytes that a process has in memory: all of them, and those that no file holds."""
+
+    resident: int
+    own: int
+
+
+def _sizes(pid: int) -> _Sizes:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+        words = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:
-        return 0  # it has ended
+        return _Sizes(0, 0)  # it has ended
+    resident, of_files = int(words[1]), int(words[2])
+    return _Sizes(resident * PAGE_BYTES, (resident - of_files) * PAGE_BYTES)
 
 
 def _proportional_bytes(pid: int) -> int:
@@ -58,7 +88,7 @@ def _proportional_bytes(pid: int) -> int:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, PermissionError):
         # Before Linux 4.14, it has ended, or it hides its memory, as the harness does from the engine.
-        return _resident_bytes(pid)
+        return _sizes(pid).resident
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

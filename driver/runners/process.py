@@ -56,7 +56,8 @@ class ProcessRunner(Closing):
         oom_kills = kernel_oom_kills()
         with guarded(argv, env=env, cwd=tmp, log=log, grace_s=self._grace_s) as guest:
             launched = time.monotonic()
-            why = _watch(guest, spec, on_tick)
+            memory = MemoryWatch(guest.pid, spec.limits.memory_bytes)
+            why = _watch(guest, spec, memory, on_tick)
             ended = time.monotonic()
         guest.require_logged()
         kernel_killed = guest.code == SIGKILL_CODE and kernel_oom_kills() > oom_kills
@@ -67,6 +68,7 @@ class ProcessRunner(Closing):
             wall_s=time.monotonic() - started,
             overhead_s=(launched - started) + (time.monotonic() - ended),
             executed_in=str(python),
+            peak_memory_bytes=memory.peak_bytes or None,
         )
 
 
@@ -155,9 +157,10 @@ def guarded(
                 guest.stop()
 
 
-def _watch(guest: Guest, spec: ContainerSpec, on_tick: Callable[[], None]) -> str | None:
+def _watch(
+    guest: Guest, spec: ContainerSpec, memory: MemoryWatch, on_tick: Callable[[], None]
+) -> str | None:
     """Wait until the guest ends (None) or exceeds a limit (which one: time or memory)."""
-    memory = MemoryWatch(guest.pid, spec.limits.memory_bytes)
     deadline = time.monotonic() + spec.limits.timeout_s
     while not guest.wait(TICK_S):
         on_tick()

@@ -109,6 +109,7 @@ def run_stage(site: Site, run: StageRun) -> StageEnd:
             status="ok" if failure is None else "failed",
             wall_s=ended.wall_s,
             guest_s=report.wall_ns / 1e9 if report else None,
+            peak_memory_bytes=ended.peak_memory_bytes,
             image=ended.executed_in if spec.stack.image else None,
         ),
         folder=folder,
