@@ -18,6 +18,8 @@ from tests.driver.session.test_run import Lab
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from driver.models.result import Result
+
 pytestmark = pytest.mark.jobs
 
 EXPORTS = """
@@ -30,29 +32,45 @@ for part, names in (("model", ("model.onnx", "model.data")), ("golden", ("golden
     file = "export.json" if part == "model" else "golden.json"
     (out / part / file).write_text(json.dumps(text))
 """
-FILES = [
-    ("models", "model/model.onnx"),
-    ("models", "model/model.data"),
-    ("models", "model/export.json"),
-    ("models", "report.json"),
-    ("golden", "golden/golden.npz"),
-    ("golden", "golden/golden.json"),
-    ("engines", "cache/engine.bin"),
-    ("engines", "report.json"),
-    ("datasets", "data/items.bin"),
-    ("datasets", "data/index.json"),
-    ("datasets", "labels/labels.json"),
-    *((cache, record.RECORD) for cache in ("models", "golden", "engines", "datasets")),
-]
+FILES = {
+    "models": ["model/model.onnx", "model/model.data", "model/export.json", "report.json"],
+    "golden": ["golden/golden.npz", "golden/golden.json"],
+    "engines": ["cache/engine.bin", "report.json"],
+    "datasets": ["data/items.bin", "data/index.json", "labels/labels.json"],
+}
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    found = Lab(tmp_path)
+def one_of_each(files: dict[str, list[str]]) -> list[dict[str, str]]:
+    """Return sets of one file a cache, in which every file occurs: a job checks its caches one by one."""
+    count = max(map(len, files.values()))
+    return [
+        {cache: names[index % len(names)] for cache, names in files.items()}
+        for index in range(count)
+    ]
+
+
+RECORDED = one_of_each({cache: [*names, record.RECORD] for cache, names in FILES.items()})
+DESCRIBED = one_of_each(FILES)
+
+
+def made(root: Path) -> Lab:
+    """Return a lab in which a job has filled every cache."""
+    found = Lab(root)
     found.behave("reference", export=f"python:{EXPORTS}")
     found.behave(compile="makes-an-engine", infer="reads-its-engine")
     assert found.run().result.status == "ok"
     return found
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return made(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Return a lab for tests that leave its caches whole, as each of them asserts."""
+    return made(tmp_path_factory.mktemp("lab"))
 
 
 def file_of(lab: Lab, cache: str, name: str) -> Path:
@@ -60,38 +78,51 @@ def file_of(lab: Lab, cache: str, name: str) -> Path:
     return path
 
 
+def caches_made_again(result: Result) -> dict[str, list[str]]:
+    """Return the files that a job found damaged, by cache."""
+    named = result.provenance["made_again"]
+    return {folder.partition("/")[0]: names for folder, names in named.items()}
+
+
 @pytest.mark.parametrize("how", DAMAGE)
-@pytest.mark.parametrize(("cache", "name"), FILES, ids="/".join)
-def test_a_damaged_file_is_made_again_and_named(lab: Lab, cache: str, name: str, how: str) -> None:
-    path = file_of(lab, cache, name)
-    whole = path.read_bytes()
-    DAMAGE[how](path)
-    result = lab.run().result
+@pytest.mark.parametrize("files", RECORDED, ids=lambda files: "+".join(files.values()))
+def test_damaged_files_are_made_again_and_named(
+    mended: Lab, files: dict[str, str], how: str
+) -> None:
+    mended.listener.notes.clear()
+    paths = {cache: file_of(mended, cache, name) for cache, name in files.items()}
+    whole = {cache: path.read_bytes() for cache, path in paths.items()}
+    for path in paths.values():
+        DAMAGE[how](path)
+    result = mended.run().result
     assert (result.status, exit_code(result)) == ("ok", 0)
-    ((folder, names),) = result.provenance["made_again"].items()
-    assert folder.startswith(f"{cache}/")
-    assert names == [name] or name == record.RECORD
-    assert any("was damaged on this host" in note for note in lab.listener.notes)
-    if name != "report.json":
-        assert path.read_bytes() == whole
-    lab.listener.notes.clear()
-    again = lab.run().result
+    named = caches_made_again(result)
+    assert named.keys() == files.keys()
+    for cache, name in files.items():
+        assert named[cache] == [name] or name == record.RECORD
+        if name != "report.json":
+            assert paths[cache].read_bytes() == whole[cache]
+    damaged = [note for note in mended.listener.notes if "was damaged on this host" in note]
+    assert len(damaged) == len(files)
+    mended.listener.notes.clear()
+    again = mended.run().result
     assert "made_again" not in again.provenance
-    assert not any("damaged" in note for note in lab.listener.notes)
+    assert not any("damaged" in note for note in mended.listener.notes)
 
 
-@pytest.mark.parametrize(("cache", "name"), [file for file in FILES if file[1] != record.RECORD])
+@pytest.mark.parametrize("files", DESCRIBED, ids=lambda files: "+".join(files.values()))
 def test_a_cache_without_a_record_is_taken_as_its_documents_describe_it(
-    lab: Lab, cache: str, name: str
+    mended: Lab, files: dict[str, str]
 ) -> None:
     """An earlier version or a bundle made it: nothing is exported or compiled again for that."""
-    for one in ("models", "golden", "engines", "datasets"):
-        file_of(lab, one, record.RECORD).unlink()
-    lab.listener.started.clear()
-    assert lab.run().result.status == "ok"
-    assert lab.listener.started == ["validate", "infer", "score"]
-    flip(file_of(lab, cache, name))
-    assert list(lab.run().result.provenance["made_again"]) != []
+    for cache in files:
+        file_of(mended, cache, record.RECORD).unlink()
+    mended.listener.started.clear()
+    assert mended.run().result.status == "ok"
+    assert mended.listener.started == ["validate", "infer", "score"]
+    for cache, name in files.items():
+        flip(file_of(mended, cache, name))
+    assert caches_made_again(mended.run().result).keys() == files.keys()
 
 
 def test_a_described_file_that_was_damaged_before_it_was_recorded_is_found(lab: Lab) -> None:
