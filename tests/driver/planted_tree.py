@@ -50,6 +50,11 @@ def plant_entry(root: Path) -> None:
         shutil.copy(path, root / "driver" / "stacks" / "install")
 
 
+def stock(home: Path, shelf: Path) -> None:
+    """Put the shelf's wheels where they are fetched to, for a test of what comes after fetching."""
+    shutil.copytree(shelf, home / "wheelhouse")
+
+
 def lock_of(root: Path, shelf: Path, version: str = "1.0") -> None:
     """Write the lock of a driver that stands on one package, acme, and on uv."""
     wheels = (make_wheel(shelf, "acme", version), make_uv_wheel(shelf))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.driver.planted_tree import assay, lock_of, plant
+from tests.driver.planted_tree import assay, lock_of, plant, stock
 from tests.driver.wheels import make_wheel, offline
 from tests.waiting import PATIENCE_S
 
@@ -20,6 +20,13 @@ pytestmark = pytest.mark.environment
 def tree(shelf: Path, tmp_path: Path) -> Path:
     """Return a tree without an environment."""
     return plant(tmp_path / "a tree", shelf)
+
+
+@pytest.fixture
+def stocked(tree: Path, shelf: Path) -> Path:
+    """Return a tree without an environment, whose wheels have been fetched."""
+    stock(tree / ".assay", shelf)
+    return tree
 
 
 @pytest.fixture(scope="module")
@@ -82,20 +89,20 @@ def test_it_runs_from_anywhere_through_a_link_and_beside_a_folder_named_driver(
     assert f'"cwd": "{elsewhere}"' in done.stdout
 
 
-def test_an_incomplete_environment_is_rebuilt(tree: Path) -> None:
-    assay(tree)
-    (venv,) = (tree / ".assay" / "venvs").glob("driver-*/")
+def test_an_incomplete_environment_is_rebuilt(stocked: Path) -> None:
+    assay(stocked)
+    (venv,) = (stocked / ".assay" / "venvs").glob("driver-*/")
     (venv / ".complete").unlink()
     shutil.rmtree(venv / "lib")
-    done = assay(tree)
+    done = assay(stocked)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_changed_lock_makes_a_new_one(tree: Path, shelf: Path) -> None:
-    assay(tree)
-    lock_of(tree, shelf, "2.0")
-    assert '"acme": "2.0"' in assay(tree).stdout
-    assert len(venvs(tree / ".assay")) == 2
+def test_a_changed_lock_makes_a_new_one(stocked: Path) -> None:
+    assay(stocked)
+    lock_of(stocked, stocked / ".assay" / "wheelhouse", "2.0")
+    assert '"acme": "2.0"' in assay(stocked).stdout
+    assert len(venvs(stocked / ".assay")) == 2
 
 
 def test_without_an_index_it_gives_a_remedy_and_exit_code_3(tree: Path, shelf: Path) -> None:
@@ -130,14 +137,16 @@ def test_a_machine_without_a_suitable_python_gets_a_remedy(tree: Path, tmp_path:
     assert "ASSAY_PYTHON=" in done.stderr
 
 
-def test_the_home_of_the_local_settings_is_used(tree: Path) -> None:
+def test_the_home_of_the_local_settings_is_used(tree: Path, shelf: Path) -> None:
+    stock(tree / "my home", shelf)
     (tree / "assay.local.toml").write_text(
         'results = "r"\nhome = "my home"  # a comment\n', encoding="utf-8"
     )
     assert f'"home": "{tree}/my home"' in assay(tree).stdout
 
 
-def test_the_environments_home_wins_and_may_be_relative(tree: Path) -> None:
+def test_the_environments_home_wins_and_may_be_relative(tree: Path, shelf: Path) -> None:
+    stock(tree / "here", shelf)
     (tree / "assay.local.toml").write_text('home = "/nowhere"\n', encoding="utf-8")
     assert f'"home": "{tree}/here"' in assay(tree, ASSAY_HOME="here").stdout
 
@@ -148,10 +157,10 @@ def test_a_home_that_cannot_be_written_is_named(tree: Path) -> None:
     assert "/proc/no/home cannot be written" in done.stderr
 
 
-def test_two_concurrent_first_calls_create_it_once(tree: Path) -> None:
+def test_two_concurrent_first_calls_create_it_once(stocked: Path) -> None:
     children = [
         subprocess.Popen(
-            [tree / "driver" / "assay"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [stocked / "driver" / "assay"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]

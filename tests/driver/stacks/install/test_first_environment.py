@@ -51,9 +51,9 @@ def runs(tree: Path, **env: str) -> None:
     assert not (tree.parent / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("name", POISON)
-def test_a_variable_of_pips_that_is_no_source_changes_nothing(tree: Path, name: str) -> None:
-    runs(tree, **{f"PIP_{name}": poison_of(name, tree.parent)})
+def test_variables_of_pips_that_are_no_source_change_nothing(tree: Path) -> None:
+    """All at once: an installation that heeds one of them is not whole."""
+    runs(tree, **{f"PIP_{name}": poison_of(name, tree.parent) for name in POISON})
 
 
 def test_pip_conf_is_heeded_for_the_index_and_for_nothing_else(
@@ -80,16 +80,20 @@ def test_no_index_beside_an_index_changes_nothing(
     runs(tree, PIP_NO_INDEX="1", PIP_INDEX_URL=index)
 
 
-@pytest.mark.parametrize("name", ["PYTHONUSERBASE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"])
-def test_a_variable_of_pythons_changes_nothing(tree: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "names", [("PYTHONUSERBASE", "PYTHONPATH", "PYTHONSTARTUP"), ("PYTHONHOME",)]
+)
+def test_variables_of_pythons_change_nothing(tree: Path, names: tuple[str, ...]) -> None:
     hostile = tree.parent / "hostile"
     version = f"python3.{sys.version_info.minor}"
     for folder in (hostile, hostile / "lib" / version / "site-packages"):
         folder.mkdir(parents=True)
         for module in ("acme", "venv", "zipfile", "typing", "sitecustomize", "usercustomize"):
             (folder / f"{module}.py").write_text("raise SystemExit('hostile')\n", encoding="utf-8")
-    value = hostile / "acme.py" if name == "PYTHONSTARTUP" else hostile
-    runs(tree, **{name: str(value)})
+    values = {name: str(hostile) for name in names}
+    if "PYTHONSTARTUP" in names:
+        values["PYTHONSTARTUP"] = str(hostile / "acme.py")
+    runs(tree, **values)
 
 
 def test_a_driver_that_is_not_installed_whole_is_not_marked(tree: Path, shelf: Path) -> None:
