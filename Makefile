@@ -88,7 +88,7 @@ dev: ## make an environment for an editor, link it as .venv, and print what to p
 	@$(call only)$(clone)tests/dev
 
 test: ## run the tests; without Docker, list the skipped ones: ARGS="-k wheelhouse"
-	@$(call only)$(clone)tests/run -n auto --maxprocesses 4 --dist loadfile $$ARGS
+	@$(call only)$(clone)tests/run -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $$ARGS
 
 test-quick: ## run the tests that need no torch, Docker, browser, new environment or whole jobs: under two minutes
 	@$(call only)$(clone)tests/run --quick -n auto --maxprocesses 4 $$ARGS

@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import settings
 
 from driver.system.files import let_guests_read
 from tests.cores import busy_share, core_times
+from tests.shared import share
 
 HOW = {
     "container": "bash .ci/run as root, or install docker.io and: make images",
@@ -22,6 +25,23 @@ HOW = {
     "slurm": "apt-get install slurm-wlm munge",
     "stack": "let pip reach a package index: make wheelhouse",
 }
+
+TESTS = Path(__file__).parent
+SLOWEST = (
+    "cheats/test_whole_runs.py",
+    "contract/test_walk_through.py",
+    "vendor_hooks/test_engine_contract.py",
+    "vendor_hooks/reference/test_export.py",
+    "driver/test_end_to_end.py",
+    "contract/test_vendors.py",
+    "cases/test_timm.py",
+    "cases/test_synthetic_weights.py",
+    "browser/test_report_page.py",
+    "vendor_hooks/nvidia/test_torch_engines.py",
+    "vendor_hooks/ascend/test_cann.py",
+    "vendor_hooks/kunlunxin/test_xtcl.py",
+)
+"""Files of half a minute and more, the longest first: started last, one would keep the other cores idle."""
 
 # What a property costs depends on the machine. In CI the same examples are drawn every time.
 settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -47,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(number, lambda _number, _frame: None)
     let_guests_read()
     _lock_devices_apart(config)
+    share(config)
 
 
 def _lock_devices_apart(config: pytest.Config) -> None:
@@ -59,6 +80,21 @@ def _lock_devices_apart(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Have a process of pytest-xdist ignore the same: it inherited nothing of it."""
     node.workerinput["ignored"] = IGNORED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes long first, file by file: what is short fills the cores at the end."""
+    items.sort(key=lambda item: slow_first(item.path))
+
+
+@cache
+def slow_first(path: Path) -> tuple[int, int]:
+    """Return where a file of tests belongs: by SLOWEST, then those whose text names a need of HOW."""
+    name = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+    text = path.read_text(encoding="utf-8")
+    needs = any(f"pytest.mark.{need}" in text for need in ("jobs", "environment", *HOW))
+    return (SLOWEST.index(name) if name in SLOWEST else len(SLOWEST), 0 if needs else 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -151,6 +151,7 @@ def test_an_honest_engine_passes(tmp_path: Path) -> None:
     assert result["metrics"]["core_fidelity"]["cosine_min"] > 0.99999
 
 
+@pytest.mark.slow
 def test_the_audit_of_an_honest_result_never_refutes_it(tmp_path: Path) -> None:
     run(tmp_path, "onnxruntime", "")
     code, found = audit(tmp_path)
@@ -170,6 +171,7 @@ def test_the_audit_of_an_engine_that_remembers_batches_refutes_its_result(tmp_pa
     assert verdicts(found)["repeated inputs"] == "does not hold"
 
 
+@pytest.mark.slow
 def test_the_audit_of_a_result_whose_gate_failed_refutes_it(tmp_path: Path) -> None:
     run(tmp_path, "eager", BF16, "eager")
     code, found = audit(tmp_path)

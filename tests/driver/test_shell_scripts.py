@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driver.system.settings import ROOT
-from tests.driver.planted_tree import assay, plant
+from tests.driver.planted_tree import assay, plant, stock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,13 @@ def tree(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tree
 
 
+@pytest.fixture
+def stocked(tree: Path, shelf: Path) -> Path:
+    """Return such a tree whose wheels have been fetched."""
+    stock(tree / ".assay", shelf)
+    return tree
+
+
 def run(command: Sequence[str | Path], cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False
@@ -42,15 +49,15 @@ def run(command: Sequence[str | Path], cwd: Path, **env: str) -> subprocess.Comp
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_cdpath_leads_no_script_astray(tree: Path, script: str) -> None:
+def test_a_cdpath_leads_no_script_astray(stocked: Path, script: str) -> None:
     """`cd driver/..` would go to a folder of CDPATH, and print it into what becomes the root."""
-    decoy = tree.parent / "decoy"
+    decoy = stocked.parent / "decoy"
     for name in ("driver", "tests/bench"):
         (decoy / name).mkdir(parents=True)
-    done = run([script], tree, CDPATH=f"{decoy}:.:{tree.parent}", CASE="unknown", ARGS="--version")
+    done = run([script], stocked, CDPATH=f"{decoy}:.:{stocked.parent}", CASE="unknown", ARGS="--version")
     assert "bootstrap.sh" not in done.stderr
     assert str(decoy) not in done.stderr + done.stdout
-    assert (tree / ".assay" / "venvs").is_dir() or "there is no bench" in done.stderr
+    assert (stocked / ".assay" / "venvs").is_dir() or "there is no bench" in done.stderr
 
 
 @pytest.mark.parametrize("script", SCRIPTS[:3])
@@ -108,31 +115,31 @@ def test_a_read_only_checkout_names_the_folders_to_set(tree: Path, script: str) 
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_an_environment_that_another_user_made_is_not_written_to(tree: Path) -> None:
+def test_an_environment_that_another_user_made_is_not_written_to(stocked: Path) -> None:
     """The owner ran it once; another user, who cannot run its Python, reads what to set."""
-    assert assay(tree).returncode == 0
-    (venv,) = (tree / ".assay" / "venvs").glob("driver-*/")
+    assert assay(stocked).returncode == 0
+    (venv,) = (stocked / ".assay" / "venvs").glob("driver-*/")
     for name in ("python", "python3"):
         (venv / "bin" / name).unlink()
-    shared(tree)
+    shared(stocked)
     try:
-        done = run(as_nobody(tree / "driver" / "assay"), tree)
+        done = run(as_nobody(stocked / "driver" / "assay"), stocked)
     finally:
-        unshared(tree)
+        unshared(stocked)
     assert done.returncode == 3
     assert "this checkout is read-only for you" in done.stderr
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_umask_077_is_no_hindrance_and_stays_what_it_is(tree: Path) -> None:
+def test_umask_077_is_no_hindrance_and_stays_what_it_is(stocked: Path) -> None:
     """What a container's guest has to read the driver makes readable; the environment is not among it."""
-    main = tree / "driver" / "__main__.py"
+    main = stocked / "driver" / "__main__.py"
     main.write_text("import acme, json, os; print(json.dumps(os.umask(0)))\n", encoding="utf-8")
     for _ in range(2):
         done = subprocess.run(
-            [tree / "driver" / "assay"], capture_output=True, text=True, check=False, umask=0o077
+            [stocked / "driver" / "assay"], capture_output=True, text=True, check=False, umask=0o077
         )
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == 0o077
-    (venv,) = (tree / ".assay" / "venvs").glob("driver-*/")
+    (venv,) = (stocked / ".assay" / "venvs").glob("driver-*/")
     assert venv.stat().st_mode & 0o077 == 0

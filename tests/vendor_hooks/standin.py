@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
+from tests.shared import made_once
 from tests.vendor_hooks.reference.stack import reference_stack
 
 STANDINS = ROOT / "tests" / "standins"
@@ -34,8 +32,14 @@ def standin_python(vendor: str, **settings: str) -> Path:
 
 @cache
 def _install(base: Path, vendor: str, settings: tuple[tuple[str, str], ...]) -> Path:
-    folder = Path(mkdtemp(prefix=f"assay-{vendor}-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    name = "-".join([vendor, *(f"{key}={value}" for key, value in settings)])
+    folder = made_once(
+        f"python-{name.replace(' ', '_')}", lambda folder: _make(base, vendor, settings, folder)
+    )
+    return folder / "bin" / "python3"
+
+
+def _make(base: Path, vendor: str, settings: tuple[tuple[str, str], ...], folder: Path) -> None:
     subprocess.run([str(base), "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python3"
     # The cpu stack stays as it is: its packages are only read.
@@ -47,7 +51,6 @@ def _install(base: Path, vendor: str, settings: tuple[tuple[str, str], ...]) -> 
         check=True,
         capture_output=True,
     )
-    return python
 
 
 def with_reference_stack(python: Path) -> Path:

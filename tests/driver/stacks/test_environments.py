@@ -22,6 +22,7 @@ from driver.stacks.install.uv_install import install
 from driver.stacks.installer import holds_stand_in
 from driver.system.settings import ROOT
 from driver.system.subprocesses import ChildFailed, run_child, run_children
+from tests.driver.planted_tree import stock
 from tests.driver.wheels import make_wheel, sha256, write_lock
 from tests.waiting import PATIENCE_S, wait_for_line
 
@@ -43,10 +44,18 @@ def prepare(
 
 
 @pytest.fixture
-def stack(shelf: Path, tmp_path: Path) -> Path:
+def unfetched(shelf: Path, tmp_path: Path) -> Path:
+    """Return a stack whose wheel is on the shelf alone."""
     folder = tmp_path / "images" / "acme" / "acme1.0"
     write_lock(folder / "requirements.lock", make_wheel(shelf, "acme", body="ANSWER = 42\n"))
     return folder
+
+
+@pytest.fixture
+def stack(unfetched: Path, shelf: Path, home: Path) -> Path:
+    """Return a stack whose wheel has been fetched: pip's part takes longer than all the rest."""
+    stock(home, shelf)
+    return unfetched
 
 
 @pytest.fixture
@@ -58,8 +67,8 @@ def run_in(environment: Environment, code: str) -> str:
     return run_child([str(environment.python), "-B", "-c", code]).strip()
 
 
-def test_it_imports_what_the_lock_names(stack: Path, home: Path) -> None:
-    environment = prepare(stack, home)
+def test_it_imports_what_the_lock_names(unfetched: Path, home: Path) -> None:
+    environment = prepare(unfetched, home)
     assert run_in(environment, "import acme; print(acme.ANSWER)") == "42"
     assert environment.folder == home / "venvs" / f"acme1.0-{environment.lock_sha256[:12]}"
 
@@ -81,10 +90,10 @@ def test_it_holds_nothing_but_the_lock(stack: Path, home: Path) -> None:
     assert listed == "acme"
 
 
-def test_its_provenance_tells_lock_and_wheels_and_no_folder(stack: Path, home: Path) -> None:
-    provenance = prepare(stack, home).provenance()
+def test_its_provenance_tells_lock_and_wheels_and_no_folder(unfetched: Path, home: Path) -> None:
+    provenance = prepare(unfetched, home).provenance()
     (wheel,) = (home / "wheelhouse").glob("*.whl")
-    assert provenance["lock_sha256"] == sha256(stack / "requirements.lock")
+    assert provenance["lock_sha256"] == sha256(unfetched / "requirements.lock")
     assert provenance["wheels"] == {wheel.name: sha256(wheel)}
     assert str(home) not in json.dumps(provenance)
 
@@ -106,11 +115,11 @@ def test_a_changed_lock_gets_an_environment_of_its_own(
     assert run_in(first, "import acme; print(acme.VERSION)") == "1.0"
 
 
-def test_two_stacks_share_the_bytes_of_a_wheel(stack: Path, home: Path) -> None:
-    other = stack.with_name("acme2.0")
+def test_two_stacks_share_the_bytes_of_a_wheel(unfetched: Path, home: Path) -> None:
+    other = unfetched.with_name("acme2.0")
     write_lock(other / "requirements.lock", *sorted((home.parent / "shelf").glob("*.whl")))
     module = f"lib/python{OWN}/site-packages/acme/__init__.py"
-    first, second = prepare(stack, home).folder, prepare(other, home).folder
+    first, second = prepare(unfetched, home).folder, prepare(other, home).folder
     assert (first / module).samefile(second / module)
 
 
@@ -135,15 +144,15 @@ def test_byte_code_is_linked_only_where_the_source_is_the_same(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("moment", ["fetching", "installing", "compiling"])
-def test_an_interrupted_one_does_not_count_as_done(stack: Path, home: Path, moment: str) -> None:
+def test_an_interrupted_one_does_not_count_as_done(unfetched: Path, home: Path, moment: str) -> None:
     def interrupt(text: str) -> None:
         if text.startswith(moment):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(stack, home, interrupt)
+        prepare(unfetched, home, interrupt)
     assert not [path for path in (home / "venvs").iterdir() if path.is_dir()]
-    assert run_in(prepare(stack, home), "import acme; print(acme.ANSWER)") == "42"
+    assert run_in(prepare(unfetched, home), "import acme; print(acme.ANSWER)") == "42"
 
 
 def test_one_that_was_killed_half_way_is_made_anew(stack: Path, home: Path) -> None:
@@ -192,7 +201,7 @@ def test_a_python_that_is_not_there_is_named_with_both_ways_out(stack: Path, hom
     assert "RUNNER=docker" in caught.value.remedy
 
 
-def test_two_at_once_make_it_once(stack: Path, home: Path) -> None:
+def test_two_at_once_make_it_once(unfetched: Path, home: Path) -> None:
     script = textwrap.dedent(f"""
         import sys
         from pathlib import Path
@@ -204,7 +213,7 @@ def test_two_at_once_make_it_once(stack: Path, home: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", script, str(stack), str(home)],
+            [sys.executable, "-c", script, str(unfetched), str(home)],
             env=env,
             stdout=subprocess.PIPE,
             text=True,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from tests.harness.job_folder import ROOT
 HOOK = ROOT / "vendor_hooks" / "reference"
 CASES = ROOT / "cases"
 TIMM_REQUIREMENT = Path(__file__).with_name("timm.txt")
+SERVER = Path(__file__).with_name("probes") / "server.py"
 PROBE_LIMIT_S = 300
 
 
@@ -55,21 +60,54 @@ def probe(python: Path, script: Path, *arguments: str, extra: Path | None = None
     path = [str(ROOT / "vendor_hooks"), *([str(extra)] if extra else [])]
     # Probes write weights of a gigabyte: none stays behind, however a probe ends.
     with tempfile.TemporaryDirectory(prefix="assay-probe-") as scratch:
-        done = subprocess.run(
-            [str(python), "-B", str(script), *arguments],
+        request = {"script": str(script), "arguments": arguments, "path": path, "scratch": scratch}
+        status = _server(python).run(request)
+        said = [Path(scratch, name).read_text(encoding="utf-8") for name in ("out", "err")]
+    assert status == 0, said[1][-4000:]
+    return json.loads(said[0].strip().splitlines()[-1])
+
+
+class ProbeServer:
+    """A process of the reference stack that has imported its frameworks; each probe is a fork of it."""
+
+    def __init__(self, python: Path) -> None:
+        self._process = subprocess.Popen(
+            [str(python), "-B", str(SERVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env={
                 "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": os.pathsep.join(path),
-                "TMPDIR": scratch,
                 "HF_HUB_OFFLINE": "1",
                 "TQDM_DISABLE": "1",
-                # Threads that wait for each other by spinning starve where tests share the processor.
+                # Threads that wait for each other by spinning starve where tests share the processor;
+                # and a process without threads can be forked.
                 "OMP_NUM_THREADS": "1",
             },
-            capture_output=True,
             text=True,
-            timeout=PROBE_LIMIT_S,
-            check=False,
+            start_new_session=True,
         )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def run(self, request: dict[str, object]) -> int:
+        """Run a probe; return its exit status."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(request)}\n")
+        self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], PROBE_LIMIT_S)[0]:
+            self.stop()
+            raise TimeoutError(f"{request['script']} took longer than {PROBE_LIMIT_S} s")
+        return int(self._process.stdout.readline())
+
+    def stop(self) -> None:
+        """End the process and a probe that may be running."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        _server.cache_clear()
+
+
+@cache
+def _server(python: Path) -> ProbeServer:
+    server = ProbeServer(python)
+    atexit.register(server.stop)
+    return server
