@@ -1,0 +1,41 @@
+"""What is slow to make is made once in a test run, by whichever of its processes needs it first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driver.system.file_lock import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+VARIABLE = "ASSAY_TESTS_SHARED"
+"""Names the folder to the processes of one test run."""
+
+
+def share(config: pytest.Config) -> None:
+    """Make the folder of this test run, unless the process that started this one has made it."""
+    if VARIABLE not in os.environ:
+        folder = tempfile.mkdtemp(prefix="assay-tests-shared-")
+        os.environ[VARIABLE] = folder
+        config.add_cleanup(lambda: os.environ.pop(VARIABLE, None))
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """Return the folder ``name`` as ``make`` filled it; others wait for it. What it raises leaves nothing."""
+    folder = Path(os.environ[VARIABLE]) / name
+    done = folder.with_name(f"{name}.done")
+    with locked(folder.with_name(f"{name}.lock")):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            make(folder)
+            done.touch()
+    return folder
