@@ -81,17 +81,22 @@ def _environment(base: Path, folder: Path) -> tuple[Path | None, str]:
     return python, ""
 
 
-def stack_python(folder: Path, variable: str, imports: str) -> tuple[Path | None, str]:
+FINDS = "import sys; from importlib.util import find_spec; sys.exit(not all(map(find_spec, sys.argv[1:])))"
+"""Importing torch would take seconds, in every process of the tests."""
+
+
+def stack_python(folder: Path, variable: str, *packages: str) -> tuple[Path | None, str]:
     """Return the Python of a stack's environment, or None and how to have one.
 
     ``variable`` names another Python; else it is the environment of the stack's lock as it is now (one
-    of an older lock would lack what was added since).
+    of an older lock would lack what was added since). It has to have the ``packages``.
     """
     name = f"{folder.name}-{lock_sha256(folder / 'requirements.lock')[:LOCK_DIGITS]}"
     named = os.environ.get(variable)
     python = Path(named) if named else HOME / "venvs" / name / "bin" / "python3"
     if python.exists():
-        done = subprocess.run([str(python), "-c", imports], capture_output=True, check=False)
+        command = [str(python), "-c", FINDS, *packages]
+        done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode == 0:
             return python, ""
     return None, f"the stack {folder.name} is not installed: `make run` once, or set {variable}"
@@ -101,4 +106,4 @@ def stack_python(folder: Path, variable: str, imports: str) -> tuple[Path | None
 def cpu_stack() -> tuple[Path | None, str]:
     """Return the Python of the cpu vendor's environment, or None and how to have one."""
     folder = ROOT / "images" / "cpu" / "ort1.31-torch2.13"
-    return stack_python(folder, "ASSAY_CPU_PYTHON", "import onnxruntime, torch")
+    return stack_python(folder, "ASSAY_CPU_PYTHON", "onnxruntime", "torch")

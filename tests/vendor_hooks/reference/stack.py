@@ -31,8 +31,8 @@ PROBE_LIMIT_S = 300
 def reference_stack() -> tuple[Path | None, str]:
     """Return the reference stack's Python, or None and how to have one."""
     folder = ROOT / "images" / "reference" / "torch2.13"
-    imports = "import onnx, onnxsim, torch, transformers"
-    return stack_python(folder, "ASSAY_REFERENCE_PYTHON", imports)
+    packages = ("onnx", "onnxsim", "torch", "transformers")
+    return stack_python(folder, "ASSAY_REFERENCE_PYTHON", *packages)
 
 
 @cache
