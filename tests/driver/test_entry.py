@@ -160,7 +160,10 @@ def test_a_home_that_cannot_be_written_is_named(tree: Path) -> None:
 def test_two_concurrent_first_calls_create_it_once(stocked: Path) -> None:
     children = [
         subprocess.Popen(
-            [stocked / "driver" / "assay"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [stocked / "driver" / "assay"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]

@@ -54,7 +54,9 @@ def test_a_cdpath_leads_no_script_astray(stocked: Path, script: str) -> None:
     decoy = stocked.parent / "decoy"
     for name in ("driver", "tests/bench"):
         (decoy / name).mkdir(parents=True)
-    done = run([script], stocked, CDPATH=f"{decoy}:.:{stocked.parent}", CASE="unknown", ARGS="--version")
+    done = run(
+        [script], stocked, CDPATH=f"{decoy}:.:{stocked.parent}", CASE="unknown", ARGS="--version"
+    )
     assert "bootstrap.sh" not in done.stderr
     assert str(decoy) not in done.stderr + done.stdout
     assert (stocked / ".assay" / "venvs").is_dir() or "there is no bench" in done.stderr

@@ -115,7 +115,9 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
     env = {**job.environment(python), "ASSAY_STANDIN_THREADS": "1", **environment}
     if any((job.folder / "cache").iterdir()):
         return job.outcome(*_run(job, stage, env))
-    left = made_once(f"stage-{_key(job, stage, env)}", lambda folder: _record(job, stage, env, folder))
+    left = made_once(
+        f"stage-{_key(job, stage, env)}", lambda folder: _record(job, stage, env, folder)
+    )
     for name in LEFT:
         shutil.copytree(left / name, job.folder / name, symlinks=True, dirs_exist_ok=True)
     document = json.loads((left / "ended.json").read_text(encoding="utf-8"))

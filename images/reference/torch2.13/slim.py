@@ -21,7 +21,12 @@ UNUSED = (
     *("torch/include", "torch/test", "torch/share", "torch/lib/*_test.so", "torch/bin/[!t]*"),
     *("torch/bin/t[!o]*", "onnx/backend/test", "onnxsim/*.cpp", "onnxsim/*.cc", "onnxsim/*.h"),
     *("sympy/**/tests", "sympy/**/benchmarks", "networkx/**/tests", "mpmath/tests", "hf_xet"),
-    *("numpy/**/tests/test_*.py", "numpy/**/tests/data", "numpy/_core/lib/*.a", "numpy/_core/include"),
+    *(
+        "numpy/**/tests/test_*.py",
+        "numpy/**/tests/data",
+        "numpy/_core/lib/*.a",
+        "numpy/_core/include",
+    ),
 )
 
 # What no stage imports gets no byte code: should a case import it, Python compiles it in memory.
@@ -48,7 +53,7 @@ SYMTAB, ALLOC, HEADER = 2, 2, struct.Struct("<IIQQQQIIQQ")
 def strip(path):
     """Remove the symbol table that no loader reads, as binutils' strip does; leave any odd file alone.
 
-    Nothing is removed where it lies before a loaded segment (patchelf moves those to the end).
+    patchelf moves loaded segments to the end of a file: one with such is left alone too.
     """
     with path.open("r+b") as stream:
         head = stream.read(64)

@@ -68,7 +68,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def repaired(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """Return a lab for tests that leave its caches whole, as each of them asserts."""
     return made(tmp_path_factory.mktemp("lab"))
 
@@ -87,14 +87,14 @@ def caches_made_again(result: Result) -> dict[str, list[str]]:
 @pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("files", RECORDED, ids=lambda files: "+".join(files.values()))
 def test_damaged_files_are_made_again_and_named(
-    mended: Lab, files: dict[str, str], how: str
+    repaired: Lab, files: dict[str, str], how: str
 ) -> None:
-    mended.listener.notes.clear()
-    paths = {cache: file_of(mended, cache, name) for cache, name in files.items()}
+    repaired.listener.notes.clear()
+    paths = {cache: file_of(repaired, cache, name) for cache, name in files.items()}
     whole = {cache: path.read_bytes() for cache, path in paths.items()}
     for path in paths.values():
         DAMAGE[how](path)
-    result = mended.run().result
+    result = repaired.run().result
     assert (result.status, exit_code(result)) == ("ok", 0)
     named = caches_made_again(result)
     assert named.keys() == files.keys()
@@ -102,27 +102,27 @@ def test_damaged_files_are_made_again_and_named(
         assert named[cache] == [name] or name == record.RECORD
         if name != "report.json":
             assert paths[cache].read_bytes() == whole[cache]
-    damaged = [note for note in mended.listener.notes if "was damaged on this host" in note]
+    damaged = [note for note in repaired.listener.notes if "was damaged on this host" in note]
     assert len(damaged) == len(files)
-    mended.listener.notes.clear()
-    again = mended.run().result
+    repaired.listener.notes.clear()
+    again = repaired.run().result
     assert "made_again" not in again.provenance
-    assert not any("damaged" in note for note in mended.listener.notes)
+    assert not any("damaged" in note for note in repaired.listener.notes)
 
 
 @pytest.mark.parametrize("files", DESCRIBED, ids=lambda files: "+".join(files.values()))
 def test_a_cache_without_a_record_is_taken_as_its_documents_describe_it(
-    mended: Lab, files: dict[str, str]
+    repaired: Lab, files: dict[str, str]
 ) -> None:
     """An earlier version or a bundle made it: nothing is exported or compiled again for that."""
     for cache in files:
-        file_of(mended, cache, record.RECORD).unlink()
-    mended.listener.started.clear()
-    assert mended.run().result.status == "ok"
-    assert mended.listener.started == ["validate", "infer", "score"]
+        file_of(repaired, cache, record.RECORD).unlink()
+    repaired.listener.started.clear()
+    assert repaired.run().result.status == "ok"
+    assert repaired.listener.started == ["validate", "infer", "score"]
     for cache, name in files.items():
-        flip(file_of(mended, cache, name))
-    assert caches_made_again(mended.run().result).keys() == files.keys()
+        flip(file_of(repaired, cache, name))
+    assert caches_made_again(repaired.run().result).keys() == files.keys()
 
 
 def test_a_described_file_that_was_damaged_before_it_was_recorded_is_found(lab: Lab) -> None:

@@ -144,7 +144,9 @@ def test_byte_code_is_linked_only_where_the_source_is_the_same(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("moment", ["fetching", "installing", "compiling"])
-def test_an_interrupted_one_does_not_count_as_done(unfetched: Path, home: Path, moment: str) -> None:
+def test_an_interrupted_one_does_not_count_as_done(
+    unfetched: Path, home: Path, moment: str
+) -> None:
     def interrupt(text: str) -> None:
         if text.startswith(moment):
             raise KeyboardInterrupt
