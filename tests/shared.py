@@ -24,8 +24,12 @@ def share(config: pytest.Config) -> None:
     if VARIABLE not in os.environ:
         folder = tempfile.mkdtemp(prefix="assay-tests-shared-")
         os.environ[VARIABLE] = folder
-        config.add_cleanup(lambda: os.environ.pop(VARIABLE, None))
-        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        config.add_cleanup(lambda: _remove(folder))
+
+
+def _remove(folder: str) -> None:
+    del os.environ[VARIABLE]
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def made_once(name: str, make: Callable[[Path], object]) -> Path:

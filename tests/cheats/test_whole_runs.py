@@ -1,4 +1,7 @@
-"""The same short cuts through `driver/assay run`, with a true model: exit code, result, table."""
+"""The same short cuts through `driver/assay run`, with a true model: exit code, result, table.
+
+An honest engine passes: tests/driver/test_end_to_end.py.
+"""
 
 from __future__ import annotations
 
@@ -143,12 +146,6 @@ def audit(folder: Path) -> tuple[int, dict[str, Any]]:
 
 def verdicts(found: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one["verdict"] for one in found["checks"]}
-
-
-def test_an_honest_engine_passes(tmp_path: Path) -> None:
-    code, result = run(tmp_path, "onnxruntime", "")
-    assert (code, result["status"]) == (0, "ok")
-    assert result["metrics"]["core_fidelity"]["cosine_min"] > 0.99999
 
 
 @pytest.mark.slow

@@ -76,6 +76,7 @@ def test_the_default_run_gives_a_true_accuracy_and_takes_caches_the_second_time(
     assert result["metrics"]["acc_items"] == 364
     assert result["metrics"]["p_infer_core"] > 0
     assert result["metrics"]["fidelity"]["cosine_min"] > 0.99999
+    assert result["metrics"]["core_fidelity"]["cosine_min"] > 0.99999
     cached = [stage["name"] for stage in again["stages"] if stage["cached"]]
     assert cached == ["export", "compile"]
 

@@ -13,12 +13,15 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uv import find_uv_bin
 
 from tests.harness.interpreters import HOME, stack_python
 from tests.harness.job_folder import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HOOK = ROOT / "vendor_hooks" / "reference"
 CASES = ROOT / "cases"
@@ -87,7 +90,7 @@ class ProbeServer:
             start_new_session=True,
         )
 
-    def run(self, request: dict[str, object]) -> int:
+    def run(self, request: Mapping[str, object]) -> int:
         """Run a probe; return its exit status."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
