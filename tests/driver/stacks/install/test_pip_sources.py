@@ -149,12 +149,13 @@ def test_the_certificate_of_pip_conf_is_trusted_and_no_other(
         assert fetched(lock, tmp_path / "home") == ["acme"]
 
 
-@pytest.mark.parametrize("name", SETTINGS)
 def test_what_is_no_source_does_not_touch_a_stacks_environment(
-    lock: Path, shelf: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    lock: Path, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """All at once: an environment that heeds one of them is not whole."""
     shutil.copy(next(tmp_path.glob("index/simple/acme/*.whl")), shelf)
-    monkeypatch.setenv(f"PIP_{name}", SETTINGS[name])
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
     for variable in ("PYTHONUSERBASE", "PYTHONPATH", "PYTHONSTARTUP"):
         monkeypatch.setenv(variable, str(tmp_path / "hostile"))
     made = prepare_environment(
