@@ -107,7 +107,8 @@ def compile_all(site):
 
     def compiled(path):
         # Guests write no byte code. Hash-based byte code survives a copy that changes file times.
-        options = ("-qq", "-x", NO_BYTE_CODE.pattern, "--invalidation-mode", "unchecked-hash")
+        # -f: what a .pth file imports has been compiled when this process started, with its time.
+        options = ("-f", "-qq", "-x", NO_BYTE_CODE.pattern, "--invalidation-mode", "unchecked-hash")
         subprocess.run([sys.executable, "-m", "compileall", *options, str(path)], check=False)
 
     packages = [path for path in sorted(site.iterdir()) if path.is_dir() or path.suffix == ".py"]

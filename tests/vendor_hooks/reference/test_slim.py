@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
+import py_compile
 import shutil
 from functools import cache
 from pathlib import Path
@@ -82,14 +84,17 @@ def package(site: Path, name: str, files: dict[str, str]) -> None:
     (site / info / "RECORD").write_text(record, encoding="utf-8")
 
 
-def stack_of(folder: Path) -> SimpleNamespace:
-    """Return a stack with two packages, of which shared.txt names one."""
+def stack_of(folder: Path, moment: float = 0) -> SimpleNamespace:
+    """Return a stack with two packages, of which shared.txt names one; installed at that time."""
     stack = folder / "stack"
     site = stack / "lib" / "python3.11" / "site-packages"
     many = {f"sympy/part{number}.py": f"ANSWER = {number}\n" for number in range(9)}
     more = {"sympy/tests/test_a.py": "", "sympy/stats/a.py": "X = 1\n", "../../../bin/isympy": ""}
     package(site, "sympy", {**many, **more})
     package(site, "onnxruntime", {"onnxruntime/__init__.py": "ANSWER = frozenset('abc')\n"})
+    # As Python does with what a .pth file imports.
+    os.utime(site / "sympy" / "part0.py", (moment, moment))
+    py_compile.compile(str(site / "sympy" / "part0.py"))
     slim().main(stack, folder / "shared")
     return SimpleNamespace(stack=stack, shared=folder / "shared", site=site)
 
@@ -121,8 +126,8 @@ def test_the_same_packages_give_the_same_bytes(
     """An engine stores a layer once only if no byte of it differs."""
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     found = []
-    for _ in range(2):
-        made = stack_of(tmp_path / "same")
+    for moment in (1e9, 2e9):
+        made = stack_of(tmp_path / "same", moment)
         found.append({name: (made.shared / name).read_bytes() for name in names(made.shared)})
         shutil.rmtree(tmp_path / "same")
     assert found[0] == found[1]
