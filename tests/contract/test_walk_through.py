@@ -103,13 +103,13 @@ def test_the_example_case_is_whole() -> None:
 def test_the_new_case_lists_its_marks_and_the_filled_in_one_is_whole(tmp_path: Path) -> None:
     """The commands up to the first that runs the network; the test below runs them all."""
     script = commands("## Add a case")
-    before, check, _ = script.partition("\nmake check CASE=resnet_50\n")
+    before, check, _ = script.partition("\nmake check CASE=resnet_18\n")
     assert check
     done = follow(f"{before}{check.rstrip()} RUNNER=none\n", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "to fill in: case.toml" in done.stderr
     assert "no check failed" in done.stderr
-    assert not (ROOT / "cases/resnet_50").exists()
+    assert not (ROOT / "cases/resnet_18").exists()
 
 
 @pytest.mark.slow
