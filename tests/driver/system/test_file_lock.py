@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from driver.errors import EnvironmentFault
 from driver.system.file_lock import locked, waited_s
 from driver.system.stopwatch import Stopwatch
 
@@ -80,3 +83,19 @@ def test_a_free_lock_is_no_wait(tmp_path: Path) -> None:
     with locked(tmp_path / "lock"):
         pass
     assert waited_s() == before
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuses(_file: int, _how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuses)
+    with (
+        pytest.raises(EnvironmentFault, match="its disk has no locks") as error,
+        locked(tmp_path / "x.lock"),
+    ):
+        pytest.fail("two runs could make the same artifact")
+    assert "ASSAY_HOME=" in error.value.remedy
