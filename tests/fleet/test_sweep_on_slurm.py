@@ -165,6 +165,7 @@ def test_ctrl_c_detaches_and_another_shell_attaches(lab: FleetLab, gate: Gate) -
     attached = lab.assay("sweep", "--attach", sweep_id(lab))
     assert attached.returncode == 0, attached.stderr
     assert "2 jobs: 2 run now" in attached.stderr
+    assert "next: the same `make sweep` as then runs what is missing" in attached.stderr
     assert states(lab) == ["1.ok"] * 3
 
 

@@ -100,6 +100,11 @@ def show_end(
 def _next(own: OwnCommand | None, *, dry: bool) -> str:
     if own is None or own.verb != "sweep":
         own = OwnCommand(verb="sweep", given={})
+    if {"ATTACH", "CANCEL"} & set(own.given):
+        return (
+            f"the same `make sweep` as then runs what is missing; `{own.other('report', {})}` shows "
+            "all results"
+        )
     if dry:
         return f"`{own.changed({'DRY_RUN': None})}` runs what is missing"
     return f"`{own}` again for the missing jobs; `{own.other('report', {})}` shows all results"
