@@ -105,6 +105,7 @@ class WarningCode(StrEnum):
     WHOLE_EXCEEDS_CORE = "whole_exceeds_core"
     IMPLAUSIBLE = "implausible"
     SAME_PROCESS = "same_process"
+    CLOCK_UNCHECKED = "clock_unchecked"
 
 
 class Warn(Frozen):

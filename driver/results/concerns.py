@@ -73,6 +73,7 @@ CONCERNS: dict[WarningCode, Concern] = {
     WarningCode.EFFECTIVE_DIFFERS: Concern("other arithmetic or target than asked", SPEED),
     WarningCode.ARITHMETIC_UNREAD: Concern("arithmetic not read back", OF_INFER),
     WarningCode.SAME_PROCESS: Concern("engine in the harness's process", SPEED),
+    WarningCode.CLOCK_UNCHECKED: Concern("clock not checked by the driver", SPEED),
     WarningCode.IMPLAUSIBLE: Concern("faster than the chip can be", OF_CORE),
     WarningCode.MONITOR_FAILED: Concern("monitor failed", ("mem_gib", "energy_j")),
     WarningCode.RECOMPILED: Concern("compiled again", ("e2e_time_s",)),

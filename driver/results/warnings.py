@@ -423,3 +423,16 @@ def same_process(stages: Sequence[str]) -> Warn | None:
         remedy="remove same_process from the engine, so that the harness starts it in a process of its own; a "
         "hook that measures by itself always has this warning",
     )
+
+
+def clock_unchecked(stages: Sequence[str]) -> Warn | None:
+    """Warn if these stages, which the harness timed, did not answer the driver's clock."""
+    if not stages:
+        return None
+    return Warn(
+        code=WarningCode.CLOCK_UNCHECKED,
+        message=f"{' and '.join(stages)} did not tell the time when the driver asked: the clock of the loops is "
+        "the guest's alone",
+        remedy="let the hook start the harness of this tree with /job as it is; a container runtime that keeps "
+        "Unix sockets of the host out (gVisor without --host-uds=open, Kata) cannot have it: use runc or crun",
+    )

@@ -110,6 +110,8 @@ class Places(StageInputs):
     case: Path
     hook: Path
     reference_hook: Path
+    clock: Path | None = None
+    """Where a measured stage answers the driver's clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +213,7 @@ def stage_mounts(
         "case": places.case,
         "hook": hook,
         "model": places.model,
+        "clock": places.clock,
     }
     if stage is not StageName.COMPILE:
         # What is measured must not shape the engine that is measured.

@@ -97,6 +97,9 @@ class Recorder:
         self.recording.add(record, ended.report, failure)
         isolation = self.recording.provenance.setdefault("isolation", {})
         isolation[str(stage)] = _isolation(ended.spec, ended.enforced)
+        if ended.clock is not None:
+            clock = self.recording.provenance.setdefault("clock", {})
+            clock[f"{stage}-{repeat}"] = ended.clock
         if ended.report is not None:
             self._keep_measured(ended, ended.report)
         return record

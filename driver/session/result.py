@@ -125,6 +125,7 @@ def _warnings(recording: Recording, metrics: Metrics, *, simulated: bool) -> tup
             _arithmetic_differs(recording),
             _arithmetic_unread(recording),
             _same_process(recording),
+            _clock_unchecked(recording),
             *_implausible(recording, metrics),
             *_unpinned(recording),
             *(
@@ -231,9 +232,19 @@ def _same_process(recording: Recording) -> Warn | None:
     return warn.same_process(list(dict.fromkeys(stages)))
 
 
+def _clock_unchecked(recording: Recording) -> Warn | None:
+    # A cluster's node may have no socket of this host; the provenance has it then.
+    if recording.planned.key.runner is RunnerName.SLURM:
+        return None
+    clock = recording.provenance.get("clock", {})
+    stages = [name.partition("-")[0] for name, found in clock.items() if found["unchecked"]]
+    return warn.clock_unchecked(list(dict.fromkeys(stages)))
+
+
 def _impossible(recording: Recording, metrics: Metrics) -> Failure | None:
     """Return the failure of an official run whose figures cannot be true, or that vendor code could change."""
-    found = warn.collected((*_implausible(recording, metrics), _same_process(recording)))
+    changeable = (_same_process(recording), _clock_unchecked(recording))
+    found = warn.collected((*_implausible(recording, metrics), *changeable))
     if recording.planned.key.tier is not Tier.OFFICIAL or not found:
         return None
     return Failure(

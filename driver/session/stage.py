@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from driver.catalog.hook import calls_harness
 from driver.errors import AssayError
 from driver.models.base import Failure
 from driver.models.result import StageRecord
+from driver.results.received.clock import ClockWatch
 from driver.results.received.left import (
     Samples,
     log_tail,
@@ -22,6 +24,7 @@ from driver.runners.spec import JOB_ROOT, Places, container_spec
 from driver.session.claims import MEASURED_STAGES, beyond_device, contradiction, of_samples
 from driver.session.outcome import ReportRejectedError, broken_contract, judge
 from driver.session.time_left import PhaseClock
+from driver.session.timing import Clocked
 from driver.system.untrusted.opener import RefusedFile
 
 if TYPE_CHECKING:
@@ -67,6 +70,8 @@ class StageEnd:
     spec: ContainerSpec
     enforced: Enforced | None = None
     samples: Samples = field(default_factory=dict)
+    clock: dict[str, Any] | None = None
+    """What the driver's clock said of the loops; None for a stage without loops."""
 
 
 def run_stage(site: Site, run: StageRun) -> StageEnd:
@@ -76,28 +81,21 @@ def run_stage(site: Site, run: StageRun) -> StageEnd:
     """
     job, folder = run.job, run.folder
     folder.job_json.write_text(job.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
-    spec = _spec(site, run)
+    watch = _clock_watch(run)
+    spec = _spec(site, run, watch)
     started = time.perf_counter()
     try:
-        ended = site.runner.run(spec, log=folder.log, on_tick=_watch(site, run))
+        with watch or nullcontext():
+            ended = site.runner.run(spec, log=folder.log, on_tick=_watch(site, run))
     except AssayError as error:
-        wall_s = time.perf_counter() - started
-        return StageEnd(
-            record=StageRecord(name=job.stage, repeat=job.repeat, status="failed", wall_s=wall_s),
-            folder=folder,
-            report=None,
-            failure=Failure(
-                kind=error.kind, stage=job.stage, message=error.message, remedy=error.remedy
-            ),
-            overhead_s=0.0,
-            spec=spec,
-        )
+        return _not_run(run, spec, error, time.perf_counter() - started)
     limit_s, tail = spec.limits.timeout_s, log_tail(folder.folder, folder.log.name)
     report, failure = judge(job, ended, read_left_report(folder.out), tail, limit_s=limit_s)
     samples: Samples = {}
+    clocked = None if report is None or watch is None else Clocked(report, watch.readings)
     if report is not None and failure is None:
         try:
-            samples = _believed(run, report, ended.wall_s)
+            samples = _believed(run, report, ended.wall_s, clocked)
         except ReportRejectedError as error:
             failure = broken_contract(job.stage, f"{job.stage} {error}")
             # Drop the figures as well: they must not appear in the failed job's result.
@@ -119,6 +117,22 @@ def run_stage(site: Site, run: StageRun) -> StageEnd:
         spec=spec,
         enforced=ended.enforced,
         samples=samples,
+        clock=None if clocked is None else clocked.document(),
+    )
+
+
+def _not_run(run: StageRun, spec: ContainerSpec, error: AssayError, wall_s: float) -> StageEnd:
+    """Return the end of a stage that the runner could not run, or had to stop."""
+    job = run.job
+    return StageEnd(
+        record=StageRecord(name=job.stage, repeat=job.repeat, status="failed", wall_s=wall_s),
+        folder=run.folder,
+        report=None,
+        failure=Failure(
+            kind=error.kind, stage=job.stage, message=error.message, remedy=error.remedy
+        ),
+        overhead_s=0.0,
+        spec=spec,
     )
 
 
@@ -150,7 +164,19 @@ def _watch(site: Site, run: StageRun) -> OutWatch:
     return OutWatch(run.folder.out, run.job.stage, limit_bytes, show)
 
 
-def _believed(run: StageRun, report: StageReport, wall_s: float) -> Samples:
+def _clock_watch(run: StageRun) -> ClockWatch | None:
+    """Return what asks a stage with loops for its time; None for another stage, or a disk without sockets."""
+    if run.verb is not None or run.job.stage not in MEASURED_STAGES:
+        return None
+    try:
+        return ClockWatch(run.folder.clock)
+    except OSError:
+        return None
+
+
+def _believed(
+    run: StageRun, report: StageReport, wall_s: float, clocked: Clocked | None
+) -> Samples:
     """Return the samples of a successful stage; ReportRejectedError if its files or its claims do not hold."""
     job, loops = run.job, report.measurements
     measured = run.verb is None and job.stage in MEASURED_STAGES
@@ -165,12 +191,14 @@ def _believed(run: StageRun, report: StageReport, wall_s: float) -> Samples:
     wrong = contradiction(job, report, run.count, wall_s=wall_s, by_harness=by_harness)
     found = (of_samples(loop, samples[loop.name]) for loop in loops if loop.name in samples)
     wrong = wrong or next(filter(None, found), None)
+    if wrong is None and clocked is not None:
+        wrong = clocked.contradiction(single_pass=job.measure.single_pass)
     if wrong is not None:
         raise ReportRejectedError(f"reported {wrong}")
     return samples
 
 
-def _spec(site: Site, run: StageRun) -> ContainerSpec:
+def _spec(site: Site, run: StageRun, watch: ClockWatch | None) -> ContainerSpec:
     places = Places(
         folder=run.folder.folder,
         job_json=run.folder.job_json,
@@ -179,6 +207,7 @@ def _spec(site: Site, run: StageRun) -> ContainerSpec:
         case=run.choice.case.folder,
         hook=run.choice.vendor.folder,
         reference_hook=site.catalog.reference_hook,
+        clock=None if watch is None else watch.folder,
         **vars(run.inputs),
     )
     spec = container_spec(

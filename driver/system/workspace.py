@@ -50,6 +50,11 @@ class StageFolder:
         return self.folder / "out"
 
     @property
+    def clock(self) -> Path:
+        """The folder of the socket at which the guest answers the driver's clock."""
+        return self.folder / "clock"
+
+    @property
     def log(self) -> Path:
         """The guest's standard output and error."""
         return self.folder / "stage.log"

@@ -102,6 +102,20 @@ ENGINE = Cheat
 """
 
 
+SLOW_HOOK = """#!/bin/sh
+set -eu
+PYTHONPATH="$2/hook/patched:$2" exec python3 -B -m harness "$1" "$2"
+"""
+
+SLOW_CLOCK = """
+import time
+
+_now, _start = time.perf_counter_ns, time.perf_counter_ns()
+time.perf_counter_ns = lambda: _start + (_now() - _start) * {percent} // 100
+"""
+"""As a library that every Python of the hook loads would do it: the harness's process has this clock, too."""
+
+
 @pytest.fixture(autouse=True)
 def stacks() -> None:
     python, why = cpu_stack()
@@ -109,10 +123,16 @@ def stacks() -> None:
         pytest.skip(why)
 
 
-def run(folder: Path, engine: str, cheat: str, *cheating: str) -> tuple[int, dict[str, Any]]:
-    """Run vit_digits with vendor cpu, whose engines ``cheating`` take a short cut."""
+def vendor_in(folder: Path) -> Path:
+    """Copy vendor cpu, with its images, and return its folder."""
     vendor = Path(shutil.copytree(ROOT / "vendor_hooks" / "cpu", folder / "cpu"))
     shutil.copytree(ROOT / "images" / "cpu", vendor / "images")
+    return vendor
+
+
+def run(folder: Path, engine: str, cheat: str, *cheating: str) -> tuple[int, dict[str, Any]]:
+    """Run vit_digits with vendor cpu, whose engines ``cheating`` take a short cut."""
+    vendor = vendor_in(folder)
     for name in cheating:
         path = vendor / "engines" / f"{name}.py"
         path.write_text(path.read_text(encoding="utf-8") + cheat, encoding="utf-8")
@@ -193,3 +213,50 @@ def test_bf16_sold_as_fp32_fails_the_gate(tmp_path: Path) -> None:
     code, result = run(tmp_path, "eager", BF16, "eager")
     assert (code, result["status"]) == (4, "accuracy_failed"), result["failure"]
     assert 0.999 < result["metrics"]["fidelity"]["cosine_min"] < 0.99999
+
+
+def run_slowed(folder: Path, percent: int, *words: str) -> tuple[int, dict[str, Any]]:
+    """Run vit_digits with a hook whose harness counts ``percent`` seconds in a hundred."""
+    vendor = vendor_in(folder)
+    (vendor / "hook").write_text(SLOW_HOOK, encoding="utf-8")
+    (vendor / "patched").mkdir()
+    patch = SLOW_CLOCK.format(percent=percent)
+    (vendor / "patched" / "sitecustomize.py").write_text(patch, encoding="utf-8")
+    return assay(folder, "run", "--engine", "onnxruntime", *words)
+
+
+def test_an_honest_loop_is_as_long_by_the_drivers_clock(tmp_path: Path) -> None:
+    code, result = run_slowed(tmp_path, 100)
+    assert code == 0, result["failure"]
+    stages = result["provenance"]["clock"]
+    assert set(stages) == {"validate-0", "infer-0"}
+    for found in stages.values():
+        assert {"core", "whole"} <= set(found["loops"])
+        assert found["unchecked"] == []
+        for loop in found["loops"].values():
+            # Rounded to microseconds.
+            assert abs(loop["guest_s"] - loop["driver_s"]) <= loop["within_s"] + 2e-6
+
+
+@pytest.mark.parametrize("percent", [90, 110])
+def test_a_clock_that_is_slow_or_fast_breaks_the_contract(tmp_path: Path, percent: int) -> None:
+    code, result = run_slowed(tmp_path, percent)
+    assert (code, result["failure"]["kind"]) == (5, "contract")
+    assert "by the driver's clock" in result["failure"]["message"]
+    assert result["metrics"]["p_infer_core"] is None
+
+
+@pytest.mark.slow
+def test_a_clock_slowed_by_three_percent_is_found_in_a_standard_run(tmp_path: Path) -> None:
+    code, result = run_slowed(tmp_path, 97, "--tier", "standard", "--repeat", "1")
+    assert (code, result["failure"]["kind"]) == (5, "contract")
+    assert "by the driver's clock" in result["failure"]["message"]
+
+
+def test_a_hook_that_keeps_the_driver_from_asking_is_marked(tmp_path: Path) -> None:
+    vendor = vendor_in(tmp_path)
+    silent = SLOW_HOOK.replace("set -eu", 'set -eu\nrm -f "$2/clock"')
+    (vendor / "hook").write_text(silent, encoding="utf-8")
+    code, result = assay(tmp_path, "run", "--engine", "onnxruntime", "--runner", "process")
+    assert code == 0, result["failure"]
+    assert "clock_unchecked" in {one["code"] for one in result["warnings"]}

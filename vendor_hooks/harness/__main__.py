@@ -12,6 +12,7 @@ from harness.errors import StageFailure, StageInterrupted, from_exception
 from harness.job import Job, read_job
 from harness.outputs.progress import ProgressFile
 from harness.outputs.report import Report
+from harness.outputs.time_answers import TimeAnswers
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +39,7 @@ def _run(job: Job, report: Report) -> None:
     folder = str(job.folder)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    with ProgressFile(job.out_dir) as progress:
+    with ProgressFile(job.out_dir, TimeAnswers(job.folder)) as progress:
         run_stage(job, report, progress)
 
 

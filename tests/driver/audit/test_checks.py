@@ -142,6 +142,25 @@ def test_a_clock_that_is_slower_than_the_drivers_refutes(
     assert found["clock"].verdict is verdict
 
 
+def by_both_clocks(within_s: float, *unchecked: str) -> dict[str, Any]:
+    core = {"guest_s": 60.0, "driver_s": 60.0, "within_s": within_s}
+    stage = {"answers": 140, "loops": {"core": core}, "unchecked": list(unchecked)}
+    return {"clock": {"validate-0": {"answers": 0, "loops": {}, "unchecked": []}, "infer-0": stage}}
+
+
+@pytest.mark.parametrize(("within_s", "verdict"), [(0.002, HOLDS), (0.6, HOLDS), (0.7, OPEN)])
+def test_a_loop_that_the_driver_timed_itself_holds(within_s: float, verdict: Verdict) -> None:
+    clock = audited(result(5, provenance=by_both_clocks(within_s)))["clock"]
+    assert clock.verdict is verdict
+    assert "infer-0 core loop by the driver's own clock within" in clock.reason
+
+
+def test_a_loop_that_gave_no_answer_is_held_to_the_duration_of_its_stage() -> None:
+    unchecked = by_both_clocks(0.002, "whole")
+    found = audited(result(5, provenance=unchecked, stages=[stage(31.2, 3.2)]))
+    assert found["clock"].verdict is REFUTED
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [

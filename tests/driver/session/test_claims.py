@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.models.base import FailureKind, StageName
+from driver.models.base import FailureKind, RunnerName, StageName, Tier, WarningCode
 from driver.models.report import Measurement, Memory
 from driver.results.received import watch
 from driver.session import claims
-from driver.session.result import exit_code
+from driver.session.result import _clock_unchecked, exit_code
 from tests.driver.session.test_run import Lab, nothing_left
 
 if TYPE_CHECKING:
@@ -253,3 +254,65 @@ def test_samples_whose_sum_wraps_around_to_the_right_time_are_refused() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_report_of_another_user_is_refused(lab: Lab) -> None:
     refused(lab, "os.chown(out / 'report.json', 4242, 4242)")
+
+
+ANSWERS = """
+import socket
+os.chdir(folder / 'clock')
+driver = socket.socket(socket.AF_UNIX)
+driver.connect('socket')
+start = time.monotonic_ns()
+now = lambda: int((time.monotonic_ns() - start) * {rate})
+while now() < 400_000_000:
+    driver.recv(1)
+    driver.sendall(f'!\\n{{now()}} core\\n'.encode())
+claim = dict(wall_ns=now(), started_ns=0)
+leave(document(measurements=[dict(loop('core'), **claim), loop('whole')]))
+"""
+
+
+def test_a_loop_that_took_longer_by_the_drivers_clock_breaks_the_contract(lab: Lab) -> None:
+    failure = refused(lab, ANSWERS.format(rate=0.5)).failure
+    assert failure is not None
+    assert "by the driver's clock" in failure.message
+
+
+def test_the_result_has_each_loop_by_both_clocks(lab: Lab) -> None:
+    lab.behave(infer=f"python:{ANSWERS.format(rate=1)}")
+    result = lab.run().result
+    assert result.status == "ok"
+    core = result.provenance["clock"]["infer-0"]["loops"]["core"]
+    assert core["guest_s"] > 0.4
+    assert abs(core["guest_s"] - core["driver_s"]) <= core["within_s"] + 2e-6
+
+
+OWN_CLOCK = (
+    "leave(document(measurements=[dict(loop(n), clock='harness') for n in ('core', 'whole')]))"
+)
+
+
+def test_a_harness_that_does_not_answer_is_marked_and_refused_at_official(lab: Lab) -> None:
+    hook = lab.root / "vendor_hooks" / "acme" / "hook"
+    hook.write_text(hook.read_text() + "# python3 -m harness\n")
+    lab.behave(infer=f"python:{OWN_CLOCK}")
+    result = lab.run().result
+    assert result.status == "ok"
+    assert WarningCode.CLOCK_UNCHECKED in {one.code for one in result.warnings}
+    assert result.provenance["clock"]["infer-0"]["unchecked"] == ["core", "whole"]
+    apart = OWN_CLOCK.removesuffix("))") + ", engine_process={'separate': True}))"
+    lab.behave(validate=f"python:{apart}", infer=f"python:{apart}")
+    official = lab.run(tier=Tier.OFFICIAL).result
+    assert official.failure is not None
+    assert (official.status, exit_code(official)) == ("failed", 5)
+    assert "did not tell the time" in official.failure.message
+
+
+def test_a_cluster_whose_nodes_cannot_answer_is_not_marked(lab: Lab) -> None:
+    """Its provenance says that nothing was checked."""
+    recording = SimpleNamespace(
+        planned=SimpleNamespace(key=SimpleNamespace(runner=RunnerName.SLURM)),
+        provenance={"clock": {"infer-0": {"answers": 0, "loops": {}, "unchecked": ["core"]}}},
+    )
+    assert _clock_unchecked(recording) is None  # type: ignore[arg-type]
+    recording.planned.key.runner = RunnerName.PROCESS
+    assert _clock_unchecked(recording) is not None  # type: ignore[arg-type]

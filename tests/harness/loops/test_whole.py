@@ -84,7 +84,7 @@ def no_threads_left() -> bool:
 
 
 def progress() -> SimpleNamespace:
-    return SimpleNamespace(done=0)
+    return SimpleNamespace(done=0, loop_began=lambda _: None, loop_ended=lambda: None)
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(1, 4), (4, 4), (9, 4), (23, 1), (16, 16)])

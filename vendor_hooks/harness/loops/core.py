@@ -74,6 +74,8 @@ def drive(
     tickets: Deque[Tuple[Arrays, Any]] = collections.deque()
     submitted = 0
     run.started_ns = now = clock.now_ns()
+    if progress is not None:
+        progress.loop_began("core")
     while True:
         if more(submitted, now - run.started_ns):
             inputs = feed.take()
@@ -174,7 +176,10 @@ def core_loop(  # noqa: PLR0913
     def more(calls: int, elapsed_ns: int) -> bool:
         return calls < least_calls or elapsed_ns < limit_ns
 
-    return drive(engine, feed, engine.in_flight + posted_ahead, more, progress, samples)
+    run = drive(engine, feed, engine.in_flight + posted_ahead, more, progress, samples)
+    if progress is not None:
+        progress.loop_ended()
+    return run
 
 
 def _window(calls: int, left_ns: int) -> More:

@@ -70,12 +70,14 @@ class WholeLoop:
             engine.empty,
         )
         self.started_ns = clock.now_ns()
+        progress.loop_began("whole")
         with loader, Decoder(self.predictions) as decoder:
             advance = self._stepwise if self._steps else self._pipelined
             advance(loader, decoder, limit_ns, progress)
             decoder.finish()
         files.write_npz(self._job.out_dir / "predictions.npz", self.predictions.written())
         self.wall_ns = clock.now_ns() - self.started_ns
+        progress.loop_ended()
 
     def _pipelined(
         self,

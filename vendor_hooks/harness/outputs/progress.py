@@ -1,4 +1,7 @@
-"""out/progress.json: the progress of the stage, for display only; replaced at most twice a second."""
+"""What the driver hears of a stage while it runs: out/progress.json, for display only, and the time.
+
+The file is replaced at most twice a second.
+"""
 
 import json
 import threading
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from harness import clock
+from harness.outputs.time_answers import TimeAnswers
 
 INTERVAL_S = 0.5
 
@@ -13,7 +17,8 @@ INTERVAL_S = 0.5
 class ProgressFile:
     """The measuring thread sets ``done`` (no lock needed); a ticker thread writes the file."""
 
-    def __init__(self, out_dir: Path) -> None:
+    def __init__(self, out_dir: Path, answers: Optional[TimeAnswers] = None) -> None:
+        self._answers = answers
         self._path = out_dir / "progress.json"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
@@ -35,6 +40,16 @@ class ProgressFile:
         self.done = 0
         self._since_ns = clock.now_ns()
         self._phase = (name, total, unit)
+
+    def loop_began(self, name: str) -> None:
+        """Let the driver stamp the begin of a timed loop, whose clock has just started."""
+        if self._answers is not None:
+            self._answers.loop_began(name)
+
+    def loop_ended(self) -> None:
+        """Let the driver stamp the end of the loop that began last."""
+        if self._answers is not None:
+            self._answers.loop_ended()
 
     def _tick(self) -> None:
         while not self._ended.wait(INTERVAL_S):
