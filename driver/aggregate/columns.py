@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from driver.aggregate.problem import ProblemKind, ResultProblem
@@ -17,6 +18,7 @@ FILE_FIELDS = FoundFile._fields[1:]
 PROBLEM_FIELDS = ("problem_kind", "problem_message", "problem_remedy")
 
 
+@cache
 def schema() -> pa.Schema:
     """Return the columns: the fields of Record, the file's state, the problem if it is unusable."""
     import pyarrow as pa
@@ -63,7 +65,8 @@ def to_table(files: Sequence[FoundFile], outcomes: Sequence[Record | ResultProbl
 def to_records(table: pa.Table) -> list[Record]:
     """Return the rows as records; meant for the few rows that are shown."""
     columns = [table.column(name).to_pylist() for name in Record._fields]
-    lists = [index for index, name in enumerate(Record._fields) if name in _tuple_fields()]
+    tuples = _tuple_fields()
+    lists = [index for index, name in enumerate(Record._fields) if name in tuples]
     records = []
     for row in zip(*columns, strict=True):
         values = list(row)
@@ -73,9 +76,10 @@ def to_records(table: pa.Table) -> list[Record]:
     return records
 
 
-def _tuple_fields() -> set[str]:
+@cache
+def _tuple_fields() -> frozenset[str]:
     hints = get_type_hints(Record)
-    return {name for name in Record._fields if get_origin(hints[name]) is tuple}
+    return frozenset(name for name in Record._fields if get_origin(hints[name]) is tuple)
 
 
 def to_problems(table: pa.Table) -> list[ResultProblem]:

@@ -83,22 +83,19 @@ def split(
     """Return the rows of the index that are still valid, and the files that must be read."""
     if table is None:
         return None, list(files)
+    import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    known = {
-        (path, changed, size): row
-        for row, (path, changed, size) in enumerate(
-            zip(
-                table.column("path").to_pylist(),
-                table.column("ctime_ns").to_pylist(),
-                table.column("size").to_pylist(),
-                strict=True,
-            )
-        )
-    }
-    rows = [known.get((file.path, file.ctime_ns, file.size), -1) for file in files]
-    fresh = [file for file, row in zip(files, rows, strict=True) if row < 0]
-    kept = [row for row in rows if row >= 0]
-    if kept == list(range(table.num_rows)):
+    found = pc.index_in(pa.array([file.path for file in files], pa.string()), table.column("path"))
+    rows = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    same = rows >= 0
+    for name in ("ctime_ns", "size"):
+        now = np.fromiter((getattr(file, name) for file in files), np.int64, len(files))
+        before = table.column(name).to_numpy(zero_copy_only=False)
+        same &= before[rows] == now if len(before) else same
+    fresh = [files[place] for place in np.flatnonzero(~same)]
+    kept = rows[same]
+    if np.array_equal(kept, np.arange(table.num_rows)):
         return table, fresh
     return table.take(pa.array(kept, pa.int64())), fresh

@@ -56,8 +56,11 @@ def load_results(
     tree: Tree | None = None,
     home: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _all: None,
+    submit: Callable[..., object] = lambda function, *arguments: function(*arguments),
 ) -> Loaded:
     """Read the results below the folders; with ``home``, keep an index for the next time.
+
+    ``submit`` writes the index, an executor's beside what the caller does next.
 
     ``tree`` is the result of find_results if the caller already has it. ``on_progress(done, all)``
     counts the files that must be read. Raises UsageFault if a folder does not exist; anything wrong
@@ -71,7 +74,7 @@ def load_results(
     parts += _read(fresh, on_progress)
     table = kept if kept is not None and not fresh else _joined(parts)
     if path is not None and (fresh or kept is not known):
-        index.write_index(path, table)
+        submit(index.write_index, path, table)
     return _loaded(folders, table, tree.problems)
 
 

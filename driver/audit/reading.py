@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from driver.models.audit import Audit, Verdict
 from driver.models.base import Tier
 from driver.system.hashing import canonical_digest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FILE = "audit.json"
 NOT_AUDITED = "not audited"
+
+_read_before: ContextVar[dict[str, Audit | None] | None] = ContextVar("read", default=None)
+
+
+@contextmanager
+def audits_read_once() -> Iterator[None]:
+    """Within the block, look at the audit of each result once.
+
+    A report asks a dozen times a row, and all its tables must show one state.
+    """
+    token = _read_before.set({})
+    try:
+        yield
+    finally:
+        _read_before.reset(token)
 
 
 def read_audit(result: Path) -> Audit | None:
@@ -27,10 +48,20 @@ def read_audit(result: Path) -> Audit | None:
 
 def audit_of(path: str, digest: str | None) -> Audit | None:
     """Return the audit of the result at ``path`` with this digest; one of another result does not count."""
+    known = _read_before.get()
+    if known is None:
+        found = _read(path)
+    elif path in known:
+        found = known[path]
+    else:
+        found = known[path] = _read(path)
+    return found if found is not None and found.result == digest else None
+
+
+def _read(path: str) -> Audit | None:
     # Most results have none, and a report asks for each of its rows: no Path is made for those.
     beside = os.path.join(os.path.dirname(path), FILE)  # noqa: PTH118, PTH120
-    found = read_audit(Path(path)) if os.path.isfile(beside) else None  # noqa: PTH113
-    return found if found is not None and found.result == digest else None
+    return read_audit(Path(path)) if os.path.isfile(beside) else None  # noqa: PTH113
 
 
 def audit_mark(path: str, digest: str | None, tier: str) -> str | None:

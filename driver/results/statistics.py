@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
 from functools import cache
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
 from driver.models.result import Latency, Spread
@@ -74,11 +74,14 @@ def median_interval(values: Sequence[float]) -> Interval | None:
         ordered = sorted(values)
         rank = _rank(len(values))
         return Interval(float(ordered[rank]), float(ordered[-1 - rank]))
-    logs = [math.log(value) for value in values]
-    reach = t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * stdev(logs) / math.sqrt(len(logs))
-    middle, centre = median(values), fmean(logs)
-    if not reach:
+    middle = float(statistics.median(values))
+    if min(values) == max(values):
         return Interval(middle, middle)
+    logs = [math.log(value) for value in values]
+    centre = statistics.fmean(logs)
+    # Exactly summed, as `stdev` does with fractions, which takes ten times as long.
+    variance = math.fsum((value - centre) ** 2 for value in logs) / (len(logs) - 1)
+    reach = t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * math.sqrt(variance / len(logs))
     # Of skewed values the median is not the mean.
     try:
         return Interval(

@@ -51,11 +51,17 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def generate(
-    root: Path, count: int, *, samples: bool = True, seed: int = 0, as_real: bool = True
+    root: Path,
+    count: int,
+    *,
+    first: int = 0,
+    samples: bool = True,
+    seed: int = 0,
+    as_real: bool = True,
 ) -> Iterator[Path]:
-    """Write ``count`` results below ``root`` one after the other; yields each result.json."""
+    """Write ``count`` results below ``root`` one after the other, from number ``first``; yields each result.json."""
     rng = np.random.default_rng(seed)
-    for number in range(count):
+    for number in range(first, first + count):
         body = _result(rng, number, simulated=not as_real)
         if not samples:
             yield documents.write(root, documents.document(**body))
