@@ -7,14 +7,29 @@ not a Hugging Face folder) and ``out/golden`` (golden.npz, golden.json). What th
 
 import ctypes
 import gc
+import pathlib
 import platform
 import shutil
+from contextlib import contextmanager
 
 from harness import clock, files, log
 from harness.plugins import load_task
-from hook import agreement, companions, golden, graph, graph_macs, macs, module, onnx_export
+from hook import (
+    agreement,
+    beside,
+    companions,
+    golden,
+    graph,
+    graph_macs,
+    macs,
+    module,
+    onnx_export,
+)
 
 TORCH = "torch"
+#: From so many MACs an item on, building and running the model takes longer than a second process needs to
+#: import torch, which takes five seconds of a core.
+BESIDE_MACS = 10**9
 
 
 def run(job, report, progress):
@@ -22,14 +37,20 @@ def run(job, report, progress):
     stage = Export(job, report, progress)
     wants_model = not (job.model_dir / "export.json").is_file()
     wants_golden = not (job.path("golden") / "golden.json").is_file()
-    network = stage.build(wants_model)
-    recorded = stage.reference(network, wants_golden)
-    if wants_model:
-        described = stage.export(network)
-        # From here on, only the graph's own copy of the weights is needed.
+    if not wants_model:
+        stage.reference(stage.build(), wants_golden)
+        return
+    counted = stage.count()
+    with stage.beside(counted) as other:
+        network = stage.build(with_companions=True)
+        exported = stage.start_export(network, other)
+        recorded = stage.reference(network, wants_golden)
         network = None
-        _release()
-        stage.finish(described, recorded)
+        described = exported()
+    # From here on, only the graph's own copy of the weights is needed.
+    exported = None
+    _release()
+    stage.finish(dict(described, macs=counted, macs_scope=macs.SCOPE), recorded)
 
 
 class Export:
@@ -44,7 +65,22 @@ class Export:
         self._exporter = onnx_export.exporter(job.document["export"]["opset"])
         report.details["steps_ns"] = {}
 
-    def build(self, with_companions):
+    def count(self):
+        """Count the model's multiply-accumulates per item."""
+        with self._step("count"):
+            return macs.count(self._job)
+
+    @contextmanager
+    def beside(self, counted):
+        """Yield a second process that writes the graph of a large model, None where one is enough."""
+        if self._job.threads < 2 or (counted or 0) < BESIDE_MACS:
+            yield None
+            return
+        with beside.process(self._job, "the model") as other:
+            other.start(prepare)
+            yield other
+
+    def build(self, with_companions=False):
         """Build the torch module (fp32, eval mode) and, in parallel, export the task's companions."""
         with companions.made_beside(self._job, self._model, with_companions) as made:
             with self._step("build"):
@@ -65,25 +101,27 @@ class Export:
                 golden.write(self._job.out_dir / "golden", outputs, self._job)
         return recorded
 
-    def export(self, network):
-        """Write the raw graph and its weights; return the first part of export.json."""
+    def start_export(self, network, other):
+        """Write the weights, and let ``other`` write the raw graph; return a callable that waits for it.
+
+        The callable returns the first part of export.json. Without ``other``, it writes the graph itself.
+        """
         job = self._job
         shutil.rmtree(str(self._raw), ignore_errors=True)
         self._raw.mkdir(parents=True)
-        with self._step("count"):
-            counted = macs.count(job)
         if job.document["weights_format"] != "huggingface" or job.weights == "synthetic":
             # Into the raw graph's folder, so that the graph can refer to these weights.
             with self._step("save"):
                 module.case_model().save(network, self._raw / TORCH)
+        if other is None:
+            return lambda: self._timed(lambda: _write(job, network, self._raw))
+        written = other.start(write_raw, str(self._raw))
+        return lambda: self._timed(written)
+
+    def _timed(self, written):
         with self._step("export"):
-            self._exporter.write(network, job, self._raw)
-        return {
-            "exporter": self._exporter.name,
-            "attention": self._exporter.attention,
-            "macs": counted,
-            "macs_scope": macs.SCOPE,
-        }
+            _release()
+            return written()
 
     def finish(self, described, recorded):
         """Simplify, check, compare with torch, and write export.json last."""
@@ -138,6 +176,33 @@ class Export:
 
     def _step(self, name):
         return _Step(name, self._report.details["steps_ns"], self._progress)
+
+
+def prepare(_):
+    """In the other process: import, while the first one builds the model, what its export needs."""
+    import onnxscript.optimizer  # noqa: F401
+    import torch
+
+    with torch.device("meta"):
+        module.case_model().skeleton()
+
+
+def write_raw(job, folder):
+    """In another process: write the graph of the job's model to ``folder``; return what export.json says of it.
+
+    The weights are those that were saved in ``folder``, if any, else the user's.
+    """
+    raw = pathlib.Path(folder)
+    attention = onnx_export.exporter(job.document["export"]["opset"]).attention
+    saved = raw / TORCH
+    loaded = module.load(job, saved, attention) if saved.is_dir() else module.build(job, attention)
+    return _write(job, loaded, raw)
+
+
+def _write(job, network, raw):
+    exporter = onnx_export.exporter(job.document["export"]["opset"])
+    exporter.write(network, job, raw)
+    return {"exporter": exporter.name, "attention": exporter.attention}
 
 
 def _release():

@@ -20,6 +20,14 @@ def build(job, attention):
     )
 
 
+def load(job, folder, attention):
+    """The module with the weights that ``save`` wrote to ``folder``; the same bits, from a file."""
+    import torch
+
+    torch.set_num_threads(job.threads)
+    return case_model().build(str(folder), "huggingface", False, job.seed, attention)
+
+
 def versions():
     """Versions of the packages that build the module."""
     import torch

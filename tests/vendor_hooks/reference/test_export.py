@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.harness.job_folder import ROOT
-from tests.vendor_hooks.reference.conftest import BATCH, FORMS, GOLDEN, PROBES
-from tests.vendor_hooks.reference.stack import probe
+from tests.vendor_hooks.reference.conftest import BATCH, FORMS, GOLDEN, PROBES, digits_job
+from tests.vendor_hooks.reference.stack import HOOK, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,13 +111,29 @@ def test_the_hook_exports_and_what_is_there_is_not_made_again(
     np.testing.assert_array_equal(outcome.npz("golden/golden.npz")["output"], first)
 
 
+def test_a_second_process_writes_the_same_bytes(
+    tmp_path: Path, reference_python: Path, exports: Exports
+) -> None:
+    hook = tmp_path / "hook"
+    shutil.copytree(HOOK, hook, ignore=shutil.ignore_patterns("__pycache__"))
+    program = hook / "export.py"
+    text = program.read_text(encoding="utf-8")
+    assert text.count("BESIDE_MACS = 10**9") == 1
+    program.write_text(text.replace("BESIDE_MACS = 10**9", "BESIDE_MACS = 0"), encoding="utf-8")
+    job = digits_job(tmp_path / "job", hook=hook, export={"opset": 18, "batch": "dynamic"})
+    outcome = job.run("export", python=reference_python)
+    assert outcome.ok.details["steps_ns"]["export"] > 0
+    found, inline = description(outcome), description(exports[18, "dynamic"])
+    assert found["onnx_sha256"] == inline["onnx_sha256"]
+    assert (found["exporter"], found["macs"]) == (inline["exporter"], inline["macs"])
+    assert found["agreement"]["cosine_min"] >= 0.99999
+
+
 @pytest.fixture(scope="module")
 def odd(
     reference_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """Return what odd_exports.py tells: exports with a fault put in, one process for all."""
-    from tests.vendor_hooks.reference.conftest import digits_job
-
     job = digits_job(tmp_path_factory.mktemp("odd") / "job", export={"opset": 17})
     job.write_job("export")
     facts: dict[str, dict[str, Any]] = probe(
