@@ -94,7 +94,7 @@ def split(
         now = np.fromiter((getattr(file, name) for file in files), np.int64, len(files))
         before = table.column(name).to_numpy(zero_copy_only=False)
         same &= before[rows] == now if len(before) else same
-    fresh = [files[place] for place in np.flatnonzero(~same)]
+    fresh = [file for file, known in zip(files, same, strict=True) if not known]
     kept = rows[same]
     if np.array_equal(kept, np.arange(table.num_rows)):
         return table, fresh

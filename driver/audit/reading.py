@@ -24,7 +24,7 @@ _read_before: ContextVar[dict[str, Audit | None] | None] = ContextVar("read", de
 
 @contextmanager
 def audits_read_once() -> Iterator[None]:
-    """Within the block, look at the audit of each result once.
+    """Within the block, read the audit of each result once.
 
     A report asks a dozen times a row, and all its tables must show one state.
     """

@@ -103,8 +103,7 @@ def document(case: str, now: Sequence[Found], before: Sequence[Found]) -> Found:
         for name in ("wall_s", "cpu_s", "peak_mib"):
             found[f"ratio_{name}"] = ratios([s[name] for s in now], [s[name] for s in before])
         found["same_bytes"] = {
-            name: digest == before[0]["digests"][name]
-            for name, digest in now[0]["digests"].items()
+            name: digest == before[0]["digests"][name] for name, digest in now[0]["digests"].items()
         }
     return found
 

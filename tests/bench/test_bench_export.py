@@ -79,7 +79,10 @@ def test_a_fresh_home_has_the_callers_environments_and_no_cache(
 def test_the_peak_is_that_of_all_children() -> None:
     with Peak() as peak:
         words = [sys.executable, "-c", HOLD]
-        with Popen(words, stdin=PIPE, stdout=PIPE) as one, Popen(words, stdin=PIPE, stdout=PIPE) as two:
+        with (
+            Popen(words, stdin=PIPE, stdout=PIPE) as one,
+            Popen(words, stdin=PIPE, stdout=PIPE) as two,
+        ):
             for child in (one, two):
                 assert child.stdout is not None
                 assert child.stdout.readline() == b"ready\n"

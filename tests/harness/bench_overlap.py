@@ -5,8 +5,9 @@
 Two parts, one JSON document. ``whole_over_core_by_batch_size``: preprocessed tensors (3 × 224 × 224 float32) on a
 device of 1 ms an item, the median of the rounds; the aim is 0.95. ``host_limit``: devices of 1,000 to 20,000
 pictures a second, from files (JPEGs of 500 × 375, the constants of vit_b_32) and from tensors, on 1 … n cores.
-The loader's own rate is measured without a device in the same round; It is the fastest device that this host
-keeps busy: ``predicted`` whole is that rate or the device's, whichever is lower, and must be within 10 % of what the whole loop reached. ``cores_for_core`` is what
+The loader's own rate is measured without a device right before and right after each of them, since it drifts on
+a machine that others use; it is the fastest device that this host keeps busy. ``predicted`` whole is the mean of
+the two or the device's rate, whichever is lower, and must be within 10 % of what the whole loop reached. ``cores_for_core`` is what
 the warning input_bound says.
 
 Exits with 1 where the aim or a prediction is missed. Other work on the machine makes both miss.
@@ -118,11 +119,13 @@ def host_limit(
         for number in range(rounds):
             alone.append(bench.run("assay", cores).rate)
             for rate in device_rates:
+                before = alone[-1]
                 place = folder / f"{dataset.kind}-{cores}-{number}-{rate}"
                 job = job_of(place, 1000 / rate, BATCH_SIZE, 0.2, dataset.kind)
-                dataset.shortened(job.data, items_of(min(rate, alone[-1]), seconds))
+                dataset.shortened(job.data, items_of(min(rate, before), seconds))
                 core, whole = rates(job)
-                found[rate].append((core, whole, min(alone[-1], core)))
+                alone.append(bench.run("assay", cores).rate)
+                found[rate].append((core, whole, min((before + alone[-1]) / 2, core)))
     return {
         "loader_alone_per_s": round(median(alone), 1),
         "devices": {str(rate): shown(cores, samples) for rate, samples in found.items()},
