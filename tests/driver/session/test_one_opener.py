@@ -29,7 +29,8 @@ OTHERS_FILES = {
     "driver/runners/guard.py": {"descendants": "/proc"},
     "driver/runners/memory.py": {
         "kernel_oom_kills": "/proc",
-        "_resident_bytes": "/proc",
+        "_sizes": "/proc",
+        "container_watch": "/proc",
         "_proportional_bytes": "/proc",
     },
     "driver/runners/engine/tunnel.py": {"Tunnel.__init__": "ssh's log, to write it"},
