@@ -36,6 +36,7 @@ from driver.runners.engine.containers import reap_containers
 from driver.runners.engine.traits import EngineTraits, read_traits
 from driver.runners.host_config import container_config
 from driver.runners.memory import MemoryWatch, container_watch
+from driver.runners.orphans import Init
 from driver.system.interrupts import interrupts_deferred
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class DockerRunner(Closing):
         self._grace_s = grace_s
         self._client: Any = None
         self.traits = EngineTraits()
+        self._init: Init | None = None
 
     def availability(self) -> None:
         """Connect, and remove containers that killed drivers of this ASSAY_HOME left behind."""
@@ -91,6 +93,7 @@ class DockerRunner(Closing):
         with self._config(spec) as config, self._container(spec, config, log) as container:
             with engine_faults(), interrupts_deferred():
                 self._client.api.start(container)
+                self._init = Init.of(self._client.api.inspect_container(container))
             memory = self._memory_watch(spec)
             why = self._watch(container, memory, spec.limits.timeout_s, on_tick)
             with engine_faults():
@@ -159,6 +162,7 @@ class DockerRunner(Closing):
                     self._collect_log(spec.name, log)
                 finally:
                     self._remove(spec.name)
+                    self._forget_init()
 
     def _watch(
         self,
@@ -203,9 +207,20 @@ class DockerRunner(Closing):
         copy.require_written()
 
     def _remove(self, container: str) -> None:
-        # 404: it was never created. 409: the engine is already removing it.
-        with suppress(*engine_errors()):
+        import docker
+
+        try:
             self._client.api.remove_container(container, force=True, v=True)
+        except docker.errors.APIError:
+            return  # 404: it was never created. 409: the engine is already removing it.
+        except engine_errors():
+            if self._init is not None:
+                self._init.end()
+
+    def _forget_init(self) -> None:
+        if self._init is not None:
+            self._init.close()
+        self._init = None
 
 
 def require_gpus(spec: ContainerSpec, engine: EngineTraits) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from urllib3.exceptions import ProtocolError
 
 from driver.errors import EnvironmentFault
 from driver.runners.docker import DockerRunner
+from driver.runners.orphans import Init
 from driver.runners.spec import InstalledStack
 from tests.driver.runners.hooks import make_spec, nothing
 
@@ -92,3 +95,27 @@ def test_an_engine_that_dies_while_it_sends_the_log_ends_no_stage(
     runner._client = Client(Api("logs", error))
     spec = replace(make_spec(tmp_path, "exit 0"), stack=InstalledStack(image="assay/x:1"))
     assert runner.run(spec, log=tmp_path / "log", on_tick=nothing).code == 0
+
+
+def sleeper() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "600"])
+
+
+def test_a_container_whose_engine_is_gone_is_ended() -> None:
+    guest = sleeper()
+    # Part of every line of /proc/<pid>/cgroup.
+    init = Init.of({"Id": ":", "State": {"Pid": guest.pid}})
+    assert init is not None
+    init.end()
+    init.close()
+    assert guest.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("pid", [0, 1, None, "own"])
+def test_a_process_that_may_be_anybodys_is_left_alone(pid: int | str | None) -> None:
+    guest = sleeper()
+    number = guest.pid if pid == "own" else pid
+    assert Init.of({"Id": "f" * 64, "State": {"Pid": number}}) is None
+    assert guest.poll() is None
+    guest.kill()
+    guest.wait()
