@@ -1,8 +1,8 @@
 """Holds the loops of a stage to the driver's clock, by the answers that the stage gave while it ran. Pure.
 
 An answer bounds the moment at which the guest's clock was read: after the question, before its arrival. Two answers
-bound how fast that clock runs, and a busy machine only widens the bounds. Nothing is held against a stage but what is
-outside them.
+bound how fast that clock runs, and a busy machine only widens the bounds. A stage is at fault only for
+what lies outside them.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _of_place(loop: Measurement, readings: Sequence[Reading]) -> str | None:
     ):
         if missed_ns > max(ARMED_NS, SHARE * loop.wall_ns):
             return (
-                f"a {loop.name} loop of {loop.wall_ns / NS_PER_S:.3f} s, but told the driver that it "
+                f"a {loop.name} loop of {loop.wall_ns / NS_PER_S:.3f} s, but by its answers it "
                 f"{said} {missed_ns / NS_PER_S:.3f} s from where that begins or ends"
             )
     return None

@@ -1,12 +1,14 @@
 """The core and latency loops with the engine in a process of its own, and in this one, in turns.
 
-    python boundary_loops.py HARNESS VENDOR MODEL THREADS BATCH_SIZE SECONDS
+    python boundary_loops.py HARNESS VENDOR ENGINE MODEL THREADS BATCH_SIZE SECONDS
 
-Runs in the cpu stack's environment, with vendor cpu's own engine; prints JSON. Blocks of half a second
-alternate, so that other load meets both; the figures are medians over blocks.
+Runs in the cpu stack's environment, with an engine of VENDOR's folder; prints JSON. ENGINE is a name, or
+``sleeping:CALL_NS:IN_FLIGHT`` for the simulated device of tests/bench/device. Blocks of half a second alternate, so
+that other load meets both; the figures are medians over blocks.
 """
 
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -15,7 +17,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-harness, vendor, model, threads, batch_size, seconds = sys.argv[1:]
+harness, vendor, engine_name, model, threads, batch_size, seconds = sys.argv[1:]
+engine_name, *device = engine_name.split(":")
+if device:
+    os.environ.update(BENCH_CALL_NS=device[0], BENCH_IN_FLIGHT=device[1])
 sys.path.insert(0, harness)
 
 from harness.boundary.remote import RemoteEngine  # noqa: E402
@@ -23,12 +28,12 @@ from harness.engine import Engine  # noqa: E402
 from harness.inputs.core_pool import CorePool  # noqa: E402
 from harness.inputs.pooled_input import PooledInput  # noqa: E402
 from harness.job import Job, Measure, read_job  # noqa: E402
-from harness.loops.core import core_loop  # noqa: E402
+from harness.loops import core  # noqa: E402
 from harness.loops.latency import latency_loop  # noqa: E402
 from harness.plugins import load_engine  # noqa: E402
 
 BLOCK_S = 0.5
-BATCHES = 16
+BATCHES = 32
 
 
 def make_job(folder: pathlib.Path) -> Job:
@@ -47,7 +52,7 @@ def make_job(folder: pathlib.Path) -> Job:
     rows = np.zeros((1, *given.shape[1:]), np.float32)
     outputs = session.run(None, {given.name: rows})[0]
     key = dict.fromkeys(("case", "stack", "chip"), "bench")
-    key.update(id="0" * 16, vendor="cpu", engine="onnxruntime", precision="fp32", tier="smoke")
+    key.update(id="0" * 16, vendor="cpu", engine=engine_name, precision="fp32", tier="smoke")
     document = {
         "schema": "assay/job/1",
         "job": dict(key, batch_size=int(batch_size), runner="process"),
@@ -75,12 +80,15 @@ class Side:
         one = PooledInput(items, items[: 2 * job.batch_size].copy(), 1)
         positions = list(range(2 * job.batch_size))
         self.pool = CorePool({spec.name: one}, {}, positions, job.batch_size, BATCHES)
+        self._warm = core.WarmUp()
         self.core_ns: list[float] = []
         self.latency_ns: list[float] = []
 
     def block(self, measure: Measure, size: int) -> None:
         """Measure one block of core and one of latency."""
-        run = core_loop(self.engine, self.pool, 1, BLOCK_S, posted_ahead=self.engine.ahead)
+        ahead = core.ahead(self.engine, self.pool, self._warm)
+        run = core.core_loop(self.engine, self.pool, 1, BLOCK_S, posted_ahead=ahead)
+        self._warm.call_ns = run.wall_ns // run.calls
         self.core_ns.append(run.wall_ns / run.calls)
         single = latency_loop(self.engine, self.pool, measure, size)
         self.latency_ns.append(float(np.median(single.samples_ns())))

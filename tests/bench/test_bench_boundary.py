@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -16,9 +17,6 @@ from tests.bench.test_bench_onnxruntime import Scripted as Benched
 from tests.harness.interpreters import cpu_stack
 from tests.vendor_hooks.vendor_job import write_graph
 from tests.waiting import PATIENCE_S
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Scripted(Benched):
@@ -53,7 +51,14 @@ def test_calls_of_a_millisecond_and_more_decide(
 
 
 @pytest.mark.stack
-def test_the_loops_run_a_model_on_both_sides(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("vendor", "engine"),
+    [
+        (ROOT / "vendor_hooks" / "cpu", "onnxruntime"),
+        (LOOPS.with_name("device"), "sleeping:1000000:2"),
+    ],
+)
+def test_the_loops_run_on_both_sides(tmp_path: Path, vendor: Path, engine: str) -> None:
     python, why = cpu_stack()
     if python is None:
         pytest.skip(why)
@@ -61,7 +66,7 @@ def test_the_loops_run_a_model_on_both_sides(tmp_path: Path) -> None:
     model = tmp_path / "model" / "model.onnx"
     write_graph(model, batch="batch", opset=17)
     words = [
-        *map(str, (python, LOOPS, ROOT / "vendor_hooks", ROOT / "vendor_hooks" / "cpu", model)),
+        *map(str, (python, LOOPS, ROOT / "vendor_hooks", vendor, engine, model)),
         *("1", "4", "1"),
     ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=True)

@@ -44,6 +44,8 @@ OTHERS_FILES = {
         "opened_archive": "what the opener opened",
         "headers": "a member of that archive",
     },
+    "driver/runners/orphans.py": {"Init.of": "/proc"},
+    "driver/results/received/clock.py": {"_listening": "a folder of our own, to bind its socket"},
     "driver/results/predictions.py": {"read_predictions": "as above"},
     "driver/datasets/pictures.py": {
         "index_picture": "the user's masks",

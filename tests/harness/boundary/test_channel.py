@@ -93,5 +93,35 @@ def test_the_numbers_of_a_message_have_the_same_size_on_every_machine() -> None:
         packed.size
         for packed in (layout.SUBMIT_HEAD, layout.PLACE, layout.DONE_BODY, channel.HEADER)
     ]
-    assert sizes == [17, 12, 33, 8]
+    assert sizes == [18, 12, 33, 8]
     assert struct.calcsize(layout.WAIT_BODY.format) == 8
+
+
+def test_posted_messages_leave_together_and_before_one_that_is_sent(
+    ends: tuple[Any, socket.socket],
+) -> None:
+    sender, theirs = ends
+    receiver = channel.Channel(theirs)
+    sender.post(1, b"a")
+    sender.post(2, b"b")
+    assert not receiver.at_hand()
+    sender.send(3, b"c")
+    assert sender.posted == 0
+    assert [receiver.receive() for _ in range(3)] == [(1, b"a"), (2, b"b"), (3, b"c")]
+    assert not receiver.at_hand()
+
+
+def test_a_message_or_the_end_is_at_hand_and_half_a_head_is_not(
+    ends: tuple[Any, socket.socket],
+) -> None:
+    receiver, theirs = ends
+    assert not receiver.at_hand()
+    theirs.sendall(channel.HEADER.pack(1, 0)[:5])
+    assert not receiver.at_hand()
+    theirs.sendall(channel.HEADER.pack(1, 0)[5:])
+    assert receiver.at_hand()
+    assert receiver.receive() == (1, b"")
+    theirs.close()
+    assert receiver.at_hand()
+    with pytest.raises(channel.ClosedError):
+        receiver.receive()

@@ -139,7 +139,8 @@ def test_a_clock_that_the_engine_slows_is_its_own(make_job: MakeJob, tmp_path: P
     """
     outcome = run(make_job, tmp_path, members=members)
     assert outcome.ok
-    assert np.median(outcome.npy("core.npy")) >= 3.9e6
+    # Answers come in groups.
+    assert outcome.npy("core.npy").mean() >= 3.9e6
     assert np.median(outcome.npy("latency.npy")) >= 3.9e6
 
 

@@ -148,3 +148,26 @@ def test_a_slow_model_makes_as_many_calls_as_one_pass_affords(
 ) -> None:
     warm = SimpleNamespace(call_ns=call_ns)
     assert core.calls_of_a_pass(32, warm, measure(min_seconds=min_seconds)) == kept
+
+
+@pytest.mark.parametrize(
+    ("call_ns", "most_out", "expected"),
+    [
+        (200 * MS, 99, 0),
+        (99 * MS, 99, 1),
+        (16 * MS, 99, 4),
+        (1 * MS, 99, 16),
+        (1, 99, 16),
+        (1 * MS, 10, 8),
+        (1 * MS, 2, 0),
+        (1 * MS, 1, 0),
+    ],
+)
+def test_short_calls_are_posted_ahead_as_far_as_the_pool_has_room(
+    call_ns: int, most_out: int, expected: int
+) -> None:
+    warm = core.WarmUp()
+    warm.call_ns = call_ns
+    engine = SimpleNamespace(ahead=16, in_flight=2)
+    assert core.ahead(engine, SimpleNamespace(most_out=most_out), warm) == expected
+    assert core.ahead(SimpleNamespace(ahead=0, in_flight=1), Turns(5), warm) == 0

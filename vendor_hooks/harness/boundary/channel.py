@@ -4,7 +4,7 @@ import array
 import json
 import socket
 import struct
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 HEADER = struct.Struct("<II")
 #: As many samples as the driver accepts in a file, and room for names.
@@ -27,18 +27,41 @@ class ProtocolError(Exception):
 
 
 class Channel:
-    """One end of a stream socket. Reading blocks; a message that is too large is refused unread."""
+    """One end of a stream socket. Reading blocks; a message that is too large is refused unread.
+
+    Posted messages leave together, with the next flush: each time the other end wakes up costs both of them more
+    than all else that a message does.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._received = b""
+        self._posted: List[bytes] = []
 
-    def send(self, kind: int, body: bytes = b"") -> None:
-        """Send one message; ClosedError where nobody reads any more."""
+    @property
+    def posted(self) -> int:
+        """Messages that wait for a flush."""
+        return len(self._posted)
+
+    def post(self, kind: int, body: bytes) -> None:
+        """Let one message wait for the next flush."""
+        self._posted.append(HEADER.pack(kind, len(body)) + body)
+
+    def flush(self) -> None:
+        """Send what was posted; ClosedError where nobody reads any more."""
+        if not self._posted:
+            return
+        together = b"".join(self._posted)
+        self._posted.clear()
         try:
-            self._socket.sendall(HEADER.pack(kind, len(body)) + body)
+            self._socket.sendall(together)
         except OSError as error:
             raise ClosedError(str(error)) from error
+
+    def send(self, kind: int, body: bytes = b"") -> None:
+        """Send one message, after those that were posted; ClosedError where nobody reads any more."""
+        self.post(kind, body)
+        self.flush()
 
     def send_json(self, kind: int, document: Dict[str, Any]) -> None:
         """Send an object of JSON; ValueError for NaN and Inf."""
@@ -55,6 +78,19 @@ class Channel:
         body = self._received[HEADER.size : end]
         self._received = self._received[end:]
         return kind, body
+
+    def at_hand(self) -> bool:
+        """Whether ``receive`` would return or raise without a wait for the other end."""
+        if len(self._received) >= HEADER.size:
+            return True
+        try:
+            part = self._socket.recv(RECEIVED_AT_ONCE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # receive says what is wrong
+        self._received += part
+        return not part or len(self._received) >= HEADER.size
 
     def limit(self, seconds: float) -> None:
         """Wait at most this long for each part of a message from now on."""

@@ -11,8 +11,9 @@ from harness.job import Arrays, Job, TensorSpec
 from harness.outputs.contract import host_dtype
 
 ALIGNMENT = 64
-#: Number of the batch, number of its layout, segment of its outputs, whether its phases are wanted.
-SUBMIT_HEAD = struct.Struct("<QIIB")
+#: Number of the batch, number of its layout, segment of its outputs, whether its phases are wanted, and with how many
+#: others that are done it may wait.
+SUBMIT_HEAD = struct.Struct("<QIIBB")
 #: Segment and offset of one input.
 PLACE = struct.Struct("<IQ")
 #: Number of the batch, whether phases follow, and these in nanoseconds (-1: unknown).

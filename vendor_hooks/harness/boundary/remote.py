@@ -1,6 +1,7 @@
 """The engine as the harness sees it: the same methods, run in the engine's process."""
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+import collections
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -31,14 +32,6 @@ MOST_IN_FLIGHT = 1024
 PINGS = 101
 
 
-class Ticket(NamedTuple):
-    """A submitted batch: its number, its layout, where its outputs go."""
-
-    number: int
-    layout: BatchLayout
-    slot: int
-
-
 class Slot:
     """What one of the batches that are out needs: memory for its outputs, and for inputs not shared."""
 
@@ -50,12 +43,21 @@ class Slot:
         self.views: Dict[int, Arrays] = {}
 
 
+class Ticket(NamedTuple):
+    """A submitted batch: its number, its layout, where its outputs go."""
+
+    number: int
+    layout: BatchLayout
+    slot: Slot
+
+
 class RemoteEngine(Engine):
     """An engine in another process. Outputs are views of shared memory that later calls overwrite."""
 
     reuses_outputs = True
-    #: One more batch than the engine has in flight is posted, so that its process never idles.
-    ahead = 1
+    #: So many batches more than the engine has in flight may be posted, so that its process never idles, and both
+    #: processes seldom wake up.
+    ahead = 16
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -63,7 +65,7 @@ class RemoteEngine(Engine):
         self._channel = self._process.channel
         self._arena = Arena(self._announce)
         self._layouts: Dict[Any, BatchLayout] = {}
-        self._slots: List[Slot] = []
+        self._free: Deque[Slot] = collections.deque()
         self._submitted = self._completed = 0
         self._phases: Phases = (None, None, None)
         self._has_phases = self._with_phases = self._times_itself = False
@@ -110,23 +112,29 @@ class RemoteEngine(Engine):
     def submit(self, inputs: Arrays) -> Ticket:
         """Post a batch; it starts as soon as the engine has fewer than ``in_flight``."""
         number = self._submitted
-        at = number % len(self._slots)
-        slot = self._slots[at]
+        # Never the slot of the batch that was completed last: its outputs are still in use.
+        slot = self._free.popleft() if len(self._free) > 1 else Slot()
         layout = self._layout(inputs)
         places = [self._place(slot, name, array) for name, array in inputs.items()]
         if len(slot.memory) < layout.size:
             slot.views = {}
             slot.segment, slot.memory = self._arena.output(layout.size)
-        head = SUBMIT_HEAD.pack(number, layout.number, slot.segment, self._with_phases)
-        self._send(wire.SUBMIT, head + b"".join(places))
+        # Half of what waits there: the other half keeps the engine busy while answers to the first are on their way.
+        held = max(0, min(number - self._completed - self.in_flight, self.ahead) // 2)
+        head = SUBMIT_HEAD.pack(number, layout.number, slot.segment, self._with_phases, held)
+        self._channel.post(wire.SUBMIT, head + b"".join(places))
         self._submitted += 1
-        return Ticket(number, layout, at)
+        if self._submitted - self._channel.posted - self._completed <= self.in_flight + 1:
+            self._sent(self._channel.flush)
+        return Ticket(number, layout, slot)
 
     def wait(self, ticket: Ticket) -> Arrays:
         """Return the outputs of the oldest batch that is out."""
         # A batch is finished unasked if the one that takes its place has been posted.
         if self.in_flight > 1 and self._submitted <= ticket.number + self.in_flight:
-            self._send(wire.WAIT, WAIT_BODY.pack(ticket.number))
+            self._channel.post(wire.WAIT, WAIT_BODY.pack(ticket.number))
+        if self._channel.posted and not self._channel.at_hand():
+            self._sent(self._channel.flush)
         kind, body = self._receive()
         if kind != wire.DONE or len(body) != DONE_BODY.size:
             raise self._unexpected(kind, body)
@@ -134,6 +142,7 @@ class RemoteEngine(Engine):
         if number != ticket.number or number != self._completed:
             raise self._process.protocol("batch {} instead of {}".format(number, self._completed))
         self._completed += 1
+        self._free.append(ticket.slot)
         h2d, compute, d2h = (None if ns < 0 else ns for ns in phases)
         self._phases = (h2d, compute, d2h)
         return self._outputs(ticket)
@@ -214,7 +223,7 @@ class RemoteEngine(Engine):
         return PLACE.pack(*place)
 
     def _outputs(self, ticket: Ticket) -> Arrays:
-        slot = self._slots[ticket.slot]
+        slot = ticket.slot
         views = slot.views.get(ticket.layout.number)
         if views is None:
             views = {one.name: one.view(slot.memory.data) for one in ticket.layout.outputs}
@@ -314,9 +323,6 @@ class RemoteEngine(Engine):
         if type(depth) is not int or not 1 <= depth <= MOST_IN_FLIGHT:
             raise self._process.protocol("in_flight is {!r}".format(depth))
         self.in_flight = depth
-        # Nothing is out when an engine changes this.
-        while len(self._slots) <= depth + self.ahead:
-            self._slots.append(Slot())
         self.static_batch = found.get("static_batch") is True
         self.simulated = found.get("simulated") is True
         self.cached = found.get("cached") is True

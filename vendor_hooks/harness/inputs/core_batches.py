@@ -24,8 +24,10 @@ def prepare_core_pool(
     size = job.batch_size
     fitting = job.measure.core_memory_bytes // max(1, batch_bytes(source.layout, size))
     distinct = max(1, min(job.measure.core_batches, len(dataset) // size, fitting))
-    out_at_once = engine.in_flight + engine.ahead
-    filling = _Filling(job, distinct, max(distinct, 2 * out_at_once + 1), engine.empty)
+    # One ahead always has room, and more where memory allows it: see harness.loops.core.ahead.
+    least = 2 * (engine.in_flight + min(1, engine.ahead)) + 1
+    wanted = min(fitting, 2 * (engine.in_flight + engine.ahead) + 1)
+    filling = _Filling(job, distinct, max(distinct, least, wanted), engine.empty)
     with BatchLoader(_Repeating(source, len(dataset)), size, job.threads) as loader:
         for batch in loader.batches(distinct * size):
             filling.add(task.core_inputs(batch.inputs))

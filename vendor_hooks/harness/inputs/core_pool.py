@@ -24,6 +24,9 @@ DRAWN = 1024
 class Feed:
     """Where a loop's inputs come from; batches are released in the order in which they were taken."""
 
+    #: So many batches can be out at once.
+    most_out = 1 << 30
+
     def first(self) -> Any:
         """Return the inputs of the first call of all, which is real items."""
         raise NotImplementedError
@@ -61,6 +64,9 @@ class CorePool(Feed):
         self.random = np.random.RandomState(self.seed)
         pooled = next(iter(inputs.values()), None)
         self._items = len(pooled.items) if pooled else batch_size
+        if pooled:
+            # Each batch that is out takes the starts of two windows from the next one.
+            self.most_out = (self._items // batch_size - 1) // 2
         self._flying: Deque[int] = collections.deque()
         self._draws: List[List[float]] = []
 

@@ -20,6 +20,8 @@ More = Callable[[int, int], bool]
 WINDOW_NS = 100000000
 #: Calls below this are posted ahead: a process that waits for each message would idle between them.
 SHORT_CALL_NS = 100000000
+#: As many calls are posted ahead as take this long: more would only need memory.
+AHEAD_NS = 64000000
 #: One pass over the batches may take this long (or min_seconds); slower models make fewer calls.
 PASS_SECONDS = 10.0
 
@@ -134,7 +136,7 @@ def warm_up(engine: Engine, feed: Feed, measure: Measure) -> WarmUp:
     previous: Optional[float] = None
     while not warm.steady and warm.wall_ns < limit_ns:
         left = limit_ns - warm.wall_ns
-        run = drive(engine, feed, depth + ahead(engine, warm), _window(calls, left))
+        run = drive(engine, feed, depth + ahead(engine, feed, warm), _window(calls, left))
         median = _median_ns(run, depth)
         warm.steady = (
             previous is not None and abs(median - previous) <= measure.steady_tolerance * previous
@@ -146,9 +148,12 @@ def warm_up(engine: Engine, feed: Feed, measure: Measure) -> WarmUp:
     return warm
 
 
-def ahead(engine: Engine, warm: WarmUp) -> int:
-    """Batches to post beyond the engine's own in_flight: none where a call takes long."""
-    return engine.ahead if warm.call_ns < SHORT_CALL_NS else 0
+def ahead(engine: Engine, feed: Feed, warm: WarmUp) -> int:
+    """Batches to post beyond the engine's own in_flight: none where a call takes long, more of shorter ones."""
+    if warm.call_ns >= SHORT_CALL_NS:
+        return 0
+    wanted = max(1, AHEAD_NS // max(1, warm.call_ns))
+    return max(0, min(engine.ahead, wanted, feed.most_out - engine.in_flight))
 
 
 def calls_of_a_pass(distinct: int, warm: WarmUp, measure: Measure) -> int:

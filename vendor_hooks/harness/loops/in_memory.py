@@ -87,7 +87,7 @@ class InMemoryLoops:
                 measure.min_seconds,
                 self._progress,
                 kept,
-                posted_ahead=core.ahead(engine, warm),
+                posted_ahead=core.ahead(engine, pool, warm),
             )
         assert run.last is not None, "the core loop makes at least one call"
         kept.keep_last(run.calls, *run.last)
