@@ -31,6 +31,7 @@ from driver.runners.engine.client import (
     connect,
     engine_errors,
     engine_faults,
+    engine_refusal,
 )
 from driver.runners.engine.containers import reap_containers
 from driver.runners.engine.traits import EngineTraits, read_traits
@@ -207,11 +208,9 @@ class DockerRunner(Closing):
         copy.require_written()
 
     def _remove(self, container: str) -> None:
-        import docker
-
         try:
             self._client.api.remove_container(container, force=True, v=True)
-        except docker.errors.APIError:
+        except engine_refusal():
             return  # 404: it was never created. 409: the engine is already removing it.
         except engine_errors():
             if self._init is not None:

@@ -13,6 +13,7 @@ from driver.aggregate.reading import read_record
 from driver.aggregate.record import Record
 from driver.audit.document import audit_text
 from driver.bundle.documents import document_links
+from driver.bundle.parts import result_contents
 from driver.compare.facts import side_of
 from driver.models.audit import Audit, AuditCheck, EarlierAudit, Verdict
 from driver.models.result import Result
@@ -113,3 +114,13 @@ def test_verify_holds_a_result_to_its_audit(tmp_path: Path) -> None:
     assert [one.state for one in document_links(path.parent, result)] == ["differs"]
     audit(record, Verdict.HOLDS, result=documents.sha("another"))
     assert [one.state for one in document_links(path.parent, result)] == ["differs"]
+
+
+def test_a_bundle_takes_the_audit_along_to_where_it_marks_the_result(tmp_path: Path) -> None:
+    record = record_at(tmp_path, tier="official")
+    path = audit(record, Verdict.HOLDS)
+    result = Result.model_validate_json(Path(record.path).read_text("utf-8"))
+    places = {Path(one.path) for one in result_contents(path.parent, result)}
+    (taken,) = [place for place in places if place.name == "audit.json"]
+    assert taken.with_name("result.json") in places
+    assert of_audit(record) == ["audit: holds"]
