@@ -19,12 +19,12 @@ from driver.results.received.left import (
     read_loops_samples,
     require_plain,
 )
+from driver.results.received.timing import Clocked
 from driver.results.received.watch import OutWatch, out_limit
 from driver.runners.spec import JOB_ROOT, Places, container_spec
 from driver.session.claims import MEASURED_STAGES, beyond_device, contradiction, of_samples
 from driver.session.outcome import ReportRejectedError, broken_contract, judge
 from driver.session.time_left import PhaseClock
-from driver.session.timing import Clocked
 from driver.system.untrusted.opener import RefusedFile
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from driver.models.report import Measurement, StageReport
 from driver.results.received.clock import Reading
-from driver.session.timing import Clocked, timed
+from driver.results.received.timing import Clocked, timed
 
 S = 1_000_000_000
 OFFSET_NS = 17 * S
