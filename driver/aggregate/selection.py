@@ -111,7 +111,8 @@ def _numbered(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np
     import numpy as np
 
     places = np.unique(second, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return first * (places.max(initial=0) + 1) + places
+    numbered: NDArray[np.int64] = first * (places.max(initial=0) + 1) + places
+    return numbered
 
 
 def _ends(values: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -89,7 +89,8 @@ def test_equal_jobs_become_one_task_and_the_same_plan_has_the_same_keys(catalog:
 @pytest.mark.parametrize("changed", ["case", "hook", "stack", "harness", "weights", "data"])
 def test_another_input_is_another_job(catalog: Catalog, changed: str) -> None:
     keys = {one.key for one in planned(catalog, {}).tasks if one.does == "job"}
-    other = {one.key for one in planned(catalog, {}, **{changed: "1"}).tasks if one.does == "job"}
+    made_of: dict[str, Any] = {changed: "1"}
+    other = {one.key for one in planned(catalog, {}, **made_of).tasks if one.does == "job"}
     assert keys.isdisjoint(other)
 
 

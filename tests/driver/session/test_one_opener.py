@@ -56,6 +56,7 @@ OTHERS_FILES = {
         "_picture_bytes": "the user's pictures",
     },
     "driver/datasets/store.py": {"require_file": "the user's picture or prompts"},
+    "driver/datasets/own.py": {"source_digest": "the user's dataset"},
     "driver/datasets/golden_masks.py": {"_shape": "the user's masks"},
     "driver/datasets/weights.py": {
         "_from_path": "the user's weights",
