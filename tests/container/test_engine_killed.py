@@ -52,8 +52,9 @@ class Dockerd:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.host = f"unix://{folder}/docker.sock"
+        # In a network of its own: without a bridge, it would remove that of the machine's own engine.
         self._command = [
-            "dockerd",
+            *("unshare", "--net", "dockerd"),
             *("--host", self.host, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/run"),
             *("--pidfile", f"{folder}/pid", "--bridge=none", "--iptables=false"),
         ]

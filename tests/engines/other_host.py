@@ -24,6 +24,7 @@ set -e
 mount --make-rprivate /
 mount --bind {folder} /mnt
 for hidden in {hidden}; do mount -t tmpfs none "$hidden"; done
+# In a network of its own: without a bridge, it would remove that of the machine's own engine.
 exec dockerd --data-root /mnt/data --exec-root /mnt/exec --pidfile /mnt/run/docker.pid \\
     --host unix:///mnt/run/docker.sock --bridge none --iptables=false
 """
@@ -143,7 +144,7 @@ def _engine(folder: Path) -> Iterator[None]:
     hidden = [path for path in (ROOT, folder / "tree", folder / "home") if path.is_dir()]
     script = ENGINE.format(folder=folder, hidden=" ".join(map(str, hidden)))
     with (folder / "engine.log").open("wb") as log:
-        engine = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=log, stderr=log)
+        engine = subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script], stdout=log, stderr=log)
         try:
             _wait(folder / "run" / "docker.sock", engine, folder / "engine.log")
             yield
