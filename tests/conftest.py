@@ -55,6 +55,8 @@ IGNORED = [
 ]
 """What `nohup` or a shell's `&` made this process ignore."""
 AT_START = core_times()
+WORKERS = 4
+"""Above this, the machine's disk and container engine are what tests wait for."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,6 +79,13 @@ def _lock_devices_apart(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return one worker more than there are processors: tests of processes wait a fifth of their time."""
+    most: int | None = config.option.maxprocesses
+    return min(most or WORKERS, len(os.sched_getaffinity(0)) + 1)
+
+
 def pytest_configure_node(node: Any) -> None:
     """Have a process of pytest-xdist ignore the same: it inherited nothing of it."""
     node.workerinput["ignored"] = IGNORED
