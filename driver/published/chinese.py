@@ -51,6 +51,7 @@ CHINESE = {
     "core outputs differ from the scored": "core 输出与计分输出不同",
     "device idled in the core loop": "core 循环中设备空闲",
     "engine in the harness's process": "引擎与测量程序同一进程",
+    "clock not checked by the driver": "时钟未经驱动程序核对",
     "chip unconfirmed": "加速卡未确认",
     "part of a device": "仅设备的一部分",
     "arithmetic not read back": "算术未回读",

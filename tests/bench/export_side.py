@@ -46,6 +46,7 @@ class Peak:
 
     def __init__(self) -> None:
         self.bytes = 0
+        self._own = command_line(os.getpid())
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
@@ -59,7 +60,17 @@ class Peak:
 
     def _sample(self) -> None:
         while not self._ended.wait(SAMPLE_S):
-            self.bytes = max(self.bytes, sum(map(own_bytes, descendants(os.getpid()))))
+            # Until it runs its program, a new child has this process's memory, and its command line.
+            started = [pid for pid in descendants(os.getpid()) if command_line(pid) != self._own]
+            self.bytes = max(self.bytes, sum(map(own_bytes, started)))
+
+
+def command_line(pid: int) -> bytes:
+    """Return a process's command line, empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def own_bytes(pid: int) -> int:

@@ -61,7 +61,7 @@ TAKES = {
         "load": "BUNDLE INTO",
         "verify": "BUNDLE RESULT",
         "new-vendor": "NAME INTO",
-        "new-case": "NAME INTO",
+        "new-case": "NAME KIND INTO",
         "clean": "",
         "list": "",
         "lock": "",

@@ -146,10 +146,10 @@ def test_the_verbs_and_variables_are_those_of_the_command_line() -> None:
     assert {name.lower() for name in RUN.split()} == set(VARIABLES)
     assert all(set(names.split()) <= TAKES[verb] for verb, names in CARRIED.items())
     verbs = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-    # LANG is the environment's; the user has no need of `environments`.
+    # LANG is the environment's; no user types `environments`, or `task`, which Slurm runs.
     left_out = {"FORMAT", "HELP", "LANG"}
     assert {name: valued(verb) - left_out for name, verb in verbs.items() if name in TAKES} == TAKES
-    assert set(verbs) - set(TAKES) == {"environments", "schemas"}
+    assert set(verbs) - set(TAKES) == {"environments", "schemas", "task"}
     known = (ROOT / "Makefile").read_text(encoding="utf-8")
     surroundings = next(line for line in known.splitlines() if line.startswith("SURROUNDINGS"))
     assert set(surroundings.split()[2:]) - {"ARGS"} <= FROM_ENVIRONMENT
