@@ -144,7 +144,9 @@ def _engine(folder: Path) -> Iterator[None]:
     hidden = [path for path in (ROOT, folder / "tree", folder / "home") if path.is_dir()]
     script = ENGINE.format(folder=folder, hidden=" ".join(map(str, hidden)))
     with (folder / "engine.log").open("wb") as log:
-        engine = subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script], stdout=log, stderr=log)
+        engine = subprocess.Popen(
+            ["unshare", "--mount", "--net", "sh", "-c", script], stdout=log, stderr=log
+        )
         try:
             _wait(folder / "run" / "docker.sock", engine, folder / "engine.log")
             yield
