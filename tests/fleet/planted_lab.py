@@ -118,7 +118,8 @@ class FleetLab:
     @property
     def env(self) -> dict[str, str]:
         """Return the environment of its commands."""
-        dropped = ("ASSAY_LOCKS", "PYTHONPATH")
+        # With ASSAY_TYPED, which `make test-slurm` has set, advice would be about make.
+        dropped = ("ASSAY_LOCKS", "ASSAY_TYPED", "PYTHONPATH")
         own = {name: value for name, value in os.environ.items() if name not in dropped}
         return (
             own
