@@ -145,11 +145,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {matches[0]}?)" if matches else ""
 
 
+LISTED = ("case", "vendor", "stack", "engine", "precision", "chip")
+"""The kinds of names that `make list` shows."""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageFault:
     """Return the error for an unknown name, with the nearest known one; ``what`` is its kind."""
+    more = ". `make list` shows more." if what.split(maxsplit=1)[0] in LISTED else ""
     names = sorted(known)
     listed = ", ".join(names) if names else "none"
     return UsageFault(
         f"unknown {what} {name!r}{nearest(name, names)}",
-        f"choose one of: {listed}. `make list` shows more.",
+        f"choose one of: {listed}{more}",
     )

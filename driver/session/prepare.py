@@ -99,9 +99,9 @@ def plan_only(site: Site, choice: Choice) -> PlannedJob | None:
     """
     located = locate(site, choice)
     if located.source.folder is None:
-        dataset = made_before(synthetic_folder(site, choice))
+        dataset = made_before(synthetic_folder(site, choice, located.weights))
     elif _is_own(choice, located.source.folder):
-        dataset = made_before(own_folder(site, choice, located.source.folder))
+        dataset = made_before(own_folder(site, choice, located.source.folder, located.weights))
     else:
         dataset = _indexed(site, choice, located.source.folder)
     if dataset is not None and choice.request.input_kind == "tensor":
@@ -164,7 +164,9 @@ def _index(site: Site, choice: Choice, folder: Path) -> IndexedDataset:
         case "prompts":
             wanted = choice.item_count
             return index_prompts(folder, case=case, cache=cache, wanted=wanted, limit=limit)
-        case _:
+        case "own":
+            raise AssertionError("the reference image reads it: own_dataset")
+        case "imagefolder":
             return index_image_folder(folder, case=case, cache=cache, limit=limit)
 
 

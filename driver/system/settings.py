@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -221,18 +222,21 @@ def _other_host(settings: Settings) -> str | None:
     return settings.host if settings.host in settings.hosts else None
 
 
+COMPILERS = re.compile(r".+-linux(-.+)?")
+"""What compilers export as HOST, such as conda's: x86_64-conda-linux-gnu."""
+
+
 def _require_known(settings: Settings) -> None:
-    """Raise UsageFault for a HOST that is neither one of `hosts` nor this machine."""
-    node = platform.node()
-    if settings.host in (None, *settings.hosts, node, node.partition(".")[0]):
+    """Raise UsageFault for a HOST that is neither one of `hosts` nor this machine, nor a compiler's."""
+    host, node = settings.host, platform.node()
+    known = (*settings.hosts, node, node.partition(".")[0])
+    if host is None or host in known or COMPILERS.fullmatch(host):
         return
-    raise (
-        unknown("host", settings.host or "", sorted(settings.hosts))
-        if settings.hosts
-        else UsageFault(
-            f"HOST={settings.host}: no other host is named here",
-            f'name it in assay.local.toml: [hosts.{settings.host}] and docker = "ssh://user@{settings.host}"',
-        )
+    if settings.hosts:
+        raise unknown("host", host, settings.hosts)
+    raise UsageFault(
+        f"HOST={host}: no other host is named here",
+        f'name it in assay.local.toml: [hosts.{host}] and docker = "ssh://user@{host}"',
     )
 
 

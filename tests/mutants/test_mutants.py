@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,13 @@ def test_every_mutant_applies_to_this_tree_and_names_tests_that_exist() -> None:
     mutants = read_mutants()
     assert problems(mutants, ROOT) == []
     assert len(mutants) >= LEAST
+
+
+def test_pytest_finds_every_test_of_the_list_with_its_parameters() -> None:
+    tests = sorted({test for mutant in read_mutants() for test in mutant.tests})
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, *tests], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-500:]
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,14 @@ class RemoteRunner(DockerRunner):
                 )
 
     def _send(self, spec: ContainerSpec, carrier: str) -> dict[str, Any]:
-        kept = [one for one in spec.mounts if one.target in KEPT and one.source.is_dir()]
+        kept = {
+            one.target: self._kept_volume(one)
+            for one in spec.mounts
+            if one.target in KEPT and one.source.is_dir()
+        }
         volumes = [
             Volume(name=f"{spec.name}-in", target=JOB_ROOT, read_only=True),
-            *(self._kept_volume(mount) for mount in kept),
+            *kept.values(),
             *(
                 Volume(
                     name=f"{spec.name}-{mount.target}",
@@ -121,7 +125,7 @@ class RemoteRunner(DockerRunner):
         self._make_carrier(spec, carrier, volumes)
         owner = int(guest_user(spec, self.traits).partition(":")[0])
         inputs = [
-            (mount.target, None if mount in kept else mount.source)
+            (mount.target, None if mount.target in kept else mount.source)
             for mount in spec.mounts
             if mount.read_only
         ]
@@ -130,8 +134,9 @@ class RemoteRunner(DockerRunner):
             if not mount.read_only:
                 # From the folder above: an engine leaves the owner of an archive's "." as it is.
                 self._put(carrier, JOB_ROOT, [(mount.target, mount.source)], owner=owner)
-        for mount in kept:
-            self._put_once(carrier, mount)
+        for mount in spec.mounts:
+            if mount.target in kept:
+                self._put_once(carrier, mount, kept[mount.target])
         return self._stage_config(spec, volumes)
 
     def _stage_config(self, spec: ContainerSpec, volumes: list[Volume]) -> dict[str, Any]:
@@ -179,8 +184,8 @@ class RemoteRunner(DockerRunner):
         with packed(items, owner=owner, masks=masks) as archive, self._transfer():
             self._client.api.put_archive(carrier, target, archive)
 
-    def _put_once(self, carrier: str, mount: Mount) -> None:
-        sent = self._kept_volume(mount).name + SENT
+    def _put_once(self, carrier: str, mount: Mount, volume: Volume) -> None:
+        sent = volume.name + SENT
         with suppress(not_found()), self._transfer():
             self._client.api.inspect_volume(sent)
             return

@@ -40,15 +40,20 @@ NO_CODE = ("case", "hook", "harness", "reference", "stack", "reference_stack")
 
 @dataclass(frozen=True, kw_only=True)
 class Making:
-    """A dataset to be made: the reference hook's verb, its inputs, and the target folder."""
+    """A dataset to be made: the reference hook's verb, its inputs, and the target folder.
+
+    ``note`` is for people, when it is made; ``bytes`` is the room that it needs, 0 for little.
+    """
 
     verb: str
     what: str
+    note: str
     folder: Path
-    parts: tuple[str, ...]
     inputs: StageInputs
     count: int
     options: dict[str, Any]
+    parts: tuple[str, ...] = ("data", "labels")
+    bytes: int = 0
 
 
 def made_before(folder: Path) -> IndexedDataset | None:
@@ -57,7 +62,7 @@ def made_before(folder: Path) -> IndexedDataset | None:
     return read_indexed(folder, cached=True) if there else None
 
 
-def synthetic_folder(site: Site, choice: Choice) -> Path:
+def synthetic_folder(site: Site, choice: Choice, weights: WeightsSource) -> Path:
     """Return the cache folder of a job's synthetic dataset, by its content key."""
     spec = choice.case.manifest.data
     key = key_of(
@@ -67,51 +72,46 @@ def synthetic_folder(site: Site, choice: Choice) -> Path:
             "reference": code_digest(site.catalog.reference_hook),
             "case": code_digest(choice.case.folder),
         }
+        | _read_by_case(site, choice, weights)
     )
     return site.settings.cache / "datasets" / f"{spec.dataset}-synthetic-{key[:16]}"
 
 
 def _synthetic_count(choice: Choice) -> int:
-    limit = choice.measure.limit
-    if choice.item_count is not None:
-        return min(choice.item_count, limit or choice.item_count)
-    return limit or choice.case.manifest.data.synthetic.count
+    return _own_count(choice) or choice.case.manifest.data.synthetic.count
+
+
+def _read_by_case(site: Site, choice: Choice, weights: WeightsSource) -> dict[str, object]:
+    """Return what else determines the items that a case's dataset.py makes: it may use a vocabulary."""
+    if choice.case.manifest.data.layout != "own":
+        return {}
+    return {
+        "weights": weights.digest,
+        "options": {**choice.case.manifest.constants, **choice.options},
+        "preprocess": dict(choice.preprocess),
+        "harness": code_digest(site.catalog.harness),
+    }
 
 
 def synthetic_dataset(
     site: Site, choice: Choice, weights: WeightsSource, stacks: Stacks
 ) -> IndexedDataset:
     """Return the synthetic dataset; the reference image draws it once per count and seed."""
-    spec, count, folder = (
-        choice.case.manifest.data,
-        _synthetic_count(choice),
-        synthetic_folder(site, choice),
+    spec, count = choice.case.manifest.data, _synthetic_count(choice)
+    synthetic = {**spec.synthetic.model_dump(), "layout": spec.layout, "count": count}
+    making = Making(
+        verb="data",
+        what="the synthetic dataset",
+        note=f"generating {count} synthetic items for {choice.case.name}",
+        folder=synthetic_folder(site, choice, weights),
+        inputs=StageInputs(weights=weights.folder if spec.layout == "own" else None),
+        count=count,
+        options={"synthetic": synthetic},
     )
-    with locked(folder.with_suffix(".lock")):
-        damaged = _damaged(site, folder)
-        if damaged is None:
-            return read_indexed(folder, cached=True)
-        site.listener.note(f"generating {count} synthetic items for {choice.case.name}")
-        making = Making(
-            verb="data",
-            what="the synthetic dataset",
-            folder=folder,
-            parts=("data", "labels"),
-            inputs=StageInputs(),
-            count=count,
-            options={
-                "synthetic": {
-                    **spec.synthetic.model_dump(),
-                    "layout": spec.layout,
-                    "count": count,
-                }
-            },
-        )
-        _make(site, choice, stacks, weights, making)
-    return replace(read_indexed(folder, cached=False), damaged=damaged)
+    return _made(site, choice, stacks, weights, making)
 
 
-def own_folder(site: Site, choice: Choice, source: Path) -> Path:
+def own_folder(site: Site, choice: Choice, source: Path, weights: WeightsSource) -> Path:
     """Return the cache folder of the items that the case's dataset.py makes of ``source``, by content.
 
     Raises DataFault when ``source`` has no files, or one cannot be read.
@@ -121,18 +121,17 @@ def own_folder(site: Site, choice: Choice, source: Path) -> Path:
         {
             "source": source_digest(source, site.settings.cache / "sha256"),
             "count": _own_count(choice),
-            "options": {**choice.case.manifest.constants, **choice.options},
-            "preprocess": dict(choice.preprocess),
             "case": code_digest(choice.case.folder),
-            "harness": code_digest(site.catalog.harness),
             "reference": code_digest(site.catalog.reference_hook),
         }
+        | _read_by_case(site, choice, weights)
     )
     return site.settings.cache / "datasets" / f"{spec.dataset}-{key[:16]}"
 
 
 def _own_count(choice: Choice) -> int | None:
-    counts = [one for one in (choice.item_count, choice.measure.limit) if one is not None]
+    """Return how many items are asked for, None for all."""
+    counts = [one for one in (choice.item_count, choice.measure.limit) if one]
     return min(counts, default=None)
 
 
@@ -140,24 +139,17 @@ def own_dataset(
     site: Site, choice: Choice, source: Path, weights: WeightsSource, stacks: Stacks
 ) -> IndexedDataset:
     """Return the items that the case's dataset.py makes of ``source``, in the reference image, once."""
-    spec, folder = choice.case.manifest.data, own_folder(site, choice, source)
     count = _own_count(choice)
-    with locked(folder.with_suffix(".lock")):
-        damaged = _damaged(site, folder)
-        if damaged is None:
-            return read_indexed(folder, cached=True)
-        site.listener.note(f"reading {source.name} for {choice.case.name}")
-        making = Making(
-            verb="data",
-            what="the dataset",
-            folder=folder,
-            parts=("data", "labels"),
-            inputs=StageInputs(source=source),
-            count=count or spec.count,
-            options={"source": {"name": source.name, "count": count}},
-        )
-        _make(site, choice, stacks, weights, making)
-    return replace(read_indexed(folder, cached=False), damaged=damaged)
+    making = Making(
+        verb="data",
+        what="the dataset",
+        note=f"reading {source.name} for {choice.case.name}",
+        folder=own_folder(site, choice, source, weights),
+        inputs=StageInputs(source=source, weights=weights.folder),
+        count=count or choice.case.manifest.data.count,
+        options={"source": {"name": source.name, "count": count}},
+    )
+    return _made(site, choice, stacks, weights, making)
 
 
 def tensor_folder(site: Site, choice: Choice, dataset: IndexedDataset) -> Path:
@@ -188,27 +180,19 @@ def tensor_dataset(
 
     Labels stay those of ``dataset``.
     """
-    manifest, folder = choice.case.manifest, tensor_folder(site, choice, dataset)
-    with locked(folder.with_suffix(".lock")):
-        damaged = _damaged(site, folder)
-        if damaged is not None:
-            require_free(folder, tensor_bytes(manifest, dataset.count), what="INPUT=tensor")
-            site.listener.note(
-                f"preprocessing {counted(dataset.count, 'item')} once for INPUT=tensor"
-            )
-            making = Making(
-                verb="tensors",
-                what="the preprocessed tensors",
-                folder=folder,
-                parts=("data",),
-                inputs=StageInputs(data=dataset.data),
-                count=dataset.count,
-                options={},
-            )
-            _make(site, choice, stacks, weights, making)
-    found = read_indexed(folder, cached=damaged is None)
-    lost = (*dataset.damaged, *(damaged or ()))
-    return replace(found, labels=dataset.labels, damaged=lost)
+    making = Making(
+        verb="tensors",
+        what="the preprocessed tensors",
+        note=f"preprocessing {counted(dataset.count, 'item')} once for INPUT=tensor",
+        folder=tensor_folder(site, choice, dataset),
+        parts=("data",),
+        inputs=StageInputs(data=dataset.data),
+        count=dataset.count,
+        options={},
+        bytes=tensor_bytes(choice.case.manifest, dataset.count),
+    )
+    found = _made(site, choice, stacks, weights, making)
+    return replace(found, labels=dataset.labels, damaged=(*dataset.damaged, *found.damaged))
 
 
 def tensor_bytes(case: CaseManifest, count: int) -> int:
@@ -225,6 +209,21 @@ def _damaged(site: Site, folder: Path) -> tuple[str, ...] | None:
     if not is_complete(folder, INDEX):
         return ()
     return tuple(damaged_files(folder, site.settings.cache / "sha256")) or None
+
+
+def _made(
+    site: Site, choice: Choice, stacks: Stacks, weights: WeightsSource, making: Making
+) -> IndexedDataset:
+    """Return a dataset from the cache, made there first if it is missing or damaged."""
+    with locked(making.folder.with_suffix(".lock")):
+        damaged = _damaged(site, making.folder)
+        if damaged is None:
+            return read_indexed(making.folder, cached=True)
+        if making.bytes:
+            require_free(making.folder, making.bytes, what="INPUT=tensor")
+        site.listener.note(making.note)
+        _make(site, choice, stacks, weights, making)
+    return replace(read_indexed(making.folder, cached=False), damaged=damaged)
 
 
 def _make(

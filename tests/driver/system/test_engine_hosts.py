@@ -39,8 +39,13 @@ def test_without_any_host_the_error_says_where_to_name_one(tmp_path: Path) -> No
     assert "[hosts.lab4]" in caught.value.remedy
 
 
-def test_a_shell_that_exports_its_own_machine_as_host_changes_nothing(tmp_path: Path) -> None:
-    assert load_settings({"HOST": platform.node()}, tmp_path).host is None
+@pytest.mark.parametrize("name", [platform.node(), "x86_64-conda-linux-gnu", "aarch64-linux-gnu"])
+def test_a_shells_own_machine_and_a_compilers_target_are_no_hosts(
+    tmp_path: Path, name: str
+) -> None:
+    assert load_settings({"HOST": name}, tmp_path).host is None
+    root = settings_file(tmp_path, '[hosts.lab3]\ndocker = "ssh://me@lab3"\n')
+    assert load_settings({"HOST": name}, root).host is None
 
 
 @pytest.mark.parametrize(

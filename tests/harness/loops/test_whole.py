@@ -141,6 +141,32 @@ def test_decoding_predictions_does_not_hold_up_the_device(tmp_path: Path) -> Non
     assert predicted(whole) == list(range(12))
 
 
+def test_outputs_that_the_engine_overwrites_are_kept_until_they_are_decoded(tmp_path: Path) -> None:
+    all_done = threading.Event()
+
+    class Overwriting(Device):
+        reuses_outputs = True
+        calls = 0
+
+        def infer(self, inputs: Any) -> Any:
+            self.calls += 1
+            if self.calls == 1:
+                self.buffer = inputs["input"].copy()
+            self.buffer[:] = inputs["input"]
+            if self.calls == 3:
+                all_done.set()
+            return {"logits": self.buffer}
+
+    class Patient(Echo):
+        def decode(self, found: Any) -> Any:
+            assert all_done.wait(PATIENCE_S)
+            return super().decode(found)
+
+    whole, _ = whole_of(tmp_path, 12, Overwriting(None), Patient(None), batch_size=4)
+    whole.run(None, progress())
+    assert predicted(whole) == list(range(12))
+
+
 def test_buffers_are_reused_not_made_anew_for_every_batch(tmp_path: Path) -> None:
     whole, source = whole_of(tmp_path, 400, Device(None), batch_size=4, threads=2)
     whole.run(None, progress())

@@ -26,6 +26,8 @@ if sys.argv[1] == "data":
     job = json.loads((folder / "job.json").read_text())
     with (here / "README.md").open("a") as calls:
         calls.write("called\\n")
+    # As a vocabulary would be: a file of the weights that decides what the items are.
+    assert (folder / "weights" / "config.json").is_file()
     lines = (folder / "source").read_text().splitlines()[: job["case_options"]["source"]["count"]]
     for part in ("data", "labels"):
         (folder / "out" / part).mkdir()
@@ -93,6 +95,17 @@ def test_another_file_or_fewer_items_are_another_dataset(lab: Lab) -> None:
     assert calls(lab) == 3
     assert fewer.provenance["dataset"]["count"] == 2
     assert len({one.job.id for one in (first, fewer, other)}) == 3
+
+
+def test_other_weights_may_make_other_items(lab: Lab, tmp_path: Path) -> None:
+    first = lab.run().result
+    other = tmp_path / "others"
+    other.mkdir()
+    (other / "config.json").write_text("{}")
+    (other / "model.safetensors").write_bytes(b"others")
+    second = lab.run(weights=str(other)).result
+    assert calls(lab) == 2
+    assert first.job.id != second.job.id
 
 
 def test_a_file_that_cannot_be_read_ends_the_run_with_the_readers_words(lab: Lab) -> None:
