@@ -6,6 +6,8 @@ Values in braces are filled in by the page.
 
 from __future__ import annotations
 
+from driver.published.chinese import CHINESE
+
 CHART_TITLES = (
     ("batch", "Throughput over batch size"),
     ("pareto", "Throughput against latency"),
@@ -25,7 +27,6 @@ CHART_TITLES = (
 """The charts of the page: the name in their id, and the title."""
 
 SECTIONS = {
-    "Assay report": "Assay 报告",
     "Skip to the results": "跳到结果",
     "Sections": "章节",
     "Summary": "概要",
@@ -33,21 +34,11 @@ SECTIONS = {
     "Charts": "图表",
     "Published": "已发表数据",
     "Failed": "失败",
-    "Problems": "问题",
     "Theme": "主题",
     "Change between light and dark": "切换浅色和深色",
     "The tables need JavaScript. Without it, read report.md or results.csv next to this file.": "表格需要 JavaScript。没有时请阅读同一文件夹中的 report.md 或 results.csv。",
     "Comparison with published figures": "与已发表数据对比",
-    "Failed and interrupted runs": "失败和中断的运行",
     "Cards": "加速卡",
-    "Cards of one kind": "同类加速卡",
-    "configuration": "配置",
-    "cards": "卡数",
-    "median": "中位数",
-    "slowest": "最慢",
-    "fastest": "最快",
-    "spread": "离散度",
-    "stands out": "离群",
     "The newest valid result of each card. One that stands out is 3.5 robust standard deviations from the median (docs/report.md).": "每张卡最新的有效结果。离群指与中位数相差 3.5 个稳健标准差以上（docs/report.md）。",
     "The last run of each job that left no figures and has no newer result.": "每个作业最后一次没有留下数据、也没有更新结果的运行。",
     "Compare rows only within one table. Figures, units and gates: docs/report.md. Charts by Apache ECharts (Apache-2.0). This file makes no network request.": "只能比较同一张表中的行。指标、单位和门限见 docs/report.md。图表使用 Apache ECharts（Apache-2.0）。本文件不发出任何网络请求。",
@@ -56,7 +47,6 @@ SECTIONS = {
     "No row has the same case, chip, precision and batch size as a published one. make published shows all published tables.": "没有一行的用例、加速卡、精度和批大小与已发表数据相同。make published 显示全部已发表的表。",
     "None of these cases has published figures.": "这些用例没有已发表的数据。",
     "Published rows state neither the clock nor the model file, so they compare only with caveats (make compare B=published). There is no ratio where a published figure counts several chips.": "已发表的行既未说明计时方式也未说明模型文件，因此只能有保留地比较（make compare B=published）。已发表数据为多芯片合计时没有比值。",
-    "Every result that was found is usable.": "找到的结果全部可用。",
     "{count} problems; the first {shown} are shown here, problems.csv has all of them.": "{count} 个问题；此处显示前 {shown} 个，problems.csv 中有全部。",
 }
 
@@ -82,13 +72,11 @@ TABLES = {
     "image": "图像",
     "prompt": "提示词",
     "unet step": "UNet步",
-    "item": "条",
     # Headers of the smaller tables.
     "table": "表",
     "tier": "档位",
     "rows": "行数",
     "may be compared": "可比较",
-    "fastest": "最快",
     "case": "用例",
     "ours": "本套件",
     "published by": "发表者",
@@ -96,15 +84,6 @@ TABLES = {
     "chips": "芯片数",
     "ours ÷ published": "本套件 ÷ 已发表",
     "not stated": "未说明",
-    "kind": "类别",
-    "file": "文件",
-    "problem": "问题",
-    "what to do": "处理方法",
-    "started": "开始时间",
-    "host": "主机",
-    "job": "作业",
-    "stack": "软件栈",
-    "what happened": "发生了什么",
 }
 
 CHARTS = {
@@ -161,7 +140,6 @@ CHARTS = {
     "commit, in the order of its first result": "提交，按首个结果排序",
     "driver version, in the order of its first result": "驱动版本，按首个结果排序",
     "commit {commit}, driver {driver}": "提交 {commit}，驱动 {driver}",
-    "p_infer_core by batch size": "各批大小的 p_infer_core",
     # Why a chart is not drawn.
     "no throughput": "没有吞吐率",
     "no row has a throughput and a latency": "没有同时具备吞吐率和延迟的行",
@@ -223,4 +201,31 @@ DETAILS = {
     "log": "日志",
 }
 
-PAGE = SECTIONS | TABLES | CHARTS | DETAILS
+ALIKE = (
+    "Assay report",
+    "Problems",
+    "Failed and interrupted runs",
+    "Cards of one kind",
+    "configuration",
+    "cards",
+    "median",
+    "slowest",
+    "fastest",
+    "spread",
+    "stands out",
+    "Every result that was found is usable.",
+    "item",
+    "kind",
+    "file",
+    "problem",
+    "what to do",
+    "started",
+    "host",
+    "job",
+    "stack",
+    "what happened",
+    "p_infer_core by batch size",
+)
+"""What the page calls as Markdown and the terminal do."""
+
+PAGE = SECTIONS | TABLES | CHARTS | DETAILS | {text: CHINESE[text] for text in ALIKE}
