@@ -135,6 +135,7 @@ class Facts:
     """Everything that the checks need.
 
     ``case_named``: the cases are those of one run, which cannot start without their weights and data.
+    ``host``: the other host whose engine runs the stages, None for this one.
     """
 
     vendor: Vendor
@@ -152,3 +153,4 @@ class Facts:
     monitor: MonitorFact = MonitorFact()
     cases: tuple[CaseFact, ...] = ()
     case_named: bool = False
+    host: str | None = None

@@ -65,6 +65,7 @@ def gather(
     return Facts(
         vendor=vendor,
         device=device,
+        host=settings.host,
         user=User(
             uid=os.geteuid(),
             gid=os.getegid(),

@@ -50,8 +50,10 @@ def _found(found: FoundPython, stack: StackFact) -> Finding:
 
 
 def needs_containers(facts: Facts) -> bool:
-    """Return whether a wanted stack runs only in its image."""
-    return any(s.wanted and not s.stack.manifest.process_runner for s in facts.stacks)
+    """Return whether a wanted stack runs only in its image, or on another host's engine."""
+    return facts.host is not None or any(
+        s.wanted and not s.stack.manifest.process_runner for s in facts.stacks
+    )
 
 
 def _engine(facts: Facts) -> Finding:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from driver import __version__
-from driver.errors import AssayError, UsageFault, disk_faults
+from driver.errors import AssayError, disk_faults
 from driver.models.base import Failure, FailureKind
 from driver.models.rerun import Tolerances
 from driver.models.vendor import MonitorSpec
@@ -77,7 +77,6 @@ def run_job(site: Site, choice: Choice, repetition: Repetition | None = None) ->
     Raises AssayError only before there is anything to record: a missing dataset, an image that
     cannot be built. An interruption is recorded as a failure, with everything measured so far.
     """
-    _require_host(site, choice)
     stopwatch = Stopwatch()
     reap_leftovers(site.settings.home, site.listener.note)
     if choice.request.wait_s == 0:
@@ -130,15 +129,6 @@ def _interrupted(site: Site, stage: StageName | None) -> Failure:
         message=f"interrupted in {stage or 'preparation'}; figures measured so far are kept",
         remedy="run the same command again; it reuses what is cached",
     )
-
-
-def _require_host(site: Site, choice: Choice) -> None:
-    """Raise UsageFault for a job that was planned without knowing of HOST: its chip would be this one's."""
-    if site.settings.host != choice.request.host:
-        raise UsageFault(
-            f"HOST={site.settings.host} is not for this target",
-            "use it with make run, images, doctor and clean",
-        )
 
 
 def _repeat(repetition: Repetition, key: JobKey, provenance: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from driver.errors import UsageFault
 from driver.runners import RunnerSettings, open_runner
 from driver.runners.remote.facts import describe_engine_host, facts_of
 from driver.runners.spec import Caller
@@ -43,11 +44,30 @@ class Site:
     """The other host that runs the stages, for the result; None for this one."""
 
 
+def require_here(settings: Settings) -> None:
+    """Raise UsageFault where HOST names another host, which only single runs can use."""
+    if settings.host is not None:
+        raise UsageFault(
+            f"HOST={settings.host} is not for this target",
+            "leave HOST out: the targets that take it are run, images, doctor and clean",
+        )
+
+
 @contextmanager
 def open_site(
-    runner_name: RunnerName, settings: Settings, catalog: Catalog, listener: Listener
+    runner_name: RunnerName,
+    settings: Settings,
+    catalog: Catalog,
+    listener: Listener,
+    *,
+    elsewhere: bool = False,
 ) -> Iterator[Site]:
-    """Yield a site; whether its runner is available is checked for each job, after its device."""
+    """Yield a site; whether its runner is available is checked for each job, after its device.
+
+    ``elsewhere``: jobs are planned for the host that HOST names. Raises UsageFault where they are not.
+    """
+    if not elsewhere:
+        require_here(settings)
     described = None if settings.host is None else describe_engine_host(settings.host)
     host = host_facts() if described is None else facts_of(described)
     runner_settings = RunnerSettings(

@@ -48,22 +48,28 @@ def doctor(given: Mapping[str, str | None], console: Console) -> int:
     if console.as_json:
         console.document(document(SCHEMA, subject, findings))
     else:
-        _show(findings, console, vendor, wanted, _command(given) if named else None)
+        _show(findings, console, vendor, wanted, settings.host, _command(given) if named else None)
     wrong = failures(findings)
-    console.say(console.advice(_verdict(len(wrong), vendor.name, _command(given))))
+    verdict = _verdict(settings.host, len(wrong), vendor.name, _command(given))
+    console.say(console.advice(verdict))
     return EnvironmentFault.exit_code if wrong else 0
 
 
 def _show(
-    findings: list[Finding], console: Console, vendor: Vendor, stack: str, run: str | None
+    findings: list[Finding],
+    console: Console,
+    vendor: Vendor,
+    stack: str,
+    host: str | None,
+    run: str | None,
 ) -> None:
     """Show the findings; what stops ``run``, the run of a case, comes first."""
     if run is not None:
         wrong = failures(findings)
-        count = f"{counted(len(wrong), 'problem')} of this machine" if wrong else "nothing here"
+        count = f"{counted(len(wrong), 'problem')} of {_machine(host)}" if wrong else "nothing here"
         console.text(f"`{run}`: {count} {'stop it' if len(wrong) > 1 else 'stops it'}")
         list_failures(findings, console)
-    title = f"{vendor.manifest.title} ({stack}) on this machine"
+    title = f"{vendor.manifest.title} ({stack}) on {_machine(host)}"
     show_findings(findings, console, title, with_failures=run is None)
 
 
@@ -74,7 +80,13 @@ def _command(given: Mapping[str, str | None]) -> str:
     return " ".join(["make run", *(words or ["VENDOR=cpu"])])
 
 
-def _verdict(missing: int, vendor: str, run: str) -> str:
+def _machine(host: str | None) -> str:
+    return host or "this machine"
+
+
+def _verdict(host: str | None, missing: int, vendor: str, run: str) -> str:
     if missing:
-        return f"this machine lacks {counted(missing, 'thing')} that {vendor} needs"
+        return f"{_machine(host)} lacks {counted(missing, 'thing')} that {vendor} needs"
+    if host is not None:
+        return f"{host} has all that can be seen from here of what {vendor} needs; next: {run}"
     return f"this machine has everything that {vendor} needs; next: {run}"

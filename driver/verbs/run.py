@@ -27,7 +27,7 @@ def run(given: Mapping[str, str | None], console: Console) -> int:
     request = parse_request(given).model_copy(update={"host": settings.host})
     catalog = read_catalog_here(settings, console)
     choice = choose(request, catalog, devices_here(catalog.vendors, [request]))
-    with console, open_site(choice.runner, settings, catalog, console) as site:
+    with console, open_site(choice.runner, settings, catalog, console, elsewhere=True) as site:
         console.say(
             f"{choice.case.manifest.title} on {choice.vendor.name} {choice.chip_name} "
             f"({choice.stack.name}, {choice.engine_name}, {choice.precision_name}, "

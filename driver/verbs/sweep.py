@@ -17,7 +17,7 @@ from driver.session.inputs.artifact_cache import CacheFolders
 from driver.session.prepare import plan_only, prepare
 from driver.session.result import exit_code
 from driver.session.run import run_job
-from driver.session.site import open_site
+from driver.session.site import open_site, require_here
 from driver.session.telemetry import devices_here
 from driver.system.plain_text import counted
 from driver.system.settings import load_settings
@@ -62,6 +62,7 @@ def sweep(given: Mapping[str, str | None], console: Console, options: SweepOptio
     Raises UsageFault if no job can be run.
     """
     wanted = pairs_asked(options.ratios)
+    require_here(load_settings())
     if options.cancel:
         return cancel(options.cancel, console)
     if options.attach:

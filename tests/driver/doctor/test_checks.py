@@ -254,6 +254,20 @@ def test_a_stack_that_needs_its_image_needs_an_engine() -> None:
     assert find(make_facts(engine=NO_ENGINE), "container engine").status == "failed"
 
 
+def test_another_host_needs_its_engine_and_its_devices_are_not_those_of_this_machine() -> None:
+    stack = StackFact(stack=make_stack(alone=True), wanted=True, environment=True)
+    facts = make_facts(
+        {"gpus": "nvidia"},
+        engine=NO_ENGINE,
+        stacks=(stack,),
+        gpu_problem="this machine has no GPU",
+        host="lab3",
+    )
+    assert find(facts, "container engine").status == "failed"
+    assert find(facts, "devices and monitor").status == "not_checked"
+    assert "this machine has no GPU" not in [one.found for one in diagnose(facts)]
+
+
 def test_a_stack_that_runs_without_an_image_needs_no_engine() -> None:
     stack = StackFact(stack=make_stack(alone=True), wanted=True, environment=True)
     found = diagnose(make_facts(engine=NO_ENGINE, stacks=(stack,)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from driver.errors import UsageFault
+from driver.models.base import RunnerName
+from driver.session import site
 from driver.system.settings import load_settings
 
 if TYPE_CHECKING:
@@ -46,6 +48,22 @@ def test_a_shells_own_machine_and_a_compilers_target_are_no_hosts(
     assert load_settings({"HOST": name}, tmp_path).host is None
     root = settings_file(tmp_path, '[hosts.lab3]\ndocker = "ssh://me@lab3"\n')
     assert load_settings({"HOST": name}, root).host is None
+
+
+def test_what_is_not_planned_for_another_host_is_refused_before_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = settings_file(tmp_path, '[hosts.lab3]\ndocker = "ssh://me@lab3"\n')
+    settings = load_settings({"HOST": "lab3"}, root)
+    asked: list[str] = []
+    monkeypatch.setattr(site, "describe_engine_host", asked.append)
+    catalog, listener = cast("Any", None), cast("Any", None)
+    with (
+        pytest.raises(UsageFault, match="HOST=lab3 is not for this target"),
+        site.open_site(RunnerName.DOCKER, settings, catalog, listener),
+    ):
+        pass
+    assert asked == []
 
 
 @pytest.mark.parametrize(
