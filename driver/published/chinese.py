@@ -104,7 +104,7 @@ CHINESE = {
     "fastest": "最快",
     "spread": "离散度",
     "stands out": "离群",
-    "{card} stands out from the other cards of its kind: {ratio} of their median in {count} of {of}": "{card} 与同类其他卡相比离群：{of} 项中有 {count} 项，为其中位数的 {ratio}",
+    "{card} stands out from the other cards of its kind: {ratio} of their median in {count} of {of} configurations": "{card} 与同类其他卡相比离群：{of} 种配置中有 {count} 种，为其中位数的 {ratio}",
     "Problems": "问题",
     "Every result that was found is usable.": "找到的结果全部可用。",
     "{count} more are in problems.csv.": "另有 {count} 个在 problems.csv 中。",

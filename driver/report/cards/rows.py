@@ -17,7 +17,7 @@ CARDS_HEADERS = ("configuration", "cards", "median", "slowest", "fastest", "spre
 CARDS_ROWS = 200
 """Most configurations in the page and in Markdown, those with an outlier first, then by spread."""
 OUTLIER = (
-    "{card} stands out from the other cards of its kind: {ratio} of their median in {count} of {of}"
+    "{card} stands out from the other cards of its kind: {ratio} of their median in {count} of {of} configurations"
 )
 
 
