@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 CARDS_HEADERS = ("configuration", "cards", "median", "slowest", "fastest", "spread", "stands out")
 CARDS_ROWS = 200
 """Most configurations in the page and in Markdown, those with an outlier first, then by spread."""
-OUTLIER = (
-    "{card} stands out from the other cards of its kind: {ratio} of their median in {count} of {of} configurations"
-)
+OUTLIER = "{card} stands out from the other cards of its kind: {ratio} of their median in {count} of {of} configurations"
 
 
 def card_rows(spreads: Sequence[CardSpread]) -> list[tuple[str, ...]]:
