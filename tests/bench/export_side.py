@@ -39,7 +39,7 @@ PAGE_BYTES = resource.getpagesize()
 
 
 class Peak:
-    """The most memory that this process's descendants have at once, without pages of files, in bytes.
+    """The most memory that descendants started since have at once, without pages of files, in bytes.
 
     Sampled here and not read from the result, which earlier trees lack it in.
     """
@@ -47,10 +47,12 @@ class Peak:
     def __init__(self) -> None:
         self.bytes = 0
         self._own = command_line(os.getpid())
+        self._earlier: frozenset[int] = frozenset()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Peak:
+        self._earlier = frozenset(descendants(os.getpid()))
         self._thread.start()
         return self
 
@@ -61,7 +63,11 @@ class Peak:
     def _sample(self) -> None:
         while not self._ended.wait(SAMPLE_S):
             # Until it runs its program, a new child has this process's memory, and its command line.
-            started = [pid for pid in descendants(os.getpid()) if command_line(pid) != self._own]
+            started = [
+                pid
+                for pid in set(descendants(os.getpid())) - self._earlier
+                if command_line(pid) != self._own
+            ]
             self.bytes = max(self.bytes, sum(map(own_bytes, started)))
 
 

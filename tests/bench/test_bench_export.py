@@ -11,7 +11,7 @@ import pytest
 
 from driver.errors import EnvironmentFault
 from tests.bench.bench_export import BOUNDS_S, CASES, document, export, reached, shared_home
-from tests.bench.export_side import Peak
+from tests.bench.export_side import SAMPLE_S, Peak
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +92,13 @@ def test_the_peak_is_that_of_all_children() -> None:
             one.kill()
             two.kill()
     assert 128 * MIB <= peak.bytes < 192 * MIB
+
+
+def test_what_ran_before_is_not_counted() -> None:
+    with Popen([sys.executable, "-c", HOLD], stdin=PIPE, stdout=PIPE) as earlier:
+        assert earlier.stdout is not None
+        assert earlier.stdout.readline() == b"ready\n"
+        with Peak() as peak:
+            time.sleep(5 * SAMPLE_S)
+        earlier.kill()
+    assert peak.bytes == 0
