@@ -105,6 +105,9 @@ class Engine:
         """Return an uninitialised array which the engine reads without a copy; for the harness."""
         return np.empty(tuple(shape), dtype)
 
+    def settle(self) -> None:
+        """Return once memory that was handed over or given up needs no more work; for the harness."""
+
     def memory(self) -> Optional[Tuple[Optional[int], Optional[int], str]]:
         """Return (peak bytes, total bytes, source) of the device; None uses the monitor's figure."""
         return None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.harness.modules import arena, kernel
+from tests.harness.modules import arena, channel, kernel, remote
 
 
 class Announced:
@@ -104,3 +104,24 @@ def test_a_kernel_without_memory_files_gets_a_file_that_nobody_can_name(
     assert found.locked is False
     assert announced.bytes_at(found.place(pool), pool.nbytes) == pool.tobytes()
     assert "deleted" in str(Path(f"/proc/self/fd/{announced.files[0][0]}").readlink())
+
+
+def test_to_settle_is_to_wait_for_the_process_to_unmap_what_is_gone() -> None:
+    class Wire:
+        def __init__(self) -> None:
+            self.sent: list[tuple[int, bytes]] = []
+
+        def send(self, kind: int, body: bytes) -> None:
+            self.sent.append((kind, body))
+
+        def receive(self) -> tuple[int, bytes]:
+            assert self.sent[-1][0] == channel.PING, "it waits for an answer to what was sent last"
+            return channel.PONG, b""
+
+    engine = remote.RemoteEngine.__new__(remote.RemoteEngine)
+    engine._channel = wire = Wire()
+    engine._arena = arena.Arena(lambda segment, for_reading: None)
+    array = engine.empty((4,), np.float32)
+    del array
+    engine.settle()
+    assert [kind for kind, _ in wire.sent] == [channel.DROP, channel.PING]

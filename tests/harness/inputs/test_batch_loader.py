@@ -73,3 +73,29 @@ def test_the_buffers_are_those_of_the_allocator() -> None:
             assert any(np.shares_memory(batch.inputs["input"], one) for one in made)
             loader.release(batch)
     assert len(made) == 2
+
+
+@pytest.mark.parametrize(("in_flight", "items", "buffers"), [(1, 12, 2), (3, 12, 6), (3, 5, 3)])
+def test_buffers_made_before_the_clock_are_those_that_the_batches_use(
+    in_flight: int, items: int, buffers: int
+) -> None:
+    made = []
+
+    def allocate(shape: tuple[int, ...], dtype: Any) -> Any:
+        made.append(np.full(shape, np.nan, dtype))
+        return made[-1]
+
+    dataset = SimpleNamespace(
+        ids=[str(place) for place in range(items)], read=lambda position: bytes([position, 2])
+    )
+    source = batch_loader.FileSource(dataset, Twice())
+    with batch_loader.BatchLoader(source, 2, 1, in_flight, allocate=allocate) as loader:
+        loader.make_buffers(items)
+        assert len(made) == buffers
+        assert not any(np.isnan(one).any() for one in made), "a page that nobody touched"
+        out: list[Any] = []
+        for batch in loader.batches(items):
+            out.append(batch)
+            if len(out) == in_flight:
+                loader.release(out.pop(0))
+    assert len(made) == buffers

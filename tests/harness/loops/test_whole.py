@@ -242,3 +242,21 @@ def test_an_error_anywhere_ends_the_loop_and_leaves_no_thread(tmp_path: Path, br
         whole.run(None, progress())
     assert no_threads_left()
     assert not (tmp_path / "out" / "predictions.npz").exists()
+
+
+def test_memory_is_there_before_the_clock_starts(tmp_path: Path) -> None:
+    happened = []
+
+    class Allocating(Device):
+        def empty(self, shape: Any, dtype: Any) -> Any:
+            happened.append("buffer")
+            return super().empty(shape, dtype)
+
+        def settle(self) -> None:
+            happened.append("settled")
+
+    seen = progress()
+    seen.loop_began = lambda _: happened.append("clock")
+    whole, _ = whole_of(tmp_path, 23, Allocating(None), batch_size=4)
+    whole.run(None, seen)
+    assert happened == ["buffer", "buffer", "settled", "clock"]

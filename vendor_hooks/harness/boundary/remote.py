@@ -100,6 +100,11 @@ class RemoteEngine(Engine):
         """An array that the engine's process reads without a copy."""
         return self._arena.empty(shape, dtype)
 
+    def settle(self) -> None:
+        """See Engine: the process maps and unmaps in the order of its messages, beside what happens here."""
+        self._drop_forgotten()
+        self._pong()
+
     def times_itself(self) -> bool:
         """See Engine."""
         return self._times_itself
@@ -231,12 +236,15 @@ class RemoteEngine(Engine):
         return dict(views)
 
     def _announce(self, segment: Segment, for_reading: bool) -> None:
-        for number in self._arena.forget():
-            self._send(wire.DROP, NUMBER.pack(number))
+        self._drop_forgotten()
         file = segment.file
         descriptor = file.readable if for_reading else file.descriptor
         self._sent(lambda: self._process.hand_over(descriptor))
         self._send(wire.SEGMENT, SEGMENT_BODY.pack(segment.number, segment.size, for_reading))
+
+    def _drop_forgotten(self) -> None:
+        for number in self._arena.forget():
+            self._send(wire.DROP, NUMBER.pack(number))
 
     def _ask(
         self, name: str, on_samples: Optional[Callable[[bytes], None]] = None, **arguments: Any
@@ -260,12 +268,15 @@ class RemoteEngine(Engine):
         taken = []
         for _ in range(PINGS):
             started = clock.now_ns()
-            self._send(wire.PING, b"")
-            kind, body = self._receive()
-            if kind != wire.PONG:
-                raise self._unexpected(kind, body)
+            self._pong()
             taken.append(clock.now_ns() - started)
         return sorted(taken)[PINGS // 2]
+
+    def _pong(self) -> None:
+        self._send(wire.PING, b"")
+        kind, body = self._receive()
+        if kind != wire.PONG:
+            raise self._unexpected(kind, body)
 
     def _send(self, kind: int, body: bytes) -> None:
         self._sent(lambda: self._channel.send(kind, body))

@@ -69,6 +69,8 @@ class WholeLoop:
             engine.static_batch,
             engine.empty,
         )
+        loader.make_buffers(len(self._ids))
+        engine.settle()
         self.started_ns = clock.now_ns()
         progress.loop_began("whole")
         with loader, Decoder(self.predictions) as decoder:
