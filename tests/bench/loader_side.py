@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 CHECKED = 2
+IN_FLIGHT = 2
+"""Batches on the device of the overlap's bench at once: the loader keeps one more ready."""
 
 
 def assay(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int) -> Batches:
@@ -45,7 +47,7 @@ def assay(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int
         outputs=[SimpleNamespace(name="output")],
     )
     source = module.make_source(dataset, classification.ImageClassification(job))
-    loader = module.BatchLoader(source, batch_size, workers)
+    loader = module.BatchLoader(source, batch_size, workers, IN_FLIGHT)
 
     def batches() -> Iterator[np.ndarray[Any, Any]]:
         for batch in loader.batches(len(dataset)):
