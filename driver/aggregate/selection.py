@@ -41,7 +41,8 @@ def select(table: pa.Table, *, simulated: bool = False, synthetic: bool = False)
         )
     )
     return Selection(
-        table=table.filter(keep),
+        # A filter copies every column, even where it drops no row.
+        table=table if pc.all(keep, skip_nulls=False).as_py() else table.filter(keep),
         simulated_left_out=0 if simulated else _count(is_simulated),
         synthetic_left_out=0 if synthetic else _count(is_synthetic),
     )

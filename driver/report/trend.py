@@ -65,17 +65,16 @@ def _repeated(table: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    status = table.column("status")
-    measured = table.filter(pc.is_in(status, value_set=pa.array(MEASURED)))
-    keys = pa.table({name: _known(measured.column(name)) for name in SAME})
-    rows = keys.append_column("started_utc", measured.column("started_utc")).append_column(
-        "row", pa.array(range(measured.num_rows), pa.int64())
+    keys = pa.table({name: _known(table.column(name)) for name in SAME})
+    every = keys.append_column("started_utc", table.column("started_utc")).append_column(
+        "row", pa.array(range(table.num_rows), pa.int64())
     )
+    rows = every.filter(pc.is_in(table.column("status"), value_set=pa.array(MEASURED)))
     counted = rows.group_by(list(SAME)).aggregate([("row", "count"), ("started_utc", "max")])
     several = counted.filter(pc.greater(counted.column("row_count"), 1))
     newest = several.sort_by([("started_utc_max", "descending")]).slice(0, LINES)
     kept = rows.join(newest.select(list(SAME)), list(SAME), join_type="left semi")
-    return measured.take(kept.column("row").combine_chunks())
+    return table.take(kept.column("row").combine_chunks())
 
 
 def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
