@@ -139,7 +139,7 @@ class BatchLoader:
         """Make the buffers that the batches of ``count`` items will use, and touch each page of them.
 
         The first touch of a page costs the kernel as much as filling it: 0.14 s for the buffers of 32 pictures
-        in shared memory, which is no part of what a user waits for in a loop that goes on.
+        in shared memory, which is no part of what a user waits for in a long loop.
         """
         all_batches = -(-count // self._batch_size)
         for _ in range(min(all_batches, self._ahead + self._in_flight - 1) - len(self._free)):
