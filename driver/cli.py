@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command_name
 
 from driver import __version__
 from driver.console import Console
@@ -17,6 +20,8 @@ from driver.system.settings import INSTALLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from typer.models import CommandInfo
 
 
 class WholeHelp(TyperGroup):
@@ -33,7 +38,25 @@ class WholeHelp(TyperGroup):
 WHOLE = 1000
 """Characters up to which a sentence is kept."""
 
-app = typer.Typer(
+
+class OneVerb(typer.Typer):
+    """Builds the options of the verb that is called, and of all verbs only where none of them is named."""
+
+    def __call__(self, *, args: Sequence[str] | None = None, **settings: Any) -> Any:
+        """Run the verb that ``args`` begin with; None stands for this process's own arguments."""
+        words = sys.argv[1:2] if args is None else args[:1]
+        app = copy.copy(self)
+        named = [one for one in self.registered_commands if [_name(one)] == list(words)]
+        app.registered_commands = named or self.registered_commands
+        return typer.Typer.__call__(app, args=args, **settings)
+
+
+def _name(command: CommandInfo) -> str:
+    assert command.callback is not None
+    return command.name or get_command_name(command.callback.__name__)
+
+
+app = OneVerb(
     name="assay",
     cls=WholeHelp,
     no_args_is_help=True,

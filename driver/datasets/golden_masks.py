@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import imagesize
-import numpy as np
-
 from driver.errors import DataFault
 
 if TYPE_CHECKING:
@@ -34,6 +31,8 @@ def require_fitting(picture: Path, masks: Iterable[Path], spec: MaskSpec | None)
     missing = [stem for stem in wanted if stem not in stems]
     if missing:
         raise DataFault(f"golden masks beside {picture} are missing: {', '.join(missing)}", REMEDY)
+    import imagesize
+
     width, height = imagesize.get(picture, exif_rotation=False)
     if width < 1:
         raise DataFault(
@@ -55,10 +54,14 @@ def _shape(mask: Path) -> tuple[int, ...] | None:
     if mask.suffix == ".pt":
         return None
     if mask.suffix == ".png":
+        import imagesize
+
         width, height = imagesize.get(mask, exif_rotation=False)
         if width < 1:
             raise DataFault(f"the golden mask {mask} is not a PNG file", REMEDY)
         return height, width
+    import numpy as np
+
     try:
         array = np.load(mask, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -17,7 +17,12 @@ class Frozen(BaseModel):
     """An immutable value; unknown keys are errors, to catch typos in manifests."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        populate_by_name=True,
+        # A verb uses a few of a hundred models: each is built when it is first used.
+        defer_build=True,
     )
 
 

@@ -150,7 +150,7 @@ class DataSpec(Frozen):
         default=None, description="regular expression that every class folder's name must match"
     )
     synthetic: SyntheticData = Field(
-        default=SyntheticData(), description="what DATA=synthetic generates"
+        default=SyntheticData.model_construct(), description="what DATA=synthetic generates"
     )
     source: str = Field(default="", description="where to get it, in words")
 
@@ -294,7 +294,7 @@ class CaseManifest(Frozen):
     gate: GateSpec = Field(description="how far accuracy may fall")
     run: CaseRun = Field(description="defaults of a run")
     rerun: RerunSpec = Field(
-        default=RerunSpec(), description="when a rerun of a result reproduces it"
+        default=RerunSpec.model_construct(), description="when a rerun of a result reproduces it"
     )
     preprocess: dict[str, dict[str, Any]] = Field(
         default={},

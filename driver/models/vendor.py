@@ -48,7 +48,7 @@ class EngineSpec(Frozen):
         description="inputs of its stages: the exported graph, or also the user's weights",
     )
     export: ExportNeeds = Field(
-        default=ExportNeeds(), description="requirements on the exported graph"
+        default=ExportNeeds.model_construct(), description="requirements on the exported graph"
     )
     validate_engine: Name | None = Field(
         default=None, description="engine of the same stack that runs the framework itself"
@@ -222,9 +222,11 @@ class VendorManifest(Frozen):
         description="what executes the model, by the name for ENGINE"
     )
     chips: dict[str, ChipSpec] = Field(description="hardware models, by the name for CHIP")
-    devices: DeviceSpec = Field(default=DeviceSpec(), description="host access of containers")
+    devices: DeviceSpec = Field(
+        default=DeviceSpec.model_construct(), description="host access of containers"
+    )
     monitor: MonitorSpec = Field(
-        default=MonitorSpec(), description="reports memory, power and temperature"
+        default=MonitorSpec.model_construct(), description="reports memory, power and temperature"
     )
     host_variables: tuple[str, ...] = Field(
         default=(),
@@ -235,7 +237,8 @@ class VendorManifest(Frozen):
         default={}, description="host driver required by a stack, by the stack's name"
     )
     scheduler: SchedulerSpec = Field(
-        default=SchedulerSpec(), description="what a cluster's scheduler is asked for"
+        default=SchedulerSpec.model_construct(),
+        description="what a cluster's scheduler is asked for",
     )
     licence: str = Field(
         default="", description="licences of the SDK and of the images' contents; required by check"

@@ -1,4 +1,7 @@
-"""What executes a stage: docker, process or slurm. A literal dict; no plug-in discovery."""
+"""What executes a stage: docker, process or slurm. A literal dict; no plug-in discovery.
+
+A runner's modules are imported where that runner is opened: containers' take longer than a catalog.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from driver.models.base import RunnerName
-from driver.runners.docker import DockerRunner
-from driver.runners.process import ProcessRunner
-from driver.runners.remote.runner import RemoteRunner
-from driver.runners.slurm import SlurmRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +30,31 @@ class RunnerSettings:
     host: str | None = None
 
 
-def _containers(settings: RunnerSettings) -> DockerRunner:
+def _containers(settings: RunnerSettings) -> Runner:
+    from driver.runners.docker import DockerRunner
+    from driver.runners.remote.runner import RemoteRunner
+
     if settings.host is None:
         return DockerRunner(home=settings.home)
     return RemoteRunner(home=settings.home, host=settings.host)
 
 
+def _processes(_settings: RunnerSettings) -> Runner:
+    from driver.runners.process import ProcessRunner
+
+    return ProcessRunner()
+
+
+def _slurm(settings: RunnerSettings) -> Runner:
+    from driver.runners.slurm import SlurmRunner
+
+    return SlurmRunner(options=settings.srun_options)
+
+
 RUNNERS: dict[RunnerName, Callable[[RunnerSettings], Runner]] = {
     RunnerName.DOCKER: _containers,
-    RunnerName.PROCESS: lambda _settings: ProcessRunner(),
-    RunnerName.SLURM: lambda settings: SlurmRunner(options=settings.srun_options),
+    RunnerName.PROCESS: _processes,
+    RunnerName.SLURM: _slurm,
 }
 
 

@@ -6,8 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from driver.stacks.wheel_licence import stated_licence
-from driver.stacks.wheelhouse import Wheelhouse
 from driver.system.files import write_atomically
 from driver.system.hashing import key_of
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from driver.catalog.catalog import Stack
     from driver.models.stack import StackManifest
     from driver.stacks.installer import Installation
+    from driver.stacks.wheelhouse import Wheelhouse
 
 FOLDER = "bills"
 SUFFIX = ".cdx.json"
@@ -45,6 +44,8 @@ def kept_bill(stack: Stack, installation: Installation, home: Path) -> str:
         digest = note.read_text(encoding="ascii").strip()
         if bill_path(home, digest).is_file():
             return digest
+    from driver.stacks.wheelhouse import Wheelhouse
+
     bill = sbom_of(stack, installation, Wheelhouse(home))
     digest = hashlib.sha256(bill).hexdigest()
     note.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +117,8 @@ def _packages(made_of: dict[str, Any], house: Wheelhouse) -> Iterator[Component]
 
 def _stated(house: Wheelhouse, file: str, digest: str) -> str | None:
     """Return the licence of exactly that wheel: another file of its name may state another."""
+    from driver.stacks.wheel_licence import stated_licence
+
     wheel = house.folder / file
     if not wheel.is_file() or house.sha256(wheel) != digest:
         return None

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uv import find_uv_bin
-
 from driver.errors import ImageFault, disk_fault_of
 from driver.stacks.install.bytecode import compile_packages
 from driver.stacks.install.installed import lacking
@@ -133,6 +131,8 @@ def _install(
     shutil.rmtree(venv, ignore_errors=True)
     _make_venv(venv, target, home)
     on_progress(f"installing {venv.name}")
+    from uv import find_uv_bin
+
     try:
         install(find_uv_bin(), lock, venv, home)
         on_progress(f"compiling byte code of {venv.name}")
@@ -157,6 +157,8 @@ def _require_whole(venv: Path, wheels: Mapping[str, Path]) -> None:
 
 
 def _make_venv(venv: Path, target: Target, home: Path) -> None:
+    from uv import find_uv_bin
+
     command = [find_uv_bin(), "venv", "--quiet", "--no-python-downloads"]
     command += ["--python", find_python(target.python), str(venv)]
     try:

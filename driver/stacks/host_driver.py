@@ -7,8 +7,6 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
-
 from driver.errors import EnvironmentFault
 from driver.system.command import Command, CommandHung
 
@@ -85,6 +83,8 @@ def found_in(text: str, pattern: str | None = None) -> tuple[str, str] | None:
 
 def is_at_least(version: str, minimum: str) -> bool | None:
     """Whether a version is at least another; None if either is not a version."""
+    from packaging.version import InvalidVersion, Version
+
     try:
         return Version(version) >= Version(minimum)
     except InvalidVersion:

@@ -14,9 +14,6 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
-from uv import find_uv_bin
-
 from driver.errors import EnvironmentFault, ImageFault
 from driver.stacks.install.pip_settings import PipConfigUnreadable, pip_settings
 from driver.system.offline import require_online
@@ -107,6 +104,8 @@ def pins_for(pins: Iterable[Pin], target: Target) -> tuple[Pin, ...]:
         "os_name": "posix",
         "sys_platform": "linux",
     }
+    from packaging.requirements import Requirement
+
     markers = ((pin, Requirement(pin.line.partition(" --hash")[0]).marker) for pin in pins)
     return tuple(pin for pin, marker in markers if marker is None or marker.evaluate(environment))
 
@@ -221,6 +220,8 @@ def _compile_arguments(requirements: Path) -> list[str]:
 
 
 def _compile(requirements: Path, arguments: list[str], env: dict[str, str]) -> str:
+    from uv import find_uv_bin
+
     fixed = ["--generate-hashes", "--only-binary=:all:", "--no-header", "--no-annotate", "--quiet"]
     uv = find_uv_bin()
     command = [uv, "pip", "compile", requirements.name, *fixed, *arguments]

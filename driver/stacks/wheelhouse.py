@@ -10,9 +10,6 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
 from driver.errors import ImageFault
 from driver.stacks.install.pip_download import DownloadFailed, download, shares
 from driver.stacks.install.pip_settings import PipConfigUnreadable
@@ -24,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from packaging.tags import Tag
+
     from driver.stacks.locks import Pin, Target
 
 TORCH = "torch"
@@ -34,6 +33,8 @@ LARGE_DOWNLOAD = re.compile(r"^\s*Downloading (\S+) \((\d{2,}(?:\.\d+)? [MG]B)\)
 
 def wheel_tags(target: Target) -> tuple[Tag, ...]:
     """Return the tags of wheels that a target takes, best first."""
+    from packaging.tags import compatible_tags, cpython_tags
+
     version = (3, int(target.python.split(".")[1]))
     interpreter = f"cp{version[0]}{version[1]}"
     return (
@@ -70,7 +71,8 @@ class Wheelhouse:
         self.folder.mkdir(parents=True, exist_ok=True)
         waiting = "waiting for another run that fills the wheelhouse"
         with locked(self.folder / ".lock", on_wait=lambda: on_progress(waiting)):
-            missing = [pin for pin in pins if self.find(pins, target)[pin.name] is None]
+            present = self.find(pins, target)
+            missing = [pin for pin in pins if present[pin.name] is None]
             if missing:
                 names = ", ".join(f"{pin.name} {pin.version}" for pin in missing)
                 require_online(
@@ -153,6 +155,8 @@ def _tell(line: str, on_progress: Callable[[str], None]) -> None:
 
 
 def _best(pin: Pin, present: Mapping[str, Path], rank: Mapping[Tag, int]) -> Path | None:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
     fitting = []
     for digest in pin.hashes & present.keys():
         try:

@@ -127,7 +127,9 @@ class Settings(Frozen):
     slurm_options: tuple[str, ...] = Field(
         default=(), description="options of srun, for `make run RUNNER=slurm`"
     )
-    slurm: SlurmSettings = Field(default=SlurmSettings(), description="for sweeps on Slurm")
+    slurm: SlurmSettings = Field(
+        default=SlurmSettings.model_construct(), description="for sweeps on Slurm"
+    )
     hosts: dict[str, EngineHost] = Field(default={}, description="name → engine of another host")
     host: str | None = Field(default=None, description="the one of `hosts` that runs the stages")
     offline: bool = Field(
