@@ -8,7 +8,7 @@ import signal
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -16,6 +16,9 @@ from hypothesis import settings
 from driver.system.files import let_guests_read
 from tests.cores import busy_share, core_times
 from tests.shared import share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOW = {
     "container": "bash .ci/run as root, or install docker.io and: make images",
@@ -122,3 +125,17 @@ def count_by_need(skipped: list[Any]) -> dict[str, int]:
     """Return how many of the skipped tests carry each marker that names a need."""
     found = {need: sum(need in report.keywords for report in skipped) for need in HOW}
     return {need: count for need, count in found.items() if count}
+
+
+IN_MEMORY = Path("/dev/shm")
+ROOM_BYTES = 256 << 20
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, or tmp_path: thousands of small files take half a minute on a busy disk."""
+    if not os.access(IN_MEMORY, os.W_OK) or shutil.disk_usage(IN_MEMORY).free < ROOM_BYTES:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="assay-test-", dir=IN_MEMORY) as folder:
+        yield Path(folder)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_two_that_are_compared_get_a_ratio_with_its_interval(tmp_path: Path) -> None:
+def test_the_two_that_are_compared_get_a_ratio_with_its_interval(memory_path: Path) -> None:
     # A refusal computes no interval: timing one would say nothing of a comparison.
-    for _ in generate(tmp_path, FEWEST, samples=False):
+    for _ in generate(memory_path, FEWEST, samples=False):
         pass
-    made = compare_paths(*comparable(tmp_path)).made[0]
+    made = compare_paths(*comparable(memory_path)).made[0]
     assert made.interval is not None, made.sentence()
 
 

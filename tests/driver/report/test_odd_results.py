@@ -59,19 +59,19 @@ def whole() -> dict[str, Any]:
     return documents.document(samples=[sample], monitor=monitor)
 
 
-def test_every_odd_value_in_every_place_leaves_the_others_in_the_report(tmp_path: Path) -> None:
+def test_every_odd_value_in_every_place_leaves_the_others_in_the_report(memory_path: Path) -> None:
     good = whole()
     odd_ones = [changed(good, path, odd) for path in paths_in(good) for odd in ODD]
     for number, document in enumerate(odd_ones):
-        folder = tmp_path / "results" / str(number)
+        folder = memory_path / "results" / str(number)
         (folder / "samples").mkdir(parents=True)
         np.save(folder / "samples" / "a.npy", np.arange(5))
         (folder / "result.json").write_text(json.dumps(document))
     other = documents.document(job=documents.job(case="sam"))
-    documents.write(tmp_path / "results" / "good", other)
-    made = report([tmp_path / "results"], ReportOptions(out=tmp_path / "out", every=True))
+    documents.write(memory_path / "results" / "good", other)
+    made = report([memory_path / "results"], ReportOptions(out=memory_path / "out", every=True))
     assert made.results + made.problems > len(odd_ones)
-    assert "sam" in (tmp_path / "out" / "results.csv").read_text()
+    assert "sam" in (memory_path / "out" / "results.csv").read_text()
 
 
 @pytest.mark.parametrize(
