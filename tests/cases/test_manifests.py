@@ -12,13 +12,22 @@ from driver.models.case import CaseManifest
 from tests.vendor_hooks.reference.stack import CASES, probe
 
 PROBES = Path(__file__).with_name("probes")
-CLASSIFIERS = ("vit_digits", "vit_l_16", "vit_b_32", "vit_s_16", "regnety_016", "resnet_50")
+CLASSIFIERS = (
+    "vit_digits",
+    "vit_l_16",
+    "vit_b_32",
+    "vit_s_16",
+    "regnety_016",
+    "resnet_50",
+    "swin_b",
+)
 GMACS = {
     "vit_l_16": 61.555,
     "vit_b_32": 4.409,
     "vit_s_16": 4.599,
     "regnety_016": 1.612,
     "resnet_50": 4.089,
+    "swin_b": 15.431,
 }
 """Counted independently, by torch's FlopCounterMode on these models of transformers 5.23."""
 

@@ -21,6 +21,7 @@ PROBES = Path(__file__).with_name("probes")
         pytest.param("vit_b_32", marks=pytest.mark.slow),
         pytest.param("vit_s_16", marks=pytest.mark.slow),
         pytest.param("resnet_50", marks=pytest.mark.slow),
+        pytest.param("swin_b", marks=pytest.mark.slow),
     ],
 )
 def test_bf16_differs_from_fp32_a_little_and_many_classes_win(

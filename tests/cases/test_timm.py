@@ -26,6 +26,7 @@ def compared(reference_python: Path, timm: Path) -> dict[str, Any]:
     "what",
     [
         *("vit_b_32 pth", "vit_s_16 pth", "regnety_016 pth", "resnet_50 pth"),
+        *("swin_b pth", "swin_b pth of Microsoft's"),
         *("vit_b_32 npz", "vit_s_16 npz"),
     ],
 )

@@ -50,12 +50,27 @@ def differences(case, folder, weights_format, expected):
     }
 
 
-def by_pth(case, name):
-    """Compare by way of a .pth of timm's state dict."""
+def microsofts(state):
+    """Give a Swin's state dict as Microsoft's own files have it: names, buffers, and what is around it."""
+    renamed = {}
+    for name, value in state.items():
+        parts = name.replace("head.fc.", "head.").split(".")
+        if "downsample" in parts:
+            parts[1] = str(int(parts[1]) - 1)
+        renamed[".".join(parts)] = value
+        if name.endswith("relative_position_bias_table"):
+            index = name.replace("bias_table", "index")
+            renamed[index] = torch.zeros(49, 49, dtype=torch.int64)
+    renamed["layers.0.blocks.1.attn_mask"] = torch.zeros(64, 49, 49)
+    return {"model": renamed}
+
+
+def by_pth(case, name, written=dict, as_in="timm"):
+    """Compare by way of a .pth of timm's state dict, or of what ``written`` makes of it."""
     model = random_timm(name)
-    folder = ROOT / (case + "-pth")
+    folder = ROOT / "-".join((case, as_in))
     folder.mkdir()
-    torch.save(model.state_dict(), str(folder / "weights.pth"))
+    torch.save(written(model.state_dict()), str(folder / "weights.pth"))
     with torch.no_grad():
         expected = model(PIXELS)
     return differences(case, folder, "pth", expected)
@@ -91,6 +106,10 @@ print(  # noqa: T201
             "vit_s_16 pth": by_pth("vit_s_16", "vit_small_patch16_224"),
             "regnety_016 pth": by_pth("regnety_016", "regnety_016"),
             "resnet_50 pth": by_pth("resnet_50", "resnet50"),
+            "swin_b pth": by_pth("swin_b", "swin_base_patch4_window7_224"),
+            "swin_b pth of Microsoft's": by_pth(
+                "swin_b", "swin_base_patch4_window7_224", microsofts, "microsoft"
+            ),
             "vit_b_32 npz": by_npz("vit_b_32", "vit_base_patch32_224"),
             "vit_s_16 npz": by_npz("vit_s_16", "vit_small_patch16_224"),
         }
