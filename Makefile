@@ -81,7 +81,7 @@ audit: ## run a result's job again with every check at its strictest and report 
 new-vendor: ## create a vendor's folder with the parts to fill in marked: NAME=acme INTO=<folder outside the tree>
 	@$(call assay,new-vendor,NAME INTO)
 
-new-case: ## create a case's folder with the parts to fill in marked: NAME=resnet_18 KIND=image|text|raw INTO=<folder outside the tree>
+new-case: ## create a case's folder with the parts to fill in marked: NAME=resnet_18 KIND=image|text|generation|raw INTO=<folder outside the tree>
 	@$(call assay,new-case,NAME KIND INTO)
 
 dev: ## make an environment for an editor, link it as .venv, and print what to point the editor at
@@ -114,7 +114,7 @@ test-mutants: ## apply single changes to copies of the tree, each of which some 
 lint: ## ruff, mypy strict, vermin, shellcheck, hadolint
 	@$(call only)$(clone)tests/lint
 
-bench: ## compare Assay with a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel, CASE=report|loader|overlap|cold|export|bundle|rerun|compare|core|boundary|fleet|honest, ARGS
+bench: ## compare Assay with a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel, CASE=report|loader|overlap|cold|export|bundle|rerun|compare|core|boundary|fleet|honest|decode, ARGS
 	@$(call only,CASE VENDOR)$(clone)tests/bench/run $$ARGS
 
 clean: ## remove caches and what killed runs left, containers too; ALL=1: also environments and wheels; IMAGES=1: also Assay's images

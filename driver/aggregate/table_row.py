@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from driver.aggregate.record import Record
-    from driver.models.result import Metrics, Result
+    from driver.models.result import Generation, Latency, Metrics, Result
+    from driver.published.columns import Language
 
     Figures = Metrics | Record
     """Anything that has the figures of the table."""
@@ -94,3 +95,38 @@ def _two(first: float | None, decimals: int, second: float | None, others: int) 
     left = NONE if first is None else f"{first:.{decimals}f}"
     right = NONE if second is None else f"{second:.{others}f}"
     return f"{left} / {right}" if NONE in (left, right) else f"{left}/{right}"
+
+
+GENERATION_HEADERS: dict[Language, tuple[str, ...]] = {
+    "en": (
+        *("prompt", "tokens", "TTFT p50/p90/p99 (ms)", "ITL p50/p90/p99 (ms)", "TPOT (ms)"),
+        *("prefill (token/s)", "decode (token/s)", "MBU", "KV cache (GiB)"),
+    ),
+    "zh": (
+        *("提示长度", "生成长度", "首 token 时延 p50/p90/p99（毫秒）"),
+        *("token 间时延 p50/p90/p99（毫秒）", "每 token 时延（毫秒）"),
+        *("预填充（token/s）", "解码（token/s）", "带宽利用率", "KV 缓存（GiB）"),
+    ),
+}
+"""The column names, by language."""
+
+
+def generation_row(found: Generation) -> tuple[str, ...]:
+    """Return the cells, in the order of GENERATION_HEADERS; "/" for what does not exist."""
+    return (
+        str(found.prompt),
+        str(found.tokens),
+        _percentiles(found.ttft_ms),
+        _percentiles(found.itl_ms),
+        figure(found.tpot_ms),
+        figure(found.p_prefill),
+        figure(found.p_decode),
+        percent(found.mbu),
+        figure(found.kv_cache_gib),
+    )
+
+
+def _percentiles(latency: Latency) -> str:
+    """Return the three percentiles, "/" alone if there is none; those with too few samples are "/"."""
+    cells = [figure(value) for value in (latency.p50, latency.p90, latency.p99)]
+    return NONE if set(cells) == {NONE} else " / ".join(cells)

@@ -259,6 +259,21 @@ def _is_of(value: OptionValue, name: str) -> bool:
     return isinstance(value, _TYPES[name]) and (name == "bool" or not isinstance(value, bool))
 
 
+class GenerationSpec(Frozen):
+    """Sizes of a decoder-only language model: its cache and its work per token follow from them."""
+
+    context: int = Field(ge=2, description="longest sequence in tokens, prompt included")
+    hidden: int = Field(ge=1, description="width of the last layer, which the logits are made of")
+    layers: int = Field(ge=1, description="layers that keep keys and values")
+    heads: int = Field(ge=1, description="query heads of a layer")
+    kv_heads: int = Field(ge=1, description="heads of the keys and values of a layer")
+    head_size: int = Field(ge=1, description="width of a head")
+
+
+GENERATION_OPTIONS = ("prompt", "tokens")
+"""Options of a case of generation: the tokens of a prompt, and those that it gets."""
+
+
 class CaseRun(Frozen):
     """Defaults of a run of this case."""
 
@@ -306,6 +321,9 @@ class CaseManifest(Frozen):
     options: dict[OptionName, OptionSpec] = Field(
         default={}, description="values that users can change, each by the variable of its name"
     )
+    generation: GenerationSpec | None = Field(
+        default=None, description="of a language model that generates token by token"
+    )
 
     @model_validator(mode="after")
     def _one_meaning_a_name(self) -> Self:
@@ -314,6 +332,20 @@ class CaseManifest(Frozen):
             raise ValueError(f"{both[0]} is both a constant and an option")
         if sum(option.counts_items for option in self.options.values()) > 1:
             raise ValueError("only one option may count items")
+        return self
+
+    @model_validator(mode="after")
+    def _generates_from_tokens(self) -> Self:
+        if self.generation is None:
+            return self
+        lengths = [self.options.get(name) for name in GENERATION_OPTIONS]
+        if any(option is None or option.type != "int" for option in lengths):
+            raise ValueError("[generation] needs the options `prompt` and `tokens`, of type int")
+        tokens, logits = self.model.inputs, self.model.outputs
+        if [(spec.dtype, spec.shape) for spec in tokens] != [("int64", ())]:
+            raise ValueError("[generation] needs one input, tokens: int64, shape []")
+        if [len(spec.shape) for spec in logits] != [1]:
+            raise ValueError("[generation] needs one output, logits: shape [vocabulary]")
         return self
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from driver.models.base import Frozen, Name, RunnerName, StageName, Tier
-from driver.models.case import TensorSpec
+from driver.models.case import GenerationSpec, TensorSpec
 from driver.models.vendor import ExportNeeds
 
 Weights = Literal["published", "synthetic", "trained-here"]
@@ -71,6 +71,13 @@ class GuestPaths(Frozen):
     out: str = "out"
 
 
+class GenerationJob(GenerationSpec):
+    """The sizes, and the lengths that a job runs: PROMPT and TOKENS."""
+
+    prompt: int = Field(ge=1, description="tokens of each prompt")
+    tokens: int = Field(ge=2, description="tokens that each prompt gets")
+
+
 class JobFile(Frozen):
     """job.json (schema ``assay/job/1``): everything that the guest learns about its job."""
 
@@ -100,6 +107,7 @@ class JobFile(Frozen):
     weights_format: Literal["huggingface", "pth", "npz"] | None = None
     data: Data
     input_kind: Literal["file", "tensor"] = "file"
+    generation: GenerationJob | None = None
     seed: int = 0
     threads: int = Field(ge=1)
     paths: GuestPaths = GuestPaths()

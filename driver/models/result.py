@@ -21,6 +21,23 @@ class Latency(Frozen):
     samples: int = 0
 
 
+class Generation(Frozen):
+    """Figures of a language model's core loop; times in ms, rates in tokens/s (docs/figures.md)."""
+
+    prompt: int = Field(description="tokens of each prompt")
+    tokens: int = Field(description="tokens that each prompt got")
+    ttft_ms: Latency = Field(default=Latency(), description="time to first token: a prefill")
+    itl_ms: Latency = Field(default=Latency(), description="inter-token latency: a decode step")
+    tpot_ms: float | None = Field(default=None, description="time per output token after the first")
+    p_prefill: float | None = Field(default=None, description="prompt tokens ÷ time of prefills")
+    p_decode: float | None = Field(default=None, description="later tokens ÷ time of decode steps")
+    kv_cache_gib: float = Field(description="keys and values of a batch at its end")
+    mbu: float | None = Field(
+        default=None,
+        description="of decode: bytes that it must read ÷ time ÷ peak bandwidth, percent",
+    )
+
+
 class Spread(Frozen):
     """A figure's values over repeats in fresh processes, in order; the figure is their median."""
 
@@ -49,6 +66,7 @@ class Metrics(Frozen):
     mem_compile_gib: float | None = None
     mem_total_gib: float | None = None
     latency_ms: Latency = Latency()
+    generation: Generation | None = None
     fidelity: Fidelity | None = None
     core_fidelity: Fidelity | None = None
     spread: dict[str, Spread] = {}

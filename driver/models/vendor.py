@@ -59,6 +59,10 @@ class EngineSpec(Frozen):
     options: dict[str, Any] = Field(
         default={}, description="for the engine: self.job.engine_options"
     )
+    generates: bool = Field(
+        default=False,
+        description="true: it has prefill and decode, for language models that generate",
+    )
 
 
 def _are_bytes_a_second(bandwidth: float) -> float:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from driver.errors import UsageFault, unknown
 from driver.models.base import RunnerName, Tier
-from driver.models.job import Measure
+from driver.models.job import GenerationJob, Measure
 from driver.plan.chips import SeenDevice, choose_chip, identities
+from driver.plan.generation import generation_job, require_engine
 from driver.plan.options import parse_options, resolved
 from driver.plan.tiers import choose_measure, choose_tier
 
@@ -53,6 +54,8 @@ class Choice:
     preprocess: Mapping[str, Any]
     options: Mapping[str, OptionValue]
     """Every option of the case, as given or by default."""
+    generation: GenerationJob | None
+    """What a language model generates, None for other cases."""
     item_count: int | None
     """Number of dataset items that an option of the case requests, None without such an option."""
     request: Request
@@ -86,6 +89,7 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     seen = (devices or {}).get(vendor.name, ())
     chip = choose_chip(vendor, request.chip, seen)
     _require_arithmetic(chip, precision_name, precision)
+    require_engine(case, vendor, engine_name, engine)
     runner = request.runner or _default_runner(stack, request.host)
     if request.host is not None and runner is not RunnerName.DOCKER:
         raise UsageFault(
@@ -125,6 +129,7 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
         measure=choose_measure(request, tier, case, vendor),
         preprocess=_preprocess(case, request.preprocess),
         options=resolved(options, case),
+        generation=generation_job(case, resolved(options, case)),
         item_count=_item_count(case, options),
         request=request,
     )

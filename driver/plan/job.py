@@ -56,13 +56,20 @@ class PlannedJob:
     def stages(self) -> tuple[StageName, ...]:
         """Return the stages in order; validate only where the stack has the framework.
 
-        Smoke runs of models that take seconds per item skip it too.
+        Smoke runs of models that take seconds per item skip it too, as do cases of generation where the
+        framework's engine does not generate.
         """
-        if self.choice.engine.validate_engine is None or is_slow_item(
-            self.choice.measure, self.choice.case
-        ):
+        if not self._validates:
             return tuple(stage for stage in StageName if stage is not StageName.VALIDATE)
         return tuple(StageName)
+
+    @property
+    def _validates(self) -> bool:
+        choice = self.choice
+        name = choice.engine.validate_engine
+        if name is None or is_slow_item(choice.measure, choice.case):
+            return False
+        return choice.generation is None or choice.vendor.manifest.engines[name].generates
 
 
 def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
@@ -134,6 +141,7 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
         weights_format=material.weights_format,
         data=material.data_kind,
         input_kind=choice.request.input_kind,
+        generation=choice.generation,
         threads=host.threads,
     )
 

@@ -90,7 +90,8 @@ def choose_measure(request: Request, tier: Tier, case: Case, vendor: Vendor) -> 
     """Return how long and how often a tier measures, with the request's REPEAT and LIMIT."""
     on_host = vendor.manifest.devices == DeviceSpec()
     batch_size = request.batch_size or case.manifest.run.batch_size
-    slow_call = on_host and case.manifest.model.macs * batch_size >= SLOW_MACS
+    one_call = case.manifest.generation is None
+    slow_call = on_host and one_call and case.manifest.model.macs * batch_size >= SLOW_MACS
     measure = Measure(
         **MEASURES[tier], limit=request.limit, single_pass=tier is Tier.SMOKE and slow_call
     )

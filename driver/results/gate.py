@@ -95,13 +95,14 @@ def gate_accuracy(
     drop = relative_drop(acc_infer, acc_val, higher_is_better=metric.higher_is_better)
     passed = drop <= spec.relative_drop
     verdict = "within" if passed else "more than"
+    worse = "lower" if metric.higher_is_better else "higher"
     return Gate(
         passed=passed,
         reference=acc_val,
         allowed_relative_drop=spec.relative_drop,
         fidelity_cosine_min=spec.fidelity_cosine_min,
         drop=drop,
-        reason=f"{metric.name} {acc_infer:.2f} vs. {acc_val:.2f}: {drop:.2%} lower, {verdict} the "
+        reason=f"{metric.name} {acc_infer:.2f} vs. {acc_val:.2f}: {drop:.2%} {worse}, {verdict} the "
         f"allowed {spec.relative_drop:.0%} ({spec.reason})",
     )
 

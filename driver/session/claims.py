@@ -51,6 +51,7 @@ def contradiction(
         or _of_dataset(job, loops["whole"], count)
         or _of_time(job, report, wall_s)
         or next((found for loop in loops.values() if (found := _of_items(job, loop))), None)
+        or _of_sequences(job, loops["core"])
         or _of_agreement(report.core_agreement)
         or _of_clock(report, by_harness=by_harness)
     )
@@ -101,6 +102,16 @@ def _of_items(job: JobFile, loop: Measurement) -> str | None:
     return (
         f"{counted(loop.items, 'item')} in the {loop.name} loop, but {counted(loop.calls, 'call')} of "
         f"{job.job.batch_size} are {most}"
+    )
+
+
+def _of_sequences(job: JobFile, core: Measurement) -> str | None:
+    """Return that the core loop of a language model has parts of sequences, None if it has not."""
+    if job.generation is None or core.calls % job.generation.tokens == 0:
+        return None
+    return (
+        f"{counted(core.calls, 'call')} in the core loop, which are no whole sequences of "
+        f"{job.generation.tokens} tokens"
     )
 
 

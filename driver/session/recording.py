@@ -53,6 +53,8 @@ class Recording:
     reports: list[StageReport] = field(default_factory=list)
     samples: list[SampleFile] = field(default_factory=list)
     latency_samples_ns: NDArray[np.int64] | None = None
+    generation_samples_ns: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    """Times of the core loop of a language model, by infer's repeat: a prefill, then its decode steps."""
     core_blocks: dict[int, tuple[float, ...] | None] = field(default_factory=dict)
     """Calls per second in each part of infer's core loop, by repeat; None for too few calls."""
     predictions: Predictions | None = None
@@ -129,7 +131,7 @@ class Recorder:
         if stage is StageName.INFER and self.recording.latency_samples_ns is None:
             self.recording.latency_samples_ns = ended.samples.get("latency")
         if stage is StageName.INFER:
-            self._keep_core_blocks(report, ended.samples)
+            self._keep_core(report, ended.samples)
         if stage is StageName.INFER and repeat == 0:
             self.recording.predictions = read_predictions(out, "predictions.npz")
         keep_pictures(out, self.folder)
@@ -140,11 +142,18 @@ class Recorder:
         )
         self._add_provenance(stage, report)
 
-    def _keep_core_blocks(self, report: StageReport, samples: Samples) -> None:
+    def _keep_core(self, report: StageReport, samples: Samples) -> None:
         core = measured(report, "core")
-        if core is not None and "core" in samples:
-            rates = block_rates(samples["core"], core.in_flight)
-            self.recording.core_blocks[report.repeat] = rates
+        if core is None or "core" not in samples:
+            return
+        times, generation = samples["core"], self.recording.planned.template.generation
+        if generation is not None:
+            if times.size % generation.tokens:
+                return  # the contract is broken, which is the job's failure
+            self.recording.generation_samples_ns[report.repeat] = times
+            # A prefill is no slow decode step: whole sequences are compared.
+            times = times.reshape(-1, generation.tokens).sum(axis=1)
+        self.recording.core_blocks[report.repeat] = block_rates(times, core.in_flight)
 
     def _add_provenance(self, stage: StageName, report: StageReport) -> None:
         provenance = self.recording.provenance

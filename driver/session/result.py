@@ -9,6 +9,7 @@ from driver.models.base import Failure, FailureKind, RunnerName, StageName, Tier
 from driver.models.result import Result
 from driver.results import warnings as warn
 from driver.results.figures import NS_PER_S, compute_metrics, gib, measured, throughput
+from driver.results.language import figures as language
 from driver.results.roofline import ELEMENT_BYTES, bandwidth
 from driver.results.trend import drifts
 from driver.session.claims import MEASURED_STAGES
@@ -37,7 +38,7 @@ def make_result(recording: Recording, stopwatch: Stopwatch) -> Result:
         precision=choice.precision_name,
         latency_samples_ns=recording.latency_samples_ns,
     )
-    metrics = with_telemetry(metrics, recording)
+    metrics = with_generation(with_telemetry(metrics, recording), recording)
     simulated = _simulated(recording)
     failure = recording.failure or _impossible(recording, metrics)
     template = recording.planned.template
@@ -88,6 +89,34 @@ def with_telemetry(metrics: Metrics, recording: Recording) -> Metrics:
     if metrics.mem_compile_gib is None:
         seen["mem_compile_gib"] = gib(recording.telemetry.stage_peak_bytes(StageName.COMPILE))
     return metrics.model_copy(update=seen)
+
+
+def with_generation(metrics: Metrics, recording: Recording) -> Metrics:
+    """Fill in a language model's figures; its MFU is prefill's, and its single calls are decode steps."""
+    choice = recording.planned.choice
+    spec, model, chip = choice.generation, choice.case.manifest.model, choice.chip
+    if spec is None:
+        return metrics
+    arithmetic = _effective_arithmetic(recording) or choice.precision.arithmetic
+    listed = bandwidth(chip.memory_bandwidth, chip.memory_gib, metrics.mem_total_gib)
+    samples = recording.generation_samples_ns
+    found = language.figures(
+        spec,
+        model,
+        batch_size=choice.batch_size,
+        arithmetic=arithmetic,
+        bandwidth=listed,
+        samples_ns=[samples[repeat] for repeat in sorted(samples)],
+    )
+    mfu = language.prefill_mfu(found, spec, model, chip.peaks.get(arithmetic))
+    return metrics.model_copy(
+        update={
+            "generation": found,
+            "latency_ms": found.itl_ms,
+            "mfu": mfu,
+            "mfu_published_convention": None,
+        }
+    )
 
 
 def _simulated(recording: Recording) -> bool:
@@ -215,7 +244,10 @@ def _implausible_reads(
 ) -> Iterator[Warn | None]:
     choice = recording.planned.choice
     parameter_bytes = ELEMENT_BYTES.get(arithmetic, 0)
-    weight_bytes = choice.case.manifest.model.parameters * parameter_bytes
+    model = choice.case.manifest.model
+    # A language model reads a few rows of its embedding: as many weights as a token has products.
+    read = model.parameters if choice.generation is None else min(model.parameters, model.macs)
+    weight_bytes = read * parameter_bytes
     listed = bandwidth(choice.chip.memory_bandwidth, choice.chip.memory_gib, seen_gib)
     for core in _cores(recording).values():
         calls_per_s = core.calls / (core.wall_ns / NS_PER_S)

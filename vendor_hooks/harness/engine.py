@@ -34,7 +34,8 @@ class VendorTiming(NamedTuple):
 class Engine:
     """One engine of a vendor; the harness calls it and owns the clock.
 
-    Implement ``load`` and either ``infer`` (synchronous) or ``submit`` and ``wait`` (asynchronous).
+    Implement ``load`` and either ``infer`` (synchronous) or ``submit`` and ``wait`` (asynchronous); for language
+    models that generate, ``prefill`` and ``decode``.
     Import the SDK inside the methods, never at the top of the file. The file ends with
     ``ENGINE = <class>``.
     """
@@ -80,6 +81,17 @@ class Engine:
     def wait(self, ticket: Any) -> Arrays:
         """Return the outputs of a submitted batch, complete in HOST memory; sleep, do not spin."""
         return ticket
+
+    def prefill(self, tokens: np.ndarray) -> np.ndarray:
+        """Begin new sequences with int64 [batch, length] tokens, and keep their keys and values on the device.
+
+        Returns the logits of each sequence's last token: float32 [batch, vocabulary], in host memory.
+        """
+        raise NotImplementedError
+
+    def decode(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token to each sequence, int64 [batch]; return the logits, as prefill does."""
+        raise NotImplementedError
 
     def phases(self, ticket: Any) -> Phases:
         """Return (h2d_ns, compute_ns, d2h_ns) of a finished ticket, each None where unknown."""

@@ -75,6 +75,27 @@ class Measure(NamedTuple):
         )
 
 
+class Generation(NamedTuple):
+    """What a language model keeps, and the lengths of a job; driver/models/job.py documents the fields."""
+
+    context: int
+    layers: int
+    kv_heads: int
+    head_size: int
+    prompt: int
+    tokens: int
+
+    @classmethod
+    def read(cls, document: Dict[str, Any]) -> "Generation":
+        """The sizes from their JSON object."""
+        return cls(**{name: document[name] for name in cls._fields})
+
+    def cache_elements(self, sequences: int) -> int:
+        """Numbers in the keys and values of ``sequences`` at their end; the last token is never read."""
+        cached = sequences * (self.prompt + self.tokens - 1)
+        return 2 * self.layers * self.kv_heads * self.head_size * cached
+
+
 class Job:
     """One stage of one job. ``document`` is the whole job.json; the folders are pathlib.Path."""
 
@@ -105,6 +126,9 @@ class Job:
         self.case_options: Dict[str, Any] = document.get("case_options", {})
         self.preprocess: Dict[str, Any] = document.get("preprocess", {})
         self.measure = Measure.read(document["measure"])
+        found = document.get("generation")
+        #: Of a case that generates token by token; None for others.
+        self.generation: Optional[Generation] = Generation.read(found) if found else None
         self.golden_count: int = document["golden_count"]
         self.weights: str = document["weights"]
         self.weights_format: Optional[str] = document.get("weights_format")

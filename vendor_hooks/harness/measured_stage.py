@@ -12,6 +12,8 @@ from harness.errors import StageFailure
 from harness.inputs.batch_loader import ItemSource, Layout, make_source
 from harness.inputs.dataset import Dataset
 from harness.job import Job, TensorSpec
+from harness.loops.core_check import CoreCheck
+from harness.loops.generation import GenerationLoops
 from harness.loops.in_memory import InMemoryLoops
 from harness.loops.latency import SingleCalls
 from harness.loops.whole import WholeLoop
@@ -70,18 +72,24 @@ class MeasuredStage:
                 check = None
                 predictions = self._measure_whole(engine, task, dataset, source, SingleCalls())
             else:
-                in_memory = InMemoryLoops(
-                    job, report, self._measurements, self._contract, self._progress
-                )
-                check = in_memory.run(engine, task, dataset, source)
+                check = self._measure_in_memory(engine, task, dataset, source)
                 predictions = self._measure_whole(engine, task, dataset, source)
-            if check is not None and type(task).run is Task.run:
+            if check is not None and (job.generation or type(task).run is Task.run):
                 report.core_agreement = check.agreement(predictions)
             report.describe(engine)
             describe(engine, report)
             self._describe(task, dataset)
         made = sorted(path for path in job.out_dir.iterdir() if path.suffix in (".npy", ".npz"))
         report.artifacts = [files.artifact(path, job.folder) for path in made]
+
+    def _measure_in_memory(
+        self, engine: Engine, task: Task, dataset: Dataset, source: ItemSource
+    ) -> Optional[CoreCheck]:
+        """Measure core and what belongs to it; return the check of its outputs."""
+        made_of = (self._job, self._report, self._measurements, self._contract, self._progress)
+        if self._job.generation is not None:
+            return GenerationLoops(*made_of).run(engine, dataset, source)
+        return InMemoryLoops(*made_of).run(engine, task, dataset, source)
 
     def _check_inputs(self, source: ItemSource, task: Task) -> None:
         if type(task).run is not Task.run or type(task).core_inputs is not Task.core_inputs:
@@ -129,8 +137,14 @@ class MeasuredStage:
 
     def _in_one_pass(self, engine: Engine) -> bool:
         """Whether the whole loop's calls count as core too, as in smoke runs of models with slow calls."""
-        # With several batches in flight, the time of one call says nothing about the rate.
-        return self._job.measure.single_pass and engine.in_flight == 1 and not engine.times_itself()
+        # With several batches in flight, the time of one call says nothing about the rate; and a language
+        # model's core loop is whole sequences.
+        return (
+            self._job.measure.single_pass
+            and self._job.generation is None
+            and engine.in_flight == 1
+            and not engine.times_itself()
+        )
 
     def _core_of_whole(self, calls: SingleCalls) -> None:
         later = calls.without_first()

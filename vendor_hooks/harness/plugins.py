@@ -4,6 +4,7 @@ import importlib
 from typing import Any, Callable
 
 from harness.engine import Engine
+from harness.engines.token_steps import generates, stepping
 from harness.errors import StageFailure
 from harness.job import Job, module_name
 from harness.task import Task
@@ -40,6 +41,10 @@ def load_engine(job: Job) -> Engine:
     kind = getattr(module, "ENGINE", None)
     if not isinstance(kind, type) or not issubclass(kind, Engine):
         raise _bad_engine(where, "has no ENGINE = <class derived from harness.engine.Engine>", job)
+    if job.generation is not None:
+        if not generates(kind):
+            raise _bad_engine(where, "does not implement prefill and decode", job)
+        return stepping(kind)(job)
     paired = kind.submit is not Engine.submit and kind.wait is not Engine.wait
     if kind.infer is Engine.infer and not paired:
         raise _bad_engine(where, "implements neither infer nor submit and wait", job)

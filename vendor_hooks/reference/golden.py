@@ -5,7 +5,7 @@ from harness import files
 from harness.inputs.batch_loader import BatchLoader, make_source
 from harness.inputs.dataset import Dataset
 from harness.task import Task
-from hook import module, onnx_export
+from hook import module, onnx_export, token_graph
 
 SCHEMA = "assay/golden/1"
 #: Items per call with a dynamic batch: enough to keep the cores busy, with little memory.
@@ -13,6 +13,22 @@ BATCH = 8
 #: Model calls kept for the comparison with the exported graph, if an item takes many calls; a smoke run of a
 #: slow model has one golden item and keeps one call.
 CALLS_KEPT = 2
+
+
+class TokenRecorder(token_graph.Reference):
+    """As CallRecorder, for a language model: its steps keep the past."""
+
+    def __init__(self, network, job, keep):
+        super().__init__(job, token_graph.torch_step(network))
+        self._keep = keep
+        self.calls = []
+
+    def __call__(self, inputs):
+        """Make one step: the first ones, a prefill and decode steps, are kept."""
+        outputs = super().__call__(inputs)
+        if len(self.calls) < self._keep:
+            self.calls.append(self.last)
+        return outputs
 
 
 class CallRecorder:
@@ -40,10 +56,15 @@ def run(job, task, network, progress):
     batch, every call has exactly the batch size; padding is cut from the outputs.
     """
     static = onnx_export.is_static(job)
-    stepwise = type(task).run is not Task.run
+    generates = job.generation is not None
+    stepwise = type(task).run is not Task.run and not generates
     # One item with many calls is enough work, and its small calls are cheap to compare with the graph.
     size = job.batch_size if static else 1 if stepwise else min(BATCH, job.golden_count)
-    recorder = CallRecorder(network, job, min(CALLS_KEPT, job.golden_count) if stepwise else None)
+    if generates:
+        recorder = TokenRecorder(network, job, CALLS_KEPT)
+    else:
+        keep = min(CALLS_KEPT, job.golden_count) if stepwise else None
+        recorder = CallRecorder(network, job, keep)
     dataset = Dataset(job.data_dir, job.golden_count)
     parts = []
     try:

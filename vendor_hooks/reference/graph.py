@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 
 from harness.errors import StageFailure, one_line
-from hook import onnx_export, stored_weights
+from hook import onnx_export, stored_weights, token_graph
 
 MODEL, DATA = "model.onnx", "model.data"
 
@@ -158,6 +158,9 @@ def _strip(model):
 
 def _declare_shapes(model, job):
     """Name the batch axis, and set all other sizes of inputs and outputs as in case.toml."""
+    if job.generation is not None:
+        _declare_token_shapes(model, job)
+        return
     names = onnx_export.batch_names(job.inputs + job.outputs)
     for values, specs in ((model.graph.input, job.inputs), (model.graph.output, job.outputs)):
         found = [value.name for value in values]
@@ -175,6 +178,25 @@ def _declare_shapes(model, job):
                 shape.dim.add().dim_param = names[spec.rows_per_item]
             for size in spec.shape:
                 shape.dim.add().dim_value = size
+
+
+def _declare_token_shapes(model, job):
+    for values, shapes in zip((model.graph.input, model.graph.output), token_graph.shapes(job)):
+        if [value.name for value in values] != list(shapes):
+            raise StageFailure(
+                "export",
+                "the graph has {}, expected {}".format([v.name for v in values], list(shapes)),
+                "the case's module must take and return the past as docs/contract.md says",
+            )
+        for value in values:
+            shape = value.type.tensor_type.shape
+            del shape.dim[:]
+            for size in shapes[value.name]:
+                place = shape.dim.add()
+                if isinstance(size, str):
+                    place.dim_param = size
+                else:
+                    place.dim_value = size
 
 
 def _write(model, folder):

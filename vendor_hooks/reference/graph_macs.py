@@ -7,7 +7,7 @@ branches are not counted.
 
 from math import prod
 
-from hook import module
+from hook import module, onnx_export, token_graph
 
 SCOPE = "one item; matrix products and convolutions of the exported graph, without those in loops"
 COUNTED = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum")
@@ -47,10 +47,12 @@ def _items(job):
 
 
 def _one_item(job):
-    return {
-        spec.name: example.numpy()
-        for spec, example in zip(job.inputs, module.example_inputs(job, _items(job)))
-    }
+    if job.generation is not None:
+        examples = token_graph.one_token(job, _items(job), "cpu")
+    else:
+        examples = module.example_inputs(job, _items(job))
+    names = onnx_export.names(job)[0]
+    return {name: example.numpy() for name, example in zip(names, examples)}
 
 
 def _of_node(node, sizes):

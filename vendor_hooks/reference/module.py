@@ -3,6 +3,7 @@
 import importlib
 
 import numpy as np
+from hook import token_graph
 
 
 def case_model():
@@ -40,6 +41,10 @@ def example_inputs(job, items, device="cpu"):
     """Tensors in the declared order, for ``items`` items: normal noise for floats, ones for integers."""
     import torch
 
+    if job.generation is not None:
+        if device == "meta":
+            return token_graph.one_token(job, items, device)
+        return token_graph.example_inputs(job, items)
     generator = torch.Generator().manual_seed(0)
     examples = []
     for spec in job.inputs:

@@ -4,7 +4,8 @@ The dynamo exporter writes opset 18 even if a smaller one is asked for. The Torc
 scaled_dot_product_attention only since opset 14, so it uses separate matrix products ("eager").
 """
 
-from hook import module, older_opsets, stored_weights
+from harness.errors import StageFailure
+from hook import module, older_opsets, stored_weights, token_graph
 
 DYNAMO_OPSET = 18
 RAW_NAME = "raw.onnx"
@@ -36,8 +37,8 @@ class Dynamo:
             # Its rewriter takes two thirds of SAM's export time, and onnxsim does the same work anyway.
             optimize=not simplified_later,
             opset_version=self._opset,
-            input_names=[spec.name for spec in job.inputs],
-            output_names=[spec.name for spec in job.outputs],
+            input_names=names(job)[0],
+            output_names=names(job)[1],
             dynamic_shapes=self._dynamic_shapes(job),
             verbose=False,
         )
@@ -53,6 +54,8 @@ class Dynamo:
     def _dynamic_shapes(job):
         import torch
 
+        if job.generation is not None:
+            return token_graph.dynamic_shapes(job)
         if is_static(job):
             return None
         dims = {rows: torch.export.Dim(name) for rows, name in batch_names(job.inputs).items()}
@@ -72,6 +75,8 @@ class TorchScript:
         """Write ``folder``/raw.onnx; beyond 2 GB, each weight gets a file beside it."""
         import torch
 
+        if job.generation is not None:
+            raise _too_old(self._opset)
         with older_opsets.spelled_out(self._opset):
             torch.onnx.export(
                 network,
@@ -90,6 +95,21 @@ class TorchScript:
             return None
         names = batch_names(job.inputs + job.outputs)
         return {s.name: {0: names[s.rows_per_item]} for s in job.inputs + job.outputs if s.batched}
+
+
+def names(job):
+    """(names of the graph's inputs, of its outputs), in its order."""
+    if job.generation is not None:
+        return token_graph.input_names(job), token_graph.output_names(job)
+    return [spec.name for spec in job.inputs], [spec.name for spec in job.outputs]
+
+
+def _too_old(opset):
+    return StageFailure(
+        "export",
+        "a language model's graph needs opset {} or later, not {}".format(DYNAMO_OPSET, opset),
+        "ask for a later opset in vendor.toml",
+    )
 
 
 def fold(model):

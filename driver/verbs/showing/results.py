@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.aggregate.table_row import HEADERS, table_row
+from driver.aggregate.table_row import GENERATION_HEADERS, HEADERS, generation_row, table_row
 from driver.models.base import Tier
 from driver.results.concerns import strikes
 from driver.results.statistics import median_interval
@@ -24,6 +24,8 @@ def show_result(finished: FinishedJob, console: Console, *, with_next: bool = Tr
     result = finished.result
     if not console.as_json:
         console.table(HEADERS["en"], [table_row(result)], title=_title(result))
+        if result.metrics.generation is not None and result.metrics.p_infer_core is not None:
+            console.table(GENERATION_HEADERS["en"], [generation_row(result.metrics.generation)])
     for warning in result.warnings:
         console.warning(warning)
     if result.gate is not None and result.status == "accuracy_failed":

@@ -21,7 +21,7 @@ def count(case):
     """Count one case by its own case.toml."""
     text = pathlib.Path(CASES / case / "case.toml").read_text(encoding="utf-8")
     inputs = tomllib.loads(text)["model"]["inputs"]
-    job = types.SimpleNamespace(inputs=[TensorSpec.read(spec) for spec in inputs])
+    job = types.SimpleNamespace(inputs=[TensorSpec.read(spec) for spec in inputs], generation=None)
     loaded = load(case)
     module.case_model = lambda: loaded
     # Exporters ask for eager or sdpa, engines for whatever the library chooses.

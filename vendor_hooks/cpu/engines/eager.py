@@ -18,6 +18,7 @@ class Eager(Engine):
         super().__init__(job)
         self._module = None
         self._dtype = None
+        self._past = None
         self._names = [spec.name for spec in job.outputs]
         self._order = [spec.name for spec in job.inputs]
 
@@ -59,6 +60,26 @@ class Eager(Engine):
                 for name, tensor in zip(self._names, outputs)
             }
 
+    def prefill(self, tokens):
+        """Begin new sequences; their keys and values stay torch tensors between steps."""
+        import torch
+
+        lengths = self.job.generation
+        shape = (len(tokens), lengths.kv_heads, 0, lengths.head_size)
+        self._past = [torch.empty(shape, dtype=self._dtype) for _ in range(2 * lengths.layers)]
+        return self._step(tokens)
+
+    def decode(self, tokens):
+        """Append one token to each sequence."""
+        return self._step(tokens[:, None])
+
+    def _step(self, tokens):
+        import torch
+
+        with torch.inference_mode():
+            logits, *self._past = self._module(torch.from_numpy(tokens), *self._past)
+            return logits.float().numpy()
+
     def _cast(self, tensor):
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
@@ -74,8 +95,8 @@ class Eager(Engine):
         return {"torch": torch.__version__, "transformers": transformers.__version__}
 
     def close(self):
-        """Release the module."""
-        self._module = None
+        """Release the module and the past."""
+        self._module = self._past = None
 
 
 ENGINE = Eager

@@ -1,5 +1,6 @@
 """ONNX Runtime on the host's CPU, fp32."""
 
+import numpy as np
 from harness.engine import Engine
 from harness.engines.host_memory import host_memory
 
@@ -9,6 +10,44 @@ _SPINNING = {
     "session.force_spinning_stop": "1",
     "session.intra_op.spin_duration_us": "50",
 }
+
+
+class GraphSteps:
+    """Steps of a language model's graph: its first input is tokens, its first output logits, the others the past.
+
+    The past is bound where the session left it (IO binding), and never copied to Python.
+    """
+
+    def __init__(self, session):
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        self._binding = session.io_binding()
+        self._session = session
+        self._tokens, *self._past = (node.name for node in inputs)
+        self._shapes = [node.shape for node in inputs[1:]]
+        self._outputs = [node.name for node in outputs]
+
+    def nothing(self, sequences):
+        """The past before the first token: values of the session's, with no positions."""
+        import onnxruntime
+
+        return [
+            onnxruntime.OrtValue.ortvalue_from_numpy(
+                np.zeros((sequences, heads, 0, size), np.float32)
+            )
+            for _, heads, _, size in self._shapes
+        ]
+
+    def run(self, tokens, past):
+        """(logits, the past with these tokens), of int64 [B, S] tokens."""
+        binding = self._binding
+        binding.bind_cpu_input(self._tokens, tokens)
+        for name, value in zip(self._past, past):
+            binding.bind_ortvalue_input(name, value)
+        for name in self._outputs:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding)
+        logits, *present = binding.get_outputs()
+        return logits.numpy(), present
 
 
 class OnnxRuntime(Engine):
@@ -21,6 +60,8 @@ class OnnxRuntime(Engine):
     def __init__(self, job):
         super().__init__(job)
         self._session = None
+        self._steps = None
+        self._past = None
         self._names = [spec.name for spec in job.outputs]
 
     def compile(self):
@@ -39,6 +80,8 @@ class OnnxRuntime(Engine):
         self._session = onnxruntime.InferenceSession(
             str(self.job.onnx_path), options, providers=["CPUExecutionProvider"]
         )
+        if self.job.generation is not None:
+            self._steps = GraphSteps(self._session)
         return self._effective()
 
     def _effective(self):
@@ -58,6 +101,19 @@ class OnnxRuntime(Engine):
         """Run one batch; the session reads the arrays in place."""
         return dict(zip(self._names, self._session.run(self._names, inputs)))
 
+    def prefill(self, tokens):
+        """Begin new sequences; their keys and values stay in the session's memory between steps."""
+        self._past = self._steps.nothing(len(tokens))
+        return self._step(tokens)
+
+    def decode(self, tokens):
+        """Append one token to each sequence."""
+        return self._step(tokens[:, None])
+
+    def _step(self, tokens):
+        logits, self._past = self._steps.run(tokens, self._past)
+        return logits
+
     def memory(self):
         """Host memory, since the host is the device."""
         return host_memory()
@@ -70,7 +126,7 @@ class OnnxRuntime(Engine):
 
     def close(self):
         """Release the session and its arena."""
-        self._session = None
+        self._session = self._steps = self._past = None
 
 
 ENGINE = OnnxRuntime

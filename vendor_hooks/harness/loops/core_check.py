@@ -145,7 +145,7 @@ def written(samples: Sequence[Sample], constants: Arrays, times: int = 1) -> Arr
     fitting = times * WRITTEN_BYTES // max(1, one)
     count = max(1, min(times * WRITTEN_ITEMS, len(samples), fitting))
     # From both ends and between: the last call is among them.
-    some = [samples[number] for number in _spaced(len(samples), count)]
+    some = [samples[number] for number in spaced(len(samples), count)]
     for kind in ("input", "output"):
         for name in getattr(samples[0], kind + "s"):
             rows = [getattr(sample, kind + "s")[name] for sample in some]
@@ -164,5 +164,6 @@ def relative_difference(outputs: Arrays, expected: Arrays) -> float:
     return max(found)
 
 
-def _spaced(total: int, count: int) -> List[int]:
+def spaced(total: int, count: int) -> List[int]:
+    """``count`` numbers below ``total``, both ends among them."""
     return sorted(set(np.linspace(0, total - 1, count).astype(int).tolist()))

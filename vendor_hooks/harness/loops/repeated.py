@@ -51,7 +51,7 @@ def repeated_against_fresh(
     """Calls per second with fresh inputs and with repeated ones, round by round."""
     feeds = {"fresh": pool, "repeated": RepeatedBatch(pool, engine.empty)}  # type: Dict[str, Feed]
     rates = {name: [] for name in feeds}  # type: Dict[str, List[float]]
-    seconds = min(LONGEST_S, max(SHORTEST_S, SHARE * min_seconds))
+    seconds = seconds_of_a_loop(min_seconds)
     # What an engine sets up for a new address is done before it is timed.
     core_loop(engine, feeds["repeated"], CALLS * engine.in_flight, 0.0)
     for number in range(ROUNDS):
@@ -59,6 +59,11 @@ def repeated_against_fresh(
             run = core_loop(engine, feeds[name], CALLS * engine.in_flight, seconds)
             rates[name].append(calls_per_second(run))
     return rates
+
+
+def seconds_of_a_loop(min_seconds: float) -> float:
+    """How long each loop runs, beside a core loop of ``min_seconds``."""
+    return min(LONGEST_S, max(SHORTEST_S, SHARE * min_seconds))
 
 
 def calls_per_second(run: LoopRun) -> float:

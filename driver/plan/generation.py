@@ -1,0 +1,44 @@
+"""Cases of generation: which engines run them, and whether a prompt and its tokens fit the model. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver.errors import UsageFault
+from driver.models.job import GenerationJob
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from driver.catalog.catalog import Case, Vendor
+    from driver.models.case import OptionValue
+    from driver.models.vendor import EngineSpec
+
+
+def require_engine(case: Case, vendor: Vendor, name: str, engine: EngineSpec) -> None:
+    """Raise UsageFault for a case of generation on an engine without prefill and decode."""
+    if case.manifest.generation is None or engine.generates:
+        return
+    able = [other for other, spec in vendor.manifest.engines.items() if spec.generates]
+    raise UsageFault(
+        f"case {case.name} generates token by token, which engine {name} of {vendor.name} does not "
+        "implement (prefill and decode)",
+        f"choose ENGINE={able[0]}" if able else "choose another VENDOR: `make list` shows them",
+    )
+
+
+def generation_job(case: Case, options: Mapping[str, OptionValue]) -> GenerationJob | None:
+    """Return what a job generates, None for other cases. Raises UsageFault if it exceeds the context."""
+    spec = case.manifest.generation
+    if spec is None:
+        return None
+    prompt, tokens = int(options["prompt"]), int(options["tokens"])
+    if prompt + tokens > spec.context:
+        raise UsageFault(
+            f"PROMPT={prompt} and TOKENS={tokens} are {prompt + tokens} tokens, but the context of "
+            f"{case.name} has {spec.context}",
+            f"for example PROMPT={max(1, spec.context - tokens)}"
+            if tokens < spec.context
+            else f"for example TOKENS={spec.context // 2}",
+        )
+    return GenerationJob(**spec.model_dump(), prompt=prompt, tokens=tokens)

@@ -1,0 +1,69 @@
+"""Cases of generation: engines that cannot are skipped with a reason, lengths must fit the context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from driver.catalog.catalog import load_catalog
+from driver.errors import UsageFault
+from driver.models.case import CaseManifest
+from driver.plan.choice import Choice, Skip, choose, expand
+from driver.plan.request import Request
+from driver.system.settings import ROOT
+
+
+def request(vendor: str = "cpu", **options: str) -> Request:
+    given = tuple((name, value) for name, value in options.items())
+    return Request(case="llama_pydoc", vendor=vendor, options=given)
+
+
+def test_an_engine_without_prefill_and_decode_is_skipped_with_a_reason() -> None:
+    chosen = expand([request("cpu"), request("nvidia")], load_catalog(ROOT))
+    assert isinstance(chosen[0], Choice)
+    assert isinstance(chosen[1], Skip)
+    assert "generates token by token, which engine" in chosen[1].reason
+    assert chosen[1].remedy
+
+
+def test_the_job_has_the_lengths_and_the_sizes_of_its_cache() -> None:
+    found = choose(request(prompt="40", tokens="8"), load_catalog(ROOT)).generation
+    assert found is not None
+    assert (found.prompt, found.tokens, found.layers) == (40, 8, 4)
+
+
+def test_shorter_lengths_make_a_smoke_run() -> None:
+    assert choose(request(tokens="8"), load_catalog(ROOT)).tier == "smoke"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prompt": "250"}, "PROMPT=250 and TOKENS=64 are 314 tokens, but the context"),
+        ({"tokens": "128"}, "PROMPT=64 and TOKENS=128 are 192 tokens, but the context"),
+        ({"prompt": "0"}, "PROMPT=0 is not a whole number, at least 1"),
+        ({"tokens": "1"}, "TOKENS=1 is not a whole number, at least 2"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(options: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageFault) as caught:
+        choose(request(**options), load_catalog(ROOT))
+    assert said in caught.value.message
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"options": {}}, "needs the options `prompt` and `tokens`"),
+        ({"model": {"inputs": [{"name": "x", "shape": [3]}]}}, "one input, tokens"),
+        ({"model": {"outputs": [{"name": "y", "shape": []}]}}, "one output, logits"),
+    ],
+)
+def test_a_manifest_says_what_generation_needs(change: dict[str, Any], said: str) -> None:
+    whole = load_catalog(ROOT).case("llama_pydoc").manifest.model_dump(by_alias=True)
+    model = {**whole["model"], **change.get("model", {})}
+    with pytest.raises(ValidationError, match=said):
+        CaseManifest.model_validate({**whole, **change, "model": model})
