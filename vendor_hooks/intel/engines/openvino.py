@@ -55,8 +55,12 @@ class OpenVino(Engine):
         self._compiled = None
         self._warnings = []
         self._idle = collections.deque()
+        self._steps = None
         self._names = [spec.name for spec in job.outputs]
         self._hint = job.engine_options.get("performance_hint", "THROUGHPUT")
+        if job.generation is not None:
+            # Steps follow each other: one request gets every thread.
+            self._hint = "LATENCY"
 
     def compile(self):
         """Compile into OpenVINO's own cache, in job.cache_dir."""
@@ -79,6 +83,9 @@ class OpenVino(Engine):
         else:
             settings = self._compile(core, file)
         self.in_flight = settings["in_flight"]
+        if self.job.generation is not None:
+            self._steps = self._compiled.create_infer_request()
+            return settings
         requests = [self._compiled.create_infer_request() for _ in range(self.in_flight)]
         self._idle.extend((request, self._views(request)) for request in requests)
         return settings
@@ -120,7 +127,12 @@ class OpenVino(Engine):
     def _open(self, core, file):
         """Compile, or load from the cache; the settings are read back from the compiled model."""
         model = core.read_model(str(self.job.onnx_path))
-        model.reshape({spec.name: self._shape(spec) for spec in self.job.inputs})
+        if self.job.generation is not None:
+            from hook.stateful import with_state
+
+            with_state(model, self.job.batch_size)
+        else:
+            model.reshape({spec.name: self._shape(spec) for spec in self.job.inputs})
         config = dict(self._config(), CACHE_DIR=str(file.path))
         self._compiled = core.compile_model(model, DEVICE, config)
         return self._effective()
@@ -175,6 +187,19 @@ class OpenVino(Engine):
         self._idle.append(ticket)
         return views
 
+    def prefill(self, tokens):
+        """Begin new sequences; their keys and values are the request's state."""
+        self._steps.reset_state()
+        return self._step(tokens)
+
+    def decode(self, tokens):
+        """Append one token to each sequence."""
+        return self._step(tokens[:, None])
+
+    def _step(self, tokens):
+        self._steps.infer({0: tokens}, share_inputs=True)
+        return self._steps.get_tensor(self._names[0]).data
+
     def memory(self):
         """Host memory, since the host is the device."""
         return host_memory()
@@ -192,7 +217,7 @@ class OpenVino(Engine):
     def close(self):
         """Release requests and graph."""
         self._idle.clear()
-        self._compiled = None
+        self._compiled = self._steps = None
 
 
 ENGINE = OpenVino
