@@ -21,6 +21,7 @@ TAKEN = frozenset({"reference", "harness", "base", "none", "synthetic"})
 """Names of other folders beside the vendors' folders, and words with a meaning of their own."""
 
 STACK = "sdk1"
+DEFAULT_KIND = "image"
 SUFFIX = ".template"
 """Keeps linters from checking templates as code."""
 
@@ -57,7 +58,7 @@ def new_vendor(name: str, root: Path, into: Path | None = None) -> NewFolder:
 
 
 def case_kinds() -> list[str]:
-    """Return the kinds of cases that there are templates for; the first is the default."""
+    """Return the kinds of cases that there are templates for."""
     return sorted(path.name for path in (TEMPLATES / "case").iterdir() if path.is_dir())
 
 
@@ -72,7 +73,9 @@ def new_case(name: str, root: Path, into: Path | None = None, kind: str | None =
         raise unknown("KIND", kind, kinds)
     folder = (root / "cases" if into is None else into) / name
     _require_free(folder)
-    _fill(TEMPLATES / "case" / (kind or kinds[0]), folder, {"name": name, "title": _title(name)})
+    _fill(
+        TEMPLATES / "case" / (kind or DEFAULT_KIND), folder, {"name": name, "title": _title(name)}
+    )
     return NewFolder(folder=folder, made=(folder,))
 
 
