@@ -242,6 +242,15 @@ def test_what_harness_and_tools_really_report_is_believed() -> None:
     assert claims.beyond_device(Memory(peak_bytes=1, source="x"), None) is None
 
 
+@pytest.mark.parametrize(("calls", "fits"), [(8, True), (9, False), (4, True)])
+def test_a_language_models_core_loop_has_whole_sequences(calls: int, *, fits: bool) -> None:
+    job: Any = SimpleNamespace(generation=SimpleNamespace(tokens=4))
+    found = claims._of_sequences(job, loop(calls=calls))
+    assert found == (
+        None if fits else "9 calls in the core loop, which are no whole sequences of 4 tokens"
+    )
+
+
 def test_samples_whose_sum_wraps_around_to_the_right_time_are_refused() -> None:
     import numpy as np
 

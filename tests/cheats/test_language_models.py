@@ -1,0 +1,67 @@
+"""An honest language model through `driver/assay run`, and one that loses its past: exit code, result, figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cheats.test_whole_runs import assay, vendor_in
+from tests.harness.interpreters import cpu_stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.stack
+
+PROMPT, TOKENS = 32, 8
+FORGETS = """
+
+class Cheat(ENGINE):
+    def decode(self, tokens):
+        self._past = self._steps.nothing(len(tokens))
+        return super().decode(tokens)
+
+
+ENGINE = Cheat
+"""
+
+
+@pytest.fixture(autouse=True)
+def stacks() -> None:
+    python, why = cpu_stack()
+    if python is None:
+        pytest.skip(why)
+
+
+def run(folder: Path, cheat: str = "") -> tuple[int, dict[str, Any]]:
+    """Run llama_pydoc with vendor cpu, whose engine onnxruntime takes a short cut."""
+    path = vendor_in(folder) / "engines" / "onnxruntime.py"
+    path.write_text(path.read_text(encoding="utf-8") + cheat, encoding="utf-8")
+    lengths = ("--prompt", str(PROMPT), "--tokens", str(TOKENS), "--limit", "16")
+    return assay(folder, "run", "--case", "llama_pydoc", *lengths)
+
+
+def test_an_honest_engine_has_every_figure_of_its_tokens(tmp_path: Path) -> None:
+    code, result = run(tmp_path)
+    assert (code, result["status"]) == (0, "ok"), result["failure"]
+    metrics = result["metrics"]
+    found = metrics["generation"]
+    assert (found["prompt"], found["tokens"]) == (PROMPT, TOKENS)
+    # A batch takes one prefill and seven decode steps.
+    assert found["itl_ms"]["samples"] == 7 * found["ttft_ms"]["samples"]
+    assert metrics["latency_ms"] == found["itl_ms"]
+    assert found["p_prefill"] > found["p_decode"] > 0
+    # Keys and values of 4 layers, 2 heads of 24 numbers: 384 of each of 39 tokens, of 8 sequences.
+    assert found["kv_cache_gib"] * (1 << 30) == pytest.approx(8 * 39 * 384 * 4)
+    assert metrics["acc_infer"] == pytest.approx(metrics["acc_val"], rel=1e-4)
+    assert 1 < metrics["acc_infer"] < 2.5
+    assert metrics["fidelity"]["cosine_min"] > 0.99999
+    assert metrics["core_fidelity"]["items"] >= 1
+    assert (result["core_item"], result["item"]) == ("token", "text")
+
+
+def test_an_engine_that_loses_its_past_fails_the_gate(tmp_path: Path) -> None:
+    code, result = run(tmp_path, FORGETS)
+    assert (code, result["status"]) == (4, "accuracy_failed"), result["failure"]
+    assert result["metrics"]["acc_infer"] > 1.5 * result["metrics"]["acc_val"]
