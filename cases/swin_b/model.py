@@ -69,7 +69,9 @@ def timm_names(config):
             ours = "swin.encoder.layers.{}.downsample.".format(stage - 1)
             theirs = "layers.{}.downsample.".format(stage)
             names += layer(ours + "norm", theirs + "norm", (2 * width,))
-            names.append((ours + "reduction.weight", theirs + "reduction.weight", (width, 2 * width)))
+            names.append(
+                (ours + "reduction.weight", theirs + "reduction.weight", (width, 2 * width))
+            )
     names += layer("swin.layernorm", "norm", (width,))
     return names + layer("classifier", "head.fc", (config["num_labels"], width))
 
