@@ -33,7 +33,7 @@ help: ## show this list
 run: ## measure one case on one vendor: CASE=vit_digits VENDOR=cpu; also STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT=0, and the case's own options (STEPS=3)
 	@$(call assay,run,$(PLAN))
 
-sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; skips jobs that have a result; RATIO=310P/T4 AGAIN=1 DRY_RUN=1; on a cluster: RUNNER=slurm INSIDE=docker|process DETACH=1, ATTACH=<id>, CANCEL=<id>
+sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; skips jobs that have a result; RATIO=310P/T4 AGAIN=1 DRY_RUN=1; on a cluster: RUNNER=slurm INSIDE=docker|apptainer|process DETACH=1, ATTACH=<id>, CANCEL=<id>
 	@$(call assay,sweep,$(PLAN) RATIO INSIDE ATTACH CANCEL,AGAIN DETACH DRY_RUN)
 
 list: ## show cases, vendors, stacks, engines, precisions and chips

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from driver import __version__
-from driver.bundle.blob_store import BlobStore
 from driver.bundle.contents import hash_contents, ordered
 from driver.bundle.images import image_entry, image_of_result, take_image
 from driver.bundle.loader_zip import loader_zip
@@ -32,6 +31,7 @@ from driver.bundle.parts import (
 from driver.bundle.signing import sign
 from driver.bundle.writer import Plan, make_manifest, write_bundle
 from driver.models.bundle import BundleLicence, BundleManifest, BundleResult, BundleStack
+from driver.stacks.archived.blob_store import BlobStore
 from driver.stacks.image import prepare_image
 from driver.system.host.machine import tree_commit
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from driver.bundle.contents import Content
-    from driver.bundle.oci import NamedImage
     from driver.bundle.parts import JobParts
     from driver.catalog.catalog import Stack, Vendor
     from driver.models.bundle import BundleElsewhere, BundleImage
     from driver.models.result import Result
+    from driver.stacks.archived.oci_layout import NamedImage
     from driver.stacks.image import StackImage
     from driver.system.settings import Settings
 

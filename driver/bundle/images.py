@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from driver.bundle.loader.layout import END, member_header, padded
-from driver.bundle.oci import NamedImage
 from driver.errors import DataFault, ImageFault
 from driver.models.base import REFERENCE
 from driver.models.bundle import BundleImage
 from driver.runners.engine.archives import read_image, write_images
 from driver.runners.engine.client import connect
+from driver.stacks.archived.oci_layout import NamedImage
 from driver.stacks.base_image import inspect
 from driver.stacks.image import StackImage
 from driver.system.file_lock import locked
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from driver.bundle.blob_store import BlobStore
     from driver.catalog.catalog import Stack
     from driver.models.result import Result
+    from driver.stacks.archived.blob_store import BlobStore
     from driver.stacks.image import StackImage
 
 CHUNK_BYTES = 1 << 20

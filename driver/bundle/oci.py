@@ -1,52 +1,21 @@
 """The OCI image layout of a bundle, which is also an archive that `docker load` takes. Pure.
 
-``oci-layout``, ``index.json`` and ``blobs/`` are the OCI's (image-spec 1.0); ``manifest.json`` is what
-Docker before 25 reads instead, and names the same blobs.
+``manifest.json`` is what Docker before 25 reads in place of the OCI's files, and names the same blobs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from driver.bundle.contents import Content
+from driver.stacks.archived.oci_layout import blob_name, layout_head, layout_index, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.bundle.blob_store import BlobStore, StoredImage
-
-CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-REGISTRY = "docker.io"
-"""Where containerd places names that have no registry."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamedImage:
-    """An image of the store, and the name that it goes by."""
-
-    name: str
-    stored: StoredImage
-
-    @property
-    def manifest(self) -> bytes:
-        """Return its OCI manifest."""
-        stored = self.stored
-        return _spell(
-            {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST_TYPE,
-                "config": _descriptor(CONFIG_TYPE, stored.config, stored.config_bytes),
-                "layers": [
-                    _descriptor(layer.media_type, layer.sha256, layer.bytes)
-                    for layer in stored.layers
-                ],
-            }
-        )
+    from driver.stacks.archived.blob_store import BlobStore
+    from driver.stacks.archived.oci_layout import NamedImage
 
 
 def layout_contents(images: Sequence[NamedImage], store: BlobStore) -> list[Content]:
@@ -61,14 +30,17 @@ def layout_contents(images: Sequence[NamedImage], store: BlobStore) -> list[Cont
     }
     manifests = {hashlib.sha256(one.manifest).hexdigest(): one.manifest for one in images}
     head = {
-        "oci-layout": _spell({"imageLayoutVersion": "1.0.0"}),
-        "index.json": _index(images),
-        "manifest.json": _spell([_archived(image) for image in images]),
+        "oci-layout": layout_head(),
+        "index.json": layout_index(images),
+        "manifest.json": spelled([_archived(image) for image in images]),
     }
     return [
         *(Content(path=name, source=text, role="image") for name, text in head.items()),
-        *(Content(path=_blob(name), source=text, role="image") for name, text in manifests.items()),
-        *(Content(path=_blob(name), source=path, role="image") for name, path in blobs.items()),
+        *(
+            Content(path=blob_name(name), source=text, role="image")
+            for name, text in manifests.items()
+        ),
+        *(Content(path=blob_name(name), source=path, role="image") for name, path in blobs.items()),
     ]
 
 
@@ -81,36 +53,9 @@ def blob_digests(contents: Sequence[Content]) -> dict[str, str]:
     }
 
 
-def _index(images: Sequence[NamedImage]) -> bytes:
-    listed = []
-    for image in images:
-        manifest = image.manifest
-        digest = hashlib.sha256(manifest).hexdigest()
-        annotations = {
-            "org.opencontainers.image.ref.name": image.name,
-            "io.containerd.image.name": f"{REGISTRY}/{image.name}",
-        }
-        listed.append(
-            _descriptor(MANIFEST_TYPE, digest, len(manifest)) | {"annotations": annotations}
-        )
-    return _spell({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": listed})
-
-
 def _archived(image: NamedImage) -> dict[str, Any]:
     return {
-        "Config": _blob(image.stored.config),
+        "Config": blob_name(image.stored.config),
         "RepoTags": [image.name],
-        "Layers": [_blob(layer.sha256) for layer in image.stored.layers],
+        "Layers": [blob_name(layer.sha256) for layer in image.stored.layers],
     }
-
-
-def _blob(sha256: str) -> str:
-    return f"blobs/sha256/{sha256}"
-
-
-def _descriptor(media_type: str, sha256: str, size: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": f"sha256:{sha256}", "size": size}
-
-
-def _spell(document: Any) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("utf-8")

@@ -71,6 +71,20 @@ class ContainerEngine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ApptainerFact:
+    """Apptainer on this machine: its name and version, or its problem; both empty where it is not on PATH.
+
+    ``lacking`` are the wanted stacks, as vendor/stack, whose images are in no file here.
+    """
+
+    title: str = ""
+    problem: Unavailable | None = None
+    lacking: tuple[str, ...] = ()
+    images: str = ""
+    """Where files with images are looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StackFact:
     """A stack on this host: its image or what it would be built from, and its virtual environment.
 
@@ -143,6 +157,7 @@ class Facts:
     user: User
     machine: Machine
     engine: ContainerEngine
+    apptainer: ApptainerFact = ApptainerFact()
     nodes: tuple[Node, ...] = ()
     gpu_problem: str = ""
     host_mounts: tuple[HostMountFact, ...] = ()

@@ -22,7 +22,7 @@ from driver.doctor.facts import (
     Unavailable,
     User,
 )
-from driver.doctor.probe_stacks import engine_facts
+from driver.doctor.probe_stacks import apptainer_fact, engine_facts
 from driver.errors import AssayError
 from driver.monitors.sources import (
     COMMANDS,
@@ -73,6 +73,7 @@ def gather(
         ),
         machine=_machine(settings),
         engine=engine,
+        apptainer=apptainer_fact(settings, stacks),
         nodes=tuple(fact for path in devices.nodes for fact in node_facts(path)),
         gpu_problem=gpu_problem(devices, monitor.devices),
         host_mounts=tuple(

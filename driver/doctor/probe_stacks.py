@@ -6,10 +6,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driver.doctor.facts import ContainerEngine, StackFact, Unavailable
+from driver.doctor.facts import ApptainerFact, ContainerEngine, StackFact, Unavailable
 from driver.errors import AssayError
+from driver.runners.apptainer.program import NAMES, find_program
 from driver.runners.engine.client import connect, engine_faults
 from driver.runners.engine.traits import read_traits
+from driver.stacks.archived.found import places
+from driver.stacks.archived.sif import has_image
 from driver.stacks.base_image import inspect
 from driver.stacks.build_context import find_installers
 from driver.stacks.environments import LOCK_DIGITS, find_python, read_environment
@@ -20,6 +23,8 @@ from driver.stacks.room import free_on
 from driver.stacks.wheelhouse import Wheelhouse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from driver.catalog.catalog import Catalog, Stack, Vendor
     from driver.stacks.image import StackImage
     from driver.system.settings import Settings
@@ -76,6 +81,22 @@ def engine_fact(client: Any) -> ContainerEngine:
             )
             if not limited
         ),
+    )
+
+
+def apptainer_fact(settings: Settings, stacks: Iterable[StackFact]) -> ApptainerFact:
+    """Return what this machine has for RUNNER=apptainer."""
+    if not any(map(shutil.which, NAMES)) or settings.host is not None:
+        return ApptainerFact()
+    try:
+        program = find_program()
+    except AssayError as error:
+        return ApptainerFact(problem=Unavailable(message=error.message, remedy=error.remedy))
+    wanted = [fact.stack for fact in stacks if fact.wanted and fact.stack.found is None]
+    return ApptainerFact(
+        title=program.title,
+        lacking=tuple(f"{one.vendor}/{one.name}" for one in wanted if not has_image(one, settings)),
+        images=places(settings.root, settings.home),
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from driver.catalog.found_python import FoundPython
-    from driver.doctor.facts import ContainerEngine, Facts, StackFact
+    from driver.doctor.facts import ApptainerFact, ContainerEngine, Facts, StackFact
 
 
 GIB = 1 << 30
@@ -26,6 +26,7 @@ def check_stacks(facts: Facts) -> Iterator[Finding]:
     yield _engine(facts)
     if facts.engine.problem is None and facts.engine.root:
         yield _engine_disk(facts)
+    yield from _apptainer(facts.apptainer)
     # The container of a stand-in gets no device.
     imitated = any(stack.wanted and stack.stand_in for stack in facts.stacks)
     has_gpus = facts.vendor.manifest.devices.gpus != "none"
@@ -79,6 +80,20 @@ def _unlimited(engine: ContainerEngine) -> Finding:
         "have the system delegate cgroups v2 controllers to this user (docs/engines.md), or use Docker "
         "as root; every result says who enforced its limits",
     )
+
+
+def _apptainer(fact: ApptainerFact) -> Iterator[Finding]:
+    """Yield what RUNNER=apptainer needs; nothing where it is not installed, as on most machines."""
+    if fact.problem is not None:
+        yield note("Apptainer", fact.problem.message, fact.problem.remedy)
+    elif fact.lacking:
+        yield note(
+            "Apptainer",
+            f"{fact.title}, for RUNNER=apptainer; no file here has the image of {', '.join(fact.lacking)}",
+            f"put what `docker save` wrote of it where images are looked for ({fact.images})",
+        )
+    elif fact.title:
+        yield ok("Apptainer", f"{fact.title}, for RUNNER=apptainer; the images are in files here")
 
 
 def _engine_disk(facts: Facts) -> Finding:

@@ -14,6 +14,8 @@ from driver.results.store import utc_now
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from driver.models.device_access import DeviceSpec
+
 GRANTED = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
 """Variables with the indices of granted GPUs as the whole node numbers them."""
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
@@ -74,20 +76,32 @@ def grant_here(environ: Mapping[str, str]) -> Grant | None:
 
 
 def granted_devices(
-    environ: Mapping[str, str], job_id: str, gres: str, runner: RunnerName
+    environ: Mapping[str, str], job_id: str, gres: str, *, by_node: bool
 ) -> str | None:
     """Return the granted devices for DEVICE, None if the task was granted none.
 
-    A container engine numbers the node's devices, a process those that it sees. ``gres`` is what was
-    asked for: a resource that is no GPU has no variable, and Slurm itself is asked for its indices.
+    ``by_node``: as the node numbers them, else as the task sees them (see ``numbered_by_node``). ``gres``
+    is what was asked for: a resource that is no GPU has no variable, and Slurm itself is asked for its
+    indices.
     """
     if not gres:
         return None
-    own = (*VISIBLE, *GRANTED) if runner is RunnerName.PROCESS else (*GRANTED, *VISIBLE)
+    own = (*GRANTED, *VISIBLE) if by_node else (*VISIBLE, *GRANTED)
     for name in own:
         if re.fullmatch(r"[0-9]+(,[0-9]+)*", environ.get(name, "")):
             return environ[name]
     return _indices(slurm.details(job_id), gres.partition(":")[0])
+
+
+def numbered_by_node(devices: DeviceSpec, runner: RunnerName) -> bool:
+    """Whether a stage's devices are chosen by the node's numbers rather than by those that the task sees.
+
+    A container engine's daemon is outside of the task. Apptainer runs within it: it opens nodes by the
+    names that the node has for them, but a GPU by its number among those that the task sees.
+    """
+    if runner is RunnerName.APPTAINER:
+        return any("{index}" in node for node in devices.nodes)
+    return runner is RunnerName.DOCKER
 
 
 def _indices(shown: str, resource: str) -> str | None:

@@ -87,7 +87,8 @@ def require_slurm() -> None:
         raise EnvironmentFault(
             f"RUNNER=slurm needs {' and '.join(missing)}, which "
             f"{'is' if len(missing) == 1 else 'are'} not on PATH",
-            "run this on a login node of the cluster, or use RUNNER=docker or RUNNER=process",
+            "run this on a login node of the cluster, or use RUNNER=docker, RUNNER=apptainer or "
+            "RUNNER=process",
         )
 
 

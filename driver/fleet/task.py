@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from driver.errors import AssayError, EnvironmentFault, UsageFault
 from driver.fleet import slurm
 from driver.fleet.claim import take
-from driver.fleet.grant import grant_here, granted_devices
+from driver.fleet.grant import grant_here, granted_devices, numbered_by_node
 from driver.fleet.ledger import OK, TRY_AGAIN, Ledger
 from driver.fleet.planning import MadeOf
 from driver.models.base import Failure, FailureKind, RunnerName
@@ -85,7 +85,7 @@ class NodeTask:
         choice = dataclasses.replace(self._choice(runner, device=False), runner=RunnerName.SLURM)
         logs = self.folder.path / "exports" / f"{self.task.key}-{self.grant.job_id}"
         with open_site(runner, self.settings, self.catalog, self.listener) as site:
-            failure = run_export(site, choice, logs)
+            failure = run_export(site, choice, logs, runner=runner)
         if failure is None:
             return OK, Outcome()
         return failure.kind.value, _outcome(failure)
@@ -143,7 +143,8 @@ class NodeTask:
             return choose(request, self.catalog)
         planned = choose(request, self.catalog)
         gres = gres_of(planned, self.settings.slurm)
-        granted = granted_devices(os.environ, self.grant.job_id, gres, runner)
+        by_node = numbered_by_node(planned.vendor.manifest.devices, runner)
+        granted = granted_devices(os.environ, self.grant.job_id, gres, by_node=by_node)
         if granted is not None:
             request = request.model_copy(update={"device": granted})
         return choose(request, self.catalog, devices_here(self.catalog.vendors, [request]))
@@ -183,17 +184,16 @@ def ended_failure(grant: Grant, shown: str) -> Failure:
 
 
 def runner_here(settings: Settings) -> RunnerName:
-    """Return what runs stages on this node: the first container engine that answers, else processes."""
-    for name in RunnerName:
-        if name in (RunnerName.SLURM, RunnerName.PROCESS):
-            continue
-        try:
-            with open_runner(name, RunnerSettings(home=settings.home)) as runner:
-                runner.availability()
-        except AssayError:
-            continue
-        return name
-    return RunnerName.PROCESS
+    """Return what runs stages on this node: a container engine if one answers, else processes.
+
+    Not Apptainer, which makes no images: INSIDE=apptainer asks for it where they have been put.
+    """
+    try:
+        with open_runner(RunnerName.DOCKER, RunnerSettings(home=settings.home)) as runner:
+            runner.availability()
+    except AssayError:
+        return RunnerName.PROCESS
+    return RunnerName.DOCKER
 
 
 def run_task(

@@ -48,8 +48,13 @@ class RunnerName(StrEnum):
     """What executes a stage."""
 
     DOCKER = "docker"
+    APPTAINER = "apptainer"
     PROCESS = "process"
     SLURM = "slurm"
+
+
+IN_CONTAINERS = frozenset({RunnerName.DOCKER, RunnerName.APPTAINER})
+"""The runners that run a stage in its stack's image; the others, in a virtual environment."""
 
 
 class FailureKind(StrEnum):

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from driver.errors import UsageFault, unknown
-from driver.models.base import RunnerName, Tier
+from driver.models.base import IN_CONTAINERS, RunnerName, Tier
 from driver.models.job import GenerationJob, Measure
 from driver.plan.chips import SeenDevice, choose_chip, identities
 from driver.plan.generation import generation_job, require_engine
@@ -93,18 +93,19 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     runner = request.runner or _default_runner(stack, request.host)
     if request.host is not None and runner is not RunnerName.DOCKER:
         raise UsageFault(
-            f"HOST={request.host} runs stages in containers, and RUNNER={runner} does not",
+            f"HOST={request.host} runs stages in containers of that host's engine, and RUNNER={runner} "
+            "does not",
             "leave RUNNER out, or HOST",
         )
-    if runner is RunnerName.DOCKER and (stack.found or catalog.reference.found):
+    if runner in IN_CONTAINERS and (stack.found or catalog.reference.found):
         raise UsageFault(
             "STACK_PYTHON and REFERENCE_PYTHON name interpreters of this host; no container has them",
             "use RUNNER=process (or slurm), or leave both out to use the pinned images",
         )
-    if runner is not RunnerName.DOCKER and not stack.manifest.process_runner:
+    if runner not in IN_CONTAINERS and not stack.manifest.process_runner:
         raise UsageFault(
             f"stack {stack.name} of {vendor.name} runs only in its image, not with RUNNER={runner}",
-            "use RUNNER=docker on a host with Docker (`make doctor VENDOR="
+            "use RUNNER=docker on a host with Docker or RUNNER=apptainer (`make doctor VENDOR="
             + vendor.name
             + "` says what is missing), or STACK_PYTHON=<an interpreter of this host that has the SDK>",
         )

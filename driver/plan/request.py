@@ -21,7 +21,7 @@ VARIABLES: dict[str, str] = {
     "bs": "batch size",
     "chip": "hardware model, for its peaks",
     "device": "which device (0)",
-    "runner": "docker, process or slurm",
+    "runner": "docker, apptainer, process or slurm",
     "tier": "smoke, standard or official",
     "data": "dataset folder, or `synthetic`",
     "weights": "weights folder or file, or `synthetic`",

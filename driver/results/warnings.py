@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from driver.models.base import RunnerName, Tier, Warn, WarningCode
+from driver.models.base import IN_CONTAINERS, RunnerName, Tier, Warn, WarningCode
 from driver.results.statistics import MINIMUM_SAMPLES
 from driver.system.plain_text import counted
 
@@ -238,15 +238,30 @@ def simulated(is_simulated: bool) -> Warn | None:
     )
 
 
-def not_isolated(runner: RunnerName, tier: Tier) -> Warn | None:
-    """Warn if the job ran outside a container, except for a smoke run, which needs no isolation."""
-    if runner is RunnerName.DOCKER or tier is Tier.SMOKE:
+def not_isolated(runner: RunnerName, tier: Tier, lacking: Iterable[str] = ()) -> Warn | None:
+    """Warn if the job ran outside a container, except for a smoke run, which needs no isolation.
+
+    ``lacking``: what of the isolation this host's engine did not enforce.
+    """
+    if tier is Tier.SMOKE:
         return None
+    if runner in IN_CONTAINERS:
+        return _isolated_in_part(sorted(set(lacking)))
     return Warn(
         code=WarningCode.NOT_ISOLATED,
         message=f"the {runner} runner does not isolate: the job used the host's network, files and "
         "memory",
         remedy="use RUNNER=docker for figures to publish",
+    )
+
+
+def _isolated_in_part(lacking: Sequence[str]) -> Warn | None:
+    if not lacking:
+        return None
+    return Warn(
+        code=WarningCode.NOT_ISOLATED,
+        message=f"the container's engine could not enforce everything here: {', '.join(lacking)}",
+        remedy="docs/engines.md says what the administrator can allow; or use RUNNER=docker",
     )
 
 

@@ -1,4 +1,4 @@
-"""What executes a stage: docker, process or slurm. A literal dict; no plug-in discovery.
+"""What executes a stage: docker, apptainer, process or slurm. A literal dict; no plug-in discovery.
 
 A runner's modules are imported where that runner is opened: containers' take longer than a catalog.
 """
@@ -39,6 +39,12 @@ def _containers(settings: RunnerSettings) -> Runner:
     return RemoteRunner(home=settings.home, host=settings.host)
 
 
+def _apptainer(_settings: RunnerSettings) -> Runner:
+    from driver.runners.apptainer.runner import ApptainerRunner
+
+    return ApptainerRunner()
+
+
 def _processes(_settings: RunnerSettings) -> Runner:
     from driver.runners.process import ProcessRunner
 
@@ -53,6 +59,7 @@ def _slurm(settings: RunnerSettings) -> Runner:
 
 RUNNERS: dict[RunnerName, Callable[[RunnerSettings], Runner]] = {
     RunnerName.DOCKER: _containers,
+    RunnerName.APPTAINER: _apptainer,
     RunnerName.PROCESS: _processes,
     RunnerName.SLURM: _slurm,
 }

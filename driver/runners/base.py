@@ -35,13 +35,16 @@ Limiter = Literal["cgroup", "rlimit", "driver", "scheduler", "nobody"]
 class Enforced:
     """What held a stage: its engine ("" for none), whose root it is no one's else, and who limits it.
 
-    ``engine`` is its name and version for people; ``rootless``: it runs as a normal user.
+    ``engine`` is its name and version for people; ``rootless``: it runs as a normal user. ``network``: the
+    stage had none but its own. ``missing`` names what every container of Docker's has and this one had not.
     """
 
     engine: str = ""
     rootless: bool = False
     memory: Limiter = "driver"
     processes: Limiter = "nobody"
+    network: bool = True
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

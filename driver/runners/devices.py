@@ -36,6 +36,9 @@ class Devices:
 def renumbered(devices: DeviceSpec, runner: RunnerName) -> bool:
     """Whether the guest numbers its devices from 0, because it gets only the selected ones."""
     per_device = any("{index}" in node for node in devices.nodes)
+    if runner is RunnerName.APPTAINER:
+        # Its --nv gives every GPU of the host.
+        return per_device
     return runner is RunnerName.DOCKER and (devices.gpus != "none" or per_device)
 
 

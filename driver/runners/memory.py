@@ -45,6 +45,38 @@ class MemoryWatch:
         return held > self._limit_bytes
 
 
+class ContainerMemory(MemoryWatch):
+    """Watches the container that ``starter`` starts: once it is there, without what starts it.
+
+    Until then, everything below ``starter`` counts.
+    """
+
+    def __init__(self, starter: int, limit_bytes: int) -> None:
+        super().__init__(starter, limit_bytes)
+        self._has_started = False
+
+    def exceeded(self) -> bool:
+        """Return whether the limit is exceeded; checks at most every CHECK_EVERY_S."""
+        if not self._has_started and time.monotonic() >= self._next_check:
+            first = _first_of_a_container(self._root)
+            self._root, self._has_started = first or self._root, first is not None
+        return super().exceeded()
+
+
+def _first_of_a_container(starter: int) -> int | None:
+    """Return the process below ``starter`` that is number 1 of a pid namespace of its own, None without one."""
+    for pid in descendants(starter):
+        try:
+            status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        numbers = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
+        # As many as there are namespaces between ours and its own, ours first.
+        if len(numbers.split()) > 2 and numbers.split()[-1] == "1":
+            return pid
+    return None
+
+
 def container_watch(pid: int, container: str) -> MemoryWatch | None:
     """Return a watch of a container's processes by its first one; None where they are not this host's.
 

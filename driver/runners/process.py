@@ -57,7 +57,7 @@ class ProcessRunner(Closing):
         with guarded(argv, env=env, cwd=tmp, log=log, grace_s=self._grace_s) as guest:
             launched = time.monotonic()
             memory = MemoryWatch(guest.pid, spec.limits.memory_bytes)
-            why = _watch(guest, spec, memory, on_tick)
+            why = watch(guest, spec, memory, on_tick)
             ended = time.monotonic()
         guest.require_logged()
         kernel_killed = guest.code == SIGKILL_CODE and kernel_oom_kills() > oom_kills
@@ -157,8 +157,8 @@ def guarded(
                 guest.stop()
 
 
-def _watch(
-    guest: Guest, spec: ContainerSpec, memory: MemoryWatch, on_tick: Callable[[], None]
+def watch(
+    guest: Guest, spec: ContainerSpec, memory: MemoryWatch | None, on_tick: Callable[[], None]
 ) -> str | None:
     """Wait until the guest ends (None) or exceeds a limit (which one: time or memory)."""
     deadline = time.monotonic() + spec.limits.timeout_s
@@ -166,7 +166,7 @@ def _watch(
         on_tick()
         if time.monotonic() > deadline:
             return "time"
-        if memory.exceeded():
+        if memory is not None and memory.exceeded():
             return "memory"
     return None
 

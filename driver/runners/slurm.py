@@ -112,7 +112,8 @@ def _require_srun() -> str:
     if srun is None:
         raise EnvironmentFault(
             "RUNNER=slurm needs `srun`, which is not on PATH",
-            "run this on a login node of the cluster, or use RUNNER=docker or RUNNER=process",
+            "run this on a login node of the cluster, or use RUNNER=docker, RUNNER=apptainer or "
+            "RUNNER=process",
         )
     return srun
 

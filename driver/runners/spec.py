@@ -61,11 +61,12 @@ class Limits:
 class InstalledStack:
     """A stack on this machine: its image's tag or id, or its virtual environment.
 
-    ``stand_in``: its SDK is a test stand-in that simulates its devices. ``env``: the caller's
-    variables that an interpreter of this host needs.
+    ``sif``: the file that Apptainer runs the image from. ``stand_in``: its SDK is a test stand-in that
+    simulates its devices. ``env``: the caller's variables that an interpreter of this host needs.
     """
 
     image: str | None = None
+    sif: Path | None = None
     venv: Path | None = None
     stand_in: bool = False
     env: Mapping[str, str] = field(default_factory=dict)

@@ -15,17 +15,18 @@ from driver.system.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.models.base import Failure
+    from driver.models.base import Failure, RunnerName
     from driver.plan.choice import Choice
     from driver.session.site import Site
 
 
 @disk_faults()
-def run_export(site: Site, choice: Choice, folder: Path) -> Failure | None:
+def run_export(site: Site, choice: Choice, folder: Path, *, runner: RunnerName) -> Failure | None:
     """Export a job's model unless it is cached; keep the log in ``folder`` and return the failure.
 
-    Installs the job's stacks and indexes its data too, so that jobs find them. Raises what ``prepare``
-    raises.
+    ``runner`` runs the stage; the choice's own may be another, since that decides whether devices are
+    looked for here. Installs the job's stacks and indexes its data too, so that jobs find them. Raises
+    what ``prepare`` raises.
     """
     stopwatch = Stopwatch()
     prepared = prepare(site, choice, stopwatch)
@@ -33,7 +34,7 @@ def run_export(site: Site, choice: Choice, folder: Path) -> Failure | None:
     telemetry = Telemetry(choice.vendor.manifest.monitor, choice.request.device)
     recording = Recording(planned=prepared.planned, telemetry=telemetry)
     recorder = Recorder(recording=recording, folder=folder)
-    runner = choice.runner.value
-    with Workspace(site.settings.home, prepared.planned.key.id, runner) as workspace:
+    # A container of a killed driver is looked for where the work folder says that there may be one.
+    with Workspace(site.settings.home, prepared.planned.key.id, runner.value) as workspace:
         JobStages(site, prepared, recorder, stopwatch, workspace).export()
     return recording.failure

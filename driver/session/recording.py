@@ -98,7 +98,7 @@ class Recorder:
         record = ended.record.model_copy(update={"log": log})
         self.recording.add(record, ended.report, failure)
         isolation = self.recording.provenance.setdefault("isolation", {})
-        isolation[str(stage)] = _isolation(ended.spec, ended.enforced)
+        isolation[str(stage)] = isolation_of(ended.spec, ended.enforced)
         if ended.clock is not None:
             clock = self.recording.provenance.setdefault("clock", {})
             clock[f"{stage}-{repeat}"] = ended.clock
@@ -174,7 +174,7 @@ class Recorder:
             }
 
 
-def _isolation(spec: ContainerSpec, enforced: Enforced | None) -> dict[str, object]:
+def isolation_of(spec: ContainerSpec, enforced: Enforced | None) -> dict[str, object]:
     """Return what a stage had access to, for the result: everything, without a container."""
     held: dict[str, object] = {}
     if enforced is not None:
@@ -183,10 +183,13 @@ def _isolation(spec: ContainerSpec, enforced: Enforced | None) -> dict[str, obje
         return {"container": False, "limits": {"memory_bytes": spec.limits.memory_bytes}} | held
     if enforced is not None:
         held |= {"engine": enforced.engine, "rootless": enforced.rootless}
+    missing = () if enforced is None else enforced.missing
+    if missing:
+        held["not_enforced"] = list(missing)
     return held | {
         "container": True,
-        "network": "none",
-        "root_filesystem": "read-only",
+        "network": "none" if enforced is None or enforced.network else "host",
+        "root_filesystem": "writable" if "read_only_root" in missing else "read-only",
         "mounts": {mount.target: "ro" if mount.read_only else "rw" for mount in spec.mounts},
         "limits": {
             "memory_bytes": spec.limits.memory_bytes,

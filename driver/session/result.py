@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from driver.errors import EXIT_OF_KIND, EXIT_OK
-from driver.models.base import Failure, FailureKind, RunnerName, StageName, Tier, WarningCode
+from driver.models.base import (
+    IN_CONTAINERS,
+    Failure,
+    FailureKind,
+    RunnerName,
+    StageName,
+    Tier,
+    WarningCode,
+)
 from driver.models.result import Result
 from driver.results import warnings as warn
 from driver.results.figures import NS_PER_S, compute_metrics, gib, measured, throughput
 from driver.results.language import figures as language
 from driver.results.roofline import ELEMENT_BYTES, bandwidth
 from driver.results.trend import drifts
+from driver.runners.apptainer.sealing import ESSENTIAL
 from driver.session.claims import MEASURED_STAGES
 
 if TYPE_CHECKING:
@@ -147,7 +156,7 @@ def _warnings(recording: Recording, metrics: Metrics, *, simulated: bool) -> tup
             warn.smoke(template.measure.limit) if template.job.tier is Tier.SMOKE else None,
             warn.synthetic(template.weights, template.data),
             warn.simulated(simulated),
-            warn.not_isolated(template.job.runner, template.job.tier),
+            warn.not_isolated(template.job.runner, template.job.tier, _not_enforced(recording)),
             warn.extra_privileges(template.job.vendor, *_privileges(recording)),
             warn.chip_unconfirmed(template.job.vendor, recording.planned.choice.chip_caveat),
             warn.part_of_device(recording.planned.choice.chip_part),
@@ -318,11 +327,17 @@ def _few_samples(recording: Recording, metrics: Metrics) -> Warn | None:
 
 def _privileges(recording: Recording) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the capabilities and the writable host paths that the vendor's containers had."""
-    if recording.planned.key.runner is not RunnerName.DOCKER:
+    if recording.planned.key.runner not in IN_CONTAINERS:
         return (), ()
     devices = recording.planned.choice.vendor.manifest.devices
     writable = (mount.source for mount in devices.mounts if not mount.read_only)
     return devices.capabilities, tuple(writable)
+
+
+def _not_enforced(recording: Recording) -> set[str]:
+    """Return what of the isolation of a container no stage, or not every stage, was held to."""
+    stages = recording.provenance.get("isolation", {}).values()
+    return {name for one in stages for name in one.get("not_enforced", ())} & ESSENTIAL
 
 
 def _unpinned(recording: Recording) -> Iterator[Warn | None]:

@@ -119,6 +119,63 @@ def make_builder(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which image of a stack is wanted: see ImageBuilder.find, whose fields these are."""
+
+    stack: Stack
+    base: str | None
+    installers: Path | None
+    home: Path
+    stand_ins: bool
+
+    def newest(self, listed: Iterable[Mapping[str, Any]]) -> StackImage | None:
+        """Return the newest image that matches, of a list as the Engine API gives it; None if none does.
+
+        Its entries have ``Id``, ``Created``, ``RepoTags`` and ``Labels``.
+        """
+        of_stack = {
+            "assay.recipe": recipe_sha256(self.stack.folder),
+            "assay.vendor": self.stack.vendor,
+            "assay.stack": self.stack.name,
+        }
+        own = [image for image in listed if of_stack.items() <= (image["Labels"] or {}).items()]
+        imitated = [image for image in own if STAND_IN in image["Labels"]]
+        given = self._given() if own else {}
+        usual = [
+            image
+            for image in own
+            if image not in imitated
+            and fits_pins(image["Labels"], self.stack.manifest)
+            and self._is_on_base(image["Labels"])
+            and not differing(image["Labels"], given)
+        ]
+        chosen = imitated if self.stand_ins and imitated else usual
+        found = [(image["Created"], image["Id"], tag) for image in chosen if (tag := _tag(image))]
+        if not found:
+            return None
+        _, image_id, tag = max(found)
+        labels = next(image["Labels"] for image in own if image["Id"] == image_id)
+        return StackImage(id=image_id, tag=tag, labels=labels)
+
+    def _is_on_base(self, labels: Mapping[str, str]) -> bool:
+        """Whether an image is on the base that BASE names; True without BASE."""
+        made_on = labels.get("assay.base", "")
+        if self.base == DEBOOTSTRAP:
+            return made_on.startswith(f"{DEBIAN_BASE}:")
+        return self.base is None or made_on == self.base
+
+    def _given(self) -> dict[str, str]:
+        """Return the sha256 of those of the stack's installers that are in INSTALLERS."""
+        folder = self.installers
+        names = [installer.file for installer in self.stack.manifest.installers]
+        return {
+            name: remembered_sha256(folder / name, self.home / "cache" / "sha256")
+            for name in names
+            if folder is not None and (folder / name).is_file()
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageBuilder:
     """Finds and builds images on one engine. ``base`` replaces the stack's own base.
 
@@ -139,33 +196,18 @@ class ImageBuilder:
         An image on any base set with BASE matches: an air-gapped lab has loaded images, but not their
         bases. An image on the stack's own base must match the pin.
         """
-        listed = self._listed(stack)
-        imitated = [image for image in listed if STAND_IN in image["Labels"]]
-        given = self._given(stack) if listed else {}
-        usual = [
-            image
-            for image in listed
-            if image not in imitated
-            and fits_pins(image["Labels"], stack.manifest)
-            and self._is_on_base(image["Labels"])
-            and not differing(image["Labels"], given)
-        ]
-        chosen = imitated if self.stand_ins and imitated else usual
-        found = [(image["Created"], image["Id"], tag) for image in chosen if (tag := _tag(image))]
-        if not found:
-            return None
-        _, image_id, tag = max(found)
-        labels = next(image["Labels"] for image in listed if image["Id"] == image_id)
-        return StackImage(id=image_id, tag=tag, labels=labels)
-
-    def _listed(self, stack: Stack) -> list[dict[str, Any]]:
-        """Return the engine's images of the stack's recipe."""
         recipe = f"assay.recipe={recipe_sha256(stack.folder)}"
-        of_stack = {"assay.vendor": stack.vendor, "assay.stack": stack.name}
         with engine_faults():
             # One label: Podman 4 finds nothing by several (containers/podman#18092).
-            found = self.api.images(filters={"label": recipe})
-        return [image for image in found if of_stack.items() <= image["Labels"].items()]
+            listed = self.api.images(filters={"label": recipe})
+        wanted = Wanted(
+            stack=stack,
+            base=self.base,
+            installers=self.installers,
+            home=self.home,
+            stand_ins=self.stand_ins,
+        )
+        return wanted.newest(listed)
 
     def ensure(self, stack: Stack) -> StackImage:
         """Return the stack's image, built if missing.
@@ -195,23 +237,6 @@ class ImageBuilder:
                 f"the engine built {recipe.tag} but does not list it", "check the engine's log"
             )
         return _image(present, recipe.tag, built=True)
-
-    def _is_on_base(self, labels: Mapping[str, str]) -> bool:
-        """Whether an image is on the base that BASE names; True without BASE."""
-        made_on = labels.get("assay.base", "")
-        if self.base == DEBOOTSTRAP:
-            return made_on.startswith(f"{DEBIAN_BASE}:")
-        return self.base is None or made_on == self.base
-
-    def _given(self, stack: Stack) -> dict[str, str]:
-        """Return the sha256 of those of the stack's installers that are in INSTALLERS."""
-        folder = self.installers
-        names = [installer.file for installer in stack.manifest.installers]
-        return {
-            name: remembered_sha256(folder / name, self.home / "cache" / "sha256")
-            for name in names
-            if folder is not None and (folder / name).is_file()
-        }
 
     def _build(
         self, stack: Stack, base: Base, recipe: Recipe, installers: Mapping[str, Path]

@@ -1,4 +1,4 @@
-"""Installs stacks: a virtual environment for the process and Slurm runners, an image for Docker."""
+"""Installs stacks: an image for Docker and Apptainer, a virtual environment for the other runners."""
 
 from __future__ import annotations
 
@@ -108,8 +108,35 @@ class ImageInstaller:
         return image_room(stack, self._settings, self._listener.note)
 
 
+class SifInstaller:
+    """Finds images in files, as another machine's engine has saved them, and makes SIFs of them."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        self._settings = settings
+        self._listener = listener
+
+    def install(self, stack: Stack) -> Installation:
+        """Return the stack's image as a SIF, made if missing."""
+        from driver.stacks.archived.sif import prepare_sif
+
+        sif = prepare_sif(stack, self._settings, on_progress=self._listener.note)
+        image = sif.image
+        return Installation(
+            stack=InstalledStack(image=image.id, sif=sif.path, stand_in=image.stand_in),
+            provenance=image.provenance(stack.manifest) | {"sif_made_by": sif.made_by},
+        )
+
+    def room(self, stack: Stack) -> Mapping[Path, int]:
+        """Return the room of the stack's SIF while it is made, none if it is there."""
+        from driver.stacks.archived.sif import sif_room
+
+        return sif_room(stack, self._settings)
+
+
 def open_installer(runner: RunnerName, settings: Settings, listener: Listener) -> Installer:
     """Return the installer that a runner's stages need."""
     if runner is RunnerName.DOCKER:
         return ImageInstaller(settings, listener)
+    if runner is RunnerName.APPTAINER:
+        return SifInstaller(settings, listener)
     return EnvironmentInstaller(settings, listener)

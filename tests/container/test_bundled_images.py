@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.bundle.blob_store import BlobStore
 from driver.bundle.contents import ordered
 from driver.bundle.images import hand_over, take_image
 from driver.bundle.oci import layout_contents
+from driver.stacks.archived.blob_store import BlobStore
 from driver.stacks.image import StackImage
 
 if TYPE_CHECKING:

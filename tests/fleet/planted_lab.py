@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from driver.stacks.recipes import recipe_sha256
 from driver.system.settings import ROOT
+from tests.apptainer import PYTHON
 from tests.driver.miniature import make_pictures, make_tree, write_executable
 from tests.waiting import PATIENCE_S
 
@@ -26,6 +28,11 @@ reference_python = "{python}"
 inside = "process"
 cpus = {cpus}
 {more}
+"""
+IN_CONTAINERS = """
+[slurm]
+inside = "{inside}"
+cpus = 2
 """
 SCHEDULER = """
 [scheduler]
@@ -95,6 +102,22 @@ class FleetLab:
         """Write assay.local.toml, with more lines for its table [slurm]; a node has two processors."""
         text = LOCAL.format(python=self.folder / "python", cpus=cpus, more="\n".join(lines))
         (self.tree / "assay.local.toml").write_text(text, encoding="utf-8")
+
+    def contain(self, inside: str) -> list[dict[str, str]]:
+        """Have the stages run in containers, whose Python runs the hooks; return the images' labels."""
+        text = IN_CONTAINERS.format(inside=inside)
+        (self.tree / "assay.local.toml").write_text(text, encoding="utf-8")
+        for name in ("acme", "reference"):
+            write_executable(self.tree / "vendor_hooks" / name / "hook", f"#!{PYTHON}\n{HOOK}")
+        return [
+            {
+                "assay.vendor": vendor,
+                "assay.stack": stack,
+                "assay.recipe": recipe_sha256(self.tree / "images" / vendor / stack),
+                "assay.base": "none",
+            }
+            for vendor, stack in (("reference", "ref"), ("acme", "v1"))
+        ]
 
     def behave(self, hook: str = "acme", **stages: str) -> None:
         """Set a hook's behaviour per stage, which makes it another hook with another digest."""

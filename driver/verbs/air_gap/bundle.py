@@ -18,7 +18,7 @@ from driver.bundle.parts import JobParts
 from driver.bundle.signing import require_key
 from driver.errors import DataFault, EnvironmentFault, UsageFault, unknown
 from driver.events import Progress
-from driver.models.base import RunnerName
+from driver.models.base import IN_CONTAINERS, RunnerName
 from driver.plan.choice import choose
 from driver.plan.request import parse_request, split_list
 from driver.rerun.asking import asked_by
@@ -81,8 +81,8 @@ def make_bundle(given: Mapping[str, str | None], options: BundleOptions, console
             stacks=tuple(_stacks(choices, catalog)),
             results=tuple(results),
             include=include,
-            images=RunnerName.DOCKER in runners,
-            wheels=bool(runners - {RunnerName.DOCKER}),
+            images=bool(runners & IN_CONTAINERS),
+            wheels=bool(runners - IN_CONTAINERS),
         )
         assembler = Assembler(settings, note=console.note, progress=_shown(console))
         manifest, files = assembler.write(request, out, volume_bytes=volume_bytes, key=key)

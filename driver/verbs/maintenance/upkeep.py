@@ -9,6 +9,8 @@ from driver.errors import EnvironmentFault
 from driver.runners.engine.client import connect
 from driver.runners.engine.containers import reap_volumes
 from driver.runners.leftovers import reap_leftovers
+from driver.stacks.archived.sif import FOLDER as SIFS
+from driver.stacks.archived.sif import remove_sifs
 from driver.stacks.image_removal import remove_images
 from driver.stacks.locks import lock_all
 from driver.system.plain_text import counted
@@ -61,6 +63,11 @@ def clean_home(console: Console, *, everything: bool, images: bool = False) -> i
             continue
         freed += _size_bytes(folder)
         _remove(folder, keep=_own_environment() if name == "venvs" else None)
+    if images:
+        freed += _size_bytes(home / SIFS)
+        removed = remove_sifs(home)
+        if removed:
+            console.say(f"{counted(removed, 'image')} of Apptainer's removed")
     console.say(f"{freed / 2**30:.2f} GiB freed in {home}; results were kept")
     return _clean_images(console) if images else 0
 

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver.bundle import images
-from driver.bundle.blob_store import BlobStore
 from driver.bundle.contents import hash_contents, ordered
 from driver.bundle.images import hand_over, image_of_result
 from driver.bundle.loader_zip import loader_zip
-from driver.bundle.oci import NamedImage, blob_digests, layout_contents
+from driver.bundle.oci import blob_digests, layout_contents
 from driver.bundle.writer import Plan, make_manifest, write_bundle
 from driver.catalog.catalog import load_catalog
 from driver.errors import DataFault, ImageFault
 from driver.models.result import Result
+from driver.stacks.archived.blob_store import BlobStore
+from driver.stacks.archived.oci_layout import NamedImage
 from driver.system.settings import ROOT
 from tests.documents import document, job
 from tests.driver.bundle.packing import DOCUMENT, verify

@@ -8,6 +8,7 @@ import pytest
 
 from driver.doctor.diagnosis import diagnose
 from driver.doctor.facts import (
+    ApptainerFact,
     CaseFact,
     ContainerEngine,
     HostMountFact,
@@ -405,3 +406,15 @@ def test_a_missing_monitor_is_named(command: list[str], remedy: str) -> None:
     spec = {"parser": "nvidia-smi", "command": command}
     facts = make_facts(monitor_spec=spec, monitor=MonitorFact(problem="it is missing"))
     assert find(facts, "monitor").remedy.startswith(remedy)
+
+
+def test_apptainer_is_named_where_it_is_installed_with_what_it_lacks() -> None:
+    assert all(one.what != "Apptainer" for one in diagnose(make_facts()))
+    ready = find(make_facts(apptainer=ApptainerFact(title="Apptainer 1.3.4")), "Apptainer")
+    assert (ready.status, "Apptainer 1.3.4" in ready.found) == ("ok", True)
+    lacking = ApptainerFact(title="Apptainer 1.3.4", lacking=("acme/v1",), images="/h/images/*.tar")
+    found = find(make_facts(apptainer=lacking), "Apptainer")
+    assert (found.status, "acme/v1" in found.found) == ("note", True)
+    assert "/h/images/*.tar" in found.remedy
+    old = ApptainerFact(problem=Unavailable(message="it is 1.1", remedy="load a newer module"))
+    assert find(make_facts(apptainer=old), "Apptainer").remedy == "load a newer module"

@@ -8,11 +8,12 @@ import pytest
 
 from driver.errors import EnvironmentFault, UsageFault
 from driver.fleet import slurm
-from driver.fleet.grant import grant_here, granted_devices
+from driver.fleet.grant import grant_here, granted_devices, numbered_by_node
 from driver.fleet.slurm import Array, Ended, QueuedTask, ranges
 from driver.fleet.task import ended_failure
 from driver.fleet.watch import lost_failure
 from driver.models.base import FailureKind, RunnerName
+from driver.models.device_access import DeviceSpec
 from driver.models.sweep import Holder
 
 if TYPE_CHECKING:
@@ -177,13 +178,20 @@ def test_a_task_knows_its_place_in_the_queue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runner", "device"), [(RunnerName.PROCESS, "0"), (RunnerName.DOCKER, "3")]
+    ("runner", "device"),
+    [(RunnerName.PROCESS, "0"), (RunnerName.APPTAINER, "0"), (RunnerName.DOCKER, "3")],
 )
 def test_a_process_counts_what_it_sees_and_a_container_engine_the_whole_node(
     runner: RunnerName, device: str
 ) -> None:
     environ = {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_GPUS": "3"}
-    assert granted_devices(environ, "31", "gpu:a100:1", runner) == device
+    by_node = numbered_by_node(DeviceSpec(gpus="nvidia"), runner)
+    assert granted_devices(environ, "31", "gpu:a100:1", by_node=by_node) == device
+
+
+def test_apptainer_opens_nodes_by_the_nodes_numbers_and_gpus_by_those_that_it_sees() -> None:
+    assert numbered_by_node(DeviceSpec(nodes=("/dev/davinci{index}",)), RunnerName.APPTAINER)
+    assert not numbered_by_node(DeviceSpec(gpus="nvidia"), RunnerName.APPTAINER)
 
 
 @pytest.mark.parametrize(
@@ -198,8 +206,8 @@ def test_a_resource_without_a_variable_is_asked_of_slurm(
     monkeypatch: pytest.MonkeyPatch, shown: str, device: str | None
 ) -> None:
     monkeypatch.setattr("driver.fleet.slurm.details", lambda _job: shown)
-    assert granted_devices({}, "31", "npu:1", RunnerName.PROCESS) == device
-    assert granted_devices({}, "31", "", RunnerName.PROCESS) is None
+    assert granted_devices({}, "31", "npu:1", by_node=False) == device
+    assert granted_devices({}, "31", "", by_node=False) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from driver.models.base import Warn, WarningCode
+from driver.models.base import RunnerName, Tier, Warn, WarningCode
 from driver.results import warnings
 
 GIVEN = [
@@ -29,6 +29,11 @@ GIVEN = [
         warnings.unpinned("i", base="b", base_of_stack="b", pinned=True, installers=["a.run"]),
         WarningCode.UNPINNED,
     ),
+    (warnings.not_isolated(RunnerName.PROCESS, Tier.STANDARD), WarningCode.NOT_ISOLATED),
+    (
+        warnings.not_isolated(RunnerName.APPTAINER, Tier.STANDARD, {"network"}),
+        WarningCode.NOT_ISOLATED,
+    ),
     (warnings.synthetic("synthetic", "real"), WarningCode.SYNTHETIC),
     (warnings.simulated(True), WarningCode.SIMULATED),
     (warnings.implausible_mfu(133.0, "fp16", 1e12), WarningCode.IMPLAUSIBLE),
@@ -38,6 +43,9 @@ GIVEN = [
 NOT_GIVEN = [
     warnings.unstable("p_infer_core", [99.0, 100.0], 0.05),
     warnings.unstable("p_infer_core", [99.0], None),
+    warnings.not_isolated(RunnerName.DOCKER, Tier.STANDARD),
+    warnings.not_isolated(RunnerName.APPTAINER, Tier.STANDARD),
+    warnings.not_isolated(RunnerName.APPTAINER, Tier.SMOKE, {"network"}),
     warnings.too_short("p_infer_core", 60.0, 60.0, False),
     warnings.too_short("p_infer_core", 9.0, 60.0, True),
     warnings.few_samples(662),

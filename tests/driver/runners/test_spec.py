@@ -224,6 +224,9 @@ def test_the_precisions_environment_reaches_the_engine() -> None:
         ({"gpus": "nvidia"}, RunnerName.DOCKER, None),
         ({"gpus": "nvidia"}, RunnerName.PROCESS, "1"),
         ({"nodes": ["/dev/x{index}"]}, RunnerName.SLURM, "1"),
+        # Apptainer's --nv gives every GPU, and a node only where it is named.
+        ({"gpus": "nvidia"}, RunnerName.APPTAINER, "1"),
+        ({"nodes": ["/dev/x{index}"]}, RunnerName.APPTAINER, None),
     ],
 )
 def test_devices_are_selected_once(

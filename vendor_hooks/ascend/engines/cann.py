@@ -9,7 +9,7 @@ from harness.engines import vendor_tool
 from harness.errors import StageFailure, out_of_memory
 from hook import atc, device, soc
 
-DOCKER = "docker"
+IN_CONTAINERS = ("docker", "apptainer")
 
 
 class Cann(Engine):
@@ -81,7 +81,7 @@ class Cann(Engine):
     def number(self):
         """The number of the device in this process."""
         # In a container, the only device is number 0.
-        in_container = self.job.document["job"]["runner"] == DOCKER
+        in_container = self.job.document["job"]["runner"] in IN_CONTAINERS
         return 0 if in_container else int(self.job.device.split(",")[0])
 
     @contextlib.contextmanager

@@ -94,6 +94,9 @@ def test_images_go_only_when_asked_for_and_one_in_use_is_named(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = []
+    for name in ("sif/1.sif", "images/saved.tar"):
+        (home / name).parent.mkdir()
+        (home / name).write_text("x")
 
     def remove() -> Removal:
         asked.append(home)
@@ -102,6 +105,12 @@ def test_images_go_only_when_asked_for_and_one_in_use_is_named(
     monkeypatch.setattr(upkeep, "remove_images", remove)
     assert clean_home(Console(), everything=True) == 0
     assert asked == []
+    assert (home / "sif" / "1.sif").exists()
     with pytest.raises(EnvironmentFault, match="kept assay/cpu:2"):
         clean_home(Console(), everything=True, images=True)
-    assert "1 image removed from the engine: assay/cpu:1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 image removed from the engine: assay/cpu:1" in said
+    assert "1 image of Apptainer's removed" in said
+    # What somebody has put there stays.
+    assert (home / "images" / "saved.tar").exists()
+    assert not (home / "sif").exists()

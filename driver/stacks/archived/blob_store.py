@@ -136,7 +136,7 @@ class BlobStore:
         return Layer(sha256=digest.hexdigest(), bytes=size, media_type=kind)
 
     def _assemble(self, image_id: str, members: _Members) -> StoredImage:
-        (listed,) = json.loads(members.documents["manifest.json"])
+        listed = _listed(image_id, members)
         config = members.documents[members.resolve(listed["Config"])]
         diff_ids = [
             str(one).removeprefix("sha256:") for one in json.loads(config)["rootfs"]["diff_ids"]
@@ -154,6 +154,19 @@ class BlobStore:
         if name in members.documents:
             members.layers[name] = self._store(io.BytesIO(members.documents[name]))
         return members.layers[name]
+
+
+def _listed(image_id: str, members: _Members) -> dict[str, Any]:
+    """Return what an archive's list has of an image: an engine saves one alone, people save several."""
+    every: list[dict[str, Any]] = json.loads(members.documents["manifest.json"])
+    if len(every) == 1:
+        return every[0]
+    wanted = image_id.removeprefix("sha256:")
+    for one in every:
+        config = members.documents[members.resolve(one["Config"])]
+        if hashlib.sha256(config).hexdigest() == wanted:
+            return one
+    raise KeyError(image_id)
 
 
 def _require_image(image_id: str, config: bytes, layers: list[Layer], diff_ids: list[str]) -> None:
