@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from driver.plan.choice import Choice
     from driver.system.settings import Settings
 
+STAGES_RUNNER = re.compile(r"\bRUNNER=(docker|apptainer|process)\b")
 TELL_S = 5.0
 """How long Slurm may take to say why it ends a task, which it kills KillWait (30 s) later."""
 
@@ -235,7 +237,8 @@ def _ended(node: NodeTask) -> tuple[str, Outcome]:
     try:
         return node.run()
     except AssayError as error:
-        return error.kind.value, Outcome(message=error.message, remedy=error.remedy)
+        failure = Failure(kind=error.kind, message=error.message, remedy=error.remedy)
+        return failure.kind.value, _outcome(failure)
     except KeyboardInterrupt:
         failure = node.interruption()
         return failure.kind.value, _outcome(failure)
@@ -244,7 +247,13 @@ def _ended(node: NodeTask) -> tuple[str, Outcome]:
 def _outcome(failure: Failure | None, result: str | None = None) -> Outcome:
     if failure is None:
         return Outcome(result=result)
-    return Outcome(result=result, message=failure.message, remedy=failure.remedy)
+    message, remedy = as_of_a_sweep(failure.message), as_of_a_sweep(failure.remedy)
+    return Outcome(result=result, message=message, remedy=remedy)
+
+
+def as_of_a_sweep(text: str) -> str:
+    """Return a message or a remedy as whoever typed the sweep needs it: what runs stages there is INSIDE."""
+    return STAGES_RUNNER.sub(r"INSIDE=\1", text)
 
 
 def _noted(ledger: Ledger, entry: Entry, state: str, outcome: Outcome, listener: Listener) -> int:

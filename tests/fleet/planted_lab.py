@@ -144,9 +144,12 @@ class FleetLab:
         # With ASSAY_TYPED, which `make test-slurm` has set, advice would be about make.
         dropped = ("ASSAY_LOCKS", "ASSAY_TYPED", "PYTHONPATH")
         own = {name: value for name, value in os.environ.items() if name not in dropped}
+        cluster = self.cluster.env
         return (
             own
-            | self.cluster.env
+            | cluster
+            # What a test puts into the lab's own folder of programs comes first.
+            | {"PATH": f"{self.folder / 'bin'}:{cluster['PATH']}"}
             | {"ASSAY_HOME": str(self.folder / "home"), "OUT": str(self.results)}
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from driver.errors import EnvironmentFault
 from driver.runners.engine.client import connect
-from tests.apptainer import PYTHON, install, lacking, on_path, save_image, write_layer
+from tests.apptainer import PYTHON, install, lacking, save_image, write_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,15 +53,12 @@ def docker(lab: FleetLab, layer: Path, reachable: None) -> Iterator[FleetLab]:
 
 
 @pytest.fixture
-def apptainer(
-    lab: FleetLab, layer: Path, reachable: None, monkeypatch: pytest.MonkeyPatch
-) -> FleetLab:
+def apptainer(lab: FleetLab, layer: Path, reachable: None) -> FleetLab:
     """Return the lab with its images as files and the stand-in on PATH."""
     if reason := lacking():
         pytest.skip(reason)
     save_image(lab.folder / "home" / "images" / "lab.tar", [layer], *lab.contain("apptainer"))
-    program = install(lab.folder / "bin", lab.folder / "rootfs")
-    monkeypatch.setenv("PATH", on_path(program))
+    install(lab.folder / "bin", lab.folder / "rootfs")
     return lab
 
 

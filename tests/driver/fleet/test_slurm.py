@@ -10,7 +10,7 @@ from driver.errors import EnvironmentFault, UsageFault
 from driver.fleet import slurm
 from driver.fleet.grant import grant_here, granted_devices, numbered_by_node
 from driver.fleet.slurm import Array, Ended, QueuedTask, ranges
-from driver.fleet.task import ended_failure
+from driver.fleet.task import as_of_a_sweep, ended_failure
 from driver.fleet.watch import lost_failure
 from driver.models.base import FailureKind, RunnerName
 from driver.models.device_access import DeviceSpec
@@ -215,3 +215,9 @@ def test_a_resource_without_a_variable_is_asked_of_slurm(
 )
 def test_a_task_that_has_not_ended_is_not_given_up(state: str, alive: bool) -> None:
     assert Ended(state=state).alive == alive
+
+
+def test_a_remedy_for_a_node_names_what_the_sweep_takes() -> None:
+    said = "RUNNER=apptainer needs it; use RUNNER=docker or RUNNER=process"
+    assert as_of_a_sweep(said) == "INSIDE=apptainer needs it; use INSIDE=docker or INSIDE=process"
+    assert as_of_a_sweep("RUNNER=slurm needs sbatch") == "RUNNER=slurm needs sbatch"

@@ -1,4 +1,4 @@
-"""SIFs: of which files, made once, and what is said where there is no image or Apptainer cannot make one."""
+"""SIFs: of which files, made once, and what is said without an image, or when Apptainer cannot make it."""
 
 from __future__ import annotations
 
