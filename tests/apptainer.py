@@ -63,6 +63,10 @@ def write_layer(path: Path, *, python: bool = False) -> Path:
     programs = [found for name in SHELL if (found := shutil.which(name)) is not None]
     programs += [str(PYTHON)] if python else []
     with tarfile.open(path, "w") as layer:
+        # As in the layers of debootstrap's users, whose root folder was a temporary one.
+        root = tarfile.TarInfo("./")
+        root.type, root.mode = tarfile.DIRTYPE, 0o700
+        layer.addfile(root)
         for name in MERGED:
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"

@@ -32,8 +32,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         fail_or_skip(reason)
     folder = tmp_path_factory.mktemp("home")
     (folder / "images").mkdir()
-    with (folder / "images" / "both.tar").open("wb") as stream:
-        subprocess.run(["docker", "save", *newest_images()], stdout=stream, check=True)
+    for number, image in enumerate(newest_images()):
+        with (folder / "images" / f"{number}.tar").open("wb") as stream:
+            subprocess.run(["docker", "save", image], stdout=stream, check=True)
     yield folder
     subprocess.run(["rm", "-rf", str(folder)], check=True)
 

@@ -91,6 +91,10 @@ class BlobStore:
         write_atomically(self._note(image_id), json.dumps(asdict(found), indent=1))
         return found
 
+    def put(self, content: bytes) -> Layer:
+        """Write a small blob of one's own."""
+        return self._store(io.BytesIO(content))
+
     def _note(self, image_id: str) -> Path:
         return self._images / f"{image_id.removeprefix('sha256:')}.json"
 

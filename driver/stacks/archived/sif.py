@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +176,7 @@ def _lay_out(found: FoundImage, image: StackImage, layout: Path) -> None:
         stored = _linked(found.source, image.id, store)
     else:
         stored = store.take(image.id, _pieces(found.source))
-    named = NamedImage(name=image.tag, stored=stored)
+    named = NamedImage(name=image.tag, stored=_enterable(stored, store))
     (layout / "oci-layout").write_bytes(layout_head())
     index = layout_index([named])
     (layout / "index.json").write_bytes(index)
@@ -206,6 +208,36 @@ def _linked(source: Path, image_id: str, store: BlobStore) -> StoredImage:
         ),
         diff_ids=(),
     )
+
+
+def _enterable(stored: StoredImage, store: BlobStore) -> StoredImage:
+    """Return the image with one more layer, which lets every user enter its root folder.
+
+    So does Docker, whatever the layers say; Apptainer keeps the mode of an image's own, which is 700 where
+    somebody has packed a temporary folder (as debootstrap's users do), and then only root can enter.
+    """
+    layer = store.put(_root_for_all())
+    config = json.loads(store.path(stored.config).read_bytes())
+    config["rootfs"]["diff_ids"].append(f"sha256:{layer.sha256}")
+    if config.get("history"):
+        config["history"].append({"created_by": "a root folder that every user may enter"})
+    text = json.dumps(config).encode()
+    changed = store.put(text)
+    return StoredImage(
+        config=changed.sha256,
+        config_bytes=len(text),
+        layers=(*stored.layers, layer),
+        diff_ids=(*stored.diff_ids, layer.sha256),
+    )
+
+
+def _root_for_all() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as layer:
+        root = tarfile.TarInfo("./")
+        root.type, root.mode = tarfile.DIRTYPE, 0o755
+        layer.addfile(root)
+    return stream.getvalue()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

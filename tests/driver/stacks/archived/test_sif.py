@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -114,13 +116,23 @@ def test_apptainer_gets_a_layout_with_this_image_alone(
     apptainer: Path, stack: Stack, settings: Settings
 ) -> None:
     other = labels(stack) | {"assay.stack": "v2"}
-    _, wanted = save(settings, "both.tar", other, labels(stack))
+    save(settings, "both.tar", other, labels(stack))
     made(stack, settings)
     (layout,) = apptainer.glob("layout.*")
     (manifest,) = json.loads((layout / "index.json").read_text())["manifests"]
-    blob = layout / "blobs" / manifest["digest"].replace(":", "/")
-    assert json.loads(blob.read_text())["config"]["digest"] == wanted
+
+    def blob(digest: str) -> bytes:
+        return (layout / "blobs" / digest.replace(":", "/")).read_bytes()
+
+    document = json.loads(blob(manifest["digest"]))
+    config = json.loads(blob(document["config"]["digest"]))
+    assert config["config"]["Labels"]["assay.stack"] == "v1"
     assert json.loads((layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
+    # Beside the image's own layer one that lets every user enter its root folder, as Docker does.
+    own, last = [one["digest"] for one in document["layers"]]
+    assert config["rootfs"]["diff_ids"] == [own, last]
+    with tarfile.open(fileobj=io.BytesIO(blob(last))) as layer_:
+        assert [(one.name, one.mode) for one in layer_] == [(".", 0o755)]
 
 
 def test_a_loaded_bundles_image_is_found_without_a_copy_of_its_layers(
