@@ -131,6 +131,10 @@ class Cluster:
         self.call("scancel", "--me")
         self.resume()
         idle = dict.fromkeys(NODES, "idle")
+        # A controller that was killed may have forgotten its last jobs, which still run, and give their
+        # numbers to the next ones: a node that is sent such a one is drained.
+        wait_until(lambda: self.well() and not self.keepers())
+        self.resume()
         wait_until(lambda: self.well() and self.states() == idle and not self.queue())
 
     def drain(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,8 @@ from tests.driver.miniature import make_pictures, make_tree, write_executable
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.fleet.cluster import Cluster
 
 HOOK = (ROOT / "tests" / "driver" / "scripted_hook.py").read_text(encoding="utf-8")
@@ -164,9 +168,10 @@ class FleetLab:
         """Run a sweep to its end."""
         return self.call(*self.words(*options), **env)
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start a sweep in a session of its own, as a shell does."""
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a sweep in a session of its own, as a shell does; kill it if the test fails."""
+        with subprocess.Popen(
             self.words(*options),
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -174,7 +179,14 @@ class FleetLab:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-        )
+        ) as running:
+            try:
+                yield running
+            except BaseException:
+                # Leaving the block waits for its end, which may never come.
+                with suppress(ProcessLookupError):
+                    os.killpg(running.pid, signal.SIGKILL)
+                raise
 
     def assay(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run another verb."""
