@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from driver.errors import EnvironmentFault
-from driver.runners.engine.client import connect
+from driver.runners.engine.archives import write_images
+from driver.runners.engine.client import connect, engine_errors
 from tests.apptainer import PYTHON, install, lacking, save_image, write_layer
 
 if TYPE_CHECKING:
@@ -44,12 +46,14 @@ def docker(lab: FleetLab, layer: Path, reachable: None) -> Iterator[FleetLab]:
         pytest.skip(error.message)
     archive = lab.folder / "images.tar"
     ids = save_image(archive, [layer], *lab.contain("docker"))
-    with archive.open("rb") as stream:
-        client.images.load(stream)
-    yield lab
-    for one in ids:
-        client.images.remove(one, force=True)
-    client.close()
+    try:
+        write_images(client, [archive.read_bytes()])
+        yield lab
+    finally:
+        for one in ids:
+            with suppress(*engine_errors()):
+                client.images.remove(one, force=True)
+        client.close()
 
 
 @pytest.fixture
