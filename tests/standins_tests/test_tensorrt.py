@@ -268,16 +268,31 @@ def test_timing_cache_of_another_version_or_device_is_refused(
     assert config.set_timing_cache(cache, True) is taken_regardless
 
 
-def test_bf16_flag_is_there_from_9_on(
-    standin: Import, monkeypatch: pytest.MonkeyPatch, trt: Any
+@pytest.mark.parametrize(
+    ("release", "flags"),
+    [
+        ("8.6.1", {"FP16", "INT8", "FP8"}),
+        ("10.3.0", {"FP16", "INT8", "FP8", "BF16"}),
+        ("11.1.0", set()),
+    ],
+)
+def test_precision_flags_are_those_of_the_release(
+    standin: Import, monkeypatch: pytest.MonkeyPatch, release: str, flags: set[str]
 ) -> None:
-    assert "BF16" not in trt.BuilderFlag.__members__
-    monkeypatch.setenv("ASSAY_STANDIN_TENSORRT", "10.3.0")
-    import importlib
+    monkeypatch.setenv("ASSAY_STANDIN_TENSORRT", release)
+    trt = standin("nvidia", "tensorrt")
+    assert trt.__version__ == release
+    named = {"FP16", "INT8", "FP8", "BF16"}
+    assert named & set(trt.BuilderFlag.__members__) == flags
+    explicit = "EXPLICIT_BATCH" in trt.NetworkDefinitionCreationFlag.__members__
+    assert explicit is bool(flags)
 
-    newer = importlib.reload(trt)
-    assert newer.__version__ == "10.3.0"
-    assert "BF16" in newer.BuilderFlag.__members__
+
+def test_numpy_has_no_bfloat16(standin: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_STANDIN_TENSORRT", "11.1.0")
+    trt = standin("nvidia", "tensorrt")
+    with pytest.raises(TypeError, match="equivalent numpy datatype"):
+        trt.nptype(trt.DataType.BF16)
 
 
 def test_copy_beyond_an_allocation_is_invalid(cudart: Any) -> None:

@@ -28,6 +28,7 @@ QUICK = ("--iterations=10", "--duration=0", "--warmUp=0")
         ("8.6.1", "8.4+", "8.6.1", {90, 95, 99}),
         ("10.3.0", "8.4+", "10.3.0", {90, 95, 99}),
         ("10.13.0", "8.4+", "10.13.0", {90, 95, 99}),
+        ("11.1.0", "8.4+", "11.1.0", {90, 95, 99}),
     ],
 )
 def test_each_generation_prints_its_own_format(
@@ -36,7 +37,7 @@ def test_each_generation_prints_its_own_format(
 ) -> None:  # fmt: skip
     tiny_model.write(tmp_path)
     done = program(
-        "nvidia", "trtexec", "--onnx=model.onnx", "--shapes=image:4x3x8x8", "--fp16", *QUICK,
+        "nvidia", "trtexec", "--onnx=model.onnx", "--shapes=image:4x3x8x8", "--noTF32", *QUICK,
         "--exportTimes=times.json", ASSAY_STANDIN_TENSORRT=version,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -104,6 +105,8 @@ def test_exported_times_are_those_of_the_version(
         ("8.2.1", "--memPoolSize=workspace:1024"),
         ("10.3.0", "--workspace=1024"),
         ("8.6.1", "--bf16"),
+        ("11.1.0", "--fp16"),
+        ("10.16.1", "--includeDataTransfers"),
         ("7.2.3", "--timingCacheFile=x"),
     ],
 )
@@ -115,6 +118,18 @@ def test_option_that_a_version_does_not_know_is_refused(
     assert done.returncode == 1
     assert f"[E] Unknown option: {option.split('=', maxsplit=1)[0]}" in done.stderr
     assert done.stdout.splitlines()[-1].startswith("&&&& FAILED TensorRT.trtexec")
+
+
+def test_11_leaves_copies_out_unless_it_is_told(program: Run, tmp_path: Path) -> None:
+    tiny_model.write(tmp_path)
+    arguments = ("--onnx=model.onnx", "--shapes=image:4x3x8x8", "--exportTimes=times.json", *QUICK)
+    copies = {}
+    for more in ((), ("--includeDataTransfers",)):
+        done = program("nvidia", "trtexec", *arguments, *more, ASSAY_STANDIN_TENSORRT="11.1.0")
+        assert done.returncode == 0, done.stderr
+        rows = json.loads((tmp_path / "times.json").read_text())
+        copies[more] = sum(row["h2dMs"] + row["d2hMs"] for row in rows)
+    assert copies[()] == 0 < copies["--includeDataTransfers",]
 
 
 def test_static_model_with_shapes_is_refused(program: Run, tmp_path: Path) -> None:

@@ -45,6 +45,18 @@ def read_back(texts):
     return max(sorted(counts), key=lambda name: counts[name]), dict(counts), ""
 
 
+def differs(who, requested, counts):
+    """Return the warning that computing layers run in another arithmetic than the requested one."""
+    counted = ", ".join("{} in {}".format(counts[name], name) for name in sorted(counts))
+    return (
+        "effective_differs",
+        "{} was requested, but of the layers that compute, {}'s engine runs {}".format(
+            requested, who, counted
+        ),
+        "compare it only with figures of the arithmetic that ran, or use another PRECISION or ENGINE",
+    )
+
+
 def _layers(text):
     try:
         return json.loads(text or "{}").get("Layers", [])
@@ -53,7 +65,10 @@ def _layers(text):
 
 
 def _arithmetic(layer):
-    inputs = " ".join(str(one.get("Format/Datatype", "")) for one in layer.get("Inputs", []))
+    # 11 splits the field: the format and the type stand apart.
+    names = ("Format/Datatype", "Datatype", "DataType")
+    ports = layer.get("Inputs", [])
+    inputs = " ".join(str(one.get(name, "")) for one in ports for name in names)
     found = next((name for pattern, name in DATATYPES if pattern.search(inputs)), None)
     # TF32 is no datatype: only the name of the kernel shows it.
     return "tf32" if found == "fp32" and TF32.search(str(layer.get("TacticName", ""))) else found

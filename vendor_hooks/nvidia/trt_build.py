@@ -1,11 +1,18 @@
-"""Builds a TensorRT engine from ONNX with the Python API of 8.5 to 10."""
+"""Builds a TensorRT engine from ONNX with the Python API of 8.5 to 11."""
 
+import collections
 import sys
 
 from harness.errors import StageFailure, out_of_memory, says_out_of_memory
+from hook import trt_cast, trt_release
 
 #: The most lines that a failure quotes; the stage's log has them all.
 LINES = 4
+#: The precision flags that are read back; 11 has TF32 only.
+FLAGS = ("FP16", "BF16", "INT8", "FP8", "TF32")
+#: The layers that do a model's arithmetic, and DataType → arithmetic.
+COMPUTING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
+ARITHMETIC = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
 
 
 def make_logger(tensorrt):
@@ -41,6 +48,8 @@ class Build:
         self._trt = tensorrt
         self._log = log
         self._job = job
+        self._version = trt_release.require_known(tensorrt.__version__)
+        self._strong = trt_release.is_strongly_typed(self._version)
         self._builder = tensorrt.Builder(log)
         self.effective = {}
 
@@ -49,21 +58,28 @@ class Build:
 
         Raises StageFailure (compile, out_of_memory) with the error lines of the log.
         """
-        explicit = 1 << int(self._trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
-        network = self._builder.create_network(explicit)
+        network = self._builder.create_network(self._creation_flags())
         parser = self._trt.OnnxParser(network, self._log)
-        # From the file, not from bytes: the parser finds external data beside it.
-        if not parser.parse_from_file(str(self._job.onnx_path)):
-            errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
-            raise self.failed("TensorRT's ONNX parser cannot read the graph", errors)
-        config = self._configure(network)
-        cache = self._timing_cache(config, timing_cache)
-        built = self._builder.build_serialized_network(network, config)
+        # The weights may stay in the file until the engine is built.
+        with trt_cast.graph(self._job, self._version) as path:
+            # From the file, not from bytes: the parser finds external data beside it.
+            if not parser.parse_from_file(str(path)):
+                errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
+                raise self.failed("TensorRT's ONNX parser cannot read the graph", errors)
+            config = self._configure(network)
+            cache = self._timing_cache(config, timing_cache)
+            built = self._builder.build_serialized_network(network, config)
         if built is None:
             raise self.failed("TensorRT built no engine", self._log.errors)
         if cache is not None:
             timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
         return built
+
+    def _creation_flags(self):
+        """An explicit batch, which has no flag since 11; other releases take 0 for an implicit one."""
+        if self._strong:
+            return 0
+        return 1 << int(self._trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
 
     def failed(self, what, lines):
         """The StageFailure of a step, with the error ``lines``."""
@@ -75,8 +91,10 @@ class Build:
         return StageFailure(
             "compile",
             "{}: {}".format(what, said),
-            "the stage's log beside the result has the full log of TensorRT {}; STACK=cuda12.1-trt8.6 may "
-            "support operators that this release lacks".format(self._trt.__version__),
+            "the stage's log beside the result has the full log of TensorRT {}; a newer STACK may support "
+            "operators that this release lacks (make list shows them)".format(
+                self._trt.__version__
+            ),
         )
 
     def _configure(self, network):
@@ -88,8 +106,12 @@ class Build:
             config.clear_flag(flags.TF32)
         else:
             config.set_flag(flags.TF32)
-        if job.precision == "fp16":
+        if job.precision == "fp16" and not self._strong:
             config.set_flag(flags.FP16)
+        # The engine then states the datatypes of its layers, which load reads back; a context of a release
+        # without the other property would be slowed by them.
+        if hasattr(trt.IExecutionContext, "nvtx_verbosity"):
+            config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         limit = job.engine_options.get("workspace_gib")
         if limit:
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(limit * 2**30))
@@ -98,11 +120,33 @@ class Build:
             config.add_optimization_profile(profile)
         self.effective = {
             "precision": job.precision,
-            "arithmetic": _arithmetic(config, flags),
-            "flags": [f for f in ("FP16", "TF32", "INT8") if config.get_flag(getattr(flags, f))],
+            "flags": [f for f in FLAGS if hasattr(flags, f) and config.get_flag(getattr(flags, f))],
             "workspace_bytes": config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE),
         }
+        self.effective.update(self._types(network) if self._strong else {"typing": "weak"})
+        self.effective["arithmetic"] = self._arithmetic()
         return config
+
+    def _types(self, network):
+        """What a strongly typed network computes in: arithmetic → number of computing layers."""
+        kinds = [getattr(self._trt.LayerType, name) for name in COMPUTING]
+        counts = collections.Counter()
+        for index in range(network.num_layers):
+            layer = network.get_layer(index)
+            if layer.type in kinds:
+                name = layer.get_input(0).dtype.name
+                counts[ARITHMETIC.get(name, name.lower())] += 1
+        return {"typing": "strong", "network_arithmetic": dict(counts)}
+
+    def _arithmetic(self):
+        """What most layers of a strongly typed network compute in, else what the flags permit."""
+        on = self.effective["flags"]
+        counts = self.effective.get("network_arithmetic")
+        if counts:
+            found = max(sorted(counts), key=lambda name: counts[name])
+        else:
+            found = "fp16" if "FP16" in on else "fp32"
+        return "tf32" if found == "fp32" and "TF32" in on else found
 
     def _profile(self, network):
         """One profile from 1 to batch_size items, optimised for batch_size; None for a static graph."""
@@ -131,9 +175,3 @@ class Build:
             cache = config.create_timing_cache(b"")
             config.set_timing_cache(cache, False)
         return cache
-
-
-def _arithmetic(config, flags):
-    if config.get_flag(flags.FP16):
-        return "fp16"
-    return "tf32" if config.get_flag(flags.TF32) else "fp32"

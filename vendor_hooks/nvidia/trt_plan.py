@@ -2,7 +2,7 @@
 
 from harness.engines.engine_file import EngineFile, graph_digest
 from harness.errors import StageFailure, out_of_memory, says_out_of_memory
-from hook import trt_build
+from hook import trt_build, trt_cast, trt_release
 
 
 class TensorRtPlan:
@@ -53,7 +53,10 @@ class TensorRtPlan:
             "compute_capability": capability,
             "precision": self._job.precision,
             "batch_size": self._job.batch_size,
+            "profiling_verbosity": "detailed",
         }
+        if trt_cast.is_needed(self._job, trt_release.numbers(tensorrt.__version__)):
+            made_from["cast"] = trt_cast.converter()
         return EngineFile(self._job.cache_dir / "engine.plan", made_from)
 
     def make(self, file):

@@ -4,17 +4,30 @@ import contextlib
 import json
 import math
 import shutil
+from collections import namedtuple
 
 import numpy as np
 from harness.engines import vendor_tool
 from harness.errors import StageFailure
-from hook import trtexec_lines, trtexec_output
+from hook import engine_layers, trt_cast, trt_release, trtexec_lines, trtexec_output
 
 PRECISION_OPTIONS = {"fp32": ["--noTF32"], "tf32": [], "fp16": ["--fp16"]}
+#: 11 has no precision options but this one: fp16 is in the graph.
+STRONG_OPTIONS = dict(PRECISION_OPTIONS, fp16=[])
 #: trtexec's own default, passed explicitly to know which queries are warm-up.
 WARM_UP_MS = 200
 #: The release that renamed --buildOnly.
 SKIP_INFERENCE_SINCE = (8, 6)
+#: The release whose engines state the datatypes of their layers on request, in a file.
+LAYERS_SINCE = (8, 4)
+#: 11 measures without copies, with CUDA graphs and with spinning; these options measure as the releases before.
+AS_BEFORE_SINCE = (11,)
+AS_BEFORE = ["--includeDataTransfers", "--noCudaGraph", "--noSpinWait"]
+#: The oldest release whose command line this hook knows.
+OLDEST = (7,)
+
+#: ``arithmetic`` as options and graph ask for it; ``read_back`` as engine_layers.read_back returns it.
+Built = namedtuple("Built", "command warnings arithmetic read_back")
 
 
 class TrtexecTool:
@@ -26,22 +39,38 @@ class TrtexecTool:
         self.version_text, self.version = _version(job)
 
     def build(self, engine_path):
-        """Build the engine for 1 to batch_size items; return (command, warnings)."""
+        """Build the engine for 1 to batch_size items; return Built."""
+        job = self._job
         skip = "--skipInference" if self.version >= SKIP_INFERENCE_SINCE else "--buildOnly"
-        size = self._job.batch_size
-        command = ["trtexec", "--onnx={}".format(self._job.onnx_path)]
-        command += ["--saveEngine={}".format(engine_path), skip]
-        command += PRECISION_OPTIONS[self._job.precision] + self._profile(1, size)
-        ran = self._run(command, "compile")
+        strong = trt_release.is_strongly_typed(self.version)
+        options = STRONG_OPTIONS if strong else PRECISION_OPTIONS
+        with trt_cast.graph(job, self.version) as graph, self._scratch() as folder:
+            layers = folder / "layers.json"
+            command = ["trtexec", "--onnx={}".format(graph)]
+            command += ["--saveEngine={}".format(engine_path), skip]
+            command += options[job.precision] + self._profile(1, job.batch_size)
+            if self.version >= LAYERS_SINCE:
+                command += ["--profilingVerbosity=detailed", "--exportLayerInfo={}".format(layers)]
+            ran = self._run(command, "compile")
+            stated = layers.read_text(encoding="utf-8") if layers.is_file() else None
         if not engine_path.is_file():
             raise vendor_tool.failure("compile", ran)
-        return command, _warnings(ran.text)
+        return Built(
+            command,
+            _warnings(ran.text),
+            "fp16" if job.precision == "fp16" else _of_options(command),
+            engine_layers.read_back([stated]),
+        )
+
+    def loop_options(self):
+        """The options with which every release measures the same: with copies, without CUDA graphs, sleeping."""
+        return AS_BEFORE if self.version >= AS_BEFORE_SINCE else []
 
     def measure(self, engine_path, inputs, seconds):
         """Time full batches of ``inputs``; return (TrtexecSummary, the queries that it counts, times in ns)."""
         with self._scratch() as folder:
             times = folder / "times.json"
-            command = self._inference(engine_path, inputs, folder)
+            command = self._inference(engine_path, inputs, folder) + self.loop_options()
             command += ["--warmUp={}".format(WARM_UP_MS)]
             command += ["--duration={}".format(max(1, math.ceil(seconds)))]
             ran = self._run(command + ["--exportTimes={}".format(times)], "infer")
@@ -107,10 +136,7 @@ class TrtexecTool:
             shutil.rmtree(str(folder), ignore_errors=True)
 
 
-def arithmetic_of(command):
-    """The arithmetic that the options of a build command allow."""
-    if "--fp16" in command:
-        return "fp16"
+def _of_options(command):
     return "fp32" if "--noTF32" in command else "tf32"
 
 
@@ -130,7 +156,11 @@ def _version(job):
             "the release of trtexec is unknown: {}".format(error),
             "use a STACK of vendor_hooks/nvidia/vendor.toml; trtexec --help shows the banner",
         ) from error
-    return (trtexec_output.text_of(version), version) if version else ("7.x", (7,))
+    if version is None:
+        return "7.x", (7,)
+    text = trtexec_output.text_of(version)
+    trt_release.require_known(text, OLDEST)
+    return text, version
 
 
 def _shapes(shapes):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vendor_hooks.standin import standin_python
+from tests.vendor_hooks.standin import standin_python, with_reference_stack
 from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
 
 if TYPE_CHECKING:
@@ -36,6 +36,78 @@ def test_each_precision_is_what_the_builder_was_told(
     assert report.effective["flags"] == flags
     assert report.effective["arithmetic"] == precision
     assert report.core_agreement == 1.0
+
+
+@pytest.mark.parametrize("release", ["8.5.1", "10.3.0", "10.16.1"])
+def test_until_10_a_precision_is_a_flag(tmp_path: Path, release: str) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="fp16")
+    outcome = run(job, "infer", standin_python("nvidia", tensorrt=release))
+    assert_right(outcome)
+    effective = outcome.ok.effective
+    assert (effective["typing"], effective["flags"]) == ("weak", ["FP16", "TF32"])
+    assert effective["layer_arithmetic"] == {"fp16": 1}
+    assert outcome.ok.warnings == ()
+
+
+@pytest.fixture
+def strong() -> Path:
+    """TensorRT 11, whose networks are strongly typed, with what casts a graph."""
+    return with_reference_stack(standin_python("nvidia", tensorrt="11.1.0"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags", "network"),
+    [("fp32", [], "fp32"), ("tf32", ["TF32"], "fp32"), ("fp16", ["TF32"], "fp16")],
+)
+def test_since_11_a_precision_is_in_the_graph(
+    tmp_path: Path, strong: Path, precision: str, flags: list[str], network: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision=precision)
+    outcome = run(job, "infer", strong)
+    assert_right(outcome)
+    effective = outcome.ok.effective
+    assert (effective["typing"], effective["flags"]) == ("strong", flags)
+    assert effective["network_arithmetic"] == {network: 1}
+    assert effective["arithmetic"] == precision
+    # Inputs and outputs stay as they are.
+    assert effective["io_dtypes"] == {"input": "float32", "logits": "float32"}
+    assert list((job.folder / "cache").glob("cast*")) == [], "the cast graph is gone"
+    assert outcome.ok.warnings == ()
+
+
+def test_an_engine_of_another_cast_is_built_again(tmp_path: Path, strong: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    assert run(job, "compile", strong).ok
+    record = job.folder / "cache" / "engine.plan.json"
+    text = record.read_text(encoding="utf-8")
+    assert '"cast": "onnxruntime ' in text
+    record.write_text(text.replace('"cast": "onnxruntime ', '"cast": "onnxruntime 1.'), "utf-8")
+    assert "cast was onnxruntime 1." in warned(run(job, "infer", strong), "recompiled")
+
+
+def test_an_image_without_what_casts_a_graph_is_named(tmp_path: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    message = run(job, "compile", standin_python("nvidia", tensorrt="11.2.0")).failed("image")
+    assert "No module named 'onnx'" in message
+
+
+def test_a_builder_that_ignores_fp16_is_recorded_as_what_it_built(
+    tmp_path: Path, python: Path
+) -> None:
+    """The flag permits fp16; it was recorded as the arithmetic of the engine."""
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    outcome = run(job, "infer", python, ASSAY_STANDIN_FAULT="compile:ignore")
+    assert outcome.ok.effective["arithmetic"] == "tf32"
+    assert "fp16 was requested" in warned(outcome, "effective_differs")
+
+
+@pytest.mark.parametrize(("release", "why"), [("8.4.3", "older"), ("12.0.1", "newer")])
+def test_a_release_that_the_hook_does_not_know_ends_the_run(
+    tmp_path: Path, release: str, why: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt")
+    message = run(job, "compile", standin_python("nvidia", tensorrt=release)).failed("image")
+    assert f"TensorRT {release} is {why} than this hook knows, which is 8.5 to 11" in message
 
 
 def test_copies_are_inside_core_and_told_apart(tmp_path: Path, python: Path) -> None:

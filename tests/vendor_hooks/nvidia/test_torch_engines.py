@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,6 +157,21 @@ def test_layers_that_do_not_state_their_arithmetic_give_none(
     arithmetic, counts, why = layer_module.read_back([text])
     assert (arithmetic, counts) == (None, {})
     assert expected in why
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        {"Format/Datatype": "Row major linear FP16 format"},
+        {"Format": "Row major linear format (kLINEAR)", "Datatype": "Half"},
+        {"Format": "Row major linear format (kLINEAR)", "DataType": "Half"},
+    ],
+)
+def test_the_datatype_is_read_in_one_field_or_in_two(port: dict[str, str]) -> None:
+    layer_module = importlib.import_module("vendor_hooks.nvidia.engine_layers")
+    layer = {"Name": "a", "LayerType": "gemm", "Inputs": [port]}
+    text = json.dumps({"Layers": [layer], "I/O Tensors": []})
+    assert layer_module.read_back([text]) == ("fp16", {"fp16": 1}, "")
 
 
 def test_torch_tensorrt_that_converts_nothing_is_no_torch_tensorrt(

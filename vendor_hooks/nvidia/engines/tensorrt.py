@@ -1,11 +1,11 @@
-"""TensorRT through its v3 API (8.5 to 10): fp32, tf32 or fp16; built ahead of time, cached."""
+"""TensorRT through its v3 API (8.5 to 11): fp32, tf32 or fp16; built ahead of time, cached."""
 
 import collections
 
 import numpy as np
 from harness.engine import Engine
 from harness.errors import StageFailure, out_of_memory
-from hook import cuda, trt_build, trt_plan, trt_slot
+from hook import cuda, engine_layers, trt_build, trt_plan, trt_release, trt_slot
 
 
 class TensorRt(Engine):
@@ -28,6 +28,7 @@ class TensorRt(Engine):
         self._streams = ()
         self._slots = []
         self._idle = collections.deque()
+        self._differing = []
 
     def compile(self):
         """Build the engine file, unless the cache has it for exactly this graph, chip and version."""
@@ -41,7 +42,7 @@ class TensorRt(Engine):
         self._open_device()
         self._engine, settings = self._plan.load()
         self._prepare()
-        return dict(settings, **self._effective())
+        return dict(settings, **self._effective(), **self._read_back(settings))
 
     def plan(self, device, log):
         """The engine's file; override it to build the engine in another way."""
@@ -51,6 +52,7 @@ class TensorRt(Engine):
         import tensorrt
 
         if self._device is None:
+            trt_release.require_known(tensorrt.__version__)
             self._device = cuda.Cuda()
             self._log = trt_build.make_logger(tensorrt)
             self._plan = self.plan(self._device, self._log)
@@ -66,6 +68,9 @@ class TensorRt(Engine):
                     self._log.last_error()
                 )
             )
+        if hasattr(self._context, "nvtx_verbosity"):
+            # The default. The engine was built with details to be read back, which would slow the enqueueing.
+            self._context.nvtx_verbosity = self._names_only()
         self._streams = tuple(self._device.stream() for _ in range(3))
         tensors = self._tensors()
         self._slots = [trt_slot.TensorRtSlot(self._device, tensors) for _ in range(self.in_flight)]
@@ -80,7 +85,7 @@ class TensorRt(Engine):
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             if name in specs:
-                dtype = np.dtype(tensorrt.nptype(self._engine.get_tensor_dtype(name)))
+                dtype = _numpy_dtype(tensorrt, name, self._engine.get_tensor_dtype(name))
                 found[name] = (_full_shape(specs[name], self.job.batch_size), dtype)
         missing = sorted(set(specs) - set(found))
         if missing:
@@ -99,9 +104,40 @@ class TensorRt(Engine):
         return {
             "in_flight": self.in_flight,
             "layers": self._engine.num_layers,
-            "activation_bytes": self._engine.device_memory_size,
+            "activation_bytes": self._activation_bytes(),
             "io_dtypes": {n: str(d) for n, (_, d) in self._tensors().items()},
         }
+
+    def _names_only(self):
+        import tensorrt
+
+        return tensorrt.ProfilingVerbosity.LAYER_NAMES_ONLY
+
+    def _activation_bytes(self):
+        # 10.1 added the second name, 11 removed the first.
+        if hasattr(self._engine, "device_memory_size_v2"):
+            return self._engine.device_memory_size_v2
+        return self._engine.device_memory_size
+
+    def _read_back(self, settings):
+        """The arithmetic that the engine's layers state, compared with the requested one.
+
+        Where they state none, that of a strongly typed network holds, since the builder obeys its types; of a
+        weakly typed one only the flags are known, which permit and force nothing.
+        """
+        import tensorrt
+
+        inspector = self._engine.create_engine_inspector()
+        text = inspector.get_engine_information(tensorrt.LayerInformationFormat.JSON)
+        found, counts, why = engine_layers.read_back([text])
+        if found is None:
+            found = settings.get("arithmetic")
+            counts = settings.get("network_arithmetic")
+            if not counts:
+                return {"arithmetic_unread": why, "layer_arithmetic": None}
+        if found != self.job.arithmetic:
+            self._differing.append(engine_layers.differs("TensorRT", self.job.arithmetic, counts))
+        return {"arithmetic": found, "layer_arithmetic": counts}
 
     def submit(self, inputs):
         """Stage in pinned memory, then enqueue copy in, inference and copy out, without waiting."""
@@ -175,8 +211,8 @@ class TensorRt(Engine):
         return found
 
     def warnings(self):
-        """Rebuilds, and the builder's warnings."""
-        return self._plan.warnings if self._plan is not None else ()
+        """Rebuilds, the builder's warnings, and an arithmetic that was not requested."""
+        return list(self._plan.warnings if self._plan is not None else ()) + self._differing
 
     def close(self):
         """Free context, engine and buffers, in this order; after a failure, once no batch is in flight."""
@@ -187,6 +223,18 @@ class TensorRt(Engine):
         for slot in self._slots:
             slot.free()
         self._slots = []
+
+
+def _numpy_dtype(tensorrt, name, dtype):
+    try:
+        return np.dtype(tensorrt.nptype(dtype))
+    # 10 and 11 raise it for bfloat16, which numpy lacks.
+    except TypeError as error:
+        raise StageFailure(
+            "contract",
+            "the engine's tensor {} has the type {}, which numpy lacks".format(name, dtype.name),
+            "export the graph with fp32 inputs and outputs",
+        ) from error
 
 
 def _full_shape(spec, batch_size):

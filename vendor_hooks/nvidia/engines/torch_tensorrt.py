@@ -46,7 +46,9 @@ class TorchTensorRt(TorchCuda):
         if found is None:
             return {"arithmetic_unread": why, "layer_arithmetic": None}
         if found != self.job.arithmetic:
-            self._warnings.append(_differs(self.job.arithmetic, counts))
+            self._warnings.append(
+                engine_layers.differs("Torch-TensorRT", self.job.arithmetic, counts)
+            )
         return {"arithmetic": found, "layer_arithmetic": counts}
 
     def dtype_name(self):
@@ -158,17 +160,6 @@ class TorchTensorRt(TorchCuda):
     def warnings(self):
         """Recompilations, and what PyTorch computes."""
         return self._warnings
-
-
-def _differs(arithmetic, counts):
-    counted = ", ".join("{} in {}".format(counts[name], name) for name in sorted(counts))
-    return (
-        "effective_differs",
-        "{} was requested, but of the layers that compute, Torch-TensorRT's engines run {}".format(
-            arithmetic, counted
-        ),
-        "compare it only with figures of the arithmetic that ran, or use ENGINE=tensorrt",
-    )
 
 
 ENGINE = TorchTensorRt

@@ -7,7 +7,7 @@ else from trtexec itself, in one run per batch. trtexec reads one batch and repe
 from harness.engine import Engine, VendorTiming
 from harness.engines.engine_file import EngineFile, graph_digest
 from harness.engines.vendor_tool import run
-from hook import trt_plan, trtexec
+from hook import engine_layers, trt_cast, trt_plan, trtexec
 from hook.engines.tensorrt import TensorRt
 
 #: The oldest release with execute_async_v3.
@@ -29,6 +29,10 @@ class Runtime(TensorRt):
         """The engine's file, built by trtexec instead of the API."""
         return TrtexecPlan(self.job, device, log, self._tool, self._file)
 
+    def _read_back(self, settings):  # noqa: ARG002  # for the base class
+        """Nothing: trtexec wrote the layers to a file when it built the engine."""
+        return {}
+
 
 class TrtexecPlan(trt_plan.TensorRtPlan):
     """An engine file that trtexec builds."""
@@ -43,7 +47,7 @@ class TrtexecPlan(trt_plan.TensorRtPlan):
         return self._file
 
     def build(self, path):
-        """Let trtexec build it; the settings are its command, since trtexec reads nothing back."""
+        """Let trtexec build it."""
         return tool_built(self._job, self._tool, path)
 
 
@@ -74,7 +78,13 @@ class Trtexec(Engine):
         settings = self._file.settings if self._file.usable else self._make()
         if self._has_v3():
             self.in_flight = TensorRt.in_flight
-        return dict(settings, in_flight=IN_FLIGHT)
+        self._warn_of_another_arithmetic(settings)
+        return dict(settings, in_flight=IN_FLIGHT, loop_options=" ".join(self._tool.loop_options()))
+
+    def _warn_of_another_arithmetic(self, settings):
+        counts = settings.get("layer_arithmetic")
+        if counts and settings["arithmetic"] != self.job.arithmetic:
+            self._warnings.append(engine_layers.differs("trtexec", self.job.arithmetic, counts))
 
     def _open(self):
         self.simulated = trtexec.is_stand_in()
@@ -99,7 +109,10 @@ class Trtexec(Engine):
             "device": run(query, self.job.vendor).text.strip(),
             "precision": self.job.precision,
             "batch_size": self.job.batch_size,
+            "layers_exported": self._tool.version >= trtexec.LAYERS_SINCE,
         }
+        if trt_cast.is_needed(self.job, self._tool.version):
+            made_from["cast"] = trt_cast.converter()
         return EngineFile(self.job.cache_dir / "engine.plan", made_from)
 
     def measure_core(self, batches, min_seconds):
@@ -160,14 +173,21 @@ def make_engine(job, tool, file, warnings):
 
 def tool_built(job, tool, path):
     """(settings, warning lines) of an engine that trtexec builds at ``path``; an unknown option would fail."""
-    command, said = tool.build(path)
+    built = tool.build(path)
+    found, counts, why = built.read_back
     settings = {
         "precision": job.precision,
-        "arithmetic": trtexec.arithmetic_of(command),
-        "arithmetic_unread": "trtexec accepted these options, but states nothing of the engine's layers",
-        "build_command": " ".join(command),
+        "arithmetic": found or built.arithmetic,
+        "layer_arithmetic": counts or None,
+        "build_command": " ".join(built.command),
     }
-    return settings, said
+    if found is None:
+        settings["arithmetic_unread"] = (
+            "trtexec took these options, but of its engine's layers nothing is known: {}".format(
+                why
+            )
+        )
+    return settings, built.warnings
 
 
 ENGINE = Trtexec

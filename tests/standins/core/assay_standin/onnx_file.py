@@ -12,7 +12,7 @@ DTYPES = {
     1: np.dtype("float32"), 2: np.dtype("uint8"), 3: np.dtype("int8"), 6: np.dtype("int32"),
     7: np.dtype("int64"), 9: np.dtype("bool"), 10: np.dtype("float16"), 11: np.dtype("float64"),
 }  # fmt: skip
-FLOAT = 1
+FLOAT, FLOAT16 = 1, 10
 # Smaller tensors (shapes, scalars) stay inside the graph: operators need them to infer shapes.
 INLINE_BYTES = 1024
 
@@ -63,6 +63,11 @@ class OnnxFile:
     def dynamic(self):
         """Whether some input has a dimension that is not fixed."""
         return any(port.dynamic for port in self.inputs)
+
+    @property
+    def half(self):
+        """Whether the graph was cast to float16: some weight is."""
+        return any(weight.data_type == FLOAT16 for weight in self.weights)
 
     def _read(self):
         for number, _, value, begin, end in wire.fields(self._data):
@@ -190,11 +195,13 @@ def _typed(data_type, parts):
     """Return the bytes of a tensor that keeps its numbers in typed fields."""
     if data_type == FLOAT:
         return b"".join(bytes(value) for _, value in parts.get(4, []))
-    kind = {7: 7, 6: 5, 9: 5, 2: 5, 3: 5}.get(data_type)
+    kind = {7: 7, 6: 5, 9: 5, 2: 5, 3: 5, 10: 5}.get(data_type)
     if kind is None:
         raise OnnxError("weights of data type {} in typed fields are not read".format(data_type))
     numbers = [n for wire_kind, value in parts.get(kind, []) for n in _integers(wire_kind, value)]
-    return np.asarray(numbers, dtype=DTYPES[data_type]).tobytes()
+    # Halves are kept as the integers of their bits.
+    bits = np.dtype("uint16") if data_type == FLOAT16 else DTYPES[data_type]
+    return np.asarray(numbers, dtype=bits).tobytes()
 
 
 def _integers(kind, value):

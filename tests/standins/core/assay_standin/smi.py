@@ -33,7 +33,7 @@ def _nvidia_fields(chip):
         "uuid": "GPU-00000000-a55a-4000-8000-000000000001",
         "gpu_uuid": "GPU-00000000-a55a-4000-8000-000000000001",
         "name": chip.name,
-        "driver_version": settings.value("driver", "535.129.03"),
+        "driver_version": settings.value("driver", "580.105.08"),
         "memory.used": "{} MiB".format(used),
         "memory.free": "{} MiB".format(chip.memory_mib - used),
         "memory.total": "{} MiB".format(chip.memory_mib),
@@ -79,7 +79,7 @@ def nvidia_smi(argv):
     if "--query-gpu" in options:
         return _nvidia_query(chip, options)
     print("{}\n| NVIDIA-SMI {}  CUDA Version: {} |\n| 0  {} |".format(
-        time.ctime(), settings.value("driver", "535.129.03"), settings.value("cuda"), chip.name))  # fmt: skip
+        time.ctime(), settings.value("driver", "580.105.08"), settings.value("cuda"), chip.name))  # fmt: skip
     return 0
 
 

@@ -1,9 +1,11 @@
 """What the TensorRT builder and trtexec share: parsing, profiles, engine files of a chip and version."""
 
+import json
+
 from assay_standin import chips, faults, onnx_file, program, settings
 
 # https://docs.nvidia.com/deeplearning/tensorrt/support-matrix/ : newest opset of the ONNX parser.
-NEWEST_OPSET = {7: 13, 8: 17, 9: 20, 10: 22}
+NEWEST_OPSET = {7: 13, 8: 17, 9: 20, 10: 22, 11: 24}
 UNSUPPORTED_BEFORE = {"LayerNormalization": (8, 6), "GroupNormalization": (8, 6), "Gelu": (10, 0)}
 
 
@@ -14,6 +16,32 @@ class BuildError(Exception):
 def version():
     """Return the imitated version as numbers, (8, 6, 1)."""
     return tuple(int(part) for part in settings.value("tensorrt").split(".")[:3])
+
+
+def strongly_typed():
+    """Whether every network computes in the types of its graph."""
+    return version() >= (11,)
+
+
+def chosen(model, asked):
+    """Return the precision that is built: ``asked``, or the graph's where networks are strongly typed."""
+    if strongly_typed() and model.half:
+        return "fp16"
+    # The flag permits fp16, it does not force it.
+    return "tf32" if asked == "fp16" and "ignore" in faults.asked("compile") else asked
+
+
+def layer_information(precision, detailed):
+    """Return an engine's inspector's JSON: names alone, unless the engine was built with the details."""
+    ends = {"I/O Tensors": []} if strongly_typed() else {"Bindings": ["input_0", "output_0"]}
+    if not detailed:
+        return json.dumps(dict(ends, Layers=["matmul_1 + add_2"]))
+    datatype = {"fp16": "FP16", "bf16": "BF16", "int8": "Int8"}.get(precision, "FP32")
+    tactic = "sm80_xmma_gemm_{}_tn".format("tf32tf32" if precision == "tf32" else "f32")
+    port = {"Name": "input_0", "Format/Datatype": "Row major linear {} format".format(datatype)}
+    layer = {"Name": "matmul_1 + add_2", "LayerType": "CaskGemmMatrixMultiply", "Inputs": [port],
+             "Outputs": [port], "TacticName": tactic}  # fmt: skip
+    return json.dumps(dict(ends, Layers=[layer]))
 
 
 def parse(path):
@@ -35,7 +63,7 @@ def parse(path):
     return model
 
 
-def engine(model, precision, profiles):
+def engine(model, precision, profiles, detailed=False):
     """Return the Program: ``profiles`` is a list of {input: (min, opt, max)}, [] for a static model."""
     faults.strike("compile")
     if "fail" in faults.asked("compile") or "oom" in faults.asked("compile"):
@@ -58,12 +86,13 @@ def engine(model, precision, profiles):
         "tool": "tensorrt",
         "version": ".".join(str(part) for part in version()),
         "capability": chips.chip("nvidia").kind,
+        "detailed": detailed,
         "profiles": [
             {name: [list(shape) for shape in shapes] for name, shapes in profile.items()}
             for profile in profiles
         ],
     }
-    return program.compile_model(model, header, precision)
+    return program.compile_model(model, header, chosen(model, precision))
 
 
 def _check(port, shapes):

@@ -1,4 +1,4 @@
-"""Stand-in of TensorRT's Python API, v3 calls only (8.5 to 10); see tests/standins/README.md.
+"""Stand-in of TensorRT's Python API, v3 calls only (8.5 to 11); see tests/standins/README.md.
 
 The bindings API (num_bindings, execute_async_v2), which 10 dropped, is not here: a hook that used it
 would not run on 10.
@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 from assay_standin import chips, cuda_runtime, execution, faults, tensorrt_build
-from assay_standin.tensorrt_build import BuildError
+from assay_standin.tensorrt_build import BuildError as _BuildError
 
 __assay_standin__ = True
 __version__ = ".".join(str(part) for part in tensorrt_build.version())
@@ -30,7 +30,7 @@ class ILogger:
         INFO = 3
         VERBOSE = 4
 
-    def log(self, severity, message):
+    def log(self, severity, msg):
         """Take a message."""
         raise NotImplementedError
 
@@ -43,52 +43,74 @@ class Logger(ILogger):
     def __init__(self, min_severity=ILogger.Severity.WARNING):
         self.min_severity = min_severity
 
-    def log(self, severity, message):
+    def log(self, severity, msg):
         """Print to stderr, as the real one does."""
         if severity <= self.min_severity:
-            print("[TRT] [{}] {}".format(severity.name[0], message), file=sys.stderr)
+            print("[TRT] [{}] {}".format(severity.name[0], msg), file=sys.stderr)
 
 
-_flags = [
-    "FP16",
-    "INT8",
-    "DEBUG",
-    "GPU_FALLBACK",
-    "STRICT_TYPES",
-    "REFIT",
-    "DISABLE_TIMING_CACHE",
-    "TF32",
-]
-if _VERSION >= (8, 5):
-    _flags += ["SPARSE_WEIGHTS", "OBEY_PRECISION_CONSTRAINTS", "PREFER_PRECISION_CONSTRAINTS"]
-if _VERSION >= (8, 6):
-    _flags += ["FP8", "ERROR_ON_TIMING_CACHE_MISS"]
-if _VERSION >= (9, 0):
-    _flags += ["BF16"]
-BuilderFlag = enum.IntEnum("BuilderFlag", _flags, start=0)
-NetworkDefinitionCreationFlag = enum.IntEnum(
-    "NetworkDefinitionCreationFlag", ["EXPLICIT_BATCH", "STRONGLY_TYPED"], start=0
+def _enum(name, *members):
+    """Make an enum of (member, value, first release, first release without it or None)."""
+    values = {
+        member: value
+        for member, value, first, gone in members
+        if first <= _VERSION[:2] and (gone is None or _VERSION[:2] < gone)
+    }
+    return enum.IntEnum(name, values)
+
+
+_OLD, _TEN, _WEAK = (8, 0), (10, 0), (11, 0)
+BuilderFlag = _enum(
+    "BuilderFlag",
+    ("FP16", 0, _OLD, _WEAK), ("INT8", 1, _OLD, _WEAK), ("DEBUG", 2, _OLD, None),
+    ("GPU_FALLBACK", 3, _OLD, None), ("TF32", 7, _OLD, _TEN), ("TF32", 6, _TEN, None),
+    ("FP8", 17, (8, 6), _TEN), ("FP8", 15, _TEN, _WEAK), ("BF16", 17, _TEN, _WEAK),
+)  # fmt: skip
+NetworkDefinitionCreationFlag = _enum(
+    "NetworkDefinitionCreationFlag",
+    ("EXPLICIT_BATCH", 0, _OLD, _WEAK),
+    ("STRONGLY_TYPED", 1, _TEN, _WEAK),
+    ("STRONGLY_TYPED", 0, _WEAK, None),
 )
-MemoryPoolType = enum.IntEnum("MemoryPoolType", ["WORKSPACE", "DLA_MANAGED_SRAM"], start=0)
+MemoryPoolType = _enum("MemoryPoolType", ("WORKSPACE", 0, _OLD, None))
 TensorIOMode = enum.IntEnum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"], start=0)
 ProfilingVerbosity = enum.IntEnum(
     "ProfilingVerbosity", ["LAYER_NAMES_ONLY", "NONE", "DETAILED"], start=0
 )
-DataType = enum.IntEnum(
-    "DataType", ["FLOAT", "HALF", "INT8", "INT32", "BOOL", "UINT8", "FP8", "BF16", "INT64"], start=0
-)
+LayerInformationFormat = enum.IntEnum("LayerInformationFormat", ["ONELINE", "JSON"], start=0)
+LayerType = _enum(
+    "LayerType",
+    ("CONVOLUTION", 0, _OLD, None), ("ELEMENTWISE", 9, _OLD, None),
+    ("DECONVOLUTION", 7, _OLD, None), ("MATRIX_MULTIPLY", 17, _OLD, None),
+    ("EINSUM", 39, _OLD, _TEN), ("EINSUM", 38, _TEN, None),
+)  # fmt: skip
+DataType = _enum(
+    "DataType",
+    ("FLOAT", 0, _OLD, None), ("HALF", 1, _OLD, None), ("INT8", 2, _OLD, None),
+    ("INT32", 3, _OLD, None), ("BOOL", 4, _OLD, None), ("UINT8", 5, _OLD, None),
+    ("FP8", 6, (8, 6), None), ("BF16", 7, _TEN, None), ("INT64", 8, _TEN, None),
+)  # fmt: skip
 float32, float16, int8, int32, bool = (
     DataType.FLOAT, DataType.HALF, DataType.INT8, DataType.INT32, DataType.BOOL,
 )  # fmt: skip
 _FROM_NUMPY = {
     "float32": DataType.FLOAT, "float16": DataType.HALF, "int8": DataType.INT8,
-    "int32": DataType.INT32, "bool": DataType.BOOL, "uint8": DataType.UINT8, "int64": DataType.INT64,
+    "int32": DataType.INT32, "bool": DataType.BOOL, "uint8": DataType.UINT8,
+}  # fmt: skip
+if hasattr(DataType, "INT64"):
+    _FROM_NUMPY["int64"] = DataType.INT64
+_COMPUTING = {
+    "MatMul": LayerType.MATRIX_MULTIPLY, "Gemm": LayerType.MATRIX_MULTIPLY,
+    "Conv": LayerType.CONVOLUTION, "ConvTranspose": LayerType.DECONVOLUTION,
 }  # fmt: skip
 
 
 def nptype(trt_type):
-    """Return the numpy type of a DataType."""
-    return {value: np.dtype(key).type for key, value in _FROM_NUMPY.items()}[trt_type]
+    """Return the numpy type of a DataType; numpy has none of bfloat16 or fp8."""
+    known = {value: np.dtype(key).type for key, value in _FROM_NUMPY.items()}
+    if trt_type not in known:
+        raise TypeError("Could not resolve TensorRT datatype to an equivalent numpy datatype.")
+    return known[trt_type]
 
 
 def volume(shape):
@@ -119,6 +141,25 @@ class ITensor:
         self.shape = tuple(dim if isinstance(dim, int) else -1 for dim in port.dims)
 
 
+class _LayerInput:
+    """What goes into a layer."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+
+class ILayer:
+    """One operator; a graph that was cast to float16 computes in it."""
+
+    def __init__(self, operator, half):
+        self.type = _COMPUTING.get(operator, LayerType.ELEMENTWISE)
+        self._input = _LayerInput(DataType.HALF if half else DataType.FLOAT)
+
+    def get_input(self, index):
+        """Return the input."""
+        return self._input
+
+
 class INetworkDefinition:
     """What a parser fills."""
 
@@ -139,6 +180,10 @@ class INetworkDefinition:
     def num_layers(self):
         """How many operators."""
         return len(self.model.operators) if self.model else 0
+
+    def get_layer(self, index):
+        """Return the layer."""
+        return ILayer(self.model.operators[index], self.model.half)
 
     def get_input(self, index):
         """Return the input."""
@@ -177,11 +222,11 @@ class OnnxParser:
     def __init__(self, network, logger):
         self._network, self._logger, self._errors = network, logger, []
 
-    def parse_from_file(self, path):
+    def parse_from_file(self, model):
         """Read a file with its external data."""
         try:
-            self._network.model = tensorrt_build.parse(path)
-        except BuildError as error:
+            self._network.model = tensorrt_build.parse(model)
+        except _BuildError as error:
             return self._refuse(str(error))
         return True
 
@@ -247,7 +292,7 @@ class ITimingCache:
         self.version, self.device = _TIMED_ON if not title else tuple(title.split(" ", 2)[1:])
         self.entries = set(filter(None, entries))
 
-    def fits(self, ignore_mismatch):
+    def _fits(self, ignore_mismatch):
         """Tell whether it may be used here; another device's only where a mismatch is to be ignored."""
         version, device = _TIMED_ON
         return self.version == version and (ignore_mismatch or self.device == device)
@@ -257,11 +302,11 @@ class ITimingCache:
         title = "{} {} {}".format(_TIMING, self.version, self.device)
         return IHostMemory("\n".join([title] + sorted(self.entries)).encode())
 
-    def combine(self, other, ignore_mismatch):
+    def combine(self, input_cache, ignore_mismatch):
         """Take another's entries; False where it does not fit."""
-        if not other.fits(ignore_mismatch):
+        if not input_cache._fits(ignore_mismatch):
             return False
-        self.entries |= other.entries
+        self.entries |= input_cache.entries
         return True
 
     def reset(self):
@@ -316,7 +361,7 @@ class IBuilderConfig:
 
     def set_timing_cache(self, cache, ignore_mismatch):
         """Use a cache; False, and nothing is changed, where it is another version's or device's."""
-        if not cache.fits(ignore_mismatch):
+        if not cache._fits(ignore_mismatch):
             return False
         self.timing_cache = cache
         return True
@@ -336,14 +381,12 @@ class Builder:
 
     def __init__(self, logger):
         self._logger = logger
-        self.platform_has_fast_fp16 = self.platform_has_fast_int8 = True
-        self.platform_has_tf32 = True
         self.max_threads = 1
 
     def create_network(self, flags=0):
         """Return an empty network; only explicit batches are taken."""
-        explicit = flags & 1 << int(NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
-        if not explicit and _VERSION[0] < 10:
+        # Flag 0 is the explicit batch, which 10 takes for granted and 11 has no flag for.
+        if not flags & 1 and _VERSION[0] < 10:
             self._logger.log(
                 ILogger.Severity.ERROR, "3: an implicit batch is not supported by ONNX"
             )
@@ -364,9 +407,10 @@ class Builder:
             return None
         precision = _precision(config)
         profiles = [profile.shapes for profile in config.profiles]
+        detailed = config.profiling_verbosity == ProfilingVerbosity.DETAILED
         try:
-            engine = tensorrt_build.engine(network.model, precision, profiles)
-        except BuildError as error:
+            engine = tensorrt_build.engine(network.model, precision, profiles, detailed)
+        except _BuildError as error:
             self._logger.log(ILogger.Severity.ERROR, str(error))
             return None
         if "warn" in faults.asked("compile"):
@@ -402,7 +446,7 @@ class Runtime:
             return None
         try:
             return ICudaEngine(tensorrt_build.open_engine(serialized_engine), self._logger)
-        except BuildError as error:
+        except _BuildError as error:
             self._logger.log(ILogger.Severity.ERROR, str(error))
             return None
 
@@ -430,10 +474,23 @@ class ICudaEngine:
         """At least one."""
         return max(1, len(self.profiles))
 
-    @property
-    def device_memory_size(self):
-        """Bytes of activations."""
-        return 1 << 20
+    if _VERSION >= (10, 1):
+
+        @property
+        def device_memory_size_v2(self):
+            """Bytes of activations."""
+            return 1 << 20
+
+    if _VERSION < (11,):
+
+        @property
+        def device_memory_size(self):
+            """Bytes of activations, under the name that 11 removed."""
+            return 1 << 20
+
+    def create_engine_inspector(self):
+        """Return what describes the layers."""
+        return EngineInspector(self._program)
 
     def get_tensor_name(self, index):
         """Return the name."""
@@ -470,8 +527,23 @@ class ICudaEngine:
         return IExecutionContext(self)
 
 
+class EngineInspector:
+    """Describes an engine's layers, as the verbosity of its build allows."""
+
+    def __init__(self, program):
+        self._program = program
+
+    def get_engine_information(self, format):
+        """Return JSON."""
+        header = self._program.header
+        return tensorrt_build.layer_information(header["precision"], header.get("detailed", False))
+
+
 class IExecutionContext:
     """One inference at a time: shapes, addresses, execute_async_v3."""
+
+    #: The real one is a property, whose default is the verbosity of the build.
+    nvtx_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
 
     def __init__(self, engine):
         self.engine = engine

@@ -9,12 +9,12 @@ import io
 import json
 
 import torch
-from assay_standin import faults, settings
+from assay_standin import faults, settings, tensorrt_build
 from assay_standin.precision import ROUNDING
 
 __assay_standin__ = True
 # Which came with which TensorRT.
-__version__ = "1.3.0" if settings.value("tensorrt").startswith("8.5") else "1.4.0"
+__version__ = {(8, 5): "1.3.0", (8, 6): "1.4.0"}.get(tensorrt_build.version()[:2], "2.12.1")
 
 
 class Input:
@@ -90,16 +90,8 @@ _OPERATORS.impl("execute_engine", _execute, "CPU")
 def _layer_info(engine):
     """What the real engine's method returns: the inspector's JSON, in the verbosity of the build."""
     described, _ = _deserialize(engine)
-    if settings.value("layer_info") == "names":
-        return json.dumps({"Layers": ["matmul_1 + add_2"], "Bindings": ["input_0", "output_0"]})
-    datatype = "FP16" if described["precision"] == "fp16" else "FP32"
-    tactic = "sm80_xmma_gemm_{}_tn".format(
-        "tf32tf32" if described["precision"] == "tf32" else "f32"
-    )
-    port = {"Name": "input_0", "Format/Datatype": "Row major linear {} format".format(datatype)}
-    layer = {"Name": "matmul_1 + add_2", "LayerType": "CaskGemmMatrixMultiply", "Inputs": [port],
-             "Outputs": [port], "TacticName": tactic}  # fmt: skip
-    return json.dumps({"Layers": [layer], "Bindings": ["input_0", "output_0"]})
+    detailed = settings.value("layer_info") == "detailed"
+    return tensorrt_build.layer_information(described["precision"], detailed)
 
 
 # The stand-in's engine is a tensor, since only C++ defines classes that TorchScript can hold.
