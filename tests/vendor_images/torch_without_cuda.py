@@ -139,12 +139,12 @@ def replace_missing(package: Path, work: Path) -> None:
     library = package / "lib"
     files = [*sorted(library.glob("*.so*")), *sorted(package.glob("_C*.so"))]
     present = {file.name for file in files}
-    needed = {name for file in files for name in _needed(file)}
+    needed = {name for file in files for name in needed_libraries(file)}
     wanted: dict[str, list[Symbol]] = {
         name: [] for name in sorted(needed - present) if not SYSTEM.match(name)
     }
     owners = {version: name for file in files for version, name in _version_owners(file)}
-    for symbol in _lacking(files):
+    for symbol in lacking_symbols(files):
         owner = owners.get(symbol.version, FALLBACK) if symbol.version else FALLBACK
         if owner in wanted:
             wanted[owner].append(symbol)
@@ -152,7 +152,7 @@ def replace_missing(package: Path, work: Path) -> None:
         _link(library / name, symbols, work)
 
 
-def _lacking(files: Iterable[Path]) -> list[Symbol]:
+def lacking_symbols(files: Iterable[Path]) -> list[Symbol]:
     defined, undefined = set(), {}
     for file in files:
         for symbol, is_defined in _symbols(file):
@@ -161,8 +161,8 @@ def _lacking(files: Iterable[Path]) -> list[Symbol]:
             else:
                 undefined[symbol.name] = symbol
     for name in SYSTEM_LIBRARIES:
-        path = _tool("gcc", f"-print-file-name={name}").strip()
-        listed = _tool("nm", "-D", "--defined-only", path).splitlines()
+        path = run_tool("gcc", f"-print-file-name={name}").strip()
+        listed = run_tool("nm", "-D", "--defined-only", path).splitlines()
         defined |= {line.split()[-1].partition("@")[0] for line in listed}
     python = re.compile("_?Py")
     lost = sorted(name for name in undefined.keys() - defined if not python.match(name))
@@ -171,7 +171,7 @@ def _lacking(files: Iterable[Path]) -> list[Symbol]:
 
 def _symbols(file: Path) -> Iterator[tuple[Symbol, bool]]:
     """Yield the strong symbols of a file's dynamic table, and whether it defines them."""
-    for line in _tool("readelf", "--dyn-syms", "--wide", str(file)).splitlines():
+    for line in run_tool("readelf", "--dyn-syms", "--wide", str(file)).splitlines():
         cells = line.split()
         if len(cells) < 8 or cells[4] not in ("GLOBAL", "WEAK", "UNIQUE"):
             continue
@@ -181,14 +181,16 @@ def _symbols(file: Path) -> Iterator[tuple[Symbol, bool]]:
             yield Symbol(name=name, version=version.lstrip("@"), kind=cells[3]), is_defined
 
 
-def _needed(file: Path) -> list[str]:
-    return re.findall(r"\(NEEDED\).*\[(.*)\]", _tool("readelf", "--dynamic", "--wide", str(file)))
+def needed_libraries(file: Path) -> list[str]:
+    return re.findall(
+        r"\(NEEDED\).*\[(.*)\]", run_tool("readelf", "--dynamic", "--wide", str(file))
+    )
 
 
 def _version_owners(file: Path) -> Iterator[tuple[str, str]]:
     """Yield the version nodes that a file needs, each with the library that has it."""
     owner = ""
-    for line in _tool("readelf", "--version-info", "--wide", str(file)).splitlines():
+    for line in run_tool("readelf", "--version-info", "--wide", str(file)).splitlines():
         named = re.search(r"File: (\S+)", line)
         owner = named[1] if named else owner
         node = re.search(r"\bName: (\S+)\s+Flags", line)
@@ -203,11 +205,11 @@ def _link(path: Path, symbols: list[Symbol], work: Path) -> None:
     nodes = sorted({symbol.version for symbol in symbols if symbol.version})
     versions.write_text("".join(f"{node} {{ global: *; }};\n" for node in nodes), encoding="utf-8")
     script = [f"-Wl,--version-script={versions}"] if nodes else []
-    _tool("gcc", "-shared", "-fPIC", "-w", "-O1", "-s", f"-Wl,-soname,{path.name}", *script,
+    run_tool("gcc", "-shared", "-fPIC", "-w", "-O1", "-s", f"-Wl,-soname,{path.name}", *script,
           "-o", str(path), str(source), "-l:libstdc++.so.6")  # fmt: skip
 
 
-def _tool(*argv: str) -> str:
+def run_tool(*argv: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise EnvironmentFault(
