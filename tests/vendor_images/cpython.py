@@ -1,4 +1,4 @@
-"""An old CPython of this machine as an archive: base images of vendors have 3.7, 3.8 and 3.10."""
+"""An old CPython of this machine as an archive: base images of vendors have 3.7, 3.8, 3.10 and 3.12."""
 
 from __future__ import annotations
 

@@ -42,6 +42,8 @@ FALLBACK = "libtorch_cuda.so"
 """C++ symbols carry no version: which of the absent libraries has them makes no difference."""
 
 NO_DEVICE = 100  # cudaErrorNoDevice
+GIL_CHECKER = "_ZN4c10d15get_gil_checkerEv"
+"""Called while PyTorch 2.2 and newer is imported, for the address of a pointer, which PyTorch then sets."""
 PRELUDE = """#include <stdio.h>
 #include <stdlib.h>
 extern char _ZTVN10__cxxabiv117__class_type_infoE[];
@@ -72,6 +74,8 @@ class Symbol:
             return f"char {self.name}[256] __attribute__((aligned(16)));"
         if self.name.startswith("cuda"):
             return f"int {self.name}(void) {{ return {NO_DEVICE}; }}"
+        if self.name == GIL_CHECKER:
+            return f"void *{self.name}(void) {{ static void *checker; return &checker; }}"
         return f'void {self.name}(void) {{ refuse("{self.name}"); }}'
 
 

@@ -46,6 +46,9 @@ def nvidia() -> Vendor:
         ("NVIDIA H200", "H200", 989.4e12),
         ("Tesla T4", "T4", 65e12),
         ("nvidia a100-sxm4-40gb", "A100", 312e12),
+        ("NVIDIA B200", "B200", 2250e12),
+        ("NVIDIA L40S", "L40S", 362.05e12),
+        ("NVIDIA L4", "L4", 121e12),
     ],
 )
 def test_without_chip_the_devices_name_decides(
@@ -56,7 +59,7 @@ def test_without_chip_the_devices_name_decides(
     assert found.spec.peaks["fp16"] == fp16
 
 
-@pytest.mark.parametrize("device_name", ["NVIDIA H200 NVL", "NVIDIA H100 PCIe", "NVIDIA L40S"])
+@pytest.mark.parametrize("device_name", ["NVIDIA H200 NVL", "NVIDIA H100 PCIe", "NVIDIA L40"])
 def test_an_unlisted_device_has_its_own_name_and_no_peaks(nvidia: Vendor, device_name: str) -> None:
     found = choose_chip(nvidia, None, seen(device_name))
     assert found.name == device_name

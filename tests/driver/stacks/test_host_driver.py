@@ -153,6 +153,13 @@ def test_an_older_branch_accepts_only_its_own_later_releases(
     assert is_enough(version, wanted) is enough
 
 
+@pytest.mark.parametrize("stack", ["cuda13-trt10.16", "cuda13-trt11"])
+def test_cuda_13_runs_on_branch_580_and_later(stack: str) -> None:
+    requirement = load_catalog(ROOT).vendors["nvidia"].manifest.drivers[stack]
+    assert is_enough("580.95.05", requirement) is True
+    assert is_enough("575.57.08", requirement) is False
+
+
 @pytest.mark.parametrize("stack", ["cuda11.8-trt8.5", "cuda12.1-trt8.6"])
 def test_the_driver_of_the_published_runs_is_new_enough(stack: str) -> None:
     nvidia = load_catalog(ROOT).vendors["nvidia"].manifest

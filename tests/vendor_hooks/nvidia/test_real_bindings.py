@@ -27,7 +27,7 @@ HOOK = ROOT / "vendor_hooks" / "nvidia"
 STANDINS = ROOT / "tests" / "standins"
 RELEASES = ("8.6.1", "10.0.1", "10.3.0", "10.16.1.11", "11.1.0.106", "11.4.0.106")
 STRONG = "11"
-#: The releases that the stand-in imitates → the genuine one that it is held against.
+#: The releases that the stand-in imitates → the genuine one that it is compared with.
 IMITATED = {"8.6.1": "8.6.1", "10.3.0": "10.3.0", "10.16.1": "10.16.1.11", "11.1.0": "11.1.0.106"}
 
 #: How the hook's source calls an object → its class in the bindings; "tensorrt" is the module itself.

@@ -122,9 +122,17 @@ def test_microseconds_and_seconds_are_taken_as_such() -> None:
     assert trtexec_output.parse(text).timings["latency"].min_ms == pytest.approx(5.04614)
 
 
-def test_version_10_has_two_digits_each() -> None:
-    text = read("trtexec-8.6.1.log").replace("v8601", "v100300")
-    assert trtexec_output.parse(text).version == "10.3.0"
+@pytest.mark.parametrize(
+    ("banner", "version"),
+    [
+        ("v100300]", "10.3.0"),
+        ("v101601] [b11]", "10.16.1"),
+        ("v110100] [b106]", "11.1.0"),
+    ],
+)
+def test_from_10_on_the_version_has_two_digits_each(banner: str, version: str) -> None:
+    text = read("trtexec-8.6.1.log").replace("v8601]", banner)
+    assert trtexec_output.parse(text).version == version
 
 
 def test_a_build_number_in_the_banner_is_not_a_missing_version() -> None:
