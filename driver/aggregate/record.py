@@ -11,7 +11,7 @@ from driver.results.origin import chip_of, origin_of
 from driver.results.roofline import roofline_of
 
 if TYPE_CHECKING:
-    from driver.models.result import Gate, Latency, Metrics, Result
+    from driver.models.result import Gate, Generation, Latency, Metrics, Result
 
 
 class Record(NamedTuple):
@@ -71,6 +71,16 @@ class Record(NamedTuple):
     latency_p99_ms: float | None
     latency_max_ms: float | None
     latency_samples: int
+    prompt_tokens: int | None
+    tokens: int | None
+    ttft_p50_ms: float | None
+    ttft_p90_ms: float | None
+    ttft_p99_ms: float | None
+    tpot_ms: float | None
+    p_prefill: float | None
+    p_decode: float | None
+    kv_cache_gib: float | None
+    mbu: float | None
     cosine_min: float | None
     max_abs: float | None
     energy_j: float | None
@@ -158,6 +168,7 @@ def record_of(result: Result, path: str, *, edited: bool) -> Record:
         **{name: getattr(result, name) for name in _OF_RESULT},
         **{name: getattr(metrics, name) for name in _OF_METRICS},
         **_latency(metrics.latency_ms),
+        **_generation(metrics.generation),
         **_energy(metrics),
         **_roofline(result),
         **_gate(result.gate),
@@ -182,6 +193,19 @@ def _latency(latency: Latency) -> dict[str, Any]:
         "latency_p99_ms": latency.p99,
         "latency_max_ms": latency.max,
         "latency_samples": latency.samples,
+    }
+
+
+def _generation(found: Generation | None) -> dict[str, Any]:
+    """Return a language model's figures; its inter-token latencies are the latencies."""
+    names = ("tokens", "tpot_ms", "p_prefill", "p_decode", "kv_cache_gib", "mbu")
+    first = found.ttft_ms if found else None
+    return {
+        "prompt_tokens": found.prompt if found else None,
+        "ttft_p50_ms": first.p50 if first else None,
+        "ttft_p90_ms": first.p90 if first else None,
+        "ttft_p99_ms": first.p99 if first else None,
+        **{name: getattr(found, name, None) for name in names},
     }
 
 

@@ -112,12 +112,32 @@ GENERATION_HEADERS: dict[Language, tuple[str, ...]] = {
 
 
 def generation_row(found: Generation) -> tuple[str, ...]:
-    """Return the cells, in the order of GENERATION_HEADERS; "/" for what does not exist."""
+    """Return the cells of a result, in the order of GENERATION_HEADERS; "/" for what does not exist."""
+    return _generation_cells(
+        (found.prompt, found.tokens), _three(found.ttft_ms), _three(found.itl_ms), found
+    )
+
+
+def generation_record(record: Record) -> tuple[str, ...]:
+    """Return the same cells of a flattened result."""
+    return _generation_cells(
+        (record.prompt_tokens, record.tokens),
+        (record.ttft_p50_ms, record.ttft_p90_ms, record.ttft_p99_ms),
+        (record.latency_p50_ms, record.latency_p90_ms, record.latency_p99_ms),
+        record,
+    )
+
+
+Three = tuple[float | None, float | None, float | None]
+
+
+def _generation_cells(
+    lengths: tuple[int | None, int | None], first: Three, between: Three, found: Generation | Record
+) -> tuple[str, ...]:
     return (
-        str(found.prompt),
-        str(found.tokens),
-        _percentiles(found.ttft_ms),
-        _percentiles(found.itl_ms),
+        *(NONE if length is None else str(length) for length in lengths),
+        _percentiles(first),
+        _percentiles(between),
         figure(found.tpot_ms),
         figure(found.p_prefill),
         figure(found.p_decode),
@@ -126,7 +146,11 @@ def generation_row(found: Generation) -> tuple[str, ...]:
     )
 
 
-def _percentiles(latency: Latency) -> str:
+def _three(latency: Latency) -> Three:
+    return latency.p50, latency.p90, latency.p99
+
+
+def _percentiles(values: Three) -> str:
     """Return the three percentiles, "/" alone if there is none; those with too few samples are "/"."""
-    cells = [figure(value) for value in (latency.p50, latency.p90, latency.p99)]
+    cells = [figure(value) for value in values]
     return NONE if set(cells) == {NONE} else " / ".join(cells)

@@ -13,7 +13,15 @@ from driver.aggregate.batches import (
     named_pairs,
 )
 from driver.aggregate.groups import comparable_rows, host_marks, marks, struck
-from driver.aggregate.table_row import HEADERS, METRIC_HEADERS, NONE, figure, table_figures
+from driver.aggregate.table_row import (
+    GENERATION_HEADERS,
+    HEADERS,
+    METRIC_HEADERS,
+    NONE,
+    figure,
+    generation_record,
+    table_figures,
+)
 from driver.published.columns import ACCURACY, BEST, CHIP, NOTE, ORIGIN
 from driver.system.plain_text import plain
 
@@ -96,9 +104,12 @@ def _headings(records: Sequence[Record], language: Language) -> tuple[str, ...]:
 
 
 def _cells(record: Record) -> tuple[str, ...]:
-    identity = (f"{record.vendor} {record.chip}", record.engine, record.precision)
-    figures = table_figures(record, record.marked_figures)
-    return (*map(plain, identity), str(record.batch_size), *figures)
+    return (*_identity(record), *table_figures(record, record.marked_figures))
+
+
+def _identity(record: Record) -> tuple[str, ...]:
+    texts = (f"{record.vendor} {record.chip}", record.engine, record.precision)
+    return (*map(plain, texts), str(record.batch_size))
 
 
 def _origin(record: Record) -> tuple[str, ...]:
@@ -114,6 +125,20 @@ def _struck_cells(row: Row, strike: str) -> tuple[str, ...]:
         for cell in row.cells[IDENTITY_COLUMNS:last]
     )
     return (*row.cells[:IDENTITY_COLUMNS], *crossed, *row.cells[last:])
+
+
+def token_table(records: Sequence[Record], language: Language = "en") -> ResultTable:
+    """Return the figures of language models among the records: chip, tool, precision, bs, GENERATION_HEADERS.
+
+    Rows whose figures do not count are left out.
+    """
+    rows = (
+        Row((*_identity(record), *generation_record(record)), None, record.path)
+        for record in records
+        if record.tokens is not None and struck(record, language) is None
+    )
+    identity = (CHIP[language], *HEADERS[language][: IDENTITY_COLUMNS - 1])
+    return ResultTable((*identity, *GENERATION_HEADERS[language]), tuple(rows))
 
 
 # --- throughput by batch size ------------------------------------------------------------------

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 CHINESE = {
     # Titles of tables.
     "published weights": "公开权重",
+    "token by token": "逐 token 指标",
     "trained-here weights": "本地训练权重",
     "synthetic weights": "合成权重",
     "real data": "真实数据",
     "synthetic data": "合成数据",
     "core counts unet steps": "core 按 UNet 步计数",
+    "core counts tokens": "core 按 token 计数",
     "smoke run, not comparable": "冒烟运行，不可比较",
     "SIMULATED": "模拟",
     "weights": "权重",

@@ -13,17 +13,18 @@ from driver.aggregate import columns
 from driver.aggregate.groups import comparable_rows, grouped, row_order
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.selection import newest, per_job, select
-from driver.aggregate.tables import table
+from driver.aggregate.tables import table, token_table
 from driver.aggregate.tree import find_results
 from driver.audit.reading import audits_read_once
 from driver.errors import EnvironmentFault, UsageFault
+from driver.published.chinese import said
 from driver.report.cards.rows import CARDS_HEADERS, card_rows, outlier_notices
 from driver.report.cards.spread import card_spreads
 from driver.report.details import pack_details
 from driver.report.failed import failed_rows
 from driver.report.files import with_newest, write_csv, write_parquet, write_problems
 from driver.report.head import head_of
-from driver.report.markdown import cards_section, render_markdown
+from driver.report.markdown import TOKENS, cards_section, render_markdown
 from driver.report.page import render_page
 from driver.report.payload import common_size, ordered, payload
 from driver.report.stamp import (
@@ -150,11 +151,16 @@ def _nothing(folders: Sequence[Path], problems: Sequence[ResultProblem]) -> Usag
 def _first_tables(found: PerJob, loaded: Loaded, options: ReportOptions) -> tuple[FirstTable, ...]:
     """Return the newest rows as tables for a terminal."""
     groups = grouped(newest(found.shown, FIRST_ROWS), options.language)
-    tables = [table(group.records, options.language, loaded.same_id) for group in groups]
-    return tuple(
-        FirstTable(group.title, found.headers, tuple(found.as_text()))
-        for group, found in zip(groups, tables, strict=True)
-    )
+    language = options.language
+    tables = []
+    for group in groups:
+        found = table(group.records, language, loaded.same_id)
+        tables.append(FirstTable(group.title, found.headers, tuple(found.as_text())))
+        tokens = token_table(group.records, language)
+        if tokens.rows:
+            title = f"{group.title} · {said(TOKENS, language)}"
+            tables.append(FirstTable(title, tokens.headers, tuple(tokens.as_text())))
+    return tuple(tables)
 
 
 def _html(

@@ -72,6 +72,8 @@ TABLES = {
     "image": "图像",
     "prompt": "提示词",
     "unet step": "UNet步",
+    "token": "token",
+    "text": "文本",
     # Headers of the smaller tables.
     "table": "表",
     "tier": "档位",
@@ -185,6 +187,7 @@ DETAILS = {
     "across processes": "进程间差异",
     "95 % interval of the median": "中位数的 95 % 区间",
     "/ (fewer than three processes)": "/（少于三个进程）",
+    "token by token": "逐 token 指标",
     "latency p50": "延迟 p50",
     "latency p90": "延迟 p90",
     "latency p99": "延迟 p99",

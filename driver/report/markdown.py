@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from driver.aggregate.tables import batch_table, table
+from driver.aggregate.tables import batch_table, table, token_table
 from driver.published.chinese import said
 from driver.report.cards.rows import CARDS_HEADERS
 from driver.report.failed import FAILED_HEADERS
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ACTIVE = re.compile(r"([\\`*_\[\]|#])")
 FIGURES = range(3, 12)
 """The places of the columns with figures, from the batch size to the memory."""
+TOKENS = "token by token"
+"""The title of a language model's figures."""
 PROBLEM_ROWS = 500
 PROBLEM_HEADERS = ("kind", "file", "problem", "what to do")
 
@@ -60,6 +62,10 @@ def render_markdown(
     parts += [f"> {escape(notice)}" for notice in head.notices]
     for group in groups:
         parts += [f"## {escape(group.title)}", _results_table(group, language, same_id)]
+        tokens = token_table(group.records, language)
+        if tokens.rows:
+            cells = [row.cells for row in tokens.rows]
+            parts += [f"### {said(TOKENS, language)}", render_table(tokens.headers, cells, texts=3)]
         sizes = batch_table(group.records, language)
         if len(sizes.rows) > 2:
             cells = [row.cells for row in sizes.rows]

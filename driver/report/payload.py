@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from driver.aggregate.groups import comparable_rows, grouped, marks, row_order, struck
 from driver.aggregate.record import Record
 from driver.aggregate.table_row import HEADERS, METRIC_HEADERS, table_figures
-from driver.aggregate.tables import batch_table
+from driver.aggregate.tables import batch_table, token_table
 from driver.published.chinese import said
 from driver.published.columns import ACCURACY, CHIP, NOTE
 from driver.report.chinese import PAGE
@@ -139,7 +139,7 @@ def common_size(records: Sequence[Record]) -> int | None:
 
 def _group(group: Group, language: Language) -> dict[str, Any]:
     key = group.key
-    table = batch_table(group.records, language)
+    table, tokens = batch_table(group.records, language), token_table(group.records, language)
     chips = next((i for i, header in enumerate(table.headers) if "/" in header), len(table.headers))
     return {
         "title": group.title,
@@ -148,6 +148,9 @@ def _group(group: Group, language: Language) -> dict[str, Any]:
         "accuracy": METRIC_HEADERS.get(key.acc_metric, ACCURACY),
         "item": key.core_item,
         "flags": ", ".join(said(flag, language) for flag in _flags(key)),
+        "tokens": {"headers": tokens.headers, "rows": [row.cells for row in tokens.rows]}
+        if tokens.rows
+        else None,
         "common_size": common_size(group.records),
         "batch": {"headers": table.headers, "rows": [row.cells for row in table.rows]}
         if len(table.rows) > 2 and chips - 1 <= BATCH_COLUMNS
