@@ -193,14 +193,16 @@ def test_memory_over_the_limit_is_recognised(home: Path, apptainer: Path) -> Non
 def test_the_memory_of_what_starts_a_container_is_not_the_guests(
     home: Path, apptainer: Path
 ) -> None:
-    spec = spec_for(home, apptainer, 'until [ -e "$2/out/seen" ]; do sleep 0.05; done')
+    script = 'echo begun; until [ -e "$2/out/seen" ]; do sleep 0.05; done'
+    spec = spec_for(home, apptainer, script)
     seen = Path(str(spec.source("out"))) / "seen"
     watches: list[ContainerMemory] = []
 
     def tick() -> None:
-        watches.append(ContainerMemory(os.getpid(), sys.maxsize))
-        watches[-1].exceeded()
-        seen.touch()
+        if (home / "log").read_text() == "begun\n":
+            watches.append(ContainerMemory(os.getpid(), sys.maxsize))
+            watches[-1].exceeded()
+            seen.touch()
 
     with ApptainerRunner() as runner:
         done = runner.run(spec, log=home / "log", on_tick=tick)
