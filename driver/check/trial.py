@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from driver.system.settings import Settings
 
 TINY_CASE = "vit_digits"
+TINY_LANGUAGE_MODEL = "llama_pydoc"
+TINY_LENGTHS = (("prompt", "16"), ("tokens", "8"))
 TINY_ITEMS = 10
 TINY_BATCH = 4
 """Ten items in batches of four, so that the last batch is partial."""
@@ -90,7 +92,12 @@ def _plan(
         this = what if len(stacks) == 1 else f"{what}, stack {fact.stack.name}"
         obstacle = _obstacle(facts, fact, runner) or _reference_obstacle(facts, reference, runner)
         if obstacle is None:
-            yield Trial(what=this, request=_request(facts, fact, name, runner))
+            tiny = _request(facts, fact, name, runner)
+            yield Trial(what=this, request=tiny)
+            if engine.generates:
+                lengths = {"case": TINY_LANGUAGE_MODEL, "options": TINY_LENGTHS}
+                request = tiny.model_copy(update=lengths)
+                yield Trial(what=f"{this}, token by token", request=request)
         else:
             yield not_checked(this, *obstacle)
 

@@ -154,8 +154,8 @@ def _first_tables(found: PerJob, loaded: Loaded, options: ReportOptions) -> tupl
     language = options.language
     tables = []
     for group in groups:
-        found = table(group.records, language, loaded.same_id)
-        tables.append(FirstTable(group.title, found.headers, tuple(found.as_text())))
+        rows = table(group.records, language, loaded.same_id)
+        tables.append(FirstTable(group.title, rows.headers, tuple(rows.as_text())))
         tokens = token_table(group.records, language)
         if tokens.rows:
             title = f"{group.title} · {said(TOKENS, language)}"

@@ -64,6 +64,21 @@ def test_every_engine_is_tried_in_process_and_in_container_if_both_are_possible(
     assert all(isinstance(one, Trial) for one in trials)
 
 
+def test_an_engine_that_generates_is_tried_on_a_language_model_too() -> None:
+    facts = machine()
+    manifest = facts.vendor.manifest
+    turbo = manifest.engines["turbo"].model_copy(update={"generates": True})
+    engines = {**manifest.engines, "turbo": turbo}
+    vendor = replace(facts.vendor, manifest=manifest.model_copy(update={"engines": engines}))
+    trials = plan_trials(replace(facts, vendor=vendor), (RunnerName.PROCESS,))
+    tried = {one.what: one.request.case for one in trials if isinstance(one, Trial)}
+    assert tried == {
+        "contract of turbo in process": "vit_digits",
+        "contract of turbo in process, token by token": "llama_pydoc",
+        "contract of eager in process": "vit_digits",
+    }
+
+
 def test_the_last_batch_of_a_trial_is_partial() -> None:
     trial = planned(machine())[RunnerName.PROCESS]
     assert isinstance(trial, Trial)
