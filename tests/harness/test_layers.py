@@ -35,6 +35,7 @@ LAYERS = (
     "files",
     "log",
     "clock",
+    "garbage",
     "errors",
 )
 """Top to bottom: each imports only from those below it, type-only imports included."""

@@ -276,3 +276,15 @@ def test_an_audit_checks_more_and_compares_repeated_inputs_with_fresh_ones(
 def test_the_engine_s_settings_are_those_it_read_back(make_job: MakeJob) -> None:
     report = make_job(engine="enqueue", engine_options={"item_ms": 1.0}).with_pictures(8).run().ok
     assert report.effective == {"precision": "fp32", "item_ms": 1.0, "in_flight": 2}
+
+
+@pytest.mark.parametrize("same_process", [False, True])
+def test_garbage_is_searched_rarely_while_an_engine_loads_and_as_usual_in_the_loops(
+    make_job: MakeJob, same_process: bool
+) -> None:
+    options = {"same_process": same_process}
+    report = make_job(engine="garbage", engine_options=options).with_pictures(10).run().ok
+    assert report.engine_process is not None
+    assert report.engine_process.separate is not same_process
+    assert report.effective["loading"] == 20000
+    assert int(report.versions["measuring"]) < 20000

@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Optional, Sequence
 
-from harness import log
+from harness import garbage, log
 from harness.errors import StageFailure, StageInterrupted, from_exception
 from harness.job import Job, read_job
 from harness.outputs.progress import ProgressFile
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("usage: python3 -m harness <stage> <job folder>\n")
         return 2
     stage, folder = arguments
+    garbage.search_rarely()
     signal.signal(signal.SIGTERM, _interrupt)
     report = Report(stage)
     job = None

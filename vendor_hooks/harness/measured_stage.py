@@ -5,7 +5,7 @@ from typing import Iterator, Optional
 
 import numpy as np
 
-from harness import clock, files
+from harness import clock, files, garbage
 from harness.boundary.opening import describe, open_engine
 from harness.engine import Engine
 from harness.errors import StageFailure
@@ -65,6 +65,7 @@ class MeasuredStage:
             engine = stack.enter_context(engine_of(job, report))
             with self._measurements.phase("load", "load {}".format(job.engine)):
                 report.effective = dict(engine.load() or {})
+                garbage.search_as_usual()
             report.effective.setdefault("in_flight", engine.in_flight)
             source = make_source(dataset, task)
             self._check_inputs(source, task)

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
+from harness import garbage
 from harness.errors import StageFailure
 from harness.job import read_job
 
@@ -71,6 +72,7 @@ class _Pending:
 
 def _run(function, job_folder, arguments):
     """In the other process: return (None, result), or ((kind, message, remedy) of a failure, None)."""
+    garbage.search_rarely()
     if job_folder not in sys.path:
         sys.path.insert(0, job_folder)
     try:

@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 
+from harness import garbage
 from harness.boundary import kernel, sandbox
 
 
 def main(text: str) -> None:
     """Restrict this process, then serve the engine until the harness closes it."""
     settings = json.loads(text)
+    garbage.search_rarely()
     # The harness ends us; if something kills it, the kernel does.
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != settings["parent"]:
