@@ -1,4 +1,4 @@
-"""The same short cuts through `driver/assay run`, with a true model: exit code, result, table.
+"""The same short cuts through the driver's `run`, with a true model: exit code, result, table.
 
 An honest engine passes: tests/driver/test_end_to_end.py.
 """
@@ -6,9 +6,7 @@ An honest engine passes: tests/driver/test_end_to_end.py.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 
 from driver.system.settings import ROOT
 from tests.harness.interpreters import cpu_stack
+from tests.short_run import CLOCK_S, SHORT_S, short_run
 
 pytestmark = pytest.mark.stack
 
@@ -130,29 +129,21 @@ def vendor_in(folder: Path) -> Path:
     return vendor
 
 
-def run(folder: Path, engine: str, cheat: str, *cheating: str) -> tuple[int, dict[str, Any]]:
+def run(
+    folder: Path, engine: str, cheat: str, *cheating: str, seconds: float = SHORT_S
+) -> tuple[int, dict[str, Any]]:
     """Run vit_digits with vendor cpu, whose engines ``cheating`` take a short cut."""
     vendor = vendor_in(folder)
     for name in cheating:
         path = vendor / "engines" / f"{name}.py"
         path.write_text(path.read_text(encoding="utf-8") + cheat, encoding="utf-8")
-    return assay(folder, "run", "--engine", engine)
+    return assay(folder, "run", "--engine", engine, seconds=seconds)
 
 
-def assay(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
+def assay(folder: Path, *words: str, seconds: float = CLOCK_S) -> tuple[int, dict[str, Any]]:
     """Call the driver with the vendor in ``folder``; return its exit code and its document."""
-    done = subprocess.run(
-        [ROOT / "driver" / "assay", *words, "--format", "json"],
-        env={
-            **os.environ,
-            "OUT": str(folder / "results"),
-            "VENDOR_PATH": str(folder / "cpu"),
-        },
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    variables = {"OUT": str(folder / "results"), "VENDOR_PATH": str(folder / "cpu")}
+    done = short_run(*words, "--format", "json", variables=variables, seconds=seconds)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -170,7 +161,7 @@ def verdicts(found: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_the_audit_of_an_honest_result_never_refutes_it(tmp_path: Path) -> None:
-    run(tmp_path, "onnxruntime", "")
+    run(tmp_path, "onnxruntime", "", seconds=CLOCK_S)
     code, found = audit(tmp_path)
     assert (code, found["verdict"]) in ((0, "holds"), (8, "cannot tell")), found
     said = verdicts(found)
@@ -181,7 +172,7 @@ def test_the_audit_of_an_honest_result_never_refutes_it(tmp_path: Path) -> None:
 
 def test_the_audit_of_an_engine_that_remembers_batches_refutes_its_result(tmp_path: Path) -> None:
     """Its figure gains nothing, since no batch comes twice: it would with a user's repeated inputs."""
-    code, result = run(tmp_path, "onnxruntime", REMEMBERS, "onnxruntime")
+    code, result = run(tmp_path, "onnxruntime", REMEMBERS, "onnxruntime", seconds=CLOCK_S)
     assert (code, result["status"]) == (0, "ok")
     code, found = audit(tmp_path)
     assert (code, found["verdict"]) == (7, "does not hold")

@@ -1,0 +1,52 @@
+"""`python -m tests.short_run SECONDS VERB …`: the driver, with smoke runs whose loops last SECONDS.
+
+A test that looks at no figure need not wait for one: warm-up, core and latency of two stages keep both cores busy for
+six seconds. Everything else is as `driver/assay` does it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driver.__main__ import main
+from driver.models.base import Tier
+from driver.plan.tiers import MEASURES
+from tests.waiting import PATIENCE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parents[1]
+SHORT_S = 0.2
+"""Long enough for what takes a share of a loop, too short for what is told by the clock."""
+CLOCK_S = 1.0
+"""A smoke run's own core loop, which the driver's clock can check to a hundredth."""
+
+
+def short_run(
+    *words: str, variables: Mapping[str, str], seconds: float = SHORT_S
+) -> subprocess.CompletedProcess[str]:
+    """Call the driver with ``words`` and these variables beside the caller's own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.short_run", str(seconds), *words],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+if __name__ == "__main__":
+    seconds = float(sys.argv.pop(1))
+    MEASURES[Tier.SMOKE] |= {
+        "min_seconds": seconds,
+        "warmup_max_seconds": 0.3,
+        "latency_max_seconds": 0.1,
+    }
+    sys.exit(main())
