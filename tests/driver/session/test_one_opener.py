@@ -30,6 +30,7 @@ OTHERS_FILES = {
     "driver/runners/memory.py": {
         "kernel_oom_kills": "/proc",
         "_sizes": "/proc",
+        "_first_of_a_container": "/proc",
         "container_watch": "/proc",
         "_proportional_bytes": "/proc",
     },
