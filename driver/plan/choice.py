@@ -89,7 +89,7 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     seen = (devices or {}).get(vendor.name, ())
     chip = choose_chip(vendor, request.chip, seen)
     _require_arithmetic(chip, precision_name, precision)
-    require_engine(case, vendor, engine_name, engine)
+    require_engine(case, vendor, engine_name, engine, catalog.vendors)
     runner = request.runner or _default_runner(stack, request.host)
     if request.host is not None and runner is not RunnerName.DOCKER:
         raise UsageFault(

@@ -15,16 +15,26 @@ if TYPE_CHECKING:
     from driver.models.vendor import EngineSpec
 
 
-def require_engine(case: Case, vendor: Vendor, name: str, engine: EngineSpec) -> None:
-    """Raise UsageFault for a case of generation on an engine without prefill and decode."""
+def require_engine(
+    case: Case, vendor: Vendor, name: str, engine: EngineSpec, vendors: Mapping[str, Vendor]
+) -> None:
+    """Raise UsageFault for a case of generation on an engine without prefill and decode.
+
+    ``vendors`` are all of them: the remedy names those that can.
+    """
     if case.manifest.generation is None or engine.generates:
         return
-    able = [other for other, spec in vendor.manifest.engines.items() if spec.generates]
+    able = _generating(vendor)
+    others = [other for other, one in vendors.items() if _generating(one)]
     raise UsageFault(
         f"case {case.name} generates token by token, which engine {name} of {vendor.name} does not "
         "implement (prefill and decode)",
-        f"choose ENGINE={able[0]}" if able else "choose another VENDOR: `make list` shows them",
+        f"choose ENGINE={able[0]}" if able else f"choose VENDOR={'|'.join(sorted(others))}",
     )
+
+
+def _generating(vendor: Vendor) -> list[str]:
+    return [name for name, spec in vendor.manifest.engines.items() if spec.generates]
 
 
 def generation_job(case: Case, options: Mapping[str, OptionValue]) -> GenerationJob | None:

@@ -25,7 +25,14 @@ def test_an_engine_without_prefill_and_decode_is_skipped_with_a_reason() -> None
     assert isinstance(chosen[0], Choice)
     assert isinstance(chosen[1], Skip)
     assert "generates token by token, which engine" in chosen[1].reason
-    assert chosen[1].remedy
+    assert "VENDOR=cpu|intel" in chosen[1].remedy
+
+
+def test_another_engine_of_the_vendor_is_named_if_it_can() -> None:
+    asked = request("intel").model_copy(update={"engine": "openvino-latency"})
+    with pytest.raises(UsageFault) as caught:
+        choose(asked, load_catalog(ROOT))
+    assert caught.value.remedy == "choose ENGINE=openvino"
 
 
 def test_the_job_has_the_lengths_and_the_sizes_of_its_cache() -> None:
