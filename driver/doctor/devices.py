@@ -10,6 +10,7 @@ from driver.doctor.finding import failed, not_checked, note, ok
 from driver.doctor.stacks import needs_containers
 from driver.models.base import RunnerName
 from driver.monitors.sources import command_of
+from driver.plan.processor import lacking, misfit
 from driver.runners.spec import guest_user
 from driver.stacks.host_driver import hangs, install, is_enough, needed, remedy
 
@@ -37,6 +38,7 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
         return
     runner = runner or (RunnerName.DOCKER if needs_containers(facts) else RunnerName.PROCESS)
     spec = facts.vendor.manifest.devices
+    yield from _processor(facts)
     if not facts.nodes and spec.gpus == "none":
         yield ok("devices", "not needed")
     for node in facts.nodes:
@@ -60,6 +62,23 @@ def check_devices(facts: Facts, runner: RunnerName | None = None) -> Iterator[Fi
                 "nothing to do, unless access to a device above is denied",
             )
     yield _monitor(facts)
+
+
+def _processor(facts: Facts) -> Iterator[Finding]:
+    """Check the processor that vendor.toml asks for; without one's instructions, other precisions still run."""
+    wanted = facts.vendor.manifest.processor
+    if not wanted.vendor_id and not wanted.flags:
+        return
+    what = f"processor for {facts.vendor.name}"
+    unfit = misfit(facts.vendor, facts.processor)
+    if unfit is not None:
+        yield failed(what, *unfit)
+        return
+    yield ok(what, facts.processor.model)
+    for arithmetic in wanted.flags:
+        found = lacking(facts.vendor, facts.processor, arithmetic)
+        if found is not None:
+            yield note(f"{what}: {arithmetic}", *found)
 
 
 def _driver(stack: StackFact, driver: DriverFact) -> Finding:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from driver.system.host.processor import Identity
+
 if TYPE_CHECKING:
     from driver.catalog.catalog import Stack, Vendor
     from driver.stacks.host_driver import DriverFact
@@ -166,6 +168,7 @@ class Facts:
     reference_problem: Unavailable | None = None
     """Why there is no reference stack, which every run needs."""
     monitor: MonitorFact = MonitorFact()
+    processor: Identity = field(default_factory=lambda: Identity(model=""))
     cases: tuple[CaseFact, ...] = ()
     case_named: bool = False
     host: str | None = None

@@ -35,6 +35,7 @@ from driver.runners.admission import device_files, gpu_problem
 from driver.runners.devices import select_devices
 from driver.stacks.host_driver import ask
 from driver.system.host.machine import host_facts
+from driver.system.host.processor import read_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,6 +93,7 @@ def gather(
             None,
         ),
         monitor=monitor,
+        processor=read_identity(),
         cases=tuple(_case(case, settings) for case in cases),
     )
 

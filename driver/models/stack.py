@@ -20,6 +20,11 @@ class BaseImage(Frozen):
         description="sha256:…, written by `make pin`; without it results are marked unpinned",
     )
     source: str = Field(default="", description="where to get it, as text")
+    debian_packages: tuple[str, ...] = Field(
+        default=(),
+        description="Debian packages of the base image that a stage needs (a compiler); BASE=debootstrap "
+        "adds them",
+    )
 
 
 class Installer(Frozen):

@@ -199,6 +199,21 @@ class DriverRequirement(Frozen):
         return pattern
 
 
+class ProcessorSpec(Frozen):
+    """What the host's processor must be, for a vendor that runs on it."""
+
+    vendor_id: str = Field(
+        default="",
+        description="`vendor_id` in /proc/cpuinfo, for example `AuthenticAMD`; runs on another processor "
+        "are refused",
+    )
+    flags: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description='arithmetic → flags of /proc/cpuinfo, for example { bf16 = ["avx512_bf16"] }; without '
+        "them a run with it is refused",
+    )
+
+
 class SchedulerSpec(Frozen):
     """What a sweep asks a cluster's scheduler for, for each of its tasks."""
 
@@ -228,6 +243,9 @@ class VendorManifest(Frozen):
     chips: dict[str, ChipSpec] = Field(description="hardware models, by the name for CHIP")
     devices: DeviceSpec = Field(
         default=DeviceSpec.model_construct(), description="host access of containers"
+    )
+    processor: ProcessorSpec = Field(
+        default=ProcessorSpec.model_construct(), description="what the host's processor must be"
     )
     monitor: MonitorSpec = Field(
         default=MonitorSpec.model_construct(), description="reports memory, power and temperature"

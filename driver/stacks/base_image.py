@@ -150,7 +150,8 @@ def _debian_base(
             f"leave BASE out to use {manifest.base.image}, or name your own base: BASE=<image>",
         )
     script = Path(__file__).resolve().parents[2] / "images" / "base" / "make-base"
-    key = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
+    packages = ",".join(manifest.base.debian_packages)
+    key = hashlib.sha256(script.read_bytes() + packages.encode()).hexdigest()[:12]
     tag = f"{DEBIAN_SUITE}-{key}"
     reference = f"{DEBIAN_BASE}:{tag}"
     with locked(home / "locks" / f"base-{tag}.lock"):
@@ -161,7 +162,7 @@ def _debian_base(
                 "type: docker load -i <archive>, or name one that the engine has: BASE=<image>",
             )
             on_progress(f"making a Debian {DEBIAN_SUITE} base with debootstrap (about 45 s, once)")
-            _import_debian(api, script, tag, home)
+            _import_debian(api, script, tag, packages, home)
             found = inspect(api, reference)
     if found is None:
         raise ImageFault(
@@ -171,13 +172,13 @@ def _debian_base(
     return Base(reference=reference, image_id=found["Id"], digest=None, pinned=False)
 
 
-def _import_debian(api: ImageApi, script: Path, tag: str, home: Path) -> None:
+def _import_debian(api: ImageApi, script: Path, tag: str, packages: str, home: Path) -> None:
     (home / "work").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home / "work", prefix="base-") as folder:
         rootfs = Path(folder) / "rootfs.tar"
         env = {key: os.environ[key] for key in NEEDED_ENVIRONMENT if key in os.environ}
         try:
-            run_child([str(script), str(rootfs), DEBIAN_SUITE], env=env)
+            run_child([str(script), str(rootfs), DEBIAN_SUITE, packages], env=env)
         except ChildFailed as error:
             said = [line.strip() for line in error.output.splitlines() if line.strip()]
             message, remedy = [*said, "", ""][:2] if len(said) < 2 else said[-2:]

@@ -1,4 +1,4 @@
-"""What every engine of every vendor must do; cpu and intel run for real, the others on stand-ins.
+"""What every engine of every vendor must do; amd, cpu and intel run for real, the others on stand-ins.
 
 The engines come from the manifests: a new one is tested here without a line of its own.
 """
@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
+from tests.vendor_hooks.amd.stack import zen_stack
 from tests.vendor_hooks.intel.stack import openvino_stack
 from tests.vendor_hooks.standin import standin_python, with_reference_stack
 from tests.vendor_hooks.vendor_job import assert_right, core, manifest, run, vendor_job
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.stack
 
-REAL = {"cpu": cpu_stack, "intel": openvino_stack}
+REAL = {"amd": zen_stack, "cpu": cpu_stack, "intel": openvino_stack}
 VENDORS = sorted(path.parent.name for path in ROOT.glob("vendor_hooks/*/vendor.toml"))
 ENGINES = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]
 OF_GRAPHS = [one for one in ENGINES if manifest(one[0]).engines[one[1]].needs == "onnx"]

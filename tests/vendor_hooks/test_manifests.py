@@ -124,6 +124,7 @@ PROMISED = """
 nvidia = ["tensorrt", "torch_tensorrt", "inductor", "eager", "trtexec"]
 ascend = ["cann", "ais_bench", "benchmark"]
 intel = ["openvino"]
+amd = ["zentorch", "inductor", "eager"]
 cpu = ["onnxruntime", "eager"]
 kunlunxin = ["xtcl"]
 metax = ["eager", "macart"]

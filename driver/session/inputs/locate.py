@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from driver.datasets.hidden import hidden_note
 from driver.datasets.locate import locate_dataset
 from driver.datasets.weights import locate_weights
+from driver.errors import EnvironmentFault
 from driver.monitors.seen import absent_devices, seen_devices
+from driver.plan.processor import lacking, misfit
 from driver.runners.admission import require_devices, require_gpu, require_reported
 from driver.runners.devices import Devices, select_devices
 from driver.stacks.host_driver import require
+from driver.system.host.processor import read_identity
 from driver.system.workspace import require_room
 
 if TYPE_CHECKING:
@@ -74,6 +77,14 @@ def _require_room(site: Site, choice: Choice) -> None:
         require_room(needed, home=site.settings.home, what=name)
 
 
+def _require_processor(choice: Choice) -> None:
+    """Raise EnvironmentFault on a processor of another maker, or without the instructions for the precision."""
+    seen = read_identity()
+    unfit = misfit(choice.vendor, seen) or lacking(choice.vendor, seen, choice.precision.arithmetic)
+    if unfit is not None:
+        raise EnvironmentFault(*unfit)
+
+
 def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
     """Return what is known of the vendor's host driver; checked before an hour of downloads.
 
@@ -83,6 +94,7 @@ def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
     if choice.elsewhere or site.settings.stand_ins:
         return {}
     vendor, device = choice.vendor, choice.request.device
+    _require_processor(choice)
     selected = select_devices(vendor.manifest.devices, device)
     require_devices(selected)
     simulated = choice.stack.found is not None and choice.stack.found.stand_in

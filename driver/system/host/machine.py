@@ -10,7 +10,7 @@ from pathlib import Path
 from driver.models.base import Frozen
 from driver.system.hashing import file_sha256
 from driver.system.host.git import git, is_own_checkout
-from driver.system.host.processor import key_values, read_processor
+from driver.system.host.processor import key_values, read_identity, read_processor
 
 LOADED = Path(".assay/bundle/assay-bundle.json")
 """The manifest of the bundle that this tree was loaded from."""
@@ -42,7 +42,7 @@ def describe_host(name: str | None = None) -> dict[str, object]:
     return {
         "name": (platform.node() if name is None else name) or None,
         "cpu": processor.model,
-        "cpu_flags": sorted(_cpu_flags() & _RELEVANT_FLAGS),
+        "cpu_flags": sorted(read_identity().flags & _RELEVANT_FLAGS),
         "threads": processor.threads,
         "cores_online": processor.threads_online,
         "cpus": processor.cpus,
@@ -109,11 +109,6 @@ def _sha256(path: Path) -> str | None:
         return file_sha256(path)
     except OSError:
         return None
-
-
-def _cpu_flags() -> set[str]:
-    info = key_values(Path("/proc/cpuinfo"))
-    return set((info.get("flags") or info.get("Features") or "").split())
 
 
 def _first_line(path: Path) -> str | None:

@@ -60,6 +60,24 @@ class Processor(Frozen):
         return ", ".join(found)
 
 
+class Identity(Frozen):
+    """What a processor is called, who makes it, and its instructions as /proc/cpuinfo names them."""
+
+    model: str
+    vendor_id: str = ""
+    flags: frozenset[str] = frozenset()
+
+
+def read_identity(root: Path = Path("/")) -> Identity:
+    """Return this host's processor; ``root`` contains ``proc``."""
+    info = key_values(root / "proc/cpuinfo")
+    return Identity(
+        model=info.get("model name") or platform.processor() or platform.machine(),
+        vendor_id=info.get("vendor_id", ""),
+        flags=frozenset((info.get("flags") or info.get("Features") or "").split()),
+    )
+
+
 def host_chip_name(
     model: str, threads: int, threads_online: int, memory_bytes: int, *, detail: str = ""
 ) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +21,9 @@ from driver.doctor.facts import (
     User,
 )
 from driver.doctor.finding import failures
-from driver.models.vendor import DriverRequirement
+from driver.models.vendor import DriverRequirement, ProcessorSpec
 from driver.stacks.host_driver import DriverFact
+from driver.system.host.processor import Identity
 from tests.driver.doctor.machines import GIB, make_facts, make_node, make_stack, make_user
 
 if TYPE_CHECKING:
@@ -249,6 +251,26 @@ def test_an_undocumented_minimum_is_only_a_note() -> None:
 def test_a_late_release_of_an_older_branch_is_ok() -> None:
     found = find(with_driver("470.129", older_branches=("470.57",)), "host driver for v1")
     assert (found.status, "470.57 or later of 470" in found.found) == ("ok", True)
+
+
+def asking_for_zen(seen: Identity) -> Facts:
+    facts = make_facts(processor=seen)
+    wanted = ProcessorSpec(vendor_id="AuthenticAMD", flags={"bf16": ("avx512_bf16",)})
+    manifest = facts.vendor.manifest.model_copy(update={"processor": wanted})
+    return replace(facts, vendor=replace(facts.vendor, manifest=manifest))
+
+
+def test_a_processor_must_be_the_makers_and_without_instructions_it_runs_the_rest() -> None:
+    old = Identity(model="EPYC 7B13", vendor_id="AuthenticAMD", flags=frozenset({"avx2"}))
+    assert find(asking_for_zen(old), "processor for acme").status == "ok"
+    assert find(asking_for_zen(old), "processor for acme: bf16").status == "note"
+    other = asking_for_zen(Identity(model="Xeon", vendor_id="GenuineIntel"))
+    assert find(other, "processor for acme").status == "failed"
+    new = old.model_copy(update={"flags": frozenset({"avx512_bf16"})})
+    named = [one.what for one in diagnose(asking_for_zen(new))]
+    assert "processor for acme" in named
+    assert "processor for acme: bf16" not in named
+    assert "processor for acme" not in [one.what for one in diagnose(make_facts())]
 
 
 def test_a_stack_that_needs_its_image_needs_an_engine() -> None:

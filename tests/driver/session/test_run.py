@@ -31,7 +31,7 @@ from driver.stacks.installer import Installation
 from driver.system.driver_process import DriverProcess
 from driver.system.hashing import canonical_digest
 from driver.system.host.machine import HostFacts
-from driver.system.host.processor import Processor, read_processor
+from driver.system.host.processor import Identity, Processor, read_processor
 from driver.system.settings import Settings
 from tests.driver.miniature import make_pictures, make_tree, write_executable
 from tests.driver.runners.test_leftovers import Engine, container, work_folder
@@ -523,6 +523,36 @@ def test_a_device_that_the_monitor_does_not_report_is_refused_before_anything_is
     with pytest.raises(EnvironmentFault, match=r"DEVICE=7 does not exist .* are 0, 1") as caught:
         lab.run(device="7")
     assert caught.value.remedy == "choose one of them: DEVICE=0"
+
+
+PROCESSOR = """
+[processor]
+vendor_id = "AuthenticAMD"
+flags = { fp16 = ["avx512_fp16"] }
+"""
+
+
+@pytest.mark.parametrize(
+    ("maker", "precision", "said"),
+    [
+        ("GenuineIntel", "fp32", "the vendor_id AuthenticAMD; this host's is X"),
+        ("AuthenticAMD", "fp16", "X lacks avx512_fp16, without which fp16 would be emulated"),
+        ("AuthenticAMD", "fp32", None),
+    ],
+)
+def test_a_processor_that_does_not_fit_is_refused_before_anything_is_installed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, maker: str, precision: str, said: str | None
+) -> None:
+    manifest = lab.root / "vendor_hooks" / "acme" / "vendor.toml"
+    manifest.write_text(manifest.read_text() + PROCESSOR)
+    seen = Identity(model="X", vendor_id=maker, flags=frozenset({"avx2"}))
+    monkeypatch.setattr("driver.session.inputs.locate.read_identity", lambda: seen)
+    if said is None:
+        assert lab.run(precision=precision).result.status == "ok"
+        return
+    monkeypatch.setattr(lab.installer, "install", None)
+    with pytest.raises(EnvironmentFault, match=said):
+        lab.run(precision=precision)
 
 
 def test_a_failure_names_files_that_are_still_there_when_it_is_read(lab: Lab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pathlib
 import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -296,6 +297,28 @@ def test_a_debian_base_is_refused_where_it_cannot_fit(engine: FakeEngine, tmp_pa
         )
     assert "leave BASE out" in caught.value.remedy
     assert engine.calls == []
+
+
+def test_a_debian_base_has_the_packages_of_the_stack_and_a_tag_of_its_own(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def make(command: list[str], **_: object) -> str:
+        asked.append(command)
+        pathlib.Path(command[1]).write_bytes(b"")
+        return ""
+
+    monkeypatch.setattr("driver.stacks.base_image.run_child", make)
+    base = {"image": "registry.lab/python:3.11", "debian_packages": ["g++", "make"]}
+    made = {
+        resolve_base(
+            engine, one, "debootstrap", home=tmp_path, on_progress=lambda _text: None
+        ).reference
+        for one in (manifest(), manifest(base=base), manifest(base=base))
+    }
+    assert [command[3] for command in asked] == ["", "g++,make"]
+    assert len(made) == 2
 
 
 def test_a_failed_debootstrap_shows_the_tools_output(

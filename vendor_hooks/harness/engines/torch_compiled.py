@@ -1,0 +1,105 @@
+"""torch.compile on the host's own processor: the engine `inductor`, and other compilers of its kind."""
+
+import collections
+import os
+import shutil
+import subprocess
+from typing import Any, Callable, Dict, List, Tuple
+
+from harness import clock
+from harness.engines.torch_host import TorchHost
+from harness.errors import StageFailure
+from harness.job import Job
+
+#: Operators of PyTorch that do a model's products; what a compiler fuses away runs in kernels of its own.
+PRODUCTS = (
+    "aten::addmm",
+    "aten::mm",
+    "aten::bmm",
+    "aten::baddbmm",
+    "aten::mkldnn_convolution",
+    "aten::_scaled_dot_product_flash_attention_for_cpu",
+    "mkldnn::_linear_pointwise",
+    "mkldnn::_convolution_pointwise",
+)
+
+
+class CompiledHost(TorchHost):
+    """Compiled for full batches; the last batch is padded, to avoid another compilation.
+
+    Kernels are C++, kept in the cache folder, where infer finds those that compile made. What PyTorch
+    repeats in every process (tracing) happens in load, before any measurement.
+    """
+
+    static_batch = True
+    #: The backend of torch.compile.
+    backend = "inductor"
+    #: Prefixes of the operators that the backend brings along, such as ``zentorch::``.
+    own_operators: Tuple[str, ...] = ()
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._compiled: Dict[str, Any] = {}
+
+    def compile(self) -> Dict[str, Any]:
+        """Compile and run one batch of zeros, so that an error is a compile failure."""
+        settings = self.load()
+        self.cached = settings["compiled_graphs"] == 0
+        return settings
+
+    def load(self) -> Dict[str, Any]:
+        """Build and compile; the settings include the compiler and the operators that one batch called."""
+        compiler = self._compiler()
+        folder = self.job.cache_dir / "inductor"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+        # It would be made again in each process, also where every kernel is there: 15 s, and 150 MB of TMPDIR.
+        os.environ["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] = "0"
+        # Workers of a pool would stay, and share memory and cores with what is measured.
+        os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+        settings = super().load()
+        settings.update(self._compiled, backend=self.backend, cxx=compiler)
+        return settings
+
+    def accelerate(self, torch: Any, module: Any) -> Callable[..., Any]:
+        """torch.compile for exactly these shapes; one call triggers the compilation."""
+        from torch._dynamo.utils import counters
+
+        examples = self.examples(torch)
+        compiled: Callable[..., Any] = torch.compile(module, backend=self.backend, dynamic=False)
+        started = clock.now_ns()
+        compiled(*examples)
+        first_ns = clock.now_ns() - started
+        self._compiled = {
+            "first_call_ns": first_ns,
+            "compiled_graphs": counters["inductor"]["fxgraph_cache_miss"],
+            "operators": self._operators(torch, compiled, examples),
+        }
+        return compiled
+
+    def _operators(
+        self, torch: Any, compiled: Callable[..., Any], examples: List[Any]
+    ) -> Dict[str, int]:
+        """Operator → calls in one batch, of those that do products and of the backend's own."""
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+            compiled(*examples)
+        wanted = PRODUCTS + self.own_operators
+        counted = collections.Counter(
+            event.name for event in profiled.events() if event.name.startswith(wanted)
+        )
+        return dict(sorted(counted.items()))
+
+    def _compiler(self) -> str:
+        """The first line of ``g++ --version``; raises StageFailure without a C++ compiler."""
+        name = os.environ.get("CXX", "g++")
+        path = shutil.which(name)
+        if path is None:
+            contained = self.job.document["job"]["runner"] == "docker"
+            raise StageFailure(
+                "image" if contained else "host",
+                "torch.compile needs a C++ compiler, and {} is not on PATH".format(name),
+                "use a base image with g++"
+                if contained
+                else "sudo apt-get install g++; or RUNNER=docker, whose image has one",
+            )
+        return subprocess.check_output([path, "--version"]).decode().splitlines()[0]
