@@ -69,6 +69,14 @@ def _engine(vendor: Vendor, name: str, engine: EngineSpec) -> list[Finding]:
         return problems
     problems += _named(f"{key}.validate_engine", validating, vendor.manifest.engines)
     framework = vendor.manifest.engines.get(validating)
+    if framework is not None and framework.harness_engine is not None:
+        problems.append(
+            failed(
+                f"{WHERE}: {key}.validate_engine",
+                f"{validating!r} is an execution provider, not the framework itself",
+                "name an engine that runs the framework, or remove validate_engine",
+            )
+        )
     absent = sorted(set(engine.stacks) - set(framework.stacks)) if framework else []
     if absent:
         problems.append(

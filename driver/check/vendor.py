@@ -91,7 +91,9 @@ def _engines(vendor: Vendor) -> Iterator[Finding]:
 
 
 def _engine_files(vendor: Vendor) -> Iterator[Finding]:
-    for name in vendor.manifest.engines:
+    for name, engine in vendor.manifest.engines.items():
+        if engine.harness_engine is not None:
+            continue
         path = vendor.folder / "engines" / f"{re.sub(r'[^0-9a-z_]', '_', name)}.py"
         what = f"engine {name}"
         if not path.is_file():

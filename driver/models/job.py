@@ -93,6 +93,7 @@ class JobFile(Frozen):
     metric_also: tuple[str, ...] = ()
     export: ExportNeeds
     engine_needs: Literal["onnx", "weights"] = "onnx"
+    harness_engine: str | None = None
     validate_engine: Name | None = None
     validate_precision: Name | None = None
     arithmetic: str

@@ -47,6 +47,11 @@ class EngineSpec(Frozen):
         default="onnx",
         description="inputs of its stages: the exported graph, or also the user's weights",
     )
+    harness_engine: Literal["onnxruntime"] | None = Field(
+        default=None,
+        description="an engine that the harness brings, in place of a file in engines/: `onnxruntime`, "
+        "with the execution provider that `options` name (CONTRIBUTING.md)",
+    )
     export: ExportNeeds = Field(
         default=ExportNeeds.model_construct(), description="requirements on the exported graph"
     )

@@ -127,6 +127,7 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
         metric_also=case.metric.also,
         export=engine.export,
         engine_needs=engine.needs,
+        harness_engine=engine.harness_engine,
         validate_engine=engine.validate_engine,
         validate_precision=_validate_precision(choice),
         arithmetic=choice.precision.arithmetic,

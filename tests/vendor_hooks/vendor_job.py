@@ -57,6 +57,7 @@ def vendor_job(
         "arithmetic": spec.precisions[precision].arithmetic,
         "export": spec.export.model_dump(),
         "engine_needs": spec.needs,
+        "harness_engine": spec.harness_engine,
     }
     job = JobFolder(
         folder,

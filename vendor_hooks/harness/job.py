@@ -119,6 +119,8 @@ class Job:
         self.device: str = document.get("device", "0")
         self.inputs: List[TensorSpec] = [TensorSpec.read(spec) for spec in document["inputs"]]
         self.outputs: List[TensorSpec] = [TensorSpec.read(spec) for spec in document["outputs"]]
+        #: Of an engine that the harness brings; None for a file of the hook's.
+        self.harness_engine: Optional[str] = document.get("harness_engine")
         self.arithmetic: str = document["arithmetic"]
         self.precision_options: Dict[str, Any] = document.get("precision_options", {})
         self.engine_options: Dict[str, Any] = document.get("engine_options", {})
@@ -191,7 +193,7 @@ class Job:
         if (name, job.precision) != (self.engine, self.precision):
             job.precision_options = {}
         if name != self.engine:
-            job.engine_options = {}
+            job.engine_options, job.harness_engine = {}, None
         return job
 
     def _path(self, name: str) -> pathlib.Path:

@@ -34,10 +34,16 @@ def load_dataset(job: Job) -> Any:
 
 
 def load_engine(job: Job) -> Engine:
-    """The vendor's Engine for ``job.engine``: the ``ENGINE`` of hook/engines/<engine>.py."""
-    name = module_name(job.engine)
+    """The vendor's Engine for ``job.engine``: the ``ENGINE`` of hook/engines/<engine>.py.
+
+    With ``harness_engine``, the harness's own of that name instead.
+    """
+    package, name = "hook", module_name(job.engine)
     where = "engines/{}.py in {}'s folder".format(name, job.vendor)
-    module = _own_module("hook.engines." + name, where, job)
+    if job.harness_engine is not None:
+        package, name = "harness", module_name(job.harness_engine)
+        where = "harness/engines/{}.py".format(name)
+    module = _own_module("{}.engines.{}".format(package, name), where, job)
     kind = getattr(module, "ENGINE", None)
     if not isinstance(kind, type) or not issubclass(kind, Engine):
         raise _bad_engine(where, "has no ENGINE = <class derived from harness.engine.Engine>", job)

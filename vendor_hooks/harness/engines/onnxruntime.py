@@ -1,0 +1,273 @@
+"""ONNX Runtime with any execution provider; vendor.toml names it: ``harness_engine = "onnxruntime"``.
+
+A vendor whose chip has a provider needs no Python. Keys of [engines.<name>.options]:
+
+- ``provider``: its name for ONNX Runtime, by default CPUExecutionProvider
+- ``provider_options``: a table, as the provider documents them; precisions may add to it by a table of the
+  same name under their own options. In texts, ``{device}`` is DEVICE, ``{threads}`` the number of threads,
+  ``{cache}`` a folder that is kept
+- ``session_config``: a table of session options
+- ``cpu_operators``: operators that may run on the CPU instead, such as ``["Cast"]``
+- ``host_memory = true``: the provider computes on the host's processor, in its memory
+"""
+
+import collections
+import json
+import pathlib
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from harness.engine import Engine, WarningEntry
+from harness.engines.host_memory import host_memory
+from harness.errors import StageFailure
+from harness.job import Arrays, Job, TensorSpec
+
+CPU = "CPUExecutionProvider"
+RECORD = "session.record_ep_graph_assignment_info"
+#: What ONNX Runtime puts between providers: it computes nothing.
+COPIES = ("MemcpyFromHost", "MemcpyToHost")
+#: Threads that keep spinning take the cores from decoding (p_infer_whole) and, on busy machines, from each
+#: other. 50 µs are enough between two operators. Measured on two busy cores: twice the items/s.
+SPINNING = {
+    "session.force_spinning_stop": "1",
+    "session.intra_op.spin_duration_us": "50",
+}
+UNREAD = "ONNX Runtime does not state in which arithmetic {} computes"
+
+
+class OnnxRuntime(Engine):
+    """One provider with job.threads threads beside it; synchronous, arrays are not copied by the engine.
+
+    The graph is optimised while it is loaded, and compiled by providers that compile; those with a cache
+    keep it in ``{cache}``. compile loads the graph once.
+
+    ONNX Runtime gives the CPU every node that the provider does not take, silently. They are counted: any
+    but ``cpu_operators`` is a warning in a smoke run and a failure from `standard` on; a graph of which the
+    provider takes nothing is always one.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._session: Any = None
+        self._warnings: List[WarningEntry] = []
+        self._names = [spec.name for spec in job.outputs]
+        options = job.engine_options
+        self._provider: str = options.get("provider", CPU)
+        self._allowed: Sequence[str] = options.get("cpu_operators", ())
+        self._on_host: bool = options.get("host_memory", self._provider == CPU)
+        self.static_batch = job.document.get("export", {}).get("batch") == "static"
+
+    def compile(self) -> Dict[str, Any]:
+        """Load the graph once, so that a graph which ONNX Runtime refuses is a compile failure."""
+        return self.load()
+
+    def load(self) -> Dict[str, Any]:
+        """Open the session; the settings are read back from it."""
+        onnxruntime = self._import()
+        self._require_build(onnxruntime)
+        if self._provider == CPU:
+            self._session = self._open(onnxruntime, {})
+            return self._effective({})
+        placed = self._placed(onnxruntime)
+        self._judge(placed)
+        return self._effective(placed)
+
+    def _placed(self, onnxruntime: Any) -> Dict[str, Dict[str, int]]:
+        """Open the session; return provider → operator → nodes, by the session, or by a profile of one call."""
+        recorded = recorded_here(onnxruntime.InferenceSession)
+        if not recorded:
+            profiled = self._open(onnxruntime, {}, profile=str(self.job.out_dir / "profile"))
+            profiled.run(self._names, self._zeros())
+            placed = profile_placements(profiled.end_profiling())
+            del profiled
+        self._session = self._open(onnxruntime, {RECORD: "1"} if recorded else {})
+        if recorded:
+            placed = recorded_placements(self._session)
+        return placed
+
+    def _open(self, onnxruntime: Any, config: Dict[str, str], profile: Optional[str] = None) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.job.threads
+        options.inter_op_num_threads = 1
+        chosen = self.job.engine_options.get("session_config", {})
+        for key, value in {**SPINNING, **chosen, **config}.items():
+            options.add_session_config_entry(key, str(value))
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = profile
+        provider = (self._provider, self._provider_options())
+        # Without this, Python catches a provider's error and opens a session on the CPU instead.
+        session = onnxruntime.InferenceSession(
+            str(self.job.onnx_path), options, providers=[provider], enable_fallback=0
+        )
+        if self._provider not in session.get_providers():
+            raise StageFailure(
+                "host",
+                "ONNX Runtime did not load {}: its library or its driver is missing (the log has "
+                "ONNX Runtime's own message)".format(self._provider),
+                "make doctor VENDOR={} checks the device; the provider's document names the libraries "
+                "that it needs".format(self.job.vendor),
+            )
+        return session
+
+    def _require_build(self, onnxruntime: Any) -> None:
+        """Raise StageFailure unless this build of ONNX Runtime has the provider."""
+        available = onnxruntime.get_available_providers()
+        if self._provider not in available:
+            raise StageFailure(
+                "image",
+                "ONNX Runtime {} of stack {} has no {}; it has {}".format(
+                    onnxruntime.__version__, self.job.stack, self._provider, ", ".join(available)
+                ),
+                "correct `provider` under [engines.{}.options] in vendor.toml, or take the provider's build "
+                "of ONNX Runtime into requirements.in, then: make lock".format(self.job.engine),
+            )
+
+    def _provider_options(self) -> Dict[str, str]:
+        given: Dict[str, Any] = dict(self.job.engine_options.get("provider_options", {}))
+        given.update(self.job.precision_options.get("provider_options", {}))
+        cache = self.job.cache_dir / "onnxruntime"
+        values = {
+            key: json.dumps(value) if isinstance(value, (bool, dict, list)) else str(value)
+            for key, value in given.items()
+        }
+        if any("{cache}" in value for value in values.values()):
+            cache.mkdir(parents=True, exist_ok=True)
+        return {
+            key: value.replace("{device}", self.job.device)
+            .replace("{cache}", str(cache))
+            .replace("{threads}", str(self.job.threads))
+            for key, value in values.items()
+        }
+
+    def _judge(self, placed: Dict[str, Dict[str, int]]) -> None:
+        """Fail, or warn in a smoke run, if nodes run on the CPU that the manifest does not allow there."""
+        on_cpu = placed.get(CPU, {})
+        left = {name: count for name, count in on_cpu.items() if name not in self._allowed}
+        nothing = not placed.get(self._provider)
+        if not left and not nothing:
+            return
+        counted = ", ".join("{} {}".format(left[name], name) for name in sorted(left))
+        total = sum(sum(nodes.values()) for nodes in placed.values())
+        message = "{} took {} of {} nodes; ONNX Runtime gave the CPU {}".format(
+            self._provider, sum(placed.get(self._provider, {}).values()), total, counted or "none"
+        )
+        remedy = (
+            "change the graph or the provider's options until it takes them; if they may run on the CPU, name "
+            "them: cpu_operators = {} under [engines.{}.options] in vendor.toml".format(
+                json.dumps(sorted(on_cpu)), self.job.engine
+            )
+        )
+        if nothing or self.job.tier != "smoke":
+            raise StageFailure("compile", message, remedy)
+        self._warnings.append(("effective_differs", message, remedy))
+
+    def _effective(self, placed: Dict[str, Dict[str, int]]) -> Dict[str, Any]:
+        options = self._session.get_session_options()
+        settings = {
+            "precision": self.job.precision,
+            "provider": self._session.get_providers()[0],
+            "threads": options.intra_op_num_threads,
+            "spinning": {key: options.get_session_config_entry(key) for key in SPINNING},
+            "execution_mode": options.execution_mode.name,
+            "graph_optimization": options.graph_optimization_level.name,
+            "input_dtypes": {node.name: node.type for node in self._session.get_inputs()},
+        }
+        if self._provider == CPU:
+            # Its kernels for x86 and Arm compute fp32 in fp32.
+            settings["arithmetic"] = "fp32"
+            return settings
+        nodes = {name: sum(operators.values()) for name, operators in placed.items()}
+        settings.update(
+            arithmetic_unread=UNREAD.format(self._provider),
+            # Some providers (OpenVINO) report none.
+            provider_options=self._session.get_provider_options().get(self._provider, {}),
+            requested_options=self._provider_options(),
+            nodes=nodes,
+            nodes_counted="assigned" if recorded_here(self._session) else "run, fused parts as one",
+            share_of_nodes=round(nodes.get(self._provider, 0) / max(sum(nodes.values()), 1), 4),
+            cpu_operators=placed.get(CPU, {}),
+        )
+        return settings
+
+    def _zeros(self) -> Arrays:
+        import numpy as np
+
+        return {
+            # What the graph calls bfloat16 is float32 in numpy.
+            spec.name: np.zeros(self._shape(spec), spec.dtype.replace("bfloat16", "float32"))
+            for spec in self.job.inputs
+        }
+
+    def _shape(self, spec: TensorSpec) -> Tuple[int, ...]:
+        rows = (self.job.batch_size * spec.rows_per_item,) if spec.batched else ()
+        return rows + tuple(spec.shape)
+
+    def infer(self, inputs: Arrays) -> Arrays:
+        """Run one batch; the session reads the arrays in place."""
+        return dict(zip(self._names, self._session.run(self._names, inputs)))
+
+    def memory(self) -> Optional[Tuple[Optional[int], Optional[int], str]]:
+        """Host memory where the host is the device; else None, for the monitor's figure."""
+        return host_memory() if self._on_host else None
+
+    def versions(self) -> Dict[str, str]:
+        """The version of ONNX Runtime."""
+        return {"onnxruntime": self._import().__version__}
+
+    @staticmethod
+    def _import() -> Any:
+        import onnxruntime
+
+        return onnxruntime
+
+    def warnings(self) -> Sequence[WarningEntry]:
+        """Nodes on the CPU, in a smoke run."""
+        return self._warnings
+
+    def close(self) -> None:
+        """Release the session and its arena."""
+        self._session = None
+
+
+def recorded_here(session: Any) -> bool:
+    """Whether this release tells which nodes it assigned to which provider."""
+    return hasattr(session, "get_provider_graph_assignment_info")
+
+
+def recorded_placements(session: Any) -> Dict[str, Dict[str, int]]:
+    """Provider → operator → nodes of the graph, as the session assigned them (ONNX Runtime 1.24 and later)."""
+    return _counted(
+        (subgraph.ep_name, node.op_type)
+        for subgraph in session.get_provider_graph_assignment_info()
+        for node in subgraph.get_nodes()
+    )
+
+
+def profile_placements(path: str) -> Dict[str, Dict[str, int]]:
+    """Provider → operator → nodes that one profiled call ran; a fused part of the graph is one node.
+
+    Removes the profile.
+    """
+    profile = pathlib.Path(path)
+    events = json.loads(profile.read_text(encoding="utf-8"))
+    profile.unlink()
+    ran = (
+        event.get("args", {})
+        for event in events
+        if event.get("cat") == "Node" and event.get("name", "").endswith("_kernel_time")
+    )
+    return _counted(
+        (args["provider"], args["op_name"])
+        for args in ran
+        if args.get("provider") and args["op_name"] not in COPIES
+    )
+
+
+def _counted(pairs: Iterator[Tuple[str, str]]) -> Dict[str, Dict[str, int]]:
+    found: Dict[str, Dict[str, int]] = {}
+    for (provider, operator), count in sorted(collections.Counter(pairs).items()):
+        found.setdefault(provider, {})[operator] = count
+    return found
+
+
+ENGINE = OnnxRuntime
