@@ -1,6 +1,6 @@
 """`python -m tests.short_run SECONDS VERB …`: the driver, with smoke runs whose loops last SECONDS.
 
-A test that looks at no figure need not wait for one: warm-up, core and latency of two stages keep both cores busy for
+A test that checks no figure need not wait for one: warm-up, core and latency of two stages keep both cores busy for
 six seconds. Everything else is as `driver/assay` does it.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT_S = 0.2
-"""Long enough for what takes a share of a loop, too short for what is told by the clock."""
+"""Long enough for what takes a share of a loop, too short for what the clock reports."""
 CLOCK_S = 1.0
 """A smoke run's own core loop, which the driver's clock can check to a hundredth."""
 
