@@ -1,12 +1,13 @@
 """`python -m tests.short_run SECONDS VERB …`: the driver, with smoke runs whose loops last SECONDS.
 
-A test that checks no figure need not wait for one: warm-up, core and latency of two stages keep both cores busy for
-six seconds. Everything else is as `driver/assay` does it.
+A test that uses no figure need not wait for one: warm-up, core and latency of two stages keep both cores busy for six
+seconds. Everything else is as `driver/assay` does it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT_S = 0.2
-"""Long enough for what takes a share of a loop, too short for what the clock reports."""
+"""Long enough for checks of what a loop computed, too short for those of its time."""
 CLOCK_S = 1.0
 """A smoke run's own core loop, which the driver's clock can check to a hundredth."""
 
@@ -40,6 +41,24 @@ def short_run(
         timeout=PATIENCE_S,
         check=False,
     )
+
+
+VALIDATED_BY = 'validate_engine = "eager"\n'
+
+
+def copy_of_cpu(folder: Path, *, validates: bool) -> Path:
+    """Copy vendor cpu with its images to ``folder``, for VENDOR_PATH; return its folder.
+
+    Without validation a run imports no torch.
+    """
+    vendor = Path(shutil.copytree(ROOT / "vendor_hooks" / "cpu", folder / "cpu"))
+    shutil.copytree(ROOT / "images" / "cpu", vendor / "images")
+    if not validates:
+        manifest = vendor / "vendor.toml"
+        text = manifest.read_text(encoding="utf-8")
+        assert VALIDATED_BY in text
+        manifest.write_text(text.replace(VALIDATED_BY, ""), encoding="utf-8")
+    return vendor
 
 
 if __name__ == "__main__":
