@@ -1,4 +1,4 @@
-"""An honest language model through `driver/assay run`, and one that loses its past: exit code, result, figures."""
+"""An honest language model through `run`, and one that loses its past: exit code, result, figures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cheats.test_whole_runs import assay, vendor_in
+from tests.cheats.test_whole_runs import assay
 from tests.harness.interpreters import cpu_stack
+from tests.short_run import copy_of_cpu
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def stacks() -> None:
 
 def run(folder: Path, cheat: str = "") -> tuple[int, dict[str, Any]]:
     """Run llama_pydoc with vendor cpu, whose engine onnxruntime takes a short cut."""
-    path = vendor_in(folder) / "engines" / "onnxruntime.py"
+    path = copy_of_cpu(folder, validates=True) / "engines" / "onnxruntime.py"
     path.write_text(path.read_text(encoding="utf-8") + cheat, encoding="utf-8")
     lengths = ("--prompt", str(PROMPT), "--tokens", str(TOKENS), "--limit", "16")
     return assay(folder, "run", "--case", "llama_pydoc", *lengths)
