@@ -2,8 +2,10 @@
 
 import collections
 import os
+import pathlib
 import shutil
 import subprocess
+import sysconfig
 from typing import Any, Callable, Dict, List, Tuple
 
 from harness import clock
@@ -90,16 +92,22 @@ class CompiledHost(TorchHost):
         return dict(sorted(counted.items()))
 
     def _compiler(self) -> str:
-        """The first line of ``g++ --version``; raises StageFailure without a C++ compiler."""
+        """The first line of ``g++ --version``; raises StageFailure without a compiler or Python's headers."""
         name = os.environ.get("CXX", "g++")
         path = shutil.which(name)
+        header = pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h"
         if path is None:
-            contained = self.job.document["job"]["runner"] == "docker"
-            raise StageFailure(
-                "image" if contained else "host",
-                "torch.compile needs a C++ compiler, and {} is not on PATH".format(name),
-                "use a base image with g++"
-                if contained
-                else "sudo apt-get install g++; or RUNNER=docker, whose image has one",
-            )
+            raise self._lacks("a C++ compiler, and {} is not on PATH".format(name))
+        if not header.is_file():
+            raise self._lacks("Python's headers, and there is no {}".format(header))
         return subprocess.check_output([path, "--version"]).decode().splitlines()[0]
+
+    def _lacks(self, what: str) -> StageFailure:
+        contained = self.job.document["job"]["runner"] == "docker"
+        return StageFailure(
+            "image" if contained else "host",
+            "torch.compile needs " + what,
+            "use a base image with g++ and Python's headers (debian_packages of stack.toml)"
+            if contained
+            else "sudo apt-get install g++ python3-dev; or RUNNER=docker, whose image has both",
+        )
