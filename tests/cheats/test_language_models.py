@@ -1,4 +1,4 @@
-"""An honest language model through `run`, and one that loses its past: exit code, result, figures."""
+"""An honest language model through `driver/assay run`, and one that loses its past: exit code, result, figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.cheats.test_whole_runs import assay
 from tests.harness.interpreters import cpu_stack
-from tests.short_run import copy_of_cpu
+from tests.short_run import SHORT_S, copy_of_cpu
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,16 +35,16 @@ def stacks() -> None:
         pytest.skip(why)
 
 
-def run(folder: Path, cheat: str = "") -> tuple[int, dict[str, Any]]:
+def run(folder: Path, cheat: str = "", *, validates: bool = False) -> tuple[int, dict[str, Any]]:
     """Run llama_pydoc with vendor cpu, whose engine onnxruntime takes a short cut."""
-    path = copy_of_cpu(folder, validates=True) / "engines" / "onnxruntime.py"
+    path = copy_of_cpu(folder, validates=validates) / "engines" / "onnxruntime.py"
     path.write_text(path.read_text(encoding="utf-8") + cheat, encoding="utf-8")
     lengths = ("--prompt", str(PROMPT), "--tokens", str(TOKENS), "--limit", "16")
-    return assay(folder, "run", "--case", "llama_pydoc", *lengths)
+    return assay(folder, "run", "--case", "llama_pydoc", *lengths, seconds=SHORT_S)
 
 
 def test_an_honest_engine_has_every_figure_of_its_tokens(tmp_path: Path) -> None:
-    code, result = run(tmp_path)
+    code, result = run(tmp_path, validates=True)
     assert (code, result["status"]) == (0, "ok"), result["failure"]
     metrics = result["metrics"]
     found = metrics["generation"]
@@ -65,4 +65,4 @@ def test_an_honest_engine_has_every_figure_of_its_tokens(tmp_path: Path) -> None
 def test_an_engine_that_loses_its_past_fails_the_gate(tmp_path: Path) -> None:
     code, result = run(tmp_path, FORGETS)
     assert (code, result["status"]) == (4, "accuracy_failed"), result["failure"]
-    assert result["metrics"]["acc_infer"] > 1.5 * result["metrics"]["acc_val"]
+    assert result["metrics"]["fidelity"]["cosine_min"] < 0.99
