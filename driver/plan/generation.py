@@ -29,7 +29,9 @@ def require_engine(
     raise UsageFault(
         f"case {case.name} generates token by token, which engine {name} of {vendor.name} does not "
         "implement (prefill and decode)",
-        f"choose ENGINE={able[0]}" if able else f"choose VENDOR={'|'.join(sorted(others))}",
+        f"choose ENGINE={able[0]}"
+        if able
+        else f"choose {' or '.join(f'VENDOR={other}' for other in sorted(others))}",
     )
 
 
