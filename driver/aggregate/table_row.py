@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from driver.published.columns import ACCURACY, FLAGPERF, LANGUAGES, MEMORY, TOOL
-from driver.results.concerns import MARK, marks_of
+from driver.results.concerns import CORE, MARK, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -111,11 +111,13 @@ GENERATION_HEADERS: dict[Language, tuple[str, ...]] = {
 """The column names, by language."""
 
 
-def generation_row(found: Generation) -> tuple[str, ...]:
-    """Return the cells of a result, in the order of GENERATION_HEADERS; "/" for what does not exist."""
-    return _generation_cells(
-        (found.prompt, found.tokens), _three(found.ttft_ms), _three(found.itl_ms), found
-    )
+def generation_row(found: Generation, marked: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the cells of a result, in the order of GENERATION_HEADERS; "/" for what does not exist.
+
+    All that is measured is of the core loop: MARK follows it where ``marked`` names core.
+    """
+    lengths = (found.prompt, found.tokens)
+    return _generation_cells(lengths, _three(found.ttft_ms), _three(found.itl_ms), found, marked)
 
 
 def generation_record(record: Record) -> tuple[str, ...]:
@@ -125,6 +127,7 @@ def generation_record(record: Record) -> tuple[str, ...]:
         (record.ttft_p50_ms, record.ttft_p90_ms, record.ttft_p99_ms),
         (record.latency_p50_ms, record.latency_p90_ms, record.latency_p99_ms),
         record,
+        record.marked_figures,
     )
 
 
@@ -132,16 +135,23 @@ Three = tuple[float | None, float | None, float | None]
 
 
 def _generation_cells(
-    lengths: tuple[int | None, int | None], first: Three, between: Three, found: Generation | Record
+    lengths: tuple[int | None, int | None],
+    first: Three,
+    between: Three,
+    found: Generation | Record,
+    marked: Collection[str],
 ) -> tuple[str, ...]:
-    return (
-        *(NONE if length is None else str(length) for length in lengths),
+    measured = (
         _percentiles(first),
         _percentiles(between),
         figure(found.tpot_ms),
         figure(found.p_prefill),
         figure(found.p_decode),
         percent(found.mbu),
+    )
+    return (
+        *(NONE if length is None else str(length) for length in lengths),
+        *(with_mark(cell, marked=CORE in marked) for cell in measured),
         figure(found.kv_cache_gib),
     )
 

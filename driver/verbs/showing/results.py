@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from driver.aggregate.table_row import GENERATION_HEADERS, HEADERS, generation_row, table_row
 from driver.models.base import Tier
-from driver.results.concerns import strikes
+from driver.results.concerns import marks_of, strikes
 from driver.results.statistics import median_interval
 from driver.system.user.own_command import OwnCommand
 
@@ -25,7 +25,8 @@ def show_result(finished: FinishedJob, console: Console, *, with_next: bool = Tr
     if not console.as_json:
         console.table(HEADERS["en"], [table_row(result)], title=_title(result))
         if result.metrics.generation is not None and result.metrics.p_infer_core is not None:
-            console.table(GENERATION_HEADERS["en"], [generation_row(result.metrics.generation)])
+            row = generation_row(result.metrics.generation, marks_of(result).figures)
+            console.table(GENERATION_HEADERS["en"], [row])
     for warning in result.warnings:
         console.warning(warning)
     if result.gate is not None and result.status == "accuracy_failed":

@@ -65,6 +65,17 @@ def test_a_flattened_result_has_the_same_row(make: Any) -> None:
     assert row.cells[4:] == generation_row(FOUND)
 
 
+def test_a_warning_that_concerns_core_marks_every_figure_that_was_measured(make: Any) -> None:
+    found = make(**GENERATION)._replace(marked_figures=("p_infer_core",))
+    (row,) = token_table([found]).rows
+    assert row.cells[4:] == generation_row(FOUND, ("p_infer_core",))
+    cells = dict(zip(GENERATION_HEADERS["en"], row.cells[4:], strict=True))
+    assert [name for name, cell in cells.items() if cell.endswith("!")] == [
+        *("TTFT p50/p90/p99 (ms)", "ITL p50/p90/p99 (ms)", "TPOT (ms)"),
+        *("prefill (token/s)", "decode (token/s)"),
+    ]
+
+
 def test_other_cases_have_no_row(make: Any) -> None:
     assert token_table([make()]).rows == ()
 
