@@ -22,8 +22,9 @@ PATIENCE_S = 120.0
 """How long a command of Slurm may take; it retries by itself while the controller restarts."""
 LARGEST_ARRAY = 1001
 """Slurm's own default of MaxArraySize."""
+COMPLETING = "COMPLETING"
 ACTIVE = frozenset(
-    {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"}
+    {"RUNNING", COMPLETING, "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT"}
 )
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
 REASONS: dict[str, FailureKind] = {

@@ -76,6 +76,13 @@ class Watch:
         elsewhere = self._elsewhere(standing.stray)
         return stand(self.tasks, entries, mine, elsewhere) if elsewhere else standing
 
+    def ending(self, standing: Standing) -> int:
+        """Return how many tasks still count as open although Slurm is ending them."""
+        if self.cancelled:
+            return standing.open
+        mine = by_index(self.plan, self.queued)
+        return sum(mine[i].state == slurm.COMPLETING for i in standing.running if i in mine)
+
     def settle(self, standing: Standing) -> int:
         """End the attempts that Slurm no longer runs, those of one array; return how many.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from driver.plan.choice import Choice, Skip, expand
 from driver.system.files import write_atomically
 from driver.system.plain_text import counted
 from driver.system.settings import load_settings
-from driver.verbs.fleet.follow import follow, next_line, show_outcome
+from driver.verbs.fleet.follow import POLL_S, follow, next_line, show_outcome
 from driver.verbs.reading_catalog import read_catalog_here
 from driver.verbs.showing.sweep import pairs_asked
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from driver.fleet.state import Standing
     from driver.plan.request import Request
     from driver.system.settings import Settings
+
+
+COMPLETES_S = 90.0
+"""How long tasks may take to end: Slurm's KillWait (30 s by default), its epilog, and the result's way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,8 @@ def submit_sweep(requests: Sequence[Request], options: SweepOptions, console: Co
     folder = folder_of(plan, settings)
     watch = Watch(folder=folder, plan=plan, tasks=tasks, catalog=catalog)
     standing = _settled(watch)
+    if not options.dry_run and watch.ending(standing):
+        standing = _completed(watch, standing, console)
     if options.dry_run:
         _show(
             watch, standing, arrays_of(folder, plan, tasks, standing.to_submit, settings), console
@@ -163,6 +170,16 @@ def _settled(watch: Watch) -> Standing:
         )
     while standing.stray and watch.settle(standing):
         standing = watch.look()
+    return standing
+
+
+def _completed(watch: Watch, standing: Standing, console: Console) -> Standing:
+    """Wait for what was cancelled to end: until then it counts as running, and would not be submitted."""
+    console.say(f"waiting for {counted(watch.ending(standing), 'task')} that Slurm is still ending")
+    deadline = time.monotonic() + COMPLETES_S
+    while watch.ending(standing) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        standing = _settled(watch)
     return standing
 
 

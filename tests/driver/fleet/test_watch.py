@@ -71,6 +71,19 @@ def running(index: int, sweep: str = MINE, job: int = 7) -> QueuedTask:
     return QueuedTask(sweep, 0, job, index, "RUNNING", "None", "n0")
 
 
+def test_what_slurm_is_ending_is_told_from_what_it_runs(watch: Watch, slurm: Slurm) -> None:
+    """Submitted again at once, a cancelled task would count as running, and end interrupted after that."""
+    for index in (0, 1):
+        claim(watch, index)
+    slurm.tasks = [running(0), running(1)._replace(state="COMPLETING")]
+    assert watch.ending(watch.look()) == 1
+    watch.folder.path.mkdir(parents=True, exist_ok=True)
+    (watch.folder.path / "cancelled").touch()
+    assert watch.ending(watch.look()) == 2
+    slurm.tasks = []
+    assert watch.ending(watch.look()) == 0
+
+
 def test_all_tasks_that_another_sweep_runs_are_left_alone(watch: Watch, slurm: Slurm) -> None:
     """The first of them makes its sweep known, and the queue did not show it yet."""
     for index in (0, 1):
