@@ -94,7 +94,7 @@ test-quick: ## run the tests that need no torch, Docker, browser, new environmen
 	@$(call only)$(clone)tests/run --quick -n auto --maxprocesses 4 $$ARGS
 
 test-slow: ## run only the slow tests
-	@$(call only)$(clone)tests/run -m slow $$ARGS
+	@$(call only)$(clone)tests/run -n auto --maxprocesses 2 --dist worksteal -m slow $$ARGS
 
 test-slurm: ## run sweeps on a real Slurm, started for the tests: needs slurm-wlm and munge
 	@$(call only)$(clone)tests/run -m slurm $$ARGS
@@ -103,7 +103,7 @@ test-vendors: ## build every vendor's image on stand-ins for its base and instal
 	@$(call only)$(clone)tests/run -m vendors $$ARGS
 
 test-engines: ## run the tests on real engines besides root's Docker (rootless Podman, another host by ssh): ARGS="-k podman"
-	@$(call only)$(clone)tests/run -m engines $$ARGS
+	@$(call only)$(clone)tests/run -n auto --maxprocesses 2 --dist loadfile -m engines $$ARGS
 
 test-full-size: ## run every case at full size in its container: about 20 minutes on two cores
 	@$(call only)$(clone)tests/run -m full_size -s $$ARGS

@@ -1,4 +1,8 @@
-"""Records as Arrow columns, so that 100,000 rows do not take 100,000 Python objects."""
+"""Records as Arrow columns, so that 100,000 rows do not take 100,000 Python objects.
+
+A text that many results share is stored once and each row refers to it (Arrow's dictionary type): that is
+half of the memory, and what is computed of a text is computed once.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,19 @@ from driver.aggregate.tree import FoundFile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     import pyarrow as pa  # type: ignore[import-untyped]
+    from numpy.typing import NDArray
 
 FILE_FIELDS = FoundFile._fields[1:]
 PROBLEM_FIELDS = ("problem_kind", "problem_message", "problem_remedy")
+OF_ONE_RESULT = (
+    *("path", "result_id", "digest", "started_utc", "finished_utc", "failure", "gate_reason"),
+    *("problem_message",),
+)
+"""Texts that hardly two results share."""
+MOST_RUNS = 64
+"""Up to so many runs of rows are put together without copying them."""
 
 
 @cache
@@ -24,10 +37,13 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     hints = get_type_hints(Record)
-    fields = [pa.field(name, _arrow_type(hints[name])) for name in Record._fields]
-    fields += [pa.field(name, pa.int64()) for name in FILE_FIELDS]
-    fields += [pa.field(name, pa.string()) for name in PROBLEM_FIELDS]
-    return pa.schema(fields)
+    kinds = {name: _arrow_type(hints[name]) for name in Record._fields}
+    kinds |= dict.fromkeys(FILE_FIELDS, pa.int64()) | dict.fromkeys(PROBLEM_FIELDS, pa.string())
+    shared = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        pa.field(name, shared if pa.types.is_string(kind) and name not in OF_ONE_RESULT else kind)
+        for name, kind in kinds.items()
+    )
 
 
 def _arrow_type(hint: Any) -> pa.DataType:
@@ -62,9 +78,37 @@ def to_table(files: Sequence[FoundFile], outcomes: Sequence[Record | ResultProbl
     return pa.table(arrays, schema=shape)
 
 
+def arranged(parts: list[pa.Table], places: NDArray[np.int64]) -> pa.Table:
+    """Return the rows at ``places`` of the parts one after the other, shape [N], in this order.
+
+    Few runs of rows are referred to rather than copied: a result was added to many. Else ``parts`` is
+    emptied and copied column by column, so that no more than one column is in memory twice.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    table = pa.concat_tables([*parts, schema().empty_table()])
+    if not places.size:
+        return table.slice(0, 0)
+    breaks = np.flatnonzero(np.diff(places) != 1) + 1
+    if breaks.size < MOST_RUNS:
+        runs = np.split(places, breaks)
+        return pa.concat_tables(
+            [table.slice(int(run[0]), run.size) for run in runs]
+        ).unify_dictionaries()
+    parts.clear()
+    rows = pa.array(places)
+    copied = []
+    for name in schema().names:
+        copied.append(table.column(name).take(rows))
+        table = table.drop_columns(name)
+    return pa.table(copied, schema=schema()).unify_dictionaries()
+
+
 def to_records(table: pa.Table) -> list[Record]:
     """Return the rows as records; meant for the few rows that are shown."""
-    columns = [table.column(name).to_pylist() for name in Record._fields]
+    whole = table.combine_chunks()
+    columns = [_values(whole.column(name)) for name in Record._fields]
     tuples = _tuple_fields()
     lists = [index for index, name in enumerate(Record._fields) if name in tuples]
     records = []
@@ -76,6 +120,31 @@ def to_records(table: pa.Table) -> list[Record]:
     return records
 
 
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return the values of a column; a text that rows share is one object."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return list(column.to_pylist())
+    # The last one is for null, whose code is -1.
+    return [
+        texts[code]
+        for chunk in column.chunks
+        for texts in ([*chunk.dictionary.to_pylist(), None],)
+        for code in chunk.indices.fill_null(-1).to_numpy().tolist()
+    ]
+
+
+def codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return a number for each value, shape [N]: the same for the same value, 0 for null."""
+    import numpy as np
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+    found = column.combine_chunks().dictionary_encode().indices
+    numbers: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
+    return numbers.astype(np.int64) + 1
+
+
 @cache
 def _tuple_fields() -> frozenset[str]:
     hints = get_type_hints(Record)
@@ -84,8 +153,10 @@ def _tuple_fields() -> frozenset[str]:
 
 def to_problems(table: pa.Table) -> list[ResultProblem]:
     """Return the problems of the unusable rows, in their order."""
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
+    if table.column("problem_kind").null_count == table.num_rows:
+        return []
     bad = table.filter(pc.is_valid(table.column("problem_kind")))
     columns = [bad.column(name).to_pylist() for name in ("path", *PROBLEM_FIELDS)]
     return [

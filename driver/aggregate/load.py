@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -68,23 +68,33 @@ def load_results(
     """
     tree = tree or find_results(folders)
     path = index.index_path(home, folders) if home is not None else None
-    known = index.read_index(path) if path is not None else None
-    kept, fresh = index.split(known, tree.files)
-    parts = [] if kept is None else [kept]
-    parts += _read(fresh, on_progress)
-    table = kept if kept is not None and not fresh else _joined(parts)
-    changed = bool(fresh) or kept is not known
-    # 120 MB for 100,000 results, which what follows needs.
-    del known, kept, parts
-    if path is not None and changed:
-        submit(index.write_index, path, table)
+    table, update = _table(tree.files, path, on_progress)
+    if path is not None and update is not None:
+        submit(index.write_index, path, table, update)
     return _loaded(folders, table, tree.problems)
+
+
+def _table(
+    files: Sequence[FoundFile], path: Path | None, on_progress: Callable[[int, int], None]
+) -> tuple[pa.Table, index.Update | None]:
+    """Return one row per file, in order, and what of them the index lacks."""
+    import numpy as np
+
+    known = index.read_index(path)
+    places = index.places(known, files)
+    (fresh,) = np.nonzero(places < 0)
+    # In the order of the disk.
+    order = sorted(fresh.tolist(), key=lambda place: files[place].inode)
+    places[order] = known.recent.num_rows + known.most.num_rows + np.arange(len(order))
+    update = index.update(known, places)
+    parts = [*known, *_read([files[place] for place in order], on_progress)]
+    del known
+    return columns.arranged(parts, places), update
 
 
 def _read(
     files: Sequence[FoundFile], on_progress: Callable[[int, int], None]
 ) -> Iterator[pa.Table]:
-    files = sorted(files, key=lambda file: file.inode)
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     done = 0
     for chunk, outcomes in zip(chunks, _outcomes(chunks, len(files)), strict=True):
@@ -110,14 +120,6 @@ def _outcomes(
         yield from pool.map(read_records, paths)
 
 
-def _joined(parts: Sequence[pa.Table]) -> pa.Table:
-    import pyarrow as pa
-
-    if not parts:
-        return columns.to_table([], [])
-    return pa.concat_tables(parts).sort_by("path")
-
-
 def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[ResultProblem]) -> Loaded:
     import pyarrow as pa
     import pyarrow.compute as pc  # type: ignore[import-untyped]
@@ -125,21 +127,14 @@ def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[ResultPro
     # A filter copies every column, even where it drops no row.
     sound = table.column("problem_kind").null_count == table.num_rows
     good = table if sound else table.filter(pc.is_null(table.column("problem_kind")))
-    paths = good.column("path").to_pylist()
-    ids = good.column("result_id").to_pylist()
-    edited = good.column("edited").to_pylist()
-    # An edited copy still has the original's digest, but it is a different result, not a copy.
-    digests = [
-        None if changed else digest
-        for changed, digest in zip(edited, good.column("digest").to_pylist(), strict=True)
-    ]
-    copies = _copies(paths, digests)
-    rivals = _same_id(paths, ids, set(copies))
-    problems = [*walked, *columns.to_problems(table), *copies.values(), *rivals.values()]
-    problems += [_edited(path) for path, is_edited in zip(paths, edited, strict=True) if is_edited]
+    copies = _copies(good)
     if copies:
-        keep = [row for row, path in enumerate(paths) if path not in copies]
-        good = good.take(pa.array(keep, pa.int64()))
+        kept = pc.invert(pc.is_in(good.column("path"), value_set=pa.array(list(copies))))
+        good = good.filter(kept)
+    rivals = _same_id(good)
+    edited = good.column("path").filter(good.column("edited")).to_pylist()
+    problems = [*walked, *columns.to_problems(table), *copies.values(), *rivals.values()]
+    problems += [_edited(path) for path in edited]
     return Loaded(
         folders=tuple(str(folder) for folder in folders),
         files=table.num_rows,
@@ -149,42 +144,47 @@ def _loaded(folders: Sequence[Path], table: pa.Table, walked: Sequence[ResultPro
     )
 
 
-def _copies(paths: Sequence[str], digests: Sequence[str | None]) -> dict[str, ResultProblem]:
+def _copies(table: pa.Table) -> dict[str, ResultProblem]:
     """Return a problem for each copy of a result, by path; the first of each stays in the tables."""
-    first: dict[str, str] = {}
+    import pyarrow.compute as pc
+
+    # An edited copy still has the original's digest, but it is a different result, not a copy.
+    named = pc.and_(pc.is_valid(table.column("digest")), pc.invert(table.column("edited")))
     copies = {}
-    for path, digest in zip(paths, digests, strict=True):
-        if digest is None:
-            continue
-        original = first.setdefault(digest, path)
-        if original != path:
-            message = f"it is a copy of {original}, so it does not count again"
+    for paths in _sharing(table.filter(named), "digest").values():
+        for path in paths[1:]:
+            message = f"it is a copy of {paths[0]}, so it does not count again"
             copies[path] = ResultProblem(path, ProblemKind.COPY, message, "remove one of the two")
     return copies
 
 
-def _same_id(
-    paths: Sequence[str], ids: Sequence[str], copies: set[str]
-) -> dict[str, ResultProblem]:
+def _same_id(table: pa.Table) -> dict[str, ResultProblem]:
     """Return a problem for each of the different results that share an id, by path."""
-    counts = Counter(ids)
-    if len(counts) == len(ids):
-        return {}
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for path, result_id in zip(paths, ids, strict=True):
-        if counts[result_id] > 1 and path not in copies:
-            groups[result_id].append(path)
     return {
         path: ResultProblem(
             path,
             ProblemKind.SAME_ID,
-            f"{len(group)} different results have the id {result_id}",
+            f"{len(paths)} different results have the id {result_id}",
             "find out which one was measured; both are shown and marked",
         )
-        for result_id, group in groups.items()
-        if len(group) > 1
-        for path in group
+        for result_id, paths in _sharing(table, "result_id").items()
+        for path in paths
     }
+
+
+def _sharing(table: pa.Table, name: str) -> dict[str, list[str]]:
+    """Return the texts of a column that several rows have, each with the paths of its rows, in order."""
+    import numpy as np
+    import pyarrow as pa
+
+    numbers = columns.codes(table.column(name))
+    several = np.bincount(numbers, minlength=1)[numbers] > 1
+    shared: defaultdict[str, list[str]] = defaultdict(list)
+    if several.any():
+        rows = table.select([name, "path"]).filter(pa.array(several))
+        for text, path in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            shared[text].append(path)
+    return shared
 
 
 def _edited(path: str) -> ResultProblem:

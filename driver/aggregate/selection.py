@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from driver.aggregate import columns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import pyarrow as pa  # type: ignore[import-untyped]
     from numpy.typing import NDArray
@@ -55,17 +57,50 @@ def _count(mask: pa.ChunkedArray) -> int:
 
 
 class PerJob(NamedTuple):
-    """``shown``: the newest result of each job on each host. ``failed``: runs without figures.
+    """``is_shown``: the newest result of each job on each host. ``is_failed``: runs without figures.
 
-    ``older`` counts the results that have a newer one. ``is_shown`` has a boolean for each row.
+    Both have a boolean for each row of ``table``, shape [N]. ``older`` counts the results that have a
+    newer one.
     """
 
-    shown: pa.Table
-    failed: pa.Table
+    table: pa.Table
+    is_shown: NDArray[np.bool_]
+    is_failed: NDArray[np.bool_]
     older: int
-    is_shown: pa.Array
+
+    def shown(self, *names: str) -> pa.Table:
+        """Return these columns of the rows that are shown."""
+        return _only(self.table.select(names), self.is_shown)
+
+    def failed(self, limit: int) -> list[Record]:
+        """Return at most ``limit`` runs without figures, those that started last."""
+        import numpy as np
+
+        (rows,) = np.nonzero(self.is_failed)
+        started, paths = (self.table.column(name).take(rows) for name in ("started_utc", "path"))
+        newest_first = np.lexsort((ranks(paths), ranks(started)))[::-1]
+        return columns.to_records(self.table.take(rows[newest_first[:limit]]))
+
+    def newest(self, limit: int) -> list[Record]:
+        """Return at most ``limit`` shown rows: the newest result of every job, then each job's next newest."""
+        import numpy as np
+
+        (rows,) = np.nonzero(self.is_shown)
+        if rows.size > limit:
+            rows = rows[_newest(_only(self.table.select(_ORDERED), self.is_shown), limit)]
+        return columns.to_records(self.table.take(rows))
 
 
+def _only(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
+    """Return the rows of a mask; all of them without a copy."""
+    import pyarrow as pa
+
+    return table if mask.all() else table.filter(pa.array(mask))
+
+
+LARGEST = 2**60
+"""Numbers of rows stay below it, so that a number of several kinds of row still fits into 64 bits."""
+_ORDERED = ("started_utc", "job_id")
 MEASURED = ("ok", "accuracy_failed")
 
 
@@ -76,17 +111,13 @@ def per_job(table: pa.Table, *, every: bool = False) -> PerJob:
     ``every``, all results are shown and all failed runs listed.
     """
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
-    measured = _array(pc.is_in(table.column("status"), value_set=pa.array(MEASURED)))
+    measured = has_figures(table)
     if every:
-        shown, failed = pa.array(measured), pa.array(~measured)
-        return PerJob(table.filter(shown), table.filter(failed), older=0, is_shown=shown)
+        return PerJob(table, is_shown=measured, is_failed=~measured, older=0)
     edited = _array(table.column("edited"))
-    places = _codes(table.column("host")) * (table.num_rows + 1) + _codes(table.column("card"))
-    jobs = _numbered(_codes(table.column("job_id")), places)
-    started = _array(pc.rank(table.column("started_utc"), tiebreaker="dense")).astype(np.int64)
+    jobs = numbered([table.column(name) for name in ("job_id", "host", "card")])
+    started = ranks(table.column("started_utc"))
     # Failed runs come first, then edited results, then valid ones; each kind from old to new.
     kind = measured.astype(np.int64) + (measured & ~edited)
     order = np.lexsort((started, kind, jobs))
@@ -99,21 +130,33 @@ def per_job(table: pa.Table, *, every: bool = False) -> PerJob:
     shown = measured & (kind == kind[best_of]) & (started == started[best_of])
     since = ~measured[best_of] | (started > started[best_of])
     failed = ~measured & last_of_kind & since
-    return PerJob(
-        shown=table.filter(pa.array(shown)),
-        failed=table.filter(pa.array(failed)),
-        older=int(measured.sum() - shown.sum()),
-        is_shown=pa.array(shown),
+    return PerJob(table, is_shown=shown, is_failed=failed, older=int(measured.sum() - shown.sum()))
+
+
+def has_figures(table: pa.Table) -> NDArray[np.bool_]:
+    """Return which rows are of jobs that were measured, whether or not their accuracy passed, shape [N]."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found: NDArray[np.bool_] = _array(
+        pc.is_in(table.column("status"), value_set=pa.array(MEASURED))
     )
+    return found
 
 
-def _numbered(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a number for each pair of numbers, the same for the same pair."""
+def numbered(several: Sequence[pa.ChunkedArray]) -> NDArray[np.int64]:
+    """Return a number for each row of the columns, shape [N]: the same for the same values."""
     import numpy as np
 
-    places = np.unique(second, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    numbered: NDArray[np.int64] = first * (places.max(initial=0) + 1) + places
-    return numbered
+    numbers, most = columns.codes(several[0]), several[0].length() + 1
+    for column in several[1:]:
+        more = columns.codes(column)
+        width = int(more.max(initial=0)) + 1
+        if most * width > LARGEST:
+            numbers = np.unique(numbers, return_inverse=True)[1].reshape(-1).astype(np.int64)
+            most = numbers.size + 1
+        numbers, most = numbers * width + more, most * width
+    return numbers
 
 
 def _ends(values: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -129,27 +172,29 @@ def _array(column: pa.ChunkedArray) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
-def _codes(column: pa.ChunkedArray) -> Any:
-    """Return a number for each text, the same for the same text; 0 for null."""
+def ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return the place of each text among the different texts of a column, sorted, from 1."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = column.combine_chunks().dictionary_encode()
-    return _array(pc.fill_null(found.indices, -1)).astype(np.int64) + 1
+    if not pa.types.is_dictionary(column.type):
+        found: NDArray[np.int64] = _array(pc.rank(column, tiebreaker="dense")).astype(np.int64)
+        return found
+    order = pc.rank(column.combine_chunks().dictionary, tiebreaker="dense")
+    ranked: NDArray[np.int64] = np.r_[0, _array(order).astype(np.int64)]
+    return ranked[columns.codes(column)]
 
 
-def newest(table: pa.Table, limit: int) -> list[Record]:
-    """Return at most ``limit`` rows: the newest result of every job, then each job's next newest."""
-    if table.num_rows <= limit:
-        return columns.to_records(table)
+def _newest(table: pa.Table, limit: int) -> NDArray[np.int64]:
+    """Return the places of ``limit`` rows, ascending."""
     import numpy as np
 
-    started = table.column("started_utc").to_numpy(zero_copy_only=False).astype(str)
-    jobs = table.column("job_id").to_numpy(zero_copy_only=False).astype(str)
+    started, jobs = (ranks(table.column(name)) for name in _ORDERED)
     order = np.lexsort((started, jobs))[::-1]
     ordered_jobs = jobs[order]
     starts = np.flatnonzero(np.r_[True, ordered_jobs[1:] != ordered_jobs[:-1]])
     lengths = np.diff(np.r_[starts, order.size])
     age = np.arange(order.size) - np.repeat(starts, lengths)
     newest_first = np.lexsort((started[order], -age))[::-1]
-    return columns.to_records(table.take(np.sort(order[newest_first[:limit]])))
+    return np.sort(order[newest_first[:limit]])

@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from driver.aggregate import columns
-from driver.aggregate.groups import comparable_rows, grouped, row_order
+from driver.aggregate.groups import grouped
 from driver.aggregate.load import Loaded, load_results
-from driver.aggregate.selection import newest, per_job, select
+from driver.aggregate.selection import per_job, select
 from driver.aggregate.tables import table, token_table
 from driver.aggregate.tree import find_results
 from driver.audit.reading import audits_read_once
@@ -20,35 +19,38 @@ from driver.errors import EnvironmentFault, UsageFault
 from driver.published.chinese import said
 from driver.report.cards.rows import CARDS_HEADERS, card_rows, outlier_notices
 from driver.report.cards.spread import card_spreads
-from driver.report.details import pack_details
-from driver.report.failed import failed_rows
+from driver.report.details.chunks import NO_CHUNKS, pack_details
+from driver.report.details.kept import KeptDetails, kept_path, states_beside
+from driver.report.details.series import with_series
+from driver.report.failed import FAILED_ROWS, failed_rows
 from driver.report.files import with_newest, write_csv, write_parquet, write_problems
 from driver.report.head import head_of
 from driver.report.markdown import TOKENS, cards_section, render_markdown
 from driver.report.page import render_page
-from driver.report.payload import common_size, ordered, payload
+from driver.report.payload import ordered, payload
 from driver.report.stamp import (
     NAMES,
     STAMP,
     FirstTable,
     ReportFiles,
     ReportOptions,
+    code_version,
     fingerprint_of,
     kept_files,
     stamp_of,
 )
-from driver.report.trend import trend_lines, trends
+from driver.report.trend import repeated_rows, trend_lines, trends
 from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from driver.aggregate.groups import Group
     from driver.aggregate.problem import ResultProblem
-    from driver.aggregate.record import Record
     from driver.aggregate.selection import PerJob
     from driver.aggregate.tree import Tree
+    from driver.report.details.kept import States
     from driver.report.head import Head
     from driver.report.trend import Trend
 
@@ -56,8 +58,6 @@ __all__ = ["FirstTable", "ReportFiles", "ReportOptions", "report"]
 
 SHOWN_ROWS = 5000
 """Most rows in the page and in Markdown; CSV and Parquet hold all of them."""
-SERIES_ROWS = 600
-"""Rows whose latency and monitor series are embedded in the page, divided among the tables."""
 FIRST_ROWS = 60
 FIRST_PROBLEMS = 20
 MAX_HTML_BYTES = 6_000_000
@@ -79,14 +79,15 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
         return kept
     # Arrow writes without the interpreter's lock: the tables beside the page, which is Python's work.
     with ThreadPoolExecutor(WRITERS) as pool, audits_read_once():
-        made = _made(folders, tree, options, pool)
-    _write(options.out, {STAMP: _writing(json.dumps(stamp_of(made, stamp)))})
+        made, beside = _made(folders, tree, options, pool)
+    _write(options.out, {STAMP: _writing(json.dumps(stamp_of(made, stamp, beside)))})
     return made
 
 
 def _made(
     folders: Sequence[Path], tree: Tree, options: ReportOptions, pool: Executor
-) -> ReportFiles:
+) -> tuple[ReportFiles, Mapping[str, States]]:
+    """Write the report; also return what was beside the results that it shows."""
     loaded = load_results(
         folders, tree=tree, home=options.home, on_progress=options.on_progress, submit=pool.submit
     )
@@ -99,8 +100,11 @@ def _made(
         "problems.csv": partial(write_problems, loaded.problems),
     }
     written = [pool.submit(_write, options.out, {name: writer}) for name, writer in tables.items()]
-    failed = failed_rows(columns.to_records(found.failed))
-    groups, rows = ordered(newest(found.shown, SHOWN_ROWS), options.language)
+    failed = failed_rows(found.failed(FAILED_ROWS))
+    shown, repeated = found.newest(SHOWN_ROWS), repeated_rows(selection.table)
+    # Before anything of them is read: what is written meanwhile makes the next report another one.
+    beside = states_beside(row.path for row in (*shown, *repeated))
+    groups, rows = ordered(shown, options.language)
     spreads = card_spreads(rows)
     head = head_of(loaded, selection, found, groups, options.language)
     notices = (*outlier_notices(spreads, options.language), *head.notices)
@@ -113,11 +117,13 @@ def _made(
         problems=loaded.problems,
         failed=failed,
     ) + cards_section(cards, options.language)
-    page = _html(Shown(groups, failed, cards, trends(selection.table)), loaded, options, head)
+    kept = _kept_details(folders, tree, options, beside)
+    page = _html(Shown(groups, failed, cards, trends(repeated)), loaded, options, head, kept)
     _write(options.out, {"report.html": _writing(page), "report.md": _writing(markdown)})
     for one in written:
         one.result()
-    return ReportFiles(
+    kept.write()
+    made = ReportFiles(
         files=tuple(options.out / name for name in NAMES),
         results=loaded.table.num_rows,
         shown=len(rows),
@@ -128,6 +134,15 @@ def _made(
         tables=_first_tables(found, loaded, options),
         first_problems=loaded.problems[:FIRST_PROBLEMS],
     )
+    return made, beside
+
+
+def _kept_details(
+    folders: Sequence[Path], tree: Tree, options: ReportOptions, beside: Mapping[str, States]
+) -> KeptDetails:
+    states = {file.path: (file.ctime_ns, file.size) for file in tree.files if file.path in beside}
+    path = options.home and kept_path(options.home, folders)
+    return KeptDetails(path, code_version(), results=states, beside=beside)
 
 
 class Shown(NamedTuple):
@@ -150,7 +165,7 @@ def _nothing(folders: Sequence[Path], problems: Sequence[ResultProblem]) -> Usag
 
 def _first_tables(found: PerJob, loaded: Loaded, options: ReportOptions) -> tuple[FirstTable, ...]:
     """Return the newest rows as tables for a terminal."""
-    groups = grouped(newest(found.shown, FIRST_ROWS), options.language)
+    groups = grouped(found.newest(FIRST_ROWS), options.language)
     language = options.language
     tables = []
     for group in groups:
@@ -168,6 +183,7 @@ def _html(
     loaded: Loaded,
     options: ReportOptions,
     head: Head,
+    kept: KeptDetails,
 ) -> str:
     groups = shown.groups
     data = payload(
@@ -180,34 +196,12 @@ def _html(
     )
     data["cards"] = {"headers": CARDS_HEADERS, "rows": shown.cards}
     data["trends"] = trend_lines(shown.trends, groups, options.language)
-    empty = render_page(data, pack_details([], with_series=(), limit_bytes=0), *head)
+    empty = render_page(data, NO_CHUNKS, *head)
     # Each chunk's script tag takes about 70 bytes; one percent of the file is enough for all.
     room = int(0.99 * (MAX_HTML_BYTES - len(empty.encode())))
     paths = [record.path for group in groups for record in group.records]
-    chunks = pack_details(paths, with_series=_with_series(groups), limit_bytes=room)
+    chunks = pack_details(paths, with_series=with_series(groups), limit_bytes=room, kept=kept)
     return render_page(data, chunks, *head)
-
-
-def _with_series(groups: Sequence[Group]) -> set[str]:
-    """Return the paths of the results whose series the charts can show.
-
-    They are the fastest of each line, and the one at the batch size at which latencies are compared.
-    """
-    chosen: set[str] = set()
-    for group in groups:
-        # Rows of one line and batch size are sorted newest first; the chart draws the newest.
-        drawn = {
-            (*row_order(row), row.stack): row for row in reversed(comparable_rows(group.records))
-        }
-        lines: dict[tuple[object, ...], Record] = {}
-        for record in sorted(drawn.values(), key=lambda row: row.p_infer_core or 0):
-            lines[row_order(record)[:-1]] = record
-        fastest = list(lines.values())[::-1]
-        size = common_size(group.records)
-        alike = [record for record in drawn.values() if record.batch_size == size]
-        room = max(8, SERIES_ROWS // len(groups))
-        chosen |= {record.path for kind in (fastest, alike) for record in kind[: room // 2 or 1]}
-    return chosen
 
 
 def _writing(text: str) -> Callable[[Path], object]:

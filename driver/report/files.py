@@ -31,14 +31,17 @@ COLUMNS = [*Record._fields, NEWEST]
 
 def with_newest(table: pa.Table, found: PerJob) -> pa.Table:
     """Return the table with a column that says which rows the report shows."""
-    return table.append_column(NEWEST, found.is_shown)
+    import pyarrow as pa
+
+    return table.append_column(NEWEST, pa.array(found.is_shown))
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write the records' columns as Parquet: text unchanged, figures as numbers."""
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    pq.write_table(table.select(COLUMNS), path, compression="zstd")
+    # Without Arrow's own schema: how texts are kept in memory is no part of the file.
+    pq.write_table(table.select(COLUMNS), path, compression="zstd", store_schema=False)
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
@@ -65,6 +68,8 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     if pa.types.is_nested(column.type):
         return _joined(column)
+    if pa.types.is_dictionary(column.type):
+        return _sanitized_once(column)
     if pa.types.is_string(column.type):
         return _sanitized(column)
     return column
@@ -90,6 +95,17 @@ def _joined_lists(lists: pa.Array) -> pa.Array:
         texts = lists.values[start:end].cast(pa.string())
     offsets = pc.subtract(lists.offsets, pa.scalar(start, pa.int32()))
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), "; ")
+
+
+def _sanitized_once(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Sanitize each text that rows share once."""
+    import pyarrow as pa
+
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.indices, _sanitized(chunk.dictionary))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, column.type)
 
 
 def _sanitized(column: pa.ChunkedArray) -> pa.ChunkedArray:

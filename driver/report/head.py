@@ -76,12 +76,12 @@ PROBLEMS = Notice(
 def _notices(
     loaded: Loaded, selection: Selection, found: PerJob, shown: int, language: Language
 ) -> tuple[str, ...]:
-    rows = found.shown.num_rows
+    rows = int(found.is_shown.sum())
     counts = (
         (SIMULATED, selection.simulated_left_out),
         (SYNTHETIC, selection.synthetic_left_out),
         (OLDER, found.older),
-        (FAILED, found.failed.num_rows),
+        (FAILED, int(found.is_failed.sum())),
         (CUT, rows if shown < rows else 0),
         (PROBLEMS, len(loaded.problems)),
     )
@@ -97,7 +97,7 @@ def _notices(
 def _facts(loaded: Loaded, found: PerJob, groups: Sequence[Group]) -> list[tuple[str, str]]:
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    rows = found.shown
+    rows = found.shown("status", "started_utc", "case", "chip")
     struck = pc.sum(pc.equal(rows.column("status"), "accuracy_failed")).as_py() or 0
     dates = pc.min_max(rows.column("started_utc")).as_py()
     spans = sorted({(dates[bound] or "/")[:10] for bound in ("min", "max")})
@@ -107,7 +107,7 @@ def _facts(loaded: Loaded, found: PerJob, groups: Sequence[Group]) -> list[tuple
         ("cases", str(len(pc.unique(rows.column("case"))))),
         ("chips", str(len(pc.unique(rows.column("chip"))))),
         ("accuracy failed", f"{struck:,}"),
-        ("failed runs", f"{found.failed.num_rows:,}"),
+        ("failed runs", f"{found.is_failed.sum():,}"),
         ("problems", f"{len(loaded.problems):,}"),
         ("measured", " – ".join(spans)),
     ]

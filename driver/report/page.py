@@ -16,7 +16,7 @@ from driver.report.chinese import CHART_TITLES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from driver.report.details import Chunks
+    from driver.report.details.chunks import Chunks
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
@@ -44,7 +44,7 @@ def render_page(
         style=Markup(_text("page.css")),  # our own file
         library=Markup(library),  # pinned by sha256
         script=Markup(script),  # our own files
-        data=Markup(_inert_json(data)),  # every "<" is escaped
+        data=Markup(_inert_json({**data, "chunk_starts": chunks.starts})),  # every "<" is escaped
         chunks=[Markup(chunk) for chunk in chunks.packed],  # base64
         packed_type=PACKED_TYPE,
         facts=facts,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from driver.aggregate.problem import ProblemKind, ResultProblem
+from driver.report.details.kept import states_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from driver.aggregate.tree import Tree
     from driver.published.columns import Language
     from driver.published.rows import PublishedFigure
+    from driver.report.details.kept import States
 
 STAMP = ".stamp.json"
 NAMES = ("report.html", "report.md", "results.csv", "results.parquet", "problems.csv")
@@ -73,7 +76,7 @@ class ReportFiles:
 
 
 def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
-    """Return the hash of everything that determines the report: files, options, this code."""
+    """Return the hash of what determines the report before a result is read: files, options, this code."""
     asked = [
         options.language,
         options.simulated,
@@ -81,13 +84,15 @@ def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
         options.every,
         [figure.model_dump(mode="json") for figure in options.published],
     ]
-    whole = hashlib.sha256(json.dumps([asked, _code_version(), tree.problems]).encode())
-    for file in tree.files:
-        whole.update(f"{file.path}\0{file.ctime_ns}\0{file.size}\n".encode("utf-8", "replace"))
+    whole = hashlib.sha256(json.dumps([asked, code_version(), tree.problems]).encode())
+    lines = [f"{file.path}\0{file.ctime_ns}\0{file.size}\n" for file in tree.files]
+    whole.update("".join(lines).encode("utf-8", "replace"))
     return whole.hexdigest()
 
 
-def _code_version() -> str:
+@cache
+def code_version() -> str:
+    """Return the hash of the driver's code, and of what the page is made of."""
     whole = hashlib.sha256()
     for path in sorted(Path(__file__).parent.parent.rglob("*.*")):
         if path.suffix in (".py", ".js", ".css", ".j2") and path.is_file():
@@ -100,10 +105,15 @@ def _states(folder: Path) -> list[list[int]]:
     return [[state.st_size, state.st_mtime_ns] for state in found]
 
 
-def stamp_of(made: ReportFiles, fingerprint: str) -> dict[str, Any]:
-    """Return the JSON document by which a later run recognizes these files as up to date."""
+def stamp_of(made: ReportFiles, fingerprint: str, beside: Mapping[str, States]) -> dict[str, Any]:
+    """Return the JSON document by which a later run recognizes these files as up to date.
+
+    ``beside`` has what was beside each result that they show: an audit may be written later.
+    """
     return {
         "fingerprint": fingerprint,
+        "shown_paths": list(beside),
+        "beside": _digest_of(beside),
         "states": _states(made.files[0].parent),
         "results": made.results,
         "shown": made.shown,
@@ -116,11 +126,17 @@ def stamp_of(made: ReportFiles, fingerprint: str) -> dict[str, Any]:
     }
 
 
+def _digest_of(beside: Mapping[str, States]) -> str:
+    return hashlib.sha256(json.dumps(list(beside.values())).encode()).hexdigest()
+
+
 def kept_files(out: Path, fingerprint: str) -> ReportFiles | None:
     """Return the report in ``out`` if its stamp matches ``fingerprint``, else None."""
     try:
         stamp = json.loads((out / STAMP).read_text(encoding="utf-8"))
         if stamp.pop("fingerprint") != fingerprint or stamp.pop("states") != _states(out):
+            return None
+        if stamp.pop("beside") != _digest_of(states_beside(stamp.pop("shown_paths"))):
             return None
         files = tuple(out / name for name in NAMES)
         tables = [

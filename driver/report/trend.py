@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from driver.aggregate import columns
 from driver.aggregate.groups import comparable_rows, group_key, row_order
-from driver.aggregate.selection import MEASURED
+from driver.aggregate.selection import has_figures, numbered, ranks
 from driver.published.chinese import said
 from driver.results.concerns import CORE
 from driver.results.statistics import median_interval
@@ -42,10 +42,10 @@ class Trend(NamedTuple):
     records: tuple[Record, ...]
 
 
-def trends(table: pa.Table) -> list[Trend]:
+def trends(repeated: Sequence[Record]) -> list[Trend]:
     """Return the configurations that have several results that count, at most LINES."""
     found: dict[tuple[object, ...], list[Record]] = {}
-    for record in comparable_rows(columns.to_records(_repeated(table))):
+    for record in comparable_rows(repeated):
         found.setdefault(tuple(getattr(record, name) for name in SAME), []).append(record)
     lines = [_line(records) for records in found.values() if len(records) > 1]
     lines.sort(key=lambda line: line.records[-1].started_utc, reverse=True)
@@ -57,32 +57,28 @@ def _line(records: Iterable[Record]) -> Trend:
     return Trend(group_key(ordered[-1]), tuple(ordered[-POINTS:]))
 
 
-def _repeated(table: pa.Table) -> pa.Table:
+def repeated_rows(table: pa.Table) -> list[Record]:
     """Return the measured rows of the LINES newest configurations that have more than one.
 
     The rest never become Python objects: a folder may hold 100,000 results.
     """
+    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    keys = pa.table({name: _known(table.column(name)) for name in SAME})
-    every = keys.append_column("started_utc", table.column("started_utc")).append_column(
-        "row", pa.array(range(table.num_rows), pa.int64())
+    (rows,) = np.nonzero(has_figures(table))
+    started = ranks(table.column("started_utc"))[rows]
+    _, lines, counts = np.unique(
+        numbered([table.column(name) for name in SAME])[rows],
+        return_inverse=True,
+        return_counts=True,
     )
-    rows = every.filter(pc.is_in(table.column("status"), value_set=pa.array(MEASURED)))
-    counted = rows.group_by(list(SAME)).aggregate([("row", "count"), ("started_utc", "max")])
-    several = counted.filter(pc.greater(counted.column("row_count"), 1))
-    newest = several.sort_by([("started_utc_max", "descending")]).slice(0, LINES)
-    kept = rows.join(newest.select(list(SAME)), list(SAME), join_type="left semi")
-    return table.take(kept.column("row").combine_chunks())
-
-
-def _known(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the column with "" for null, since a join never matches nulls."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.fill_null(column, "") if pa.types.is_string(column.type) else column
+    newest = np.zeros(counts.size, np.int64)
+    np.maximum.at(newest, lines, started)
+    newest[counts < 2] = 0
+    chosen = np.argsort(newest, kind="stable")[::-1][:LINES]
+    is_chosen = np.zeros(counts.size, np.bool_)
+    is_chosen[chosen] = newest[chosen] > 0
+    return columns.to_records(table.take(pa.array(rows[is_chosen[lines]])))
 
 
 def trend_lines(

@@ -363,3 +363,63 @@ def test_examples_of_the_tree_count_only_where_they_are_named(tmp_path: Path) ->
     for named in (measured, example, example.parent, measured / "vit_l_16"):
         assert load(named).files == 1
         assert load(tmp_path, named).files == 2
+
+
+def index_files(home: Path) -> list[Path]:
+    return sorted((home / "cache" / "results-index").iterdir(), key=lambda path: len(path.name))
+
+
+def test_an_added_result_does_not_write_the_others_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, home = tmp_path / "r", tmp_path / "home"
+    for size in (1, 2, 4):
+        documents.write(root, documents.document(job=documents.job(batch_size=size)))
+    load(root, home=home)
+    (most,) = index_files(home)
+    before = most.stat()
+    for size in (8, 16):
+        documents.write(root, documents.document(job=documents.job(batch_size=size)))
+        load(root, home=home)
+    assert index_files(home)[0].stat() == before
+    monkeypatch.setattr(load_module, "read_records", _must_not_be_called)
+    sizes = [record.batch_size for record in load(root, home=home).records()]
+    assert sorted(sizes) == [1, 2, 4, 8, 16]
+
+
+def test_many_added_results_join_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, home = tmp_path / "r", tmp_path / "home"
+    monkeypatch.setattr(index, "RECENT_ROWS", 1)
+    for size, files in ((1, 1), (2, 2), (4, 1)):
+        documents.write(root, documents.document(job=documents.job(batch_size=size)))
+        load(root, home=home)
+        assert len(index_files(home)) == files
+    monkeypatch.setattr(load_module, "read_records", _must_not_be_called)
+    assert load(root, home=home).files == 3
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_changed_bit_of_the_index_is_never_a_figure(tmp_path: Path, which: int) -> None:
+    root, home = tmp_path / "r", tmp_path / "home"
+    for size in (1, 2):
+        documents.write(root, documents.document(job=documents.job(batch_size=size)))
+        load(root, home=home)
+    file = index_files(home)[which]
+    whole = file.read_bytes()
+    expected = load(root).records()
+    for place in range(0, len(whole), len(whole) // 12):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        file.write_bytes(changed)
+        assert load(root, home=home).records() == expected
+
+
+def test_a_result_that_changes_again_and_again_is_always_the_newest(tmp_path: Path) -> None:
+    root, home = tmp_path / "r", tmp_path / "home"
+    documents.write(root, documents.document(job=documents.job(batch_size=1)))
+    path = documents.write(root, documents.document())
+    for figure in (5.0, 6.0, 7.0):
+        path.write_text(json.dumps(documents.document(metrics=documents.metrics(figure))))
+        assert [record.p_infer_core for record in load(root, home=home).records()][-1] == figure

@@ -18,7 +18,7 @@ from driver.compare.facts import side_of
 from driver.models.audit import Audit, AuditCheck, EarlierAudit, Verdict
 from driver.models.result import Result
 from driver.published.chinese import said
-from driver.report.details import details
+from driver.report.details.of_result import details
 from driver.system.hashing import canonical_digest
 from tests import documents
 

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from driver.errors import EnvironmentFault, UsageFault
-from driver.report import assets, build, details
+from driver.report import assets, build
 from driver.report.build import ReportFiles, ReportOptions, report
+from driver.report.details.of_result import details
 from tests import documents
 from tests.driver.report.conftest import HOSTILE, make_tree
 
@@ -116,7 +117,7 @@ def test_the_page_has_the_provenance_of_every_row(page: Page, data: dict[str, An
 def test_details_have_latency_quantiles_and_the_monitor_series(made: ReportFiles) -> None:
     results = made.html.parents[1] / "results"
     path = next(results.glob("vit_l_16/nvidia/*bs1/*/result.json"))
-    found = details.details(str(path), with_series=True)
+    found = details(str(path), with_series=True)
     assert found["latency"][0] == 1.0
     assert found["latency"][-1] == 1.999
     assert found["monitor"]["memory_gib"] == [float(t) for t in range(8)]
@@ -127,11 +128,11 @@ def test_samples_outside_the_result_folder_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(b"secret")
     sample = {"name": "latency", "file": "../../../../../x.npy", "sha256": "0" * 64, "count": 1}
     path = documents.write(tmp_path, documents.document(samples=[sample]))
-    assert details.details(str(path), with_series=True)["latency"] is None
+    assert details(str(path), with_series=True)["latency"] is None
 
 
 def test_a_result_that_vanished_is_reported_in_its_details(tmp_path: Path) -> None:
-    assert "cannot be read" in details.details(str(tmp_path / "x"), with_series=True)["gone"]
+    assert "cannot be read" in details(str(tmp_path / "x"), with_series=True)["gone"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_result_that_vanished_is_reported_in_its_details(tmp_path: Path) -> No
 )
 def test_a_monitor_without_samples_has_no_series(monitor: Any, tmp_path: Path) -> None:
     path = documents.write(tmp_path, documents.document(monitor=monitor))
-    assert details.details(str(path), with_series=True)["monitor"] is None
+    assert details(str(path), with_series=True)["monitor"] is None
 
 
 def test_csv_and_parquet_hold_the_same_rows(made: ReportFiles) -> None:
@@ -333,18 +334,6 @@ def test_the_newest_rows_of_every_job_are_kept_when_there_are_too_many(
     assert dates(files) == ["02", "03", "03"]
     assert "the newest 3 of 6 rows" in files.notices[0]
     assert len(file(files, "results.csv").read_text().splitlines()) == 7
-
-
-def test_details_stop_at_the_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(details, "CHUNK_ROWS", 1)
-    paths = [
-        str(documents.write(tmp_path, documents.document(job=documents.job(batch_size=size))))
-        for size in (1, 2, 3)
-    ]
-    every = details.pack_details(paths, with_series=(), limit_bytes=10**6)
-    room = len(every.packed[0]) + len(every.packed[1])
-    some = details.pack_details(paths, with_series=(), limit_bytes=room)
-    assert (every.rows, some.rows) == (3, 2)
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from driver.aggregate.reading import read_record
 from driver.aggregate.record import Record
 from driver.bundle.documents import document_links
 from driver.models.result import Result
-from driver.report.details import details
+from driver.report.details.of_result import details
 from driver.rerun.document import make_rerun, rerun_text
 from driver.results.statement import statement_text
 from driver.system.hashing import canonical_digest, file_sha256

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,47 +15,23 @@ from driver.system.untrusted.arrays import read_samples
 from driver.system.untrusted.opener import RefusedFile, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from driver.models.base import Warn
     from driver.models.result import Result, StageRecord
 
-CHUNK_ROWS = 50
-"""Rows that one click unpacks: about 150 KB of JSON, a few milliseconds."""
 QUANTILES = (*range(0, 100, 5), 99, 99.9, 100)
 MONITOR_POINTS = 60
 """Points kept of a time series: as many as a chart on a phone can show."""
 
 
-class Chunks(NamedTuple):
-    """Packed details (gzip, then base64; CHUNK_ROWS rows each) and how many rows they hold in all."""
+def details(
+    path: str, *, with_series: bool, opening: Callable[[str], object] = lambda _path: None
+) -> dict[str, Any]:
+    """Return the details of one result, or ``{"gone": <reason>}`` if it can no longer be read.
 
-    packed: tuple[str, ...]
-    rows: int
-
-
-def pack_details(paths: Sequence[str], *, with_series: Collection[str], limit_bytes: int) -> Chunks:
-    """Pack the details of the results at ``paths``, in order, up to ``limit_bytes``.
-
-    Those in ``with_series`` include their latency quantiles and monitor series.
+    ``opening`` is called with the path of a file of samples before it is read.
     """
-    packed: list[str] = []
-    room = limit_bytes
-    rows = 0
-    for start in range(0, len(paths), CHUNK_ROWS):
-        part = paths[start : start + CHUNK_ROWS]
-        found = [details(path, with_series=path in with_series) for path in part]
-        text = base64.b64encode(gzip.compress(msgspec.json.encode(found), 6, mtime=0)).decode()
-        if len(text) > room:
-            break
-        packed.append(text)
-        room -= len(text)
-        rows += len(part)
-    return Chunks(tuple(packed), rows)
-
-
-def details(path: str, *, with_series: bool) -> dict[str, Any]:
-    """Return the details of one result, or ``{"gone": <reason>}`` if it can no longer be read."""
     try:
         result, _ = read_result(path)
     except Unusable as reason:
@@ -76,7 +50,7 @@ def details(path: str, *, with_series: bool) -> dict[str, Any]:
         "published_mfu": result.metrics.mfu_published_convention,
     }
     if with_series:
-        found["latency"] = _latency_quantiles(result, Path(path).parent)
+        found["latency"] = _latency_quantiles(result, Path(path).parent, opening)
         found["monitor"] = _monitor_series(result.monitor)
     return found
 
@@ -118,7 +92,9 @@ def _warning(warning: Warn) -> list[str]:
     return [warning.code.value, warning.message, warning.remedy]
 
 
-def _latency_quantiles(result: Result, folder: Path) -> list[float] | None:
+def _latency_quantiles(
+    result: Result, folder: Path, opening: Callable[[str], object]
+) -> list[float] | None:
     """Return the QUANTILES of the latency samples in ms, or None if no samples can be read."""
     import numpy as np
 
@@ -129,6 +105,7 @@ def _latency_quantiles(result: Result, folder: Path) -> list[float] | None:
         path = folder / sample.file
         if not path.resolve().is_relative_to(folder.resolve()):
             return None
+        opening(str(path))
         values = read_samples(path.parent, path.name, source=Source.USER)
         quantiles = np.percentile(values, QUANTILES, method="inverted_cdf") / 1e6
     except (RefusedFile, OSError, ValueError, IndexError, TypeError):

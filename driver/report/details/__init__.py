@@ -1,0 +1,1 @@
+"""The details of the rows: read from their results, packed, and kept for the next report."""
