@@ -7,6 +7,7 @@ half of the memory, and what is computed of a text is computed once.
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from driver.aggregate.problem import ProblemKind, ResultProblem
@@ -14,7 +15,7 @@ from driver.aggregate.record import Record
 from driver.aggregate.tree import FoundFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -124,6 +125,13 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     """Return the values of a column; a text that rows share is one object."""
     import pyarrow as pa
 
+    if column.null_count == len(column):
+        return [None] * len(column)
+    if not column.null_count and pa.types.is_primitive(column.type):
+        # A tenth of the time that Arrow takes, which makes an object of its own of each value first.
+        return list(column.to_numpy().tolist())
+    if pa.types.is_map(column.type):
+        return [pairs for chunk in column.chunks for pairs in _pairs(chunk)]
     if not pa.types.is_dictionary(column.type):
         return list(column.to_pylist())
     # The last one is for null, whose code is -1.
@@ -133,6 +141,18 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
         for texts in ([*chunk.dictionary.to_pylist(), None],)
         for code in chunk.indices.fill_null(-1).to_numpy().tolist()
     ]
+
+
+def _pairs(maps: pa.MapArray) -> Iterator[list[tuple[str, float]]]:
+    import pyarrow as pa
+
+    offsets = maps.offsets.to_numpy()
+    # Those of a slice count from the start of the whole array.
+    first, last = int(offsets[0]), int(offsets[-1])
+    keys = _values(pa.chunked_array([maps.keys[first:last].dictionary_encode()]))
+    pairs = list(zip(keys, _values(pa.chunked_array([maps.items[first:last]])), strict=True))
+    for start, end in pairwise((offsets - first).tolist()):
+        yield pairs[start:end]
 
 
 def codes(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from driver.models.base import WarningCode
@@ -140,6 +141,8 @@ _OF_METRICS = (
     *("mfu", "mfu_published_convention", "mem_gib", "mem_compile_gib", "mem_total_gib", "energy_j"),
 )
 """Fields of a result and of its parts whose columns have the same name."""
+_job_fields, _result_fields = attrgetter(*_OF_JOB), attrgetter(*_OF_RESULT)
+_metric_fields = attrgetter(*_OF_METRICS)
 
 
 def record_of(result: Result, path: str, *, edited: bool) -> Record:
@@ -164,9 +167,9 @@ def record_of(result: Result, path: str, *, edited: bool) -> Record:
         figure_marks=marks.texts,
         marked_figures=marks.figures,
         edited=edited,
-        **{name: getattr(job, name) for name in _OF_JOB},
-        **{name: getattr(result, name) for name in _OF_RESULT},
-        **{name: getattr(metrics, name) for name in _OF_METRICS},
+        **dict(zip(_OF_JOB, _job_fields(job), strict=True)),
+        **dict(zip(_OF_RESULT, _result_fields(result), strict=True)),
+        **dict(zip(_OF_METRICS, _metric_fields(metrics), strict=True)),
         **_latency(metrics.latency_ms),
         **_generation(metrics.generation),
         **_energy(metrics),

@@ -26,7 +26,7 @@ from driver.report.failed import FAILED_ROWS, failed_rows
 from driver.report.files import with_newest, write_csv, write_parquet, write_problems
 from driver.report.head import head_of
 from driver.report.markdown import TOKENS, cards_section, render_markdown
-from driver.report.page import render_page
+from driver.report.page import page_of
 from driver.report.payload import ordered, payload
 from driver.report.stamp import (
     NAMES,
@@ -196,12 +196,11 @@ def _html(
     )
     data["cards"] = {"headers": CARDS_HEADERS, "rows": shown.cards}
     data["trends"] = trend_lines(shown.trends, groups, options.language)
-    empty = render_page(data, NO_CHUNKS, *head)
+    render = page_of(data, *head)
     # Each chunk's script tag takes about 70 bytes; one percent of the file is enough for all.
-    room = int(0.99 * (MAX_HTML_BYTES - len(empty.encode())))
+    room = int(0.99 * (MAX_HTML_BYTES - len(render(NO_CHUNKS).encode())))
     paths = [record.path for group in groups for record in group.records]
-    chunks = pack_details(paths, with_series=with_series(groups), limit_bytes=room, kept=kept)
-    return render_page(data, chunks, *head)
+    return render(pack_details(paths, with_series=with_series(groups), limit_bytes=room, kept=kept))
 
 
 def _writing(text: str) -> Callable[[Path], object]:

@@ -40,8 +40,22 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     """Write the records' columns as Parquet: text unchanged, figures as numbers."""
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    # Without Arrow's own schema: how texts are kept in memory is no part of the file.
-    pq.write_table(table.select(COLUMNS), path, compression="zstd", store_schema=False)
+    chosen = table.select(COLUMNS)
+    pq.write_table(
+        chosen,
+        path,
+        compression="zstd",
+        # Looking for figures that repeat takes longer than all the rest, and makes the file larger.
+        use_dictionary=[field.name for field in chosen.schema if _is_shared(field.type)],
+        # Without Arrow's own schema: how texts are kept in memory is no part of the file.
+        store_schema=False,
+    )
+
+
+def _is_shared(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_dictionary(kind))
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
@@ -68,7 +82,7 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     if pa.types.is_nested(column.type):
         return _joined(column)
-    if pa.types.is_dictionary(column.type):
+    if _is_shared(column.type):
         return _sanitized_once(column)
     if pa.types.is_string(column.type):
         return _sanitized(column)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from driver.report.head import Head
 
 _ACTIVE = re.compile(r"([\\`*_\[\]|#])")
+_HARMLESS = re.compile("[A-Za-z0-9 .,:;+%/=()~-]*")
 FIGURES = range(3, 12)
 """The places of the columns with figures, from the batch size to the memory."""
 TOKENS = "token by token"
@@ -32,6 +33,9 @@ PROBLEM_HEADERS = ("kind", "file", "problem", "what to do")
 
 def escape(text: str) -> str:
     """Return the text escaped, so that neither Markdown nor inline HTML interprets it."""
+    # Nearly every cell of a report.
+    if _HARMLESS.fullmatch(text):
+        return text
     return _ACTIVE.sub(r"\\\1", html.escape(plain(text), quote=False))
 
 

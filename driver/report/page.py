@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from driver.report.assets import chart_library
 from driver.report.chinese import CHART_TITLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from driver.report.details.chunks import Chunks
 
@@ -25,13 +25,13 @@ SCRIPTS = (
 PACKED_TYPE = "application/gzip;base64"
 
 
-def render_page(
-    data: Mapping[str, Any],
-    chunks: Chunks,
-    facts: Sequence[tuple[str, str]],
-    notices: Sequence[str],
-) -> str:
-    """Return the page. ``facts`` are the figures in its head, ``notices`` the lines below them."""
+def page_of(
+    data: Mapping[str, Any], facts: Sequence[tuple[str, str]], notices: Sequence[str]
+) -> Callable[[Chunks], str]:
+    """Return what renders the page with details; its length without any tells the room that they have.
+
+    ``facts`` are the figures in its head, ``notices`` the lines below them.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -39,19 +39,23 @@ def render_page(
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template("page.html.j2").render(
+    render = partial(
+        environment.get_template("page.html.j2").render,
         policy=_policy((library, script)),
         style=Markup(_text("page.css")),  # our own file
         library=Markup(library),  # pinned by sha256
         script=Markup(script),  # our own files
-        data=Markup(_inert_json({**data, "chunk_starts": chunks.starts})),  # every "<" is escaped
-        chunks=[Markup(chunk) for chunk in chunks.packed],  # base64
+        data=Markup(_inert_json(data)),  # every "<" is escaped
         packed_type=PACKED_TYPE,
         facts=facts,
         notices=notices,
         language=data["language"],
         charts=CHART_TITLES,
         t=lambda text: data["words"].get(text, text),
+    )
+    # base64 needs no escape
+    return lambda chunks: render(
+        chunks=[Markup(text) for text in chunks.packed], starts=chunks.starts
     )
 
 
@@ -82,10 +86,9 @@ def _sha256(script: str) -> str:
 
 
 def _inert_json(data: Mapping[str, Any]) -> str:
-    """Return JSON that cannot close its script element, whatever text it contains."""
-    try:
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        # What was computed of one odd result may be infinite; msgspec writes that as null.
-        text = msgspec.json.encode(data).decode()
+    """Return JSON that cannot close its script element, whatever text it contains.
+
+    What was computed of one odd result may be infinite, which becomes null.
+    """
+    text = msgspec.json.encode(data).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

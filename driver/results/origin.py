@@ -35,6 +35,8 @@ PROVENANCE: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Where provenance has the facts that decide comparability: column → paths, the first found is used."""
 
+SCALARS = (str, int, float)
+
 OLD_HOST_CHIP = "host"
 """The chip name in older results of vendors whose device is the host's processor."""
 
@@ -65,8 +67,11 @@ def _found(provenance: Mapping[str, Any], paths: tuple[tuple[str, ...], ...]) ->
         value: Any = provenance
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, str | int | float):
-            return str(value)
-        if isinstance(value, dict) and value:
-            return json.dumps(value, sort_keys=True)
+            if value is None:
+                break
+        else:
+            if isinstance(value, SCALARS):
+                return str(value)
+            if isinstance(value, dict) and value:
+                return json.dumps(value, sort_keys=True)
     return None

@@ -1,19 +1,18 @@
-// The details of a row, unpacked on demand, some fifty rows at a time: data.chunk_starts has the first row of each chunk.
+// The details of a row, unpacked on demand, some fifty rows at a time.
+const packedChunks = [...document.querySelectorAll("script[data-first-row]")];
 const QUANTILES = [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 99, 99.9, 100];
 const unpackedChunks = new Map();
 
 async function detailsOf(row) {
-  const starts = data.chunk_starts;
-  const chunk = starts.findLastIndex((start) => start <= row.index);
-  if (chunk < 0) return null;
+  const chunk = packedChunks.findLast(({ dataset }) => Number(dataset.firstRow) <= row.index);
+  if (chunk === undefined) return null;
   if (!unpackedChunks.has(chunk)) unpackedChunks.set(chunk, unpackChunk(chunk));
   const details = await unpackedChunks.get(chunk);
-  return details[row.index - starts[chunk]] ?? null;
+  return details[row.index - Number(chunk.dataset.firstRow)] ?? null;
 }
 
 async function unpackChunk(chunk) {
-  const source = document.querySelector(`script[data-chunk="${chunk}"]`);
-  const bytes = Uint8Array.from(atob(source.textContent), (letter) => letter.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(chunk.textContent), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }

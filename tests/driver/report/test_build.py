@@ -20,6 +20,7 @@ from driver.errors import EnvironmentFault, UsageFault
 from driver.report import assets, build
 from driver.report.build import ReportFiles, ReportOptions, report
 from driver.report.details.of_result import details
+from driver.report.markdown import escape
 from tests import documents
 from tests.driver.report.conftest import HOSTILE, make_tree
 
@@ -106,7 +107,7 @@ def test_untrusted_names_cannot_close_an_element(
 
 
 def test_the_page_has_the_provenance_of_every_row(page: Page, data: dict[str, Any]) -> None:
-    packed = [text for attributes, text in page.scripts if "data-chunk" in attributes]
+    packed = [text for attributes, text in page.scripts if "data-first-row" in attributes]
     unpacked = [
         row for text in packed for row in json.loads(gzip.decompress(base64.b64decode(text)))
     ]
@@ -395,3 +396,19 @@ def test_a_different_chart_library_is_refused(
 def test_the_hostile_name_is_hostile() -> None:
     assert "</script>" in HOSTILE
     assert "\x1b" in HOSTILE
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("A100 fp16, 12.5 %", "A100 fp16, 12.5 %"),
+        ("a_b", r"a\_b"),
+        ("<b>", "&lt;b&gt;"),
+        ("a&b", "a&amp;b"),
+        ("[x](y)|#`*\\", r"\[x\](y)\|\#\`\*" + "\\\\"),
+        ("a\x1bb\n", r"a\\x1bb\\x0a"),
+        ("中", "中"),
+    ],
+)
+def test_what_markdown_or_html_would_interpret_is_escaped(text: str, escaped: str) -> None:
+    assert escape(text) == escaped
