@@ -134,11 +134,12 @@ def places(known: Index, files: Sequence[FoundFile]) -> NDArray[np.int64]:
     import numpy as np
     import pyarrow as pa
 
+    paths, ctimes, sizes, _ = zip(*files, strict=True) if files else ((), (), (), ())
     wanted = pa.table(
         {
-            "path": pa.array([file.path for file in files], pa.string()),
-            "ctime_ns": np.fromiter((file.ctime_ns for file in files), np.int64, len(files)),
-            "size": np.fromiter((file.size for file in files), np.int64, len(files)),
+            "path": pa.array(paths, pa.string()),
+            "ctime_ns": pa.array(ctimes, pa.int64()),
+            "size": pa.array(sizes, pa.int64()),
         }
     )
     recent, most = (_places(table, wanted) for table in known)

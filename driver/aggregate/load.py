@@ -151,7 +151,7 @@ def _copies(table: pa.Table) -> dict[str, ResultProblem]:
     # An edited copy still has the original's digest, but it is a different result, not a copy.
     named = pc.and_(pc.is_valid(table.column("digest")), pc.invert(table.column("edited")))
     copies = {}
-    for paths in _sharing(table.filter(named), "digest").values():
+    for paths in _sharing(table.select(["digest", "path"]).filter(named), "digest").values():
         for path in paths[1:]:
             message = f"it is a copy of {paths[0]}, so it does not count again"
             copies[path] = ResultProblem(path, ProblemKind.COPY, message, "remove one of the two")

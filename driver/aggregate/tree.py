@@ -8,6 +8,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from driver.aggregate.problem import ProblemKind, ResultProblem
@@ -15,7 +16,7 @@ from driver.errors import UsageFault
 from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 RESULT = "result.json"
@@ -109,26 +110,30 @@ def _walk(root: str, roots: list[str], tree: Tree, passed_over: str | None) -> N
             folders = [entry.path for entry in waiting]
             waiting = []
             slices = [folders[start : start + SLICE] for start in range(0, len(folders), SLICE)]
-            for found in _listings(slices, pool):
+            for found in _listings(slices, partial(_listed, passed_over), pool):
                 tree.files += found.files
                 tree.problems += found.problems
                 waiting += [
                     entry
                     for entry in found.entries
-                    if entry.path != passed_over
-                    and (not entry.is_link or _leads_on(entry.path, roots, seen, tree))
+                    if not entry.is_link or _leads_on(entry.path, roots, seen, tree)
                 ]
 
 
-def _listings(slices: list[list[str]], pool: ThreadPoolExecutor) -> Iterator[_Listing]:
+def _listings(
+    slices: list[list[str]],
+    listed: Callable[[list[str]], _Listing],
+    pool: ThreadPoolExecutor,
+) -> Iterator[_Listing]:
     """List each slice: here while the system's caches answer, from the first that waits on in threads."""
     for place, folders in enumerate(slices):
         started = time.perf_counter()
-        found = _listed(folders)
-        waited = time.perf_counter() - started > SLOW_S * (len(folders) + len(found.entries))
+        found = listed(folders)
+        asked = len(folders) + len(found.entries) + len(found.files)
+        waited = time.perf_counter() - started > SLOW_S * asked
         yield found
         if waited:
-            yield from pool.map(_listed, slices[place + 1 :])
+            yield from pool.map(listed, slices[place + 1 :])
             return
 
 
@@ -144,13 +149,13 @@ class _Listing(NamedTuple):
     problems: list[ResultProblem]
 
 
-def _listed(folders: list[str]) -> _Listing:
+def _listed(passed_over: str | None, folders: list[str]) -> _Listing:
     listing = _Listing([], [], [])
     for folder in folders:
         try:
             result = _result_in(folder)
             if result is None:
-                listing.entries.extend(_entries_of(folder))
+                _look_into(folder, passed_over, listing)
             else:
                 listing.files.append(result)
         except NotADirectoryError:
@@ -179,13 +184,42 @@ def _result_in(folder: str) -> FoundFile | None:
     return FoundFile(path, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
-def _entries_of(folder: str) -> list[_Entry]:
-    with os.scandir(folder) as entries:
-        return [
-            _Entry(entry.inode(), entry.path, entry.is_symlink())
-            for entry in entries
-            if entry.is_symlink() or entry.is_dir()
-        ]
+def _look_into(folder: str, passed_over: str | None, listing: _Listing) -> None:
+    """List the results of the folders in ``folder``; of those without one, the folder itself."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with os.scandir(descriptor) as entries:
+            inner = [
+                _Entry(entry.inode(), entry.name, entry.is_symlink())
+                for entry in entries
+                if entry.is_symlink() or entry.is_dir()
+            ]
+        inner.sort()
+        for inode, name, is_link in inner:
+            path = f"{folder.rstrip('/')}/{name}"
+            if path == passed_over:
+                continue
+            found = None if is_link else _plain_result(path, name, descriptor)
+            if found is not None:
+                listing.files.append(found)
+            else:
+                listing.entries.append(_Entry(inode, path, is_link))
+    finally:
+        os.close(descriptor)
+
+
+def _plain_result(path: str, name: str, within: int) -> FoundFile | None:
+    """Return the result in the folder ``path``, None where it has none or that takes a closer look.
+
+    From ``within``, its parent, which saves the system the way from the root for each of 100,000.
+    """
+    try:
+        found = os.stat(f"{name}/{RESULT}", dir_fd=within)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return FoundFile(f"{path}/{RESULT}", found.st_ctime_ns, found.st_size, found.st_ino)
 
 
 def _leads_on(link: str, roots: list[str], seen: set[str], tree: Tree) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -85,8 +86,10 @@ def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
         [figure.model_dump(mode="json") for figure in options.published],
     ]
     whole = hashlib.sha256(json.dumps([asked, code_version(), tree.problems]).encode())
-    lines = [f"{file.path}\0{file.ctime_ns}\0{file.size}\n" for file in tree.files]
-    whole.update("".join(lines).encode("utf-8", "replace"))
+    # No path contains a zero byte.
+    whole.update("\0".join([file.path for file in tree.files]).encode("utf-8", "surrogateescape"))
+    for states in ([file.ctime_ns for file in tree.files], [file.size for file in tree.files]):
+        whole.update(array("q", states).tobytes())
     return whole.hexdigest()
 
 

@@ -20,9 +20,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from driver.system.settings import ROOT
 from tests.bench.entry import ended, writable
@@ -46,17 +48,17 @@ BOUNDS = {
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 REPORT = """
-import json, os, resource, sys
+import gc, json, resource, sys
 from pathlib import Path
 if __name__ == "__main__":
+    from driver.__main__ import OBJECTS_BETWEEN_COLLECTIONS
     from driver.report.build import ReportOptions, report
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     folders = {"out": Path(sys.argv[2]), "home": Path(sys.argv[3])}
     options = ReportOptions(**folders, synthetic=True, every=True)
     made = report([Path(sys.argv[1])], options)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    cores = len(os.sched_getaffinity(0))
-    print(json.dumps({"results": made.results, "peak_mib": (own + cores * workers) / 1024}))
+    print(json.dumps({"results": made.results, "own_mib": own / 1024}))
 """
 COMPARE = """
 import sys
@@ -69,25 +71,59 @@ FEWEST = 2000
 """Among so many results there are two of one configuration that may be compared."""
 
 IN_MEMORY = ("tmpfs", "ramfs")
+LOOK_EVERY_S = 0.1
 
 
-def timed(program: str, *arguments: object) -> tuple[float, str]:
-    """Run a program in a fresh interpreter on two cores; return its wall seconds and its output."""
+class Timed(NamedTuple):
+    """Wall seconds, output, and the peaks of all processes that the program started, added up, in MiB."""
+
+    wall_s: float
+    output: str
+    workers_mib: float
+
+
+def timed(program: str, *arguments: object) -> Timed:
+    """Run a program in a fresh interpreter on two cores. Raises CalledProcessError."""
     with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
         file.write(program)
         file.flush()
         two = sorted(os.sched_getaffinity(0))[:2]
         command = [sys.executable, file.name, *map(str, arguments)]
         started = time.perf_counter()
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
-            check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            preexec_fn=lambda: os.sched_setaffinity(0, two),
-        )
-        return time.perf_counter() - started, done.stdout
+            preexec_fn=lambda: os.sched_setaffinity(0, two),  # noqa: PLW1509  # no thread runs yet
+        ) as child:
+            waiter = threading.Thread(target=child.wait)
+            waiter.start()
+            peaks: dict[str, int] = {}
+            while waiter.is_alive():
+                waiter.join(LOOK_EVERY_S)
+                peaks.update(peaks_of_children(child.pid))
+            wall_s = time.perf_counter() - started
+            assert child.stdout is not None
+            output = child.stdout.read()
+        if child.returncode:
+            raise subprocess.CalledProcessError(child.returncode, command, output)
+    return Timed(wall_s, output, sum(peaks.values()) / 1024)
+
+
+def peaks_of_children(pid: int) -> dict[str, int]:
+    """Return the children of a process, each with the most memory that it has had, in KiB.
+
+    Not `ru_maxrss` of its children: that of a process which was forked begins with its parent's.
+    """
+    found = {}
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in path.read_text(encoding="ascii").split():
+                status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
+                peak = next((line for line in status.splitlines() if "VmHWM" in line), "VmHWM 0 kB")
+                found[child] = int(peak.split()[1])
+    return found
 
 
 def filesystem(folder: Path) -> str:
@@ -122,7 +158,7 @@ def cold(tree: Path, out: Path, home: Path) -> dict[str, float]:
         return {}
     alone_s = disk_s(tree)
     forgotten(tree)
-    cold_s, _ = timed(REPORT, tree, out, home)
+    cold_s = timed(REPORT, tree, out, home).wall_s
     return {"cold_s": cold_s, "disk_s": alone_s, "disk_ratio": alone_s / cold_s}
 
 
@@ -130,11 +166,11 @@ def added(tree: Path, out: Path, home: Path, wanted: int) -> float:
     """Return the seconds of a report on the results and a new one, which is removed again."""
     (path,) = generate(tree, 1, first=wanted, seed=1)
     try:
-        seconds, printed = timed(REPORT, tree, out, home)
+        made = timed(REPORT, tree, out, home)
     finally:
         without(path.parent)
-    assert json.loads(printed)["results"] == wanted + 1, printed
-    return seconds
+    assert json.loads(made.output)["results"] == wanted + 1, made.output
+    return made.wall_s
 
 
 def without(*folders: Path) -> None:
@@ -197,14 +233,16 @@ def measure(root: Path, wanted: int) -> dict[str, Any]:
     without(out, home)
     from_disk = cold(tree, out, home)
     without(out, home)
-    first_s, printed = timed(REPORT, tree, out, home)
-    second_s, _ = timed(REPORT, tree, out, home)
+    first = timed(REPORT, tree, out, home)
+    second_s = timed(REPORT, tree, out, home).wall_s
     added_s = added(tree, out, home, wanted)
-    compare_s, _ = timed(COMPARE, *comparable(tree))
+    compare_s = timed(COMPARE, *comparable(tree)).wall_s
+    printed = json.loads(first.output)
     return {
-        **json.loads(printed),
+        **printed,
         **from_disk,
-        "first_s": first_s,
+        "peak_mib": printed["own_mib"] + first.workers_mib,
+        "first_s": first.wall_s,
         "second_s": second_s,
         "added_s": added_s,
         "html_mb": (out / "report.html").stat().st_size / 1e6,

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from driver.compare.pairing import compare_paths
 from tests.bench import bench_report
-from tests.bench.bench_report import BOUNDS, FEWEST, comparable, forgotten, judged, made_tree
+from tests.bench.bench_report import (
+    BOUNDS,
+    FEWEST,
+    comparable,
+    forgotten,
+    judged,
+    made_tree,
+    timed,
+)
 from tests.bench.report_100k import generate
 
 if TYPE_CHECKING:
@@ -58,3 +67,22 @@ def test_a_folder_in_memory_has_no_cold_disk(
     assert forgotten(tmp_path)
     monkeypatch.setattr(bench_report, "filesystem", lambda _folder: "tmpfs")
     assert not forgotten(tmp_path)
+
+
+HUNGRY = """
+import subprocess, sys
+mine = b"x" * (200 << 20)
+subprocess.run([sys.executable, "-c", "x = b'x' * (60 << 20); import time; time.sleep(0.5)"], check=True)
+print(len(mine))
+"""
+
+
+def test_a_worker_is_counted_without_what_its_parent_had_when_it_was_forked() -> None:
+    made = timed(HUNGRY)
+    assert made.output.strip() == str(200 << 20)
+    assert 60 < made.workers_mib < 120
+
+
+def test_a_program_that_fails_is_no_figure() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        timed("raise SystemExit(3)")

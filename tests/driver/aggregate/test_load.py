@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from driver.aggregate import index
+from driver.aggregate import index, tree
 from driver.aggregate import load as load_module
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.problem import ProblemKind
+from driver.aggregate.tree import find_results
 from driver.errors import UsageFault
 from tests import documents
 
@@ -363,6 +365,31 @@ def test_examples_of_the_tree_count_only_where_they_are_named(tmp_path: Path) ->
     for named in (measured, example, example.parent, measured / "vit_l_16"):
         assert load(named).files == 1
         assert load(tmp_path, named).files == 2
+    example.rename(measured / "result.json")
+    assert (load(tmp_path).files, load(measured).files) == (1, 1)
+
+
+def test_threads_list_what_a_slow_disk_keeps_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in (1, 2, 4, 8, 16):
+        job = documents.job(batch_size=size, chip=f"chip-{size}", engine=f"engine-{size}")
+        documents.write(tmp_path, documents.document(job=job))
+    here = find_results([tmp_path])
+    threads: set[str] = set()
+    look = tree._look_into
+
+    def looking(*arguments: Any) -> None:
+        threads.add(threading.current_thread().name)
+        look(*arguments)
+
+    monkeypatch.setattr(tree, "_look_into", looking)
+    monkeypatch.setattr(tree, "SLICE", 1)
+    monkeypatch.setattr(tree, "SLOW_S", 60.0)
+    assert (find_results([tmp_path]), len(threads)) == (here, 1)
+    monkeypatch.setattr(tree, "SLOW_S", 0.0)
+    assert find_results([tmp_path]) == here
+    assert len(threads) > 1
 
 
 def index_files(home: Path) -> list[Path]:
