@@ -4,8 +4,8 @@ A freshly initialised DETR finds the same in every picture: frozen batch norms d
 untrained attention averages, so that in the end all queries have the same features. As
 harness.models.synthetic_weights does for classifiers, generated pictures set the statistics of the batch norms and
 the two heads, whose last layers project onto the directions in which a query's features differ most from picture to
-picture. Self-attention is damped, and what decides where a query looks is amplified. Measured on generated pictures
-of full size: logits of bf16 have a cosine of 0.999 to fp32's, those of another picture one of -0.1.
+picture. Self-attention is damped, and cross-attention made sharper. Measured on generated pictures of full size:
+logits of bf16 have a cosine of 0.999 to fp32's, those of another picture one of -0.1.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ DIRECTIONS = 8
 #: output of self-attention.
 DAMPING = 0.2
 RESIDUAL_END = "layer.2.normalization"
-#: Queries look at parts of the picture, not at its mean: factor of what decides where a query looks.
+#: Queries attend to parts of the picture, not to its mean: factor of both projections of cross-attention.
 SHARPNESS = 1.25
 #: Spread of the class logits: the best scores are then those of a trained model, 0.1 to 0.9.
 SPREAD = 3.0

@@ -1,4 +1,4 @@
-"""SAM and Stable Diffusion in the opsets that older SDKs read: atc 11, XTCL 13, TensorRT 8.5 16."""
+"""SAM, Stable Diffusion and DETR in the opsets that older SDKs read: atc 11, XTCL 13, TensorRT 8.5 16."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture(scope="module")
 def exported(reference_python: Path) -> dict[str, Any]:
-    """Return how small models of both cases differ from torch, by opset, at batch 1 and 3."""
+    """Return how small models of these cases differ from torch, by opset, at batch 1 and 3."""
     found: dict[str, Any] = probe(reference_python, PROBE)
     return found
 
 
 @pytest.mark.parametrize("opset", ["11", "13", "16"])
-@pytest.mark.parametrize("model", ["sam", "unet"])
+@pytest.mark.parametrize("model", ["sam", "unet", "detr"])
 def test_a_graph_of_an_older_opset_computes_what_torch_does(
     exported: dict[str, Any], model: str, opset: str
 ) -> None:

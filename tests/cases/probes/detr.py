@@ -14,7 +14,7 @@ from PIL import Image
 
 MANIFEST = job_stub.enter("detr_resnet_50")
 
-from case import model, task  # noqa: E402
+from case import model, published_weights, task  # noqa: E402
 from harness.errors import StageFailure  # noqa: E402
 from harness.inputs.generated_pictures import picture  # noqa: E402
 from harness.job import TensorSpec  # noqa: E402
@@ -177,11 +177,11 @@ def weights(folder):
 def as_main(folder, state):
     """Rename the backbone's tensors as the revision `main` has them: timm's names, and its batch counters."""
     body = {
-        model.OURS + name.removeprefix(model.ORIGINAL): value
+        published_weights.OURS + name.removeprefix(published_weights.ORIGINAL): value
         for name, value in state.items()
-        if name.startswith(model.ORIGINAL)
+        if name.startswith(published_weights.ORIGINAL)
     }
-    saved = model._read_safetensors(folder / "model.safetensors")
+    saved = published_weights.read_safetensors(folder / "model.safetensors")
     others = {name: value for name, value in saved.items() if ".backbone." not in name}
     save_file({**others, **body}, str(folder / "model.safetensors"))
 

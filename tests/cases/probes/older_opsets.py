@@ -1,4 +1,4 @@
-"""Print how SAM's and Stable Diffusion's graphs of older opsets differ from torch: small models of both."""
+"""Print how SAM's, Stable Diffusion's and DETR's graphs of older opsets differ from torch: small models."""
 
 import importlib
 import json
@@ -72,6 +72,29 @@ def unet():
     return module, ("sample", "timestep", "encoder_hidden_states"), inputs
 
 
+def detr():
+    """DETR with pictures that are padded to the right or at the bottom."""
+    backbone = transformers.ResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 24, 32, 48], depths=[1, 1, 1, 1],
+        out_features=["stage4"],
+    )  # fmt: skip
+    config = transformers.DetrConfig(
+        use_timm_backbone=False, backbone=None, backbone_config=backbone, num_labels=7,
+        num_queries=10, d_model=32, encoder_layers=2, encoder_ffn_dim=64, decoder_layers=2,
+        encoder_attention_heads=4, decoder_attention_heads=4, decoder_ffn_dim=64,
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    network = transformers.DetrForObjectDetection(config).eval()
+
+    def inputs(rows):
+        mask = torch.ones(rows, 2, 3, dtype=torch.int64)
+        mask[0, :, 2:] = 0
+        mask[1:, 1:] = 0
+        return torch.randn(rows, 3, 64, 96), mask
+
+    return case_model("detr_resnet_50")._module(network), ("pixel_values", "pixel_mask"), inputs
+
+
 def difference(module, names, make, opset, folder):
     """Largest difference of the exported graph to torch at batch 1 and 3, relative to torch's largest."""
     path = str(pathlib.Path(folder) / "model.onnx")
@@ -125,7 +148,7 @@ def main():
     before = (torch.einsum, torch.repeat_interleave, torch.Tensor.repeat_interleave)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, made in (("sam", sam()), ("unet", unet())):
+        for name, made in (("sam", sam()), ("unet", unet()), ("detr", detr())):
             found[name] = {opset: difference(*made, opset, folder) for opset in (11, 13, 16)}
         constant = largest_constant(*unet(), folder)
     after = (torch.einsum, torch.repeat_interleave, torch.Tensor.repeat_interleave)
