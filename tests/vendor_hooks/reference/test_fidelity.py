@@ -33,6 +33,15 @@ def test_rows_of_zeros_agree_with_each_other_only() -> None:
     assert fidelity.compare(one, zero) == (0.0, 1.0)
 
 
+def test_single_numbers_are_compared_as_one_vector_over_the_items() -> None:
+    # Each number alone has a cosine of 1 with any other of its sign.
+    reference, others = np.array([[0.1], [0.9], [0.5]]), np.array([[0.9], [0.1], [0.5]])
+    assert fidelity.compare({"p": reference}, {"p": reference})[0] == pytest.approx(1)
+    assert fidelity.compare({"p": others}, {"p": reference})[0] == pytest.approx(0.43 / 1.07)
+    assert fidelity.compare({"p": others[:, 0]}, {"p": reference[:, 0]})[0] < 0.5
+    assert fidelity.compare({"p": others[:1]}, {"p": reference[:1]})[0] == pytest.approx(1)
+
+
 @given(st.floats(0.1, 10), st.integers(0, 2**31))
 def test_cosine_does_not_see_scale(scale: float, seed: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(3, 5)).astype(np.float32)
