@@ -40,6 +40,13 @@ ItemName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9 -]{0,30}$")]
 OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
 
+class LookupSpec(Frozen):
+    """Embedding tables, of which an item reads a few rows: most of their parameters are not read in a call."""
+
+    parameters: int = Field(gt=0, description="parameters of these tables")
+    elements: int = Field(gt=0, description="how many of them one core item reads")
+
+
 class ModelSpec(Frozen):
     """The architecture and its size."""
 
@@ -56,6 +63,18 @@ class ModelSpec(Frozen):
         description="the constant of the published MFU convention, as printed",
     )
     macs_published_source: str = Field(default="", description="where that constant is published")
+    lookups: LookupSpec | None = Field(
+        default=None,
+        description="embedding tables, for a model most of whose parameters are in them",
+    )
+
+    @model_validator(mode="after")
+    def _tables_are_part_of_the_model(self) -> Self:
+        if self.lookups is not None and self.lookups.parameters > self.parameters:
+            raise ValueError(
+                f"lookups.parameters is {self.lookups.parameters}, but the model has {self.parameters}"
+            )
+        return self
 
 
 class WeightsFile(Frozen):

@@ -2,8 +2,8 @@
 
 The roofline model (Williams, Waterman, Patterson: CACM 52 (4), 2009) bounds the rate of operations by
 ``min(peak, intensity × bandwidth)``. The traffic behind the intensity is the least that a call can
-cause: it reads the parameters and the inputs once and writes the outputs once. Activations are not
-counted, so the real intensity is at most this one.
+cause: it reads the parameters and the inputs once and writes the outputs once; of embedding tables, it reads
+each item's rows. Activations are not counted, so the real intensity is at most this one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
 """Bytes of an element in memory, by arithmetic; TF32 is stored as fp32."""
 
+MOVED = ("input_elements", "output_elements", "looked_up_elements")
+"""What a call moves for each of its items, in elements; names in ``provenance.work``."""
+
 SAME_MEMORY = 0.75
 """A device whose memory is not within this fraction of the chip's, either way, is another variant."""
 
@@ -36,13 +39,28 @@ class Roofline(NamedTuple):
 
 
 def work_of(model: ModelSpec) -> dict[str, int]:
-    """Return what one core item costs, for the result: MACs, parameters, elements in and out."""
-    return {
+    """Return what one core item costs, for the result: MACs, parameters, elements in and out, and looked up."""
+    work = {
         "macs": model.macs,
         "parameters": model.parameters,
         "input_elements": _elements(model.inputs),
         "output_elements": _elements(model.outputs),
     }
+    if model.lookups is not None:
+        work["table_parameters"] = model.lookups.parameters
+        work["looked_up_elements"] = model.lookups.elements
+    return work
+
+
+def weights_read(model: ModelSpec, *, generates: bool) -> int:
+    """Return how many parameters every call reads, whatever its items are; not the tables that they look up.
+
+    A language model that ``generates`` reads a few rows of its embedding: as many weights as a token has
+    products.
+    """
+    tables = 0 if model.lookups is None else model.lookups.parameters
+    read = model.parameters - tables
+    return min(read, model.macs) if generates else read
 
 
 def _elements(tensors: Iterable[TensorSpec]) -> int:
@@ -66,9 +84,10 @@ def roofline_of(result: Result) -> Roofline:
     if arithmetic not in ELEMENT_BYTES or core is None or peak is None or None in counts:
         return Roofline()
     macs, parameters = (count or 0.0 for count in counts)
-    moved = sum(_number(work, name) or 0.0 for name in ("input_elements", "output_elements"))
     size = result.job.batch_size
-    traffic = ELEMENT_BYTES[arithmetic] * (parameters + size * moved)
+    moved = sum(_number(work, name) or 0.0 for name in MOVED)
+    read = max(0.0, parameters - (_number(work, "table_parameters") or 0.0))
+    traffic = ELEMENT_BYTES[arithmetic] * (read + size * moved)
     return Roofline(
         intensity=OPERATIONS_PER_MAC * macs * size / traffic if traffic else None,
         achieved=OPERATIONS_PER_MAC * macs * core,

@@ -18,7 +18,7 @@ from driver.models.result import Result
 from driver.results import warnings as warn
 from driver.results.figures import NS_PER_S, compute_metrics, gib, measured, throughput
 from driver.results.language import figures as language
-from driver.results.roofline import ELEMENT_BYTES, bandwidth
+from driver.results.roofline import ELEMENT_BYTES, bandwidth, weights_read
 from driver.results.trend import drifts
 from driver.runners.apptainer.sealing import ESSENTIAL
 from driver.session.claims import MEASURED_STAGES
@@ -253,9 +253,7 @@ def _implausible_reads(
 ) -> Iterator[Warn | None]:
     choice = recording.planned.choice
     parameter_bytes = ELEMENT_BYTES.get(arithmetic, 0)
-    model = choice.case.manifest.model
-    # A language model reads a few rows of its embedding: as many weights as a token has products.
-    read = model.parameters if choice.generation is None else min(model.parameters, model.macs)
+    read = weights_read(choice.case.manifest.model, generates=choice.generation is not None)
     weight_bytes = read * parameter_bytes
     listed = bandwidth(choice.chip.memory_bandwidth, choice.chip.memory_gib, seen_gib)
     for core in _cores(recording).values():

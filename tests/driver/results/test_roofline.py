@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from driver.catalog.catalog import load_catalog
+from driver.models.case import ModelSpec
 from driver.models.result import Result
-from driver.results.roofline import Roofline, roofline_of, work_of
+from driver.results.roofline import Roofline, roofline_of, weights_read, work_of
+from driver.results.warnings import implausible_reads
 from driver.system.settings import ROOT
 from tests import documents
 
@@ -27,6 +29,47 @@ def test_the_intensity_counts_parameters_once_a_call_and_inputs_and_outputs_once
     assert found.intensity == pytest.approx(2 * 61_554_712_576 * 64 / (2 * elements))
     assert found.achieved == pytest.approx(2 * 61_554_712_576 * 1000.0)
     assert (found.peak, found.bandwidth) == (312e12, 1555e9)
+
+
+def test_of_embedding_tables_only_the_rows_that_are_looked_up_count() -> None:
+    work = documents.provenance(documents.job())["work"]
+    tables = {"table_parameters": 304_000_000, "looked_up_elements": 416}
+    found = roofline({"work": work | tables}, metrics=documents.metrics(1000.0))
+    elements = 326_632 + 64 * (150_528 + 1000 + 416)
+    assert found.intensity == pytest.approx(2 * 61_554_712_576 * 64 / (2 * elements))
+    # A document that contradicts itself gives no negative traffic.
+    odd = roofline({"work": work | {"table_parameters": 10**12}})
+    assert odd.intensity is not None
+    assert odd.intensity > 0
+
+
+def with_tables(parameters: int) -> ModelSpec:
+    """Return ViT-L/16, as if so many of its 304,326,632 parameters were in embedding tables."""
+    found = load_catalog(ROOT).case("vit_l_16").manifest.model.model_dump()
+    lookups = {"parameters": parameters, "elements": 416}
+    return ModelSpec.model_validate(found | {"lookups": lookups})
+
+
+def test_tables_are_no_weights_that_every_call_reads() -> None:
+    model = with_tables(304_000_000)
+    assert weights_read(model, generates=False) == 326_632
+    # 1.2 GB in 2,000 calls a second are 2.4 TB/s, if a call read them all.
+    assert implausible_reads(2000.0, 1, 4 * model.parameters, 2e12) is not None
+    assert implausible_reads(2000.0, 1, 4 * weights_read(model, generates=False), 2e12) is None
+    work = work_of(model)
+    assert (work["table_parameters"], work["looked_up_elements"]) == (304_000_000, 416)
+
+
+def test_other_models_read_all_weights_and_language_models_those_of_their_products() -> None:
+    vit, llama = (load_catalog(ROOT).case(name).manifest.model for name in ("vit", "smollm2_135m"))
+    assert weights_read(vit, generates=False) == vit.parameters
+    assert weights_read(llama, generates=True) == min(llama.parameters, llama.macs)
+    assert "table_parameters" not in work_of(vit)
+
+
+def test_tables_with_more_parameters_than_the_model_are_refused() -> None:
+    with pytest.raises(ValueError, match="but the model has 304326632"):
+        with_tables(304_326_633)
 
 
 def test_a_larger_batch_and_a_narrower_type_raise_the_intensity() -> None:
