@@ -45,6 +45,7 @@ LOOKS = (
         memory_gib=12,
     ),
     Look(case="detr_resnet_50", arguments=("--limit", "4"), items=4, memory_gib=4),
+    Look(case="dlrm_kaggle", arguments=("--limit", "4096"), items=4096, memory_gib=12),
     Look(case="sam_h", arguments=("--limit", "3"), items=3, memory_gib=14),
 )
 
