@@ -20,7 +20,7 @@ FORGETS = """
 
 class Cheat(ENGINE):
     def decode(self, tokens):
-        self._past = self._steps.nothing(len(tokens))
+        self.begin(len(tokens))
         return super().decode(tokens)
 
 

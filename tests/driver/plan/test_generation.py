@@ -25,7 +25,7 @@ def test_an_engine_without_prefill_and_decode_is_skipped_with_a_reason() -> None
     assert isinstance(chosen[0], Choice)
     assert isinstance(chosen[1], Skip)
     assert "generates token by token, which engine" in chosen[1].reason
-    assert chosen[1].remedy == "choose VENDOR=cpu or VENDOR=intel"
+    assert chosen[1].remedy == "choose VENDOR=cpu or VENDOR=intel or VENDOR=onnxruntime"
 
 
 def test_another_engine_of_the_vendor_is_named_if_it_can() -> None:
@@ -39,6 +39,14 @@ def test_the_job_has_the_lengths_and_the_sizes_of_its_cache() -> None:
     found = choose(request(prompt="40", tokens="8"), load_catalog(ROOT)).generation
     assert found is not None
     assert (found.prompt, found.tokens, found.layers) == (40, 8, 4)
+
+
+def test_bounds_of_goodput_can_be_given_and_change_nothing_that_the_guest_computes() -> None:
+    catalog = load_catalog(ROOT)
+    usual, other = choose(request(), catalog), choose(request(ttft_ms="450", tpot_ms="40"), catalog)
+    assert (usual.generation.ttft_ms, usual.generation.tpot_ms) == (2000, 100)  # type: ignore[union-attr]
+    assert (other.generation.ttft_ms, other.generation.tpot_ms) == (450, 40)  # type: ignore[union-attr]
+    assert usual.guest_options == other.guest_options == {"prompt": 64, "tokens": 64}
 
 
 def test_shorter_lengths_make_a_smoke_run() -> None:
@@ -61,10 +69,19 @@ def test_lengths_that_cannot_be_are_refused(options: dict[str, str], said: str) 
     assert caught.value.remedy
 
 
+LENGTH = {"type": "int", "default": 8, "help": "tokens"}
+ONE_BOUND = {
+    "prompt": LENGTH,
+    "tokens": LENGTH,
+    "tpot_ms": {"type": "float", "default": 40.0, "help": "ms"},
+}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"options": {}}, "needs the options `prompt` and `tokens`"),
+        ({"options": ONE_BOUND}, "goodput needs the options `ttft_ms` and `tpot_ms`"),
         ({"model": {"inputs": [{"name": "x", "shape": [3]}]}}, "one input, tokens"),
         ({"model": {"outputs": [{"name": "y", "shape": []}]}}, "one output, logits"),
     ],

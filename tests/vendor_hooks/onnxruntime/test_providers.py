@@ -11,6 +11,7 @@ from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import CLASSES, SIDE, JobFolder
 from tests.vendor_hooks.cpu import tiny_onnx as wire
 from tests.vendor_hooks.onnxruntime.stack import provider_stack
+from tests.vendor_hooks.token_graph import assert_generates, generation_job
 from tests.vendor_hooks.vendor_job import assert_right, run, vendor_job, warned
 
 pytestmark = pytest.mark.stack
@@ -124,15 +125,32 @@ def test_a_provider_that_takes_nothing_is_a_failure_in_a_smoke_run_too(
     assert f"{OWN} took 0 of 1 nodes" in run(job, "compile", python).failed("compile")
 
 
-def test_an_older_release_is_profiled_instead(tmp_path: Path, python: Path) -> None:
-    hook = tmp_path / "hook"
+def profiled(job: JobFolder, hook: Path) -> JobFolder:
+    """Let the job's ONNX Runtime be an older release; ``hook`` is where its engine is written."""
     (hook / "engines").mkdir(parents=True)
     (hook / "engines" / "openvino.py").write_text(PROFILED, encoding="utf-8")
     (hook / "hook").symlink_to(Path(__file__).parents[3] / "vendor_hooks" / "onnxruntime" / "hook")
-    job = with_foreign_node(job_of(tmp_path))
     job.document["harness_engine"] = None
     (job.folder / "hook").unlink()
     (job.folder / "hook").symlink_to(hook)
+    return job
+
+
+def test_a_provider_generates_step_by_step(tmp_path: Path, python: Path) -> None:
+    outcome = run(generation_job(tmp_path / "job", "onnxruntime", "openvino"), "infer", python)
+    assert_generates(outcome)
+    assert set(outcome.ok.effective["nodes"]) == {OWN}
+
+
+def test_an_older_release_is_profiled_in_a_step(tmp_path: Path, python: Path) -> None:
+    job = generation_job(tmp_path / "job", "onnxruntime", "openvino")
+    outcome = run(profiled(job, tmp_path / "hook"), "infer", python)
+    assert_generates(outcome)
+    assert outcome.ok.effective["nodes"][OWN] >= 1
+
+
+def test_an_older_release_is_profiled_instead(tmp_path: Path, python: Path) -> None:
+    job = profiled(with_foreign_node(job_of(tmp_path)), tmp_path / "hook")
     outcome = run(job, "infer", python)
     assert_right(outcome)
     effective = outcome.ok.effective

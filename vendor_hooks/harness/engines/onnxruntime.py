@@ -9,6 +9,8 @@ A vendor whose chip has a provider needs no Python. Keys of [engines.<name>.opti
 - ``session_config``: a table of session options
 - ``cpu_operators``: operators that may run on the CPU instead, such as ``["Cast"]``
 - ``host_memory = true``: the provider computes on the host's processor, in its memory
+- ``device_type``: where the keys and values of a language model are, as IO binding names it (``cuda``, ``cann``,
+  ``dml``, ``gpu``, ``npu``); known for the providers of ``graph_steps.DEVICE_TYPES``, else host memory
 """
 
 import collections
@@ -16,8 +18,12 @@ import json
 import pathlib
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from harness.engine import Engine, WarningEntry
+import numpy as np
+
+from harness.engine import WarningEntry
+from harness.engines.graph_steps import GraphSteps, device_of
 from harness.engines.host_memory import host_memory
+from harness.engines.token_steps import StepEngine
 from harness.errors import StageFailure
 from harness.job import Arrays, Job, TensorSpec
 
@@ -34,10 +40,10 @@ SPINNING = {
 UNREAD = "ONNX Runtime does not state in which arithmetic {} computes"
 
 
-class OnnxRuntime(Engine):
+class OnnxRuntime(StepEngine):
     """One provider with job.threads threads beside it; synchronous, arrays are not copied by the engine.
 
-    The graph is optimised while it is loaded, and compiled by providers that compile; those with a cache
+    It generates, too: the same graph makes a language model's prefill and its decode steps. The graph is optimised while it is loaded, and compiled by providers that compile; those with a cache
     keep it in ``{cache}``. compile loads the graph once.
 
     ONNX Runtime gives the CPU every node that the provider does not take, silently. They are counted: any
@@ -48,6 +54,7 @@ class OnnxRuntime(Engine):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._session: Any = None
+        self._steps: Any = None
         self._warnings: List[WarningEntry] = []
         self._names = [spec.name for spec in job.outputs]
         options = job.engine_options
@@ -64,11 +71,14 @@ class OnnxRuntime(Engine):
         """Open the session; the settings are read back from it."""
         onnxruntime = self._import()
         self._require_build(onnxruntime)
+        placed: Dict[str, Dict[str, int]] = {}
         if self._provider == CPU:
             self._session = self._open(onnxruntime, {})
-            return self._effective({})
-        placed = self._placed(onnxruntime)
-        self._judge(placed)
+        else:
+            placed = self._placed(onnxruntime)
+            self._judge(placed)
+        if self.job.generation is not None:
+            self._steps = self._graph_steps(self._session)
         return self._effective(placed)
 
     def _placed(self, onnxruntime: Any) -> Dict[str, Dict[str, int]]:
@@ -76,7 +86,7 @@ class OnnxRuntime(Engine):
         recorded = recorded_here(onnxruntime.InferenceSession)
         if not recorded:
             profiled = self._open(onnxruntime, {}, profile=str(self.job.out_dir / "profile"))
-            profiled.run(self._names, self._zeros())
+            self._run_zeros(profiled)
             placed = profile_placements(profiled.end_profiling())
             del profiled
         self._session = self._open(onnxruntime, {RECORD: "1"} if recorded else {})
@@ -189,14 +199,23 @@ class OnnxRuntime(Engine):
         )
         return settings
 
-    def _zeros(self) -> Arrays:
-        import numpy as np
+    def _graph_steps(self, session: Any) -> GraphSteps:
+        given = self.job.engine_options.get("device_type")
+        return GraphSteps(session, *device_of(self._provider, self._provider_options(), given))
 
-        return {
+    def _run_zeros(self, session: Any) -> None:
+        """One call: a batch of zeros, or one token of new sequences."""
+        if self.job.generation is not None:
+            steps = self._graph_steps(session)
+            steps.begin(self.job.batch_size)
+            steps.step(np.zeros((self.job.batch_size, 1), np.int64))
+            return
+        zeros = {
             # What the graph calls bfloat16 is float32 in numpy.
             spec.name: np.zeros(self._shape(spec), spec.dtype.replace("bfloat16", "float32"))
             for spec in self.job.inputs
         }
+        session.run(self._names, zeros)
 
     def _shape(self, spec: TensorSpec) -> Tuple[int, ...]:
         rows = (self.job.batch_size * spec.rows_per_item,) if spec.batched else ()
@@ -205,6 +224,15 @@ class OnnxRuntime(Engine):
     def infer(self, inputs: Arrays) -> Arrays:
         """Run one batch; the session reads the arrays in place."""
         return dict(zip(self._names, self._session.run(self._names, inputs)))
+
+    def begin(self, sequences: int) -> None:
+        """Forget all keys and values; those of the new sequences stay in the session's memory between steps."""
+        self._steps.begin(sequences)
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append tokens to the sequences; returns the last one's logits."""
+        logits: np.ndarray = self._steps.step(tokens)
+        return logits
 
     def memory(self) -> Optional[Tuple[Optional[int], Optional[int], str]]:
         """Host memory where the host is the device; else None, for the monitor's figure."""
@@ -225,8 +253,8 @@ class OnnxRuntime(Engine):
         return self._warnings
 
     def close(self) -> None:
-        """Release the session and its arena."""
-        self._session = None
+        """Release the session, its arena and the past."""
+        self._session = self._steps = None
 
 
 def recorded_here(session: Any) -> bool:

@@ -1,9 +1,32 @@
-"""Steps of generation as batches: the harness then calls every engine alike."""
+"""Steps of generation: prefill and decode as one step of an engine, and steps as batches of the harness."""
 
 from typing import Any, Type
 
+import numpy as np
+
 from harness.engine import Engine
 from harness.job import Arrays
+
+
+class StepEngine(Engine):
+    """For an engine whose prefill and decode differ only in the number of tokens: implement ``begin`` and ``step``."""
+
+    def begin(self, sequences: int) -> None:
+        """Forget all keys and values: so many new sequences follow."""
+        raise NotImplementedError
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append int64 [batch, length] tokens to the sequences; returns the last one's logits, as prefill does."""
+        raise NotImplementedError
+
+    def prefill(self, tokens: np.ndarray) -> np.ndarray:
+        """Begin new sequences with these tokens."""
+        self.begin(len(tokens))
+        return self.step(tokens)
+
+    def decode(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token to each sequence."""
+        return self.step(tokens[:, None])
 
 
 class TokenSteps(Engine):

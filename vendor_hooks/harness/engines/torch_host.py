@@ -3,9 +3,11 @@
 import os
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from harness.engine import Engine
+import numpy as np
+
 from harness.engines import torch_slot
 from harness.engines.host_memory import host_memory
+from harness.engines.token_steps import StepEngine
 from harness.job import Arrays, Job
 from harness.models import torch_module
 
@@ -14,16 +16,17 @@ from harness.models import torch_module
 _SPIN_COUNT = "1000"
 
 
-class TorchHost(Engine):
+class TorchHost(StepEngine):
     """The case's own module in torch.inference_mode; bf16 casts the module and its float inputs.
 
-    A vendor derives from this class and may override ``accelerate`` (a compiler).
+    It generates, too: keys and values stay torch tensors between steps. A vendor derives from this class and may override ``accelerate`` (a compiler).
     """
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._call: Any = None
         self._dtype: Any = None
+        self._past: List[Any] = []
         self._names = [spec.name for spec in job.outputs]
         self._order = [spec.name for spec in job.inputs]
 
@@ -86,6 +89,24 @@ class TorchHost(Engine):
     def _cast(self, tensor: Any) -> Any:
         return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
 
+    def begin(self, sequences: int) -> None:
+        """Forget all keys and values: so many new sequences follow."""
+        import torch
+
+        lengths = self.job.generation
+        assert lengths is not None, "only a case of generation has steps"
+        shape = (sequences, lengths.kv_heads, 0, lengths.head_size)
+        self._past = [torch.empty(shape, dtype=self._dtype) for _ in range(2 * lengths.layers)]
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append tokens to the sequences; returns the last one's logits."""
+        import torch
+
+        with torch.inference_mode():
+            logits, *self._past = self._call(torch.from_numpy(tokens), *self._past)
+            found: np.ndarray = logits.float().numpy()
+            return found
+
     def memory(self) -> Optional[Tuple[Optional[int], Optional[int], str]]:
         """Host memory, since the host is the device."""
         return host_memory()
@@ -98,5 +119,6 @@ class TorchHost(Engine):
         return {"torch": torch.__version__, "transformers": transformers.__version__}
 
     def close(self) -> None:
-        """Release the module."""
+        """Release the module and the past."""
         self._call = None
+        self._past = []

@@ -2,9 +2,9 @@
 
 import collections
 
-from harness.engine import Engine
 from harness.engines.engine_file import EngineFile, graph_digest
 from harness.engines.host_memory import host_memory
+from harness.engines.token_steps import StepEngine
 
 DEVICE = "CPU"
 #: Precision → OpenVINO's element type, and OpenVINO's element type → arithmetic.
@@ -38,7 +38,7 @@ def differs(precision, hint, nodes):
     )
 
 
-class OpenVino(Engine):
+class OpenVino(StepEngine):
     """A static graph of job.batch_size items, and as many infer requests as OpenVINO recommends.
 
     Inputs are shared with the runtime, not copied; outputs are the requests' own buffers, which the
@@ -187,16 +187,12 @@ class OpenVino(Engine):
         self._idle.append(ticket)
         return views
 
-    def prefill(self, tokens):
-        """Begin new sequences; their keys and values are the request's state."""
+    def begin(self, sequences):  # noqa: ARG002  # the graph has the batch
+        """Forget all keys and values, which are the request's state."""
         self._steps.reset_state()
-        return self._step(tokens)
 
-    def decode(self, tokens):
-        """Append one token to each sequence."""
-        return self._step(tokens[:, None])
-
-    def _step(self, tokens):
+    def step(self, tokens):
+        """Append tokens to the sequences; returns the last one's logits."""
         self._steps.infer({0: tokens}, share_inputs=True)
         return self._steps.get_tensor(self._names[0]).data
 
