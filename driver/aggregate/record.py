@@ -80,6 +80,9 @@ class Record(NamedTuple):
     tpot_ms: float | None
     p_prefill: float | None
     p_decode: float | None
+    goodput: float | None
+    ttft_bound_ms: float | None
+    tpot_bound_ms: float | None
     kv_cache_gib: float | None
     mbu: float | None
     cosine_min: float | None
@@ -201,7 +204,10 @@ def _latency(latency: Latency) -> dict[str, Any]:
 
 def _generation(found: Generation | None) -> dict[str, Any]:
     """Return a language model's figures; its inter-token latencies are the latencies."""
-    names = ("tokens", "tpot_ms", "p_prefill", "p_decode", "kv_cache_gib", "mbu")
+    names = (
+        *("tokens", "tpot_ms", "p_prefill", "p_decode", "goodput", "ttft_bound_ms"),
+        *("tpot_bound_ms", "kv_cache_gib", "mbu"),
+    )
     first = found.ttft_ms if found else None
     return {
         "prompt_tokens": found.prompt if found else None,

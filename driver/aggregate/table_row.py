@@ -100,12 +100,14 @@ def _two(first: float | None, decimals: int, second: float | None, others: int) 
 GENERATION_HEADERS: dict[Language, tuple[str, ...]] = {
     "en": (
         *("prompt", "tokens", "TTFT p50/p90/p99 (ms)", "ITL p50/p90/p99 (ms)", "TPOT (ms)"),
-        *("prefill (token/s)", "decode (token/s)", "MBU", "KV cache (GiB)"),
+        *("prefill (token/s)", "decode (token/s)", "goodput (request/s)", "TTFT/TPOT bounds (ms)"),
+        *("MBU", "KV cache (GiB)"),
     ),
     "zh": (
         *("提示长度", "生成长度", "首 token 时延 p50/p90/p99（毫秒）"),
         *("token 间时延 p50/p90/p99（毫秒）", "每 token 时延（毫秒）"),
-        *("预填充（token/s）", "解码（token/s）", "带宽利用率", "KV 缓存（GiB）"),
+        *("预填充（token/s）", "解码（token/s）", "有效吞吐（请求/s）"),
+        *("TTFT/TPOT 上限（毫秒）", "带宽利用率", "KV 缓存（GiB）"),
     ),
 }
 """The column names, by language."""
@@ -147,13 +149,20 @@ def _generation_cells(
         figure(found.tpot_ms),
         figure(found.p_prefill),
         figure(found.p_decode),
-        percent(found.mbu),
+        figure(found.goodput),
     )
     return (
         *(NONE if length is None else str(length) for length in lengths),
         *(with_mark(cell, marked=CORE in marked) for cell in measured),
+        _bounds(found.ttft_bound_ms, found.tpot_bound_ms),
+        with_mark(percent(found.mbu), marked=CORE in marked),
         figure(found.kv_cache_gib),
     )
+
+
+def _bounds(first_ms: float | None, later_ms: float | None) -> str:
+    """Return the bounds of goodput as they were given, "/" for a case without any."""
+    return NONE if first_ms is None or later_ms is None else f"{first_ms:g}/{later_ms:g}"
 
 
 def _three(latency: Latency) -> Three:

@@ -292,6 +292,9 @@ class GenerationSpec(Frozen):
 GENERATION_OPTIONS = ("prompt", "tokens")
 """Options of a case of generation: the tokens of a prompt, and those that it gets."""
 
+BOUND_OPTIONS = ("ttft_ms", "tpot_ms")
+"""Options that it may have: the bounds within which a request counts as goodput. Both, or none."""
+
 
 class CaseRun(Frozen):
     """Defaults of a run of this case."""
@@ -360,6 +363,9 @@ class CaseManifest(Frozen):
         lengths = [self.options.get(name) for name in GENERATION_OPTIONS]
         if any(option is None or option.type != "int" for option in lengths):
             raise ValueError("[generation] needs the options `prompt` and `tokens`, of type int")
+        bounds = [self.options[name].type for name in BOUND_OPTIONS if name in self.options]
+        if bounds and bounds != ["float", "float"]:
+            raise ValueError("goodput needs the options `ttft_ms` and `tpot_ms`, of type float")
         tokens, logits = self.model.inputs, self.model.outputs
         if [(spec.dtype, spec.shape) for spec in tokens] != [("int64", ())]:
             raise ValueError("[generation] needs one input, tokens: int64, shape []")

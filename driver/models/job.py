@@ -76,6 +76,12 @@ class GenerationJob(GenerationSpec):
 
     prompt: int = Field(ge=1, description="tokens of each prompt")
     tokens: int = Field(ge=2, description="tokens that each prompt gets")
+    ttft_ms: float | None = Field(
+        default=None, description="bound of goodput on the time to first token"
+    )
+    tpot_ms: float | None = Field(
+        default=None, description="bound of goodput on the time per output token"
+    )
 
 
 class JobFile(Frozen):

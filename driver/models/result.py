@@ -31,6 +31,11 @@ class Generation(Frozen):
     tpot_ms: float | None = Field(default=None, description="time per output token after the first")
     p_prefill: float | None = Field(default=None, description="prompt tokens ÷ time of prefills")
     p_decode: float | None = Field(default=None, description="later tokens ÷ time of decode steps")
+    goodput: float | None = Field(
+        default=None, description="sequences within both bounds ÷ time of the loop, per second"
+    )
+    ttft_bound_ms: float | None = Field(default=None, description="goodput's bound on ttft_ms")
+    tpot_bound_ms: float | None = Field(default=None, description="goodput's bound on tpot_ms")
     kv_cache_gib: float = Field(description="keys and values of a batch at its end")
     mbu: float | None = Field(
         default=None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from driver.errors import UsageFault, unknown
 from driver.models.base import IN_CONTAINERS, RunnerName, Tier
+from driver.models.case import BOUND_OPTIONS
 from driver.models.job import GenerationJob, Measure
 from driver.plan.chips import SeenDevice, choose_chip, identities
 from driver.plan.generation import generation_job, require_engine
@@ -59,6 +60,12 @@ class Choice:
     item_count: int | None
     """Number of dataset items that an option of the case requests, None without such an option."""
     request: Request
+
+    @property
+    def guest_options(self) -> dict[str, Any]:
+        """Constants and options as the guest gets them, which decide what it computes: bounds do not."""
+        options = {**self.case.manifest.constants, **self.options}
+        return {name: value for name, value in options.items() if name not in BOUND_OPTIONS}
 
     @property
     def elsewhere(self) -> bool:

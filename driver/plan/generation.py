@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driver.errors import UsageFault
+from driver.models.case import BOUND_OPTIONS
 from driver.models.job import GenerationJob
 
 if TYPE_CHECKING:
@@ -53,4 +54,5 @@ def generation_job(case: Case, options: Mapping[str, OptionValue]) -> Generation
             if tokens < spec.context
             else f"for example TOKENS={spec.context // 2}",
         )
-    return GenerationJob(**spec.model_dump(), prompt=prompt, tokens=tokens)
+    bounds = {name: float(options[name]) for name in BOUND_OPTIONS if name in options}
+    return GenerationJob(**spec.model_dump(), prompt=prompt, tokens=tokens, **bounds)

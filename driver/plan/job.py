@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from driver.models.base import StageName
 from driver.models.job import JobFile, JobKey
@@ -85,7 +85,7 @@ def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
         "threads": host.threads,
         "device": choice.request.device,
         "input": choice.request.input_kind,
-        "options": _options(choice),
+        "options": {**choice.case.manifest.constants, **choice.options},
     }
     key = JobKey(
         id=key_of(identity)[:16],
@@ -109,10 +109,6 @@ def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
     )
 
 
-def _options(choice: Choice) -> dict[str, Any]:
-    return {**choice.case.manifest.constants, **choice.options}
-
-
 def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) -> JobFile:
     """Return job.json as every stage gets it, apart from the stage's name and repeat."""
     case, engine = choice.case.manifest, choice.engine
@@ -134,7 +130,7 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
         precision_options=choice.precision.options,
         engine_options=engine.options,
         chip_options=choice.chip.options,
-        case_options=_options(choice),
+        case_options=choice.guest_options,
         preprocess=dict(choice.preprocess),
         measure=choice.measure,
         golden_count=_golden_count(choice, material),
@@ -172,7 +168,7 @@ def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
             "data": material.data_digest,
             "count": _golden_count(choice, material),
             "preprocess": dict(choice.preprocess),
-            "options": _options(choice),
+            "options": choice.guest_options,
         }
     )
     compile_key = key_of(

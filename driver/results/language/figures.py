@@ -71,7 +71,11 @@ def figures(
     element_bytes = ELEMENT_BYTES.get(arithmetic, 4)
     cached = batch_size * (spec.prompt + spec.tokens - 1) * token_elements(spec)
     found = Generation(
-        prompt=spec.prompt, tokens=spec.tokens, kv_cache_gib=cached * element_bytes / GIB
+        prompt=spec.prompt,
+        tokens=spec.tokens,
+        ttft_bound_ms=spec.ttft_ms,
+        tpot_bound_ms=spec.tpot_ms,
+        kv_cache_gib=cached * element_bytes / GIB,
     )
     processes = [each.reshape(-1, spec.tokens) for each in samples_ns if each.size]
     if not processes:
@@ -87,11 +91,29 @@ def figures(
             "tpot_ms": median(steps[:, 1:].mean(axis=1)) / 1e6,
             "p_prefill": median([batch_size * spec.prompt / each for each in prefill_s]),
             "p_decode": median([batch_size / each for each in decode_s]),
+            "goodput": _goodput(spec, batch_size, processes),
             "mbu": None
             if not bandwidth
             else 100.0 * least.decode_bytes / median(decode_s) / bandwidth,
         }
     )
+
+
+def _goodput(
+    spec: GenerationJob, batch_size: int, processes: Sequence[NDArray[np.int64]]
+) -> float | None:
+    """Return the sequences within both bounds per second of the loop; None for a case without bounds.
+
+    Each process's steps are [batches, TOKENS] in ns. All sequences of a batch get their tokens at the same time.
+    """
+    if spec.ttft_ms is None or spec.tpot_ms is None:
+        return None
+    rates = []
+    for steps in processes:
+        first_ms, later_ms = steps[:, 0] / 1e6, steps[:, 1:].mean(axis=1) / 1e6
+        good = (first_ms <= spec.ttft_ms) & (later_ms <= spec.tpot_ms)
+        rates.append(batch_size * float(good.sum()) / (float(steps.sum()) / NS_PER_S))
+    return median(rates)
 
 
 def prefill_mfu(

@@ -87,7 +87,7 @@ def _read_by_case(site: Site, choice: Choice, weights: WeightsSource) -> dict[st
         return {}
     return {
         "weights": weights.digest,
-        "options": {**choice.case.manifest.constants, **choice.options},
+        "options": choice.guest_options,
         "preprocess": dict(choice.preprocess),
         "harness": code_digest(site.catalog.harness),
     }
@@ -164,7 +164,7 @@ def tensor_folder(site: Site, choice: Choice, dataset: IndexedDataset) -> Path:
             "data": dataset.sha256,
             "count": dataset.count,
             "preprocess": dict(choice.preprocess),
-            "options": {**manifest.constants, **choice.options},
+            "options": choice.guest_options,
             "case": code_digest(choice.case.folder),
             "harness": code_digest(site.catalog.harness),
             "reference": code_digest(site.catalog.reference_hook),

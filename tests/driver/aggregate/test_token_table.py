@@ -27,6 +27,9 @@ FOUND = Generation(
     tpot_ms=1.25,
     p_prefill=5203.4,
     p_decode=800.0,
+    goodput=21.53,
+    ttft_bound_ms=2000.0,
+    tpot_bound_ms=100.0,
     kv_cache_gib=0.25,
 )
 
@@ -55,6 +58,8 @@ def test_a_row_has_percentiles_rates_and_no_figure_that_does_not_exist() -> None
         "TPOT (ms)": "1.25",
         "prefill (token/s)": "5203.4",
         "decode (token/s)": "800.0",
+        "goodput (request/s)": "21.5",
+        "TTFT/TPOT bounds (ms)": "2000/100",
         "MBU": "/",
         "KV cache (GiB)": "0.25",
     }
@@ -72,8 +77,14 @@ def test_a_warning_that_concerns_core_marks_every_figure_that_was_measured(make:
     cells = dict(zip(GENERATION_HEADERS["en"], row.cells[4:], strict=True))
     assert [name for name, cell in cells.items() if cell.endswith("!")] == [
         *("TTFT p50/p90/p99 (ms)", "ITL p50/p90/p99 (ms)", "TPOT (ms)"),
-        *("prefill (token/s)", "decode (token/s)"),
+        *("prefill (token/s)", "decode (token/s)", "goodput (request/s)"),
     ]
+
+
+def test_a_case_without_bounds_has_no_goodput() -> None:
+    without = FOUND.model_copy(update={"goodput": None, "ttft_bound_ms": None})
+    cells = dict(zip(GENERATION_HEADERS["en"], generation_row(without), strict=True))
+    assert (cells["goodput (request/s)"], cells["TTFT/TPOT bounds (ms)"]) == ("/", "/")
 
 
 def test_other_cases_have_no_row(make: Any) -> None:

@@ -49,6 +49,28 @@ def test_rates_are_medians_over_processes_and_percentiles_of_all_calls() -> None
     assert (found.itl_ms.p50, found.itl_ms.samples) == (3, 36)
 
 
+BOUND = SPEC.model_copy(update={"ttft_ms": 50.0, "tpot_ms": 4.0})
+
+
+def goodput(*processes: list[int], spec: GenerationJob = BOUND) -> float | None:
+    samples = [np.array(each, np.int64) * 1_000_000 for each in processes]
+    asked = {"batch_size": 2, "arithmetic": "fp32", "bandwidth": None}
+    return language.figures(spec, MODEL, samples_ns=samples, **asked).goodput  # type: ignore[arg-type]
+
+
+def test_goodput_counts_the_sequences_within_both_bounds_over_the_time_of_all() -> None:
+    # Both at their bounds; then a prefill too slow, then decode steps too slow, of which one is fast.
+    slow = [50, 4, 4, 4, 51, 4, 4, 4, 50, 1, 4, 8]
+    assert goodput(slow) == pytest.approx(2 * 1 / (sum(slow) / 1000))
+    assert goodput([51, 4, 4, 4]) == 0
+
+
+def test_goodput_is_the_median_of_processes_and_none_without_bounds() -> None:
+    processes = ([40, 4, 4, 4], [20, 4, 4, 4], [49, 4, 4, 4])
+    assert goodput(*processes) == pytest.approx(2 / 0.052)
+    assert goodput(*processes, spec=SPEC) is None
+
+
 def test_no_process_has_no_times_but_a_cache() -> None:
     found = figures()
     assert (found.ttft_ms.p50, found.tpot_ms, found.p_prefill, found.mbu) == (None,) * 4
