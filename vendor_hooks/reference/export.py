@@ -24,6 +24,7 @@ from hook import (
     macs,
     module,
     onnx_export,
+    stored_weights,
 )
 
 TORCH = "torch"
@@ -165,6 +166,14 @@ class Export:
         artifacts = [files.artifact(path, self._job.folder) for path in written if path.exists()]
         described["onnx_sha256"] = artifacts[0]["sha256"]
         described["data_sha256"] = artifacts[1]["sha256"] if artifacts[1:] else None
+        if stored_weights.is_large(self._model / "model.onnx"):
+            # The saved weights, to which a graph of their size refers.
+            paths = sorted((self._model / TORCH).glob("*.safetensors"))
+            saved = [files.artifact(path, self._job.folder) for path in paths]
+            described["saved_sha256"] = {
+                path.name: entry["sha256"] for path, entry in zip(paths, saved)
+            }
+            artifacts += saved
         described["machine"] = platform.machine()
         for path in self._model.rglob("*"):
             if path.is_file():

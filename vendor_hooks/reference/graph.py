@@ -25,11 +25,18 @@ def finish(job, raw, folder):
     path = raw / onnx_export.RAW_NAME
     reason = "the engine's manifest asks for the graph as exported"
     model = None
+    large = stored_weights.is_large(path)
     # onnx would append to an existing data file.
     for name in (MODEL, DATA):
         if (folder / name).exists():
             (folder / name).unlink()
-    if job.document["export"]["simplify"]:
+    if large:
+        reason = "beyond {} GiB of weights a graph is used as exported".format(
+            stored_weights.LARGE_BYTES >> 30
+        )
+        model = onnx.load(str(path), load_external_data=False)
+        _move_data(model, raw, folder)
+    elif job.document["export"]["simplify"]:
         model, reason = _simplified(path, folder)
     if model is None:
         model = onnx.load(str(path))
@@ -123,6 +130,14 @@ def _take_data(model, written, folder):
         (written / name).replace(folder / DATA)
     for entry in entries:
         entry.value = DATA
+
+
+def _move_data(model, raw, folder):
+    """Move the weights that were written beside the raw graph to ``folder``/model.data; others stay where they are."""
+    if (raw / stored_weights.DATA).is_file():
+        (raw / stored_weights.DATA).replace(folder / DATA)
+    for entry in stored_weights.location_entries(model):
+        entry.value = DATA if entry.value == stored_weights.DATA else entry.value
 
 
 def _tensors(graph):

@@ -1,6 +1,7 @@
-"""The raw graph's weights: those in a safetensors file below the graph are not written again.
+"""The graph's weights: those in a safetensors file below the graph are not written again.
 
-Writing another gigabyte would make the export wait for the disk.
+Writing another gigabyte would make the export wait for the disk. Graphs of LARGE_BYTES and more are also used as they
+were exported: simplifying would write their weights once more, and folding constants would double them in memory.
 """
 
 import json
@@ -11,6 +12,8 @@ import numpy as np
 DATA = "raw.data"
 #: Smaller tensors stay in the graph, so that shapes and constants can be read without the data.
 EXTERNAL_TENSOR_BYTES = 1024
+#: From so many bytes of weights on, none are copied.
+LARGE_BYTES = 4 << 30
 
 
 def save(model, path):
@@ -34,6 +37,25 @@ def save(model, path):
         for value, tensor in zip(left, written):
             value.const_value = tensor
     onnx_ir.save(model, str(path))
+
+
+def is_large(path):
+    """Whether the weights that a graph's file refers to are LARGE_BYTES or more."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    return sum((path.parent / name).stat().st_size for name in locations(model)) >= LARGE_BYTES
+
+
+def locations(model):
+    """The files that a model's initializers refer to, relative to it."""
+    return sorted({entry.value for entry in location_entries(model)})
+
+
+def location_entries(model):
+    """Yield the entry of each initializer that names its file."""
+    for tensor in model.graph.initializer:
+        yield from (entry for entry in tensor.external_data if entry.key == "location")
 
 
 class _Stored:

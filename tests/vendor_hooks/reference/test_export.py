@@ -154,6 +154,36 @@ def test_large_weights_go_to_one_data_file(odd: dict[str, dict[str, Any]]) -> No
     assert found["data_bytes"] < 900_000
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "files"),
+    [
+        ("large", "model.data", ["export.json", "model.data", "model.onnx"]),
+        (
+            "large_saved",
+            "torch/model.safetensors",
+            [
+                "export.json",
+                "model.data",
+                "model.onnx",
+                "torch/config.json",
+                "torch/model.safetensors",
+            ],
+        ),
+    ],
+)
+def test_a_graph_of_gigabytes_is_used_as_exported_with_one_copy_of_its_weights(
+    odd: dict[str, dict[str, Any]], name: str, data: str, files: list[str]
+) -> None:
+    found = odd[name]
+    # Matrices that the exporter turns around are not among those that were saved.
+    assert (found["status"], found["locations"][-1], found["files"]) == (0, data, files)
+    described = found["export"]
+    digests = (described["data_sha256"], *described["saved_sha256"].values())
+    assert found["sha256"] in digests
+    assert found["export"]["agreement"]["cosine_min"] >= 0.99999
+    assert "used as exported" in found["export"]["simplify_reason"]
+
+
 def test_a_model_that_reads_values_is_counted_from_its_graph(
     odd: dict[str, dict[str, Any]],
 ) -> None:

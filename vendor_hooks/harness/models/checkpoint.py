@@ -45,7 +45,7 @@ def read_pth(folder: Folder) -> Tuple[str, Dict[str, Any]]:
     try:
         state = torch.load(str(path), map_location="cpu", weights_only=True)
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             refuse_averages(path.name, state, wrapper)
@@ -80,7 +80,7 @@ def read_npz(folder: Folder) -> Tuple[str, Dict[str, np.ndarray]]:
         with np.load(str(path), allow_pickle=False) as archive:
             return path.name, {name: archive[name] for name in archive.files}
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def require_state(
@@ -126,7 +126,7 @@ def load_pretrained(
     ``expected`` has the values that config.json must have. Raises StageFailure (data) for another
     architecture, and for missing, unexpected and misshapen keys.
     """
-    config = _read_config(model_class, folder, expected)
+    config = read_config(model_class, folder, expected)
     options = {} if attention is None else {"attn_implementation": attention}
     try:
         network, info = model_class.from_pretrained(
@@ -139,7 +139,7 @@ def load_pretrained(
             **options,
         )
     except Exception as error:
-        raise _unreadable(pathlib.Path(folder), error) from error
+        raise unreadable(pathlib.Path(folder), error) from error
     misshapen = [
         "{} {} instead of {}".format(n, list(a), list(b)) for n, a, b in info["mismatched_keys"]
     ]
@@ -149,11 +149,12 @@ def load_pretrained(
     return network.float().eval()
 
 
-def _read_config(model_class: Any, folder: Folder, expected: Mapping[str, Any]) -> Any:
+def read_config(model_class: Any, folder: Folder, expected: Mapping[str, Any]) -> Any:
+    """The config of a Hugging Face folder; StageFailure (data) unless it has the ``expected`` values."""
     try:
         config = model_class.config_class.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
-        raise _unreadable(pathlib.Path(folder) / "config.json", error) from error
+        raise unreadable(pathlib.Path(folder) / "config.json", error) from error
     wrong = [
         "{} {!r} instead of {!r}".format(name, getattr(config, name, None), value)
         for name, value in expected.items()
@@ -169,7 +170,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, (list, tuple)) else value
 
 
-def _unreadable(path: pathlib.Path, error: Exception) -> StageFailure:
+def unreadable(path: pathlib.Path, error: Exception) -> StageFailure:
+    """The failure (data) of a file that cannot be read; raises what is not the file's fault."""
     if isinstance(error, (MemoryError, ImportError)):
         raise error
     said = one_line(error, limit=300)

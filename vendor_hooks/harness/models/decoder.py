@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from harness.models import checkpoint
+from harness.models import checkpoint, half_weights
 from harness.models.checkpoint import Folder
 
 #: Spread of the logits that synthetic weights give; a fresh head's would be within bf16's rounding errors.
@@ -13,13 +13,21 @@ class HuggingFaceDecoder:
     """An architecture of transformers. ``family``: the class without its suffix (``Llama`` → ``LlamaForCausalLM``).
 
     ``config`` has the arguments of its config class; ``may_differ`` names the entries that a folder's own
-    config.json decides.
+    config.json decides. ``stored`` is for large models: their weights stay in 16 bits, as ``half_weights`` says, and
+    synthetic ones are of this torch dtype.
     """
 
-    def __init__(self, family: str, config: Dict[str, Any], may_differ: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        family: str,
+        config: Dict[str, Any],
+        may_differ: Sequence[str] = (),
+        stored: Optional[str] = None,
+    ) -> None:
         self._family = family
         self._config = config
         self._may_differ = may_differ
+        self._stored = stored
 
     def build(
         self,
@@ -36,23 +44,47 @@ class HuggingFaceDecoder:
         With ``synthetic``, ``seed`` determines the weights; ``attention`` is ``eager``, ``sdpa`` or None (the
         library's choice). Raises StageFailure (data).
         """
-        if synthetic:
+        if self._stored is not None:
+            network = self._half(weights_dir, synthetic, seed, attention)
+        elif synthetic:
             network = self._initialised(seed, attention)
             _make_past_matter(network, seed)
         else:
-            expected = {k: v for k, v in self._config.items() if k not in self._may_differ}
-            model_class = self._classes()[0]
-            network = checkpoint.load_pretrained(model_class, weights_dir, expected, attention)
+            network = checkpoint.load_pretrained(
+                self._classes()[0], weights_dir, self._expected(), attention
+            )
         return _module(network).requires_grad_(False)
+
+    def _half(
+        self, weights_dir: Folder, synthetic: bool, seed: int, attention: Optional[str]
+    ) -> Any:
+        model_class, config_class = self._classes()
+        if synthetic:
+            config = config_class(**self._config)
+        else:
+            config = checkpoint.read_config(model_class, weights_dir, self._expected())
+        if attention is not None:
+            config._attn_implementation = attention
+        network = half_weights.skeleton(model_class, config)
+        if synthetic:
+            half_weights.draw(network, seed, str(self._stored), SYNTHETIC_SPREAD)
+        else:
+            half_weights.load(network, weights_dir)
+        return network
+
+    def _expected(self) -> Dict[str, Any]:
+        return {k: v for k, v in self._config.items() if k not in self._may_differ}
 
     def skeleton(self, attention: Optional[str] = None) -> Any:
         """The module with meaningless weights, on torch's default device (``meta`` to count operations)."""
         return _module(self._initialised(0, attention)).requires_grad_(False)
 
-    @staticmethod
-    def save(module: Any, folder: Folder) -> None:
+    def save(self, module: Any, folder: Folder) -> None:
         """Write the module as a Hugging Face folder: config.json and model.safetensors."""
-        module.network.save_pretrained(str(folder))
+        if self._stored is not None:
+            half_weights.save(module.network, folder)
+        else:
+            module.network.save_pretrained(str(folder))
 
     def _classes(self) -> Tuple[Any, Any]:
         import transformers
@@ -132,15 +164,26 @@ def _module(network: Any) -> Any:
             super().__init__()
             self.network = network
 
+        def _apply(self, *given: Any, **options: Any) -> Any:
+            # In bf16 the frequencies of positions would be wrong by whole turns after some hundred tokens.
+            rotary = self.network.model.rotary_emb
+            kept = rotary.inv_freq.float()
+            super()._apply(*given, **options)
+            rotary.inv_freq = kept.to(rotary.inv_freq.device)
+            return self
+
         # Without types, which an exporter would read.
         def forward(self, tokens, *past):  # type: ignore[no-untyped-def]
             kept = Past(past)
             before = kept.get_seq_length()
             count = before + tokens.shape[1]
             positions = torch.arange(before, count, device=tokens.device)
-            hidden = self.network.model(
-                input_ids=tokens,
-                attention_mask=causal_mask(positions, count, self.network.dtype),
+            inner = self.network.model
+            # Tables of 16 bits are converted too; what follows is computed in the dtype of this layer.
+            embedded = inner.embed_tokens(tokens).to(inner.norm.weight.dtype)
+            hidden = inner(
+                inputs_embeds=embedded,
+                attention_mask=causal_mask(positions, count, embedded.dtype),
                 position_ids=positions[None, :],
                 past_key_values=kept,
                 use_cache=True,

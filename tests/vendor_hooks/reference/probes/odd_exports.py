@@ -16,7 +16,7 @@ import onnx  # noqa: E402
 import onnxsim  # noqa: E402
 from harness.__main__ import main  # noqa: E402
 from harness.errors import StageFailure  # noqa: E402
-from hook import agreement, graph  # noqa: E402
+from hook import agreement, graph, stored_weights  # noqa: E402
 from onnx.numpy_helper import from_array, to_array  # noqa: E402
 
 OUT = FOLDER / "out"
@@ -163,6 +163,24 @@ def where_the_weights_are(changed):
     return {"status": status, "files": sorted(found), "export": described()}
 
 
+def copied_nowhere(**weights):
+    """Export as a graph with gigabytes of weights; give the files that it refers to, and all that there are."""
+    limit, stored_weights.LARGE_BYTES = stored_weights.LARGE_BYTES, 1
+    needs = dict(json.loads((FOLDER / "job.json").read_text())["export"], opset=18)
+    status = export(export=needs, **weights)
+    stored_weights.LARGE_BYTES = limit
+    model = onnx.load(str(MODEL / "model.onnx"), load_external_data=False)
+    return {
+        "status": status,
+        "locations": stored_weights.locations(model),
+        "files": sorted(str(p.relative_to(MODEL)) for p in MODEL.rglob("*") if p.is_file()),
+        "export": described(),
+        "sha256": hashlib.sha256(
+            (MODEL / stored_weights.locations(model)[-1]).read_bytes()
+        ).hexdigest(),
+    }
+
+
 def value_dependent():
     """Export a model that reads a tensor's value, which torch cannot count."""
     from case import model as case_model
@@ -205,4 +223,6 @@ FOUND["synthetic"] = synthetic()
 FOUND["value_dependent"] = value_dependent()
 FOUND["stored"] = where_the_weights_are(lambda module, _: module)
 FOUND["stored_others"] = where_the_weights_are(halved)
+FOUND["large"] = copied_nowhere()
+FOUND["large_saved"] = copied_nowhere(weights="synthetic", weights_format=None)
 print(json.dumps(FOUND))  # noqa: T201
