@@ -13,6 +13,10 @@ Clock = Literal["harness", "vendor-tool", "hook"]
 DType = Literal["float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool"]
 
 
+ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
+"""Bytes of an element in memory, by arithmetic; TF32 is stored as fp32."""
+
+
 class Frozen(BaseModel):
     """An immutable value; unknown keys are errors, to catch typos in manifests."""
 

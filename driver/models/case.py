@@ -58,6 +58,10 @@ class ModelSpec(Frozen):
         gt=0, description="multiply-accumulates of one core item, counted from the model"
     )
     macs_scope: str = Field(description="what the count includes")
+    weights_dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        default="float32",
+        description="element type in which export and score keep the weights in memory",
+    )
     macs_published: int | None = Field(
         default=None,
         description="the constant of the published MFU convention, as printed",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from driver.models.base import StageName
 from driver.models.job import JobFile, JobKey
+from driver.plan.memory import validation_fits
 from driver.plan.tiers import choose_golden_count, is_slow_item
 from driver.system.hashing import key_of
 
@@ -41,6 +42,8 @@ class PlannedJob:
     export_key: str
     golden_key: str
     compile_key: str
+    validates: bool
+    """Whether the framework's own inference runs too."""
 
     @property
     def engine_reusable(self) -> bool:
@@ -54,22 +57,10 @@ class PlannedJob:
 
     @property
     def stages(self) -> tuple[StageName, ...]:
-        """Return the stages in order; validate only where the stack has the framework.
-
-        Smoke runs of models that take seconds per item skip it too, as do cases of generation where the
-        framework's engine does not generate.
-        """
-        if not self._validates:
+        """Return the stages in order; validate only where the framework can run the model."""
+        if not self.validates:
             return tuple(stage for stage in StageName if stage is not StageName.VALIDATE)
         return tuple(StageName)
-
-    @property
-    def _validates(self) -> bool:
-        choice = self.choice
-        name = choice.engine.validate_engine
-        if name is None or is_slow_item(choice.measure, choice.case):
-            return False
-        return choice.generation is None or choice.vendor.manifest.engines[name].generates
 
 
 def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
@@ -106,7 +97,22 @@ def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
         export_key=export_key,
         golden_key=golden_key,
         compile_key=compile_key,
+        validates=_validates(choice, host),
     )
+
+
+def _validates(choice: Choice, host: HostFacts) -> bool:
+    """Return whether the stack has the framework, and that can run the model here.
+
+    Smoke runs of models that take seconds per item do without, as do cases of generation whose framework's engine does
+    not generate, and weights that do not fit in its precision.
+    """
+    name, precision = choice.engine.validate_engine, _validate_precision(choice)
+    if name is None or precision is None or is_slow_item(choice.measure, choice.case):
+        return False
+    if choice.generation is not None and not choice.vendor.manifest.engines[name].generates:
+        return False
+    return validation_fits(choice, host, precision)
 
 
 def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) -> JobFile:

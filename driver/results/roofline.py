@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from driver.models.base import ELEMENT_BYTES
 from driver.results.figures import OPERATIONS_PER_MAC
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from driver.models.case import ModelSpec, TensorSpec
     from driver.models.result import Result
-
-ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "int8": 1, "fp8": 1}
-"""Bytes of an element in memory, by arithmetic; TF32 is stored as fp32."""
 
 MOVED = ("input_elements", "output_elements", "looked_up_elements")
 """What a call moves for each of its items, in elements; names in ``provenance.work``."""

@@ -12,6 +12,7 @@ from driver.datasets.prepared import is_indexed, read_prepared
 from driver.datasets.prompts import index_prompts
 from driver.errors import disk_faults
 from driver.plan.job import Material, plan_job
+from driver.plan.memory import require_memory
 from driver.runners.spec import Stacks
 from driver.session.inputs.artifact_cache import made_again
 from driver.session.inputs.locate import locate
@@ -56,6 +57,7 @@ class Prepared:
 @disk_faults()
 def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     """Prepare a job. Raises DataFault, ImageFault or EnvironmentFault, each with its remedy."""
+    require_memory(choice, site.host)
     located = locate(site, choice)
     weights = located.weights
     with stopwatch.timing("environments"):
@@ -97,6 +99,7 @@ def plan_only(site: Site, choice: Choice) -> PlannedJob | None:
 
     Raises what ``prepare`` raises before it installs.
     """
+    require_memory(choice, site.host)
     located = locate(site, choice)
     if located.source.folder is None:
         dataset = made_before(synthetic_folder(site, choice, located.weights))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from driver.errors import EXIT_OF_KIND, EXIT_OK
 from driver.models.base import (
+    ELEMENT_BYTES,
     IN_CONTAINERS,
     Failure,
     FailureKind,
@@ -18,7 +19,7 @@ from driver.models.result import Result
 from driver.results import warnings as warn
 from driver.results.figures import NS_PER_S, compute_metrics, gib, measured, throughput
 from driver.results.language import figures as language
-from driver.results.roofline import ELEMENT_BYTES, bandwidth, weights_read
+from driver.results.roofline import bandwidth, weights_read
 from driver.results.trend import drifts
 from driver.runners.apptainer.sealing import ESSENTIAL
 from driver.session.claims import MEASURED_STAGES

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from driver.models.base import ELEMENT_BYTES
 from driver.models.result import Generation
 from driver.results.figures import GIB, NS_PER_S, OPERATIONS_PER_MAC
-from driver.results.roofline import ELEMENT_BYTES
 from driver.results.statistics import latency, median
 
 if TYPE_CHECKING:
