@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.harness.job_folder import GUEST, write_files
+from tests.harness.job_folder import GUEST, ROOT, write_files
 from tests.harness.test_measured_stage import loop
 
 if TYPE_CHECKING:
@@ -133,3 +133,77 @@ def test_an_audit_compares_repeated_prompts_with_fresh_ones(make_job: MakeJob) -
     report = make(make_job, measure={"audit": True}).run().ok
     rates = report.details["repeated_inputs"]
     assert len(rates["fresh"]) == len(rates["repeated"]) > 1
+
+
+LONGEST = 20
+
+
+def ask(make_job: MakeJob, lengths: list[int], **changes: Any) -> JobFolder:
+    """Return a job of llama_7b's task: questions of these lengths, after the ids of four letters."""
+    job = make(make_job, **changes)
+    (job.folder / "case").unlink()
+    (job.folder / "case").symlink_to(ROOT / "cases" / "llama_7b")
+    job.document["preprocess"] = {"longest": LONGEST}
+    write_files(job.data, [question(length).tobytes() for length in lengths])
+    return job
+
+
+def question(length: int) -> NDArray[np.int32]:
+    letters = np.array([1, 2, 3, 4], "<i4")
+    tokens = np.random.RandomState(length).randint(VOCABULARY, size=length).astype("<i4")
+    return np.concatenate([letters, tokens])
+
+
+def answer(length: int) -> NDArray[np.float32]:
+    """Return the logits behind a question, as engine chain computes them."""
+    rows = np.random.RandomState(7).standard_normal((VOCABULARY, 16)).astype(np.float32)
+    state = np.zeros(16, np.float32)
+    for token in question(length)[4:]:
+        state = 0.9 * state + rows[token]
+    found: NDArray[np.float32] = rows @ state
+    return found
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_questions_of_different_lengths_are_asked_at_their_own(
+    make_job: MakeJob, static: bool
+) -> None:
+    lengths = [3, 7, 3, 20, 11]
+    options = {"static": static}
+    outcome = ask(make_job, lengths, batch_size=3, golden_count=5, engine_options=options).run()
+    logits = np.array([answer(length) for length in lengths])
+    np.testing.assert_allclose(outcome.npz("raw.npz")["logits"], logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(outcome.npz("predictions.npz")["best"], logits.argmax(axis=1))
+    assert loop(outcome.ok, "whole").items == 5
+    # Core's prompts have PROMPT tokens, whatever the questions have: there is nothing to hold against each other.
+    assert outcome.npz("core_samples.npz")["input:input_ids"].shape[1] == PROMPT + TOKENS - 1
+    assert outcome.ok.core_agreement is None
+
+
+def test_a_question_that_is_longer_than_allowed_is_named(make_job: MakeJob) -> None:
+    message = ask(make_job, [3, LONGEST + 1]).run().failed("data")
+    assert "a prompt has 21 tokens, not 1 to 20" in message
+
+
+def test_items_too_short_for_core_s_prompts_break_the_contract(make_job: MakeJob) -> None:
+    job = make(make_job)
+    case = job.folder / "own_case"
+    case.mkdir()
+    (case / "task.py").write_text(SHORT_ITEMS, encoding="utf-8")
+    (job.folder / "case").unlink()
+    (job.folder / "case").symlink_to(case)
+    message = job.run().failed("contract")
+    assert "items of 12 tokens, fewer than a prompt and its 15" in message
+
+
+SHORT_ITEMS = """
+from harness.tasks.text_generation import TextGeneration
+
+
+class Short(TextGeneration):
+    def prepare(self, payload):
+        return {name: array[:12] for name, array in super().prepare(payload).items()}
+
+
+make_task = Short
+"""

@@ -224,6 +224,18 @@ def items_in(inputs: Arrays, job: Job) -> int:
     return job.batch_size
 
 
+def filled(inputs: Arrays, job: Job, more: int) -> Arrays:
+    """The arrays with their last item ``more`` times again, for an engine with a static batch."""
+    if not more:
+        return inputs
+    repeated = dict(inputs)
+    for spec in job.inputs:
+        if spec.batched and spec.name in inputs:
+            rows = inputs[spec.name]
+            repeated[spec.name] = np.concatenate([rows] + [rows[-spec.rows_per_item :]] * more)
+    return repeated
+
+
 def module_name(engine: str) -> str:
     """The Python module of an engine's name: ``torch-tensorrt`` → ``torch_tensorrt``."""
     return re.sub(r"[^0-9a-z_]", "_", engine)

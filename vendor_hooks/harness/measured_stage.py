@@ -75,7 +75,7 @@ class MeasuredStage:
             else:
                 check = self._measure_in_memory(engine, task, dataset, source)
                 predictions = self._measure_whole(engine, task, dataset, source)
-            if check is not None and (job.generation or type(task).run is Task.run):
+            if check is not None and self._makes_the_same_calls(task):
                 report.core_agreement = check.agreement(predictions)
             report.describe(engine)
             describe(engine, report)
@@ -135,6 +135,12 @@ class MeasuredStage:
         self._report.details["whole_engine_ns"] = whole.engine_ns
         files.write_npz(job.out_dir / "raw.npz", whole.predictions.raw_written())
         return whole.predictions
+
+    def _makes_the_same_calls(self, task: Task) -> bool:
+        """Whether an item's outputs in the whole loop are those that it would have in core."""
+        if self._job.generation is not None:
+            return task.same_steps
+        return type(task).run is Task.run
 
     def _in_one_pass(self, engine: Engine) -> bool:
         """Whether the whole loop's calls count as core too, as in smoke runs of models with slow calls."""

@@ -25,6 +25,9 @@ class Task:
 
     #: Core steps that one item takes (denoising steps of a diffusion model; 1 elsewhere).
     steps_per_item: int = 1
+    #: Of a language model: whether ``run`` makes the steps of the core loop, a prefill of ``prompt`` tokens and decode
+    #: steps, so that both loops must agree. False for prompts of other lengths.
+    same_steps: bool = True
 
     def __init__(self, job: Job) -> None:
         self.job = job

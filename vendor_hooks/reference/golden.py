@@ -4,6 +4,7 @@ import numpy as np
 from harness import files
 from harness.inputs.batch_loader import BatchLoader, make_source
 from harness.inputs.dataset import Dataset
+from harness.job import filled, items_in
 from harness.task import Task
 from hook import module, onnx_export, token_graph
 
@@ -24,11 +25,13 @@ class TokenRecorder(token_graph.Reference):
         self.calls = []
 
     def __call__(self, inputs):
-        """Make one step: the first ones, a prefill and decode steps, are kept."""
-        outputs = super().__call__(inputs)
+        """Make one step: the first ones, such as a prefill and a decode step, are kept."""
+        count = items_in(inputs, self._job)
+        missing = self._job.batch_size - count if onnx_export.is_static(self._job) else 0
+        outputs = super().__call__(filled(inputs, self._job, missing))
         if len(self.calls) < self._keep:
             self.calls.append(self.last)
-        return outputs
+        return {name: rows[:count] for name, rows in outputs.items()}
 
 
 class CallRecorder:

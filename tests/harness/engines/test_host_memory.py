@@ -12,7 +12,7 @@ from tests.harness.modules import host_memory
 if TYPE_CHECKING:
     from pathlib import Path
 
-MEMINFO = "MemTotal:       16384000 kB\nMemFree:         1024 kB\n"
+MEMINFO = "MemTotal:       16384000 kB\nMemFree:         1024 kB\nMemAvailable:    2048 kB\n"
 
 
 def total(root: Path, files: dict[str, object], cgroup: str = "0::/") -> int | None:
@@ -38,6 +38,12 @@ def test_without_a_limit_it_is_the_host_s(tmp_path: Path, limit: str) -> None:
 )
 def test_a_container_s_limit_is_its_memory(tmp_path: Path, cgroup: str, file: str) -> None:
     assert total(tmp_path, {f"sys/fs/cgroup/{file}": 8 << 30}, cgroup) == 8 << 30
+
+
+def test_what_is_available_is_the_kernel_s_estimate(tmp_path: Path) -> None:
+    assert host_memory.available_bytes(str(tmp_path)) is None
+    write(tmp_path, {"proc/meminfo": MEMINFO})
+    assert host_memory.available_bytes(str(tmp_path)) == 2048 * 1024
 
 
 def test_unknown_memory_is_unknown_not_zero(tmp_path: Path) -> None:

@@ -29,6 +29,11 @@ def total_bytes(root: Union[str, pathlib.Path] = "/") -> Optional[int]:
     return min((value for value in known if value), default=None)
 
 
+def available_bytes(root: Union[str, pathlib.Path] = "/") -> Optional[int]:
+    """What the kernel could still give to processes of the host without swapping; None where unknown."""
+    return _kib_field(pathlib.Path(root) / "proc/meminfo", "MemAvailable")
+
+
 def _limit_files(root: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield the files with the memory limits of this process's group and of its ancestors."""
     for controllers, path in _groups(root / "proc/self/cgroup"):

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict
 
 import numpy as np
 
+from harness.errors import StageFailure
 from harness.inputs.batch_loader import ItemSource
 from harness.inputs.core_pool import Feed
 from harness.job import Arrays, Job
@@ -65,10 +66,25 @@ class Prompts(Feed):
 
 
 def _windows(job: Job, source: ItemSource, count: int) -> np.ndarray:
-    """The first windows of the dataset, [N, prompt + tokens]: as many as the core loop takes of other inputs."""
-    shape, dtype = source.layout[job.inputs[0].name]
+    """The first windows of the dataset, [N, prompt + tokens]: as many as the core loop takes of other inputs.
+
+    Of longer items the first tokens. Raises StageFailure (contract) for shorter ones.
+    """
+    assert job.generation is not None, "only a case of generation has windows"
+    name, size = job.inputs[0].name, job.generation.prompt + job.generation.tokens
+    (length,), dtype = source.layout[name]
+    if length < size:
+        raise StageFailure(
+            "contract",
+            "the task prepares items of {} tokens, fewer than a prompt and its {}".format(
+                length, size
+            ),
+            "let prepare() in the case's task.py return at least prompt + tokens",
+        )
     wanted = min(count, job.measure.core_batches * job.batch_size)
-    windows = np.empty((wanted, *shape), dtype)
+    windows = np.empty((wanted, size), dtype)
+    item = {key: np.empty((1, *shape), kind) for key, (shape, kind) in source.layout.items()}
     for position in range(wanted):
-        source.fill(position, position, {job.inputs[0].name: windows})
+        source.fill(position, 0, item)
+        windows[position] = item[name][0, :size]
     return windows

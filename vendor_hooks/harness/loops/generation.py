@@ -2,6 +2,7 @@
 
 from harness import files
 from harness.engine import Engine
+from harness.engines import host_memory
 from harness.errors import StageFailure
 from harness.inputs.batch_loader import ItemSource
 from harness.inputs.dataset import Dataset
@@ -112,19 +113,23 @@ def require_room_for_cache(engine: Engine, job: Job) -> None:
     found, lengths = engine.memory(), job.generation
     if found is None or found[1] is None or lengths is None:
         return
-    taken, total = found[0] or 0, found[1]
+    total = found[1]
+    free = total - (found[0] or 0)
+    if total == host_memory.total_bytes():
+        # The device is the host, whose memory other processes have, too.
+        free = min(free, host_memory.available_bytes() or free)
     needed = lengths.cache_elements(job.batch_size) * CACHED_BYTES.get(job.arithmetic, 4)
-    if taken + needed <= total:
+    if needed <= free:
         return
     raise StageFailure(
         "out_of_memory",
         "the keys and values of {} sequences of {} tokens need {:.1f} GiB, but of the device's {:.1f} GiB {:.1f} are "
-        "taken".format(
+        "free".format(
             job.batch_size,
             lengths.prompt + lengths.tokens,
             needed / GIB,
             total / GIB,
-            taken / GIB,
+            max(0, free) / GIB,
         ),
         "use a smaller BS, PROMPT or TOKENS",
     )

@@ -10,7 +10,7 @@ from harness import clock, files
 from harness.engine import Engine
 from harness.inputs.batch_loader import Batch, BatchLoader, ItemSource
 from harness.inputs.dataset import Dataset
-from harness.job import Arrays, Job, items_in
+from harness.job import Arrays, Job, filled, items_in
 from harness.loops.latency import SingleCalls
 from harness.outputs.contract import OutputContract
 from harness.outputs.predictions import DecodedPredictions, Decoder
@@ -138,14 +138,16 @@ class WholeLoop:
             progress.done = batch.start + batch.count
 
     def _infer(self, inputs: Arrays) -> Arrays:
-        rows = self._job.batch_size if self._engine.static_batch else items_in(inputs, self._job)
+        """One model call; of fewer items than a static batch has, filled with the last one."""
+        count = items_in(inputs, self._job)
+        rows = self._job.batch_size if self._engine.static_batch else count
         submitted_ns = clock.now_ns()
-        outputs = self._engine.wait(self._engine.submit(inputs))
+        outputs = self._engine.wait(self._engine.submit(filled(inputs, self._job, rows - count)))
         now = clock.now_ns()
         self.engine_ns += now - submitted_ns
         if self._calls is not None:
             self._calls.add(submitted_ns, now, rows)
-        return self._contract.checked(outputs, rows, rows)
+        return self._contract.checked(outputs, count, rows)
 
     def _is_over(self, limit_ns: Optional[int]) -> bool:
         return limit_ns is not None and clock.now_ns() - self.started_ns >= limit_ns

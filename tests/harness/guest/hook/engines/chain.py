@@ -8,7 +8,11 @@ DECAY = 0.9
 
 
 class Chain(Engine):
-    """A state per sequence takes the place of keys and values. ``engine_options``: memory, in bytes; nan."""
+    """A state per sequence takes the place of keys and values. ``engine_options``: memory, in bytes; nan; static."""
+
+    def __init__(self, job):
+        super().__init__(job)
+        self.static_batch = bool(job.engine_options.get("static"))
 
     def load(self):
         random = np.random.RandomState(7)
@@ -17,6 +21,8 @@ class Chain(Engine):
         return {"precision": "fp32", "arithmetic": "fp32"}
 
     def prefill(self, tokens):
+        if self.static_batch and len(tokens) != self.job.batch_size:
+            raise RuntimeError(f"a batch of {len(tokens)} items")
         self._state = np.zeros((len(tokens), 16), np.float32)
         for column in tokens.T:
             logits = self._append(column)
