@@ -67,7 +67,7 @@ def test_prompts_of_one_length_are_one_call_without_padding(found: dict[str, Any
     calls, sums, repeated = found["grouped"]
     assert calls == [[2, 3], [1, 5]]
     assert sums == [3 + 4 + 5, 5 + 6 + 7 + 8 + 9, 3 + 4 + 5]
-    # What the core loop takes of an item goes on with the item itself.
+    # Where the core loop needs more tokens, the item follows itself.
     assert repeated == [3, 4, 5, 3, 4, 5, 3]
 
 

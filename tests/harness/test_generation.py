@@ -175,7 +175,7 @@ def test_questions_of_different_lengths_are_asked_at_their_own(
     np.testing.assert_allclose(outcome.npz("raw.npz")["logits"], logits, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(outcome.npz("predictions.npz")["best"], logits.argmax(axis=1))
     assert loop(outcome.ok, "whole").items == 5
-    # Core's prompts have PROMPT tokens, whatever the questions have: there is nothing to hold against each other.
+    # Core's prompts have PROMPT tokens, whatever the questions have: there is nothing to compare.
     assert outcome.npz("core_samples.npz")["input:input_ids"].shape[1] == PROMPT + TOKENS - 1
     assert outcome.ok.core_agreement is None
 
