@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 # A variable becomes the option of the same name in lower case: CASE=sam is --case sam. Its value is
 # passed through the environment, quoted, so that neither make ($) nor the shell interprets it.
-PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT INPUT PREPROCESS FORMAT
+PLAN := CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT INPUT PREPROCESS SCENARIO LATENCY_BOUND TARGET_QPS FORMAT
 FLAGS := AGAIN ALL DETACH DRY_RUN IMAGES RUN SIMULATED SYNTHETIC
 # Read from the environment by the driver or the test scripts, for any target.
 SURROUNDINGS := ALLOWED_SIGNERS ARGS ASSAY_HOME ASSAY_HOST_NAME ASSAY_LOCKS CASE_PATH HOST INSTALLERS OFFLINE OUT REFERENCE_PYTHON STACK_PYTHON TORCH_INDEX VENDOR_PATH
@@ -30,7 +30,7 @@ clone = $(if $(wildcard tests/run),,$(error this folder has no tests, since bund
 help: ## show this list
 	@exec 3>&1; awk -v columns="$$(test -t 3 && stty size <&3 | cut -d' ' -f2)" 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { line = sprintf("  make %-14s", $$1); count = split($$2, words, " "); for (n = 1; n <= count; n++) { if (columns && n > 1 && length(line) + 1 + length(words[n]) > columns) { print line; line = sprintf("%21s", "") } line = line " " words[n] } print line }' Makefile
 
-run: ## measure one case on one vendor: CASE=vit_digits VENDOR=cpu; also STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT=0, and the case's own options (STEPS=3)
+run: ## measure one case on one vendor: CASE=vit_digits VENDOR=cpu; also STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT=0, SCENARIO=offline|singlestream|multistream|server with LATENCY_BOUND=15ms TARGET_QPS, and the case's own options (STEPS=3)
 	@$(call assay,run,$(PLAN))
 
 sweep: ## measure all combinations: BS=1,4,8 PRECISION=fp32,bf16 …; skips jobs that have a result; RATIO=310P/T4 AGAIN=1 DRY_RUN=1; on a cluster: RUNNER=slurm INSIDE=docker|apptainer|process DETACH=1, ATTACH=<id>, CANCEL=<id>

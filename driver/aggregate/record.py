@@ -12,7 +12,7 @@ from driver.results.origin import chip_of, origin_of
 from driver.results.roofline import roofline_of
 
 if TYPE_CHECKING:
-    from driver.models.result import Gate, Generation, Latency, Metrics, Result
+    from driver.models.result import Gate, Generation, Latency, Metrics, Result, Scenario
 
 
 class Record(NamedTuple):
@@ -85,6 +85,18 @@ class Record(NamedTuple):
     tpot_bound_ms: float | None
     kv_cache_gib: float | None
     mbu: float | None
+    scenario: str | None
+    scenario_valid: bool | None
+    scenario_reason: str | None
+    scenario_figure: float | None
+    scenario_bound_ms: float | None
+    scenario_target_qps: float | None
+    scenario_samples_per_s: float | None
+    scenario_samples_a_call: float | None
+    scenario_p50_ms: float | None
+    scenario_p90_ms: float | None
+    scenario_p99_ms: float | None
+    scenario_queries: int | None
     cosine_min: float | None
     max_abs: float | None
     energy_j: float | None
@@ -175,6 +187,7 @@ def record_of(result: Result, path: str, *, edited: bool) -> Record:
         **dict(zip(_OF_METRICS, _metric_fields(metrics), strict=True)),
         **_latency(metrics.latency_ms),
         **_generation(metrics.generation),
+        **_scenario(metrics.scenario),
         **_energy(metrics),
         **_roofline(result),
         **_gate(result.gate),
@@ -215,6 +228,28 @@ def _generation(found: Generation | None) -> dict[str, Any]:
         "ttft_p90_ms": first.p90 if first else None,
         "ttft_p99_ms": first.p99 if first else None,
         **{name: getattr(found, name, None) for name in names},
+    }
+
+
+OF_SCENARIO = (
+    "valid",
+    "reason",
+    "figure",
+    "target_qps",
+    "samples_per_s",
+    "samples_a_call",
+    "queries",
+)
+
+
+def _scenario(found: Scenario | None) -> dict[str, Any]:
+    """Return a load scenario's figures; those of a run that is not valid have ``scenario_valid`` false."""
+    latency = found.latency_ms if found else None
+    return {
+        "scenario": found.name if found else None,
+        "scenario_bound_ms": found.latency_bound_ms if found else None,
+        **{f"scenario_{name}": getattr(found, name, None) for name in OF_SCENARIO},
+        **{f"scenario_{name}_ms": getattr(latency, name, None) for name in ("p50", "p90", "p99")},
     }
 
 

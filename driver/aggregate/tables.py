@@ -13,6 +13,7 @@ from driver.aggregate.batches import (
     named_pairs,
 )
 from driver.aggregate.groups import comparable_rows, host_marks, marks, struck
+from driver.aggregate.scenarios.rows import SCENARIO_HEADERS, scenario_record
 from driver.aggregate.table_row import (
     GENERATION_HEADERS,
     HEADERS,
@@ -139,6 +140,20 @@ def token_table(records: Sequence[Record], language: Language = "en") -> ResultT
     )
     identity = (CHIP[language], *HEADERS[language][: IDENTITY_COLUMNS - 1])
     return ResultTable((*identity, *GENERATION_HEADERS[language]), tuple(rows))
+
+
+def scenario_table(records: Sequence[Record], language: Language = "en") -> ResultTable:
+    """Return the load scenarios among the records: chip, tool, precision, bs, SCENARIO_HEADERS.
+
+    Rows whose figures do not count are left out.
+    """
+    rows = tuple(
+        Row((*_identity(record), *scenario_record(record)), None, record.path)
+        for record in records
+        if record.scenario is not None and struck(record, language) is None
+    )
+    identity = (CHIP[language], *HEADERS[language][: IDENTITY_COLUMNS - 1])
+    return ResultTable((*identity, *SCENARIO_HEADERS[language]), rows)
 
 
 # --- throughput by batch size ------------------------------------------------------------------

@@ -56,6 +56,11 @@ class Stack:
         """Return the name of the vendor whose stack this is."""
         return self.manifest.vendor
 
+    def has_package(self, name: str) -> bool:
+        """Return whether a package is among the stack's versions, or those of the interpreter in its place."""
+        listed = self.manifest.versions if self.found is None else self.found.packages
+        return name in {one.lower().replace("_", "-") for one in listed}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Vendor:

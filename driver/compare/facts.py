@@ -33,6 +33,7 @@ def side_of(
         facts=_facts(first),
         sessions=tuple(session for session in sessions if session),
         whole=median(whole) if whole else None,
+        loads=_loads(records),
         refusals=(*_once(_refusals, records), *_claims(records, same_id)),
         caveats=_once(_caveats, records),
     )
@@ -85,8 +86,23 @@ def _facts(record: Record) -> Facts:
         "attention": record.attention,
         "input": record.input_kind,
         "onnx": record.onnx_sha256,
+        "scenario": _scenario(record),
         "export": f"opset {record.opset}, {record.export_batch} batch",
     }
+
+
+def _scenario(record: Record) -> str:
+    """Return the load scenario with its bound; results of runs without one have "none"."""
+    if record.scenario is None:
+        return "none"
+    bound = record.scenario_bound_ms
+    return record.scenario if bound is None else f"{record.scenario}, {bound:g} ms"
+
+
+def _loads(records: Sequence[Record]) -> tuple[float, ...]:
+    """Return MLPerf's figure of each record whose run is valid."""
+    found = (record.scenario_figure for record in records if record.scenario_valid)
+    return tuple(figure for figure in found if figure is not None)
 
 
 def _clock(record: Record) -> str | None:
@@ -143,6 +159,7 @@ UNSTATED = (
     "attention",
     "onnx",
     "export",
+    "scenario",
 )
 """Facts that no published document states about its figures."""
 

@@ -51,6 +51,8 @@ DECIDING: dict[str, str] = {
     "clock": "clock",
     "in_flight": "batches in flight",
     "simulated": "stand-in",
+    "scenario": "load scenario",
+    "scenario_bound_ms": "latency bound",
 }
 """Columns of a record that must also agree, known or not, before results are pooled, and their names."""
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from driver.compare.difference import FEWEST, NOISE
 from driver.compare.speed import SMALLEST, SpeedVerdict, judge
+from driver.results.scenarios.figures import UNITS
+from driver.results.statistics import median
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,7 @@ class Side:
     """One side of a comparison: its facts by name (None: not known) and its figures.
 
     ``sessions`` has p_infer_core in items/s of each process, by result; ``whole`` is p_infer_whole in
-    items/s. ``refusals`` are reasons not to compare the side with anything,
+    items/s, ``loads`` MLPerf's figures of the load scenario that its facts name. ``refusals`` are reasons not to compare the side with anything,
     ``caveats`` what to keep in mind about it. ``unstated`` are facts that its document omits; they
     are reported once as a caveat, not per field.
     """
@@ -48,6 +50,7 @@ class Side:
     facts: dict[str, str | None]
     sessions: tuple[tuple[float, ...], ...]
     whole: float | None = None
+    loads: tuple[float, ...] = ()
     refusals: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     unstated: frozenset[str] = frozenset()
@@ -107,6 +110,19 @@ class Comparison:
             return f"cannot tell which is faster: {measured}"
         return f"B is {self.verdict} by {abs(self.ratio - 1):.1%}: {measured}"
 
+    def load(self) -> str | None:
+        """Return in words how the figures of a load scenario compare, None where a side has none."""
+        if self.comparable is Comparable.NO or not self.a.loads or not self.b.loads:
+            return None
+        a, b = median(self.a.loads), median(self.b.loads)
+        scenario = str(self.a.facts["scenario"])
+        unit = UNITS.get(scenario.partition(",")[0], "")
+        better = "less" if unit.startswith("ms") else "more"
+        return (
+            f"{scenario}: B ÷ A = {b / a:.3f} ({b:.4g} and {a:.4g} {unit}, {better} is better; LoadGen runs once a job, "
+            "so there is no interval)"
+        )
+
     def power(self) -> str | None:
         """Return in words what the processes can show and what counts, or None without a verdict."""
         if self.shows is None:
@@ -135,6 +151,7 @@ DECIDING: dict[str, str] = {
     "data": "synthetic data is never compared with real data",
     "dataset": "different datasets, or different parts of one",
     "chips": "the figures count different numbers of chips",
+    "scenario": "different load scenarios, or latency bounds",
 }
 """Facts that make two sides not comparable where they differ, and why."""
 

@@ -61,6 +61,10 @@ IN_CONTAINERS = frozenset({RunnerName.DOCKER, RunnerName.APPTAINER})
 """The runners that run a stage in its stack's image; the others, in a virtual environment."""
 
 
+ScenarioName = Literal["offline", "singlestream", "multistream", "server"]
+"""MLPerf's load scenarios."""
+
+
 class FailureKind(StrEnum):
     """What a failure is attributed to; a broken machine is never attributed to the chip."""
 
@@ -120,6 +124,8 @@ class WarningCode(StrEnum):
     IMPLAUSIBLE = "implausible"
     SAME_PROCESS = "same_process"
     CLOCK_UNCHECKED = "clock_unchecked"
+    SCENARIO_INVALID = "scenario_invalid"
+    SCENARIO_EXCEEDS_CORE = "scenario_exceeds_core"
 
 
 class Warn(Frozen):

@@ -293,6 +293,15 @@ class GenerationSpec(Frozen):
     head_size: int = Field(ge=1, description="width of a head")
 
 
+class ScenarioSpec(Frozen):
+    """Defaults of the case's load scenarios."""
+
+    latency_bound_ms: float | None = Field(
+        default=None, gt=0, description="default of LATENCY_BOUND for SCENARIO=server, in ms"
+    )
+    source: str = Field(default="", description="where the bound comes from")
+
+
 GENERATION_OPTIONS = ("prompt", "tokens")
 """Options of a case of generation: the tokens of a prompt, and those that it gets."""
 
@@ -346,6 +355,9 @@ class CaseManifest(Frozen):
     )
     options: dict[OptionName, OptionSpec] = Field(
         default={}, description="values that users can change, each by the variable of its name"
+    )
+    scenarios: ScenarioSpec = Field(
+        default=ScenarioSpec.model_construct(), description="defaults of load scenarios"
     )
     generation: GenerationSpec | None = Field(
         default=None, description="of a language model that generates token by token"

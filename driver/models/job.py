@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from driver.models.base import Frozen, Name, RunnerName, StageName, Tier
+from driver.models.base import Frozen, Name, RunnerName, ScenarioName, StageName, Tier
 from driver.models.case import GenerationSpec, TensorSpec
 from driver.models.vendor import ExportNeeds
 
 Weights = Literal["published", "synthetic", "trained-here"]
 Data = Literal["real", "synthetic"]
+SCENARIOS: tuple[str, ...] = get_args(ScenarioName)
 
 
 class JobKey(Frozen):
@@ -27,6 +28,9 @@ class JobKey(Frozen):
     batch_size: int = Field(ge=1)
     tier: Tier
     runner: RunnerName
+    scenario: ScenarioName | None = Field(
+        default=None, description="load scenario that LoadGen ran besides the usual loops"
+    )
 
 
 class Measure(Frozen):
@@ -84,6 +88,28 @@ class GenerationJob(GenerationSpec):
     )
 
 
+class ScenarioJob(Frozen):
+    """A load scenario of MLPerf and its rules; LoadGen runs it in infer's first process."""
+
+    name: ScenarioName
+    samples_per_query: int = Field(ge=1, description="8 in multistream, elsewhere 1")
+    percentile: float = Field(gt=0, lt=1, description="share of the queries that a latency covers")
+    latency_bound_ns: int | None = Field(
+        default=None, ge=1, description="of server: the percentile may not be above it"
+    )
+    target_qps: float | None = Field(
+        default=None, gt=0, description="of server: queries/s; null: the highest is searched"
+    )
+    min_duration_ms: int = Field(ge=0, description="least duration of the run")
+    min_query_count: int = Field(
+        ge=1, description="least queries of the run; of offline, least samples of its query"
+    )
+    probe_duration_ms: int = Field(ge=1, description="of server: each step of the search")
+    performance_samples: int = Field(
+        default=1024, ge=1, description="samples in memory at once; memory may allow fewer"
+    )
+
+
 class JobFile(Frozen):
     """job.json (schema ``assay/job/1``): everything that the guest learns about its job."""
 
@@ -115,6 +141,7 @@ class JobFile(Frozen):
     data: Data
     input_kind: Literal["file", "tensor"] = "file"
     generation: GenerationJob | None = None
+    scenario: ScenarioJob | None = None
     seed: int = 0
     threads: int = Field(ge=1)
     paths: GuestPaths = GuestPaths()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from driver.models.base import Clock, Failure, Frozen, StageName, Warn
+from driver.models.base import Clock, Failure, Frozen, ScenarioName, StageName, Warn
 
 LARGEST = (1 << 63) - 1
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -36,10 +36,10 @@ class Measurement(Frozen):
 
     ``core``: items ÷ wall_ns is p_infer_core (p_val_core in validate); samples are times between
     completions. ``whole``: the same, starting from files. ``latency``: samples are single calls with
-    one in flight.
+    one in flight. ``scenario``: LoadGen's runs that count, whose figures are in its logs.
     """
 
-    name: Literal["core", "whole", "latency"]
+    name: Literal["core", "whole", "latency", "scenario"]
     items: Count
     calls: Count
     wall_ns: int = Field(gt=0, le=LARGEST)
@@ -104,6 +104,34 @@ class Fidelity(Frozen):
     max_abs: float
 
 
+class ProbedRate(Frozen):
+    """A rate that a run of LoadGen tried for Server."""
+
+    rate: float = Field(gt=0, description="queries/s, as they were scheduled")
+    latency_ns: Count = Field(description="at the scenario's percentile")
+    met: bool = Field(description="whether the run kept the latency bound, by LoadGen")
+
+
+RunFolder = Annotated[str, Field(pattern=r"^performance/run_[0-9]{1,3}$")]
+
+
+class ScenarioReport(Frozen):
+    """What the guest says of a load scenario. Its figures are in LoadGen's own logs, below out/loadgen."""
+
+    name: ScenarioName
+    run: RunFolder = Field(description="folder of the logs of the run that counts")
+    samples_a_call: float = Field(gt=0, description="mean size of the batches that it made")
+    call_ns: Count = Field(description="median time of a query with nothing else on the engine")
+    tried: tuple[ProbedRate, ...] = Field(default=(), description="of server: every rate, in order")
+    agreement: float = Field(
+        ge=0,
+        le=1,
+        description="share of items whose predictions in accuracy mode are those that are scored",
+    )
+    sampled: Count = Field(description="answers of the run that were computed again")
+    largest_difference: float = Field(ge=0, description="of them, relative (docs/scenarios.md)")
+
+
 _MEASURED: dict[str, Any] = {
     "if": {
         "properties": {"stage": {"enum": ["validate", "infer"]}, "status": {"const": "ok"}},
@@ -162,6 +190,9 @@ class StageReport(Frozen):
     core_fidelity: Fidelity | None = Field(
         default=None,
         description="score: items sampled from the core loop, computed again in fp32 from the graph",
+    )
+    scenario: ScenarioReport | None = Field(
+        default=None, description="of infer's first process, if the job has a scenario"
     )
     engine_process: EngineProcess | None = Field(
         default=None, description="of a stage that opened an engine with the harness"

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from driver.models.base import Failure, Frozen, StageName, Warn
+from driver.models.base import Failure, Frozen, ScenarioName, StageName, Warn
 from driver.models.job import Data, JobKey, Weights
-from driver.models.report import Fidelity
+from driver.models.report import Fidelity, ProbedRate
 
 
 class Latency(Frozen):
@@ -43,6 +43,60 @@ class Generation(Frozen):
     )
 
 
+class ScenarioLatency(Frozen):
+    """Latencies as LoadGen's log states them, ms: of queries in multistream, elsewhere of samples."""
+
+    min: float | None = None
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p97: float | None = None
+    p99: float | None = None
+    p99_9: float | None = None
+    max: float | None = None
+
+
+class Scenario(Frozen):
+    """A load scenario, by LoadGen's own log (docs/scenarios.md)."""
+
+    name: ScenarioName
+    loadgen: str = Field(description="LoadGen's version, as it states it")
+    valid: bool = Field(description="LoadGen's verdict")
+    reason: str | None = Field(default=None, description="why not, in LoadGen's words")
+    figure: float | None = Field(
+        default=None,
+        description="MLPerf's result: samples/s of offline and server; of singlestream and multistream "
+        "the early-stopping estimate of the percentile's latency in ms. It counts only if valid",
+    )
+    samples_per_s: float | None = Field(
+        default=None, description="as they were completed; null in multistream"
+    )
+    latency_ms: ScenarioLatency = ScenarioLatency()
+    percentile: float = Field(description="whose latency counts, in percent")
+    latency_bound_ms: float | None = Field(default=None, description="of server")
+    target_qps: float | None = Field(default=None, description="of server: queries/s as scheduled")
+    searched: bool = Field(
+        default=False, description="of server: the highest rate was searched, none was asked for"
+    )
+    best_qps: float | None = Field(
+        default=None, description="of server: the highest rate tried that kept the bound"
+    )
+    tried: tuple[ProbedRate, ...] = ()
+    alone_ms: float = Field(description="median time of a query with nothing else on the engine")
+    queries: int = Field(ge=0)
+    over_latency: int | None = Field(default=None, description="of server: queries over the bound")
+    samples_per_query: int = Field(ge=1)
+    samples_a_call: float = Field(description="mean size of the batches that the harness made")
+    min_duration_s: float
+    agreement: float = Field(
+        description="share of items whose predictions in accuracy mode are those that are scored"
+    )
+    sampled: int = Field(description="answers of the run that were computed again, and were alike")
+    logs: dict[str, str] = Field(description="LoadGen's logs beside the result: name → sha256")
+    run: str = Field(description="folder of the logs that the figures are from")
+
+
 class Spread(Frozen):
     """A figure's values over repeats in fresh processes, in order; the figure is their median."""
 
@@ -72,6 +126,7 @@ class Metrics(Frozen):
     mem_total_gib: float | None = None
     latency_ms: Latency = Latency()
     generation: Generation | None = None
+    scenario: Scenario | None = None
     fidelity: Fidelity | None = None
     core_fidelity: Fidelity | None = None
     spread: dict[str, Spread] = {}

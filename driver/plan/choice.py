@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from driver.errors import UsageFault, unknown
 from driver.models.base import IN_CONTAINERS, RunnerName, Tier
 from driver.models.case import BOUND_OPTIONS
-from driver.models.job import GenerationJob, Measure
+from driver.models.job import GenerationJob, Measure, ScenarioJob
 from driver.plan.chips import SeenDevice, choose_chip, identities
 from driver.plan.generation import generation_job, require_engine
 from driver.plan.options import parse_options, resolved
+from driver.plan.scenario import batch_size_of, scenario_job
 from driver.plan.tiers import choose_measure, choose_tier
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Choice:
     """Every option of the case, as given or by default."""
     generation: GenerationJob | None
     """What a language model generates, None for other cases."""
+    scenario: ScenarioJob | None
+    """The load scenario that LoadGen runs, None without one."""
     item_count: int | None
     """Number of dataset items that an option of the case requests, None without such an option."""
     request: Request
@@ -131,13 +134,14 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
         chip_caveat=chip.caveat,
         chip_part=chip.part,
         devices=identities(vendor, request.device, seen),
-        batch_size=request.batch_size or case.manifest.run.batch_size,
+        batch_size=batch_size_of(request, case.manifest.run.batch_size),
         tier=tier,
         runner=runner,
         measure=choose_measure(request, tier, case, vendor),
         preprocess=_preprocess(case, request.preprocess),
         options=resolved(options, case),
         generation=generation_job(case, resolved(options, case)),
+        scenario=scenario_job(request, case, stack, tier),
         item_count=_item_count(case, options),
         request=request,
     )

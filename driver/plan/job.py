@@ -78,6 +78,8 @@ def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
         "input": choice.request.input_kind,
         "options": {**choice.case.manifest.constants, **choice.options},
     }
+    if choice.scenario is not None:
+        identity["scenario"] = choice.scenario.model_dump()
     key = JobKey(
         id=key_of(identity)[:16],
         case=choice.case.name,
@@ -89,6 +91,7 @@ def plan_job(choice: Choice, material: Material, host: HostFacts) -> PlannedJob:
         batch_size=choice.batch_size,
         tier=choice.tier,
         runner=choice.runner,
+        scenario=None if choice.scenario is None else choice.scenario.name,
     )
     return PlannedJob(
         choice=choice,
@@ -145,6 +148,7 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
         data=material.data_kind,
         input_kind=choice.request.input_kind,
         generation=choice.generation,
+        scenario=choice.scenario,
         threads=host.threads,
     )
 

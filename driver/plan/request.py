@@ -30,6 +30,9 @@ VARIABLES: dict[str, str] = {
     "wait": "seconds to wait for a device that another run has; 0: fail at once",
     "input": "file, or tensor: preprocessed once",
     "preprocess": "named set of preprocessing constants of the case",
+    "scenario": "MLPerf's load: offline, singlestream, multistream or server",
+    "latency_bound": "of SCENARIO=server: 99 % of the queries are answered within it (15ms)",
+    "target_qps": "of SCENARIO=server: queries per second; without it, the highest rate is searched",
 }
 """The variables of every run, with their help texts; a case adds its own options."""
 
@@ -54,6 +57,9 @@ class Request(Frozen):
     wait_s: int | None = None
     input_kind: Literal["file", "tensor"] = "file"
     preprocess: str | None = None
+    scenario: str | None = None
+    latency_bound: str | None = None
+    target_qps: str | None = None
     host: str | None = None
     """The other host whose engine runs the stages; a setting (HOST), not a variable of the plan."""
     options: tuple[tuple[str, str], ...] = ()
@@ -86,6 +92,9 @@ def parse_request(given: Mapping[str, str | None]) -> Request:
         wait_s=_wait(said["wait"]) if "wait" in said else None,
         input_kind=_input_kind(said.get("input", "file")),
         preprocess=said.get("preprocess"),
+        scenario=said.get("scenario"),
+        latency_bound=said.get("latency_bound"),
+        target_qps=said.get("target_qps"),
         options=tuple(sorted((name, said[name]) for name in set(said) - set(VARIABLES))),
     )
 

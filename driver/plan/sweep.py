@@ -144,7 +144,9 @@ def _key(identity: Mapping[str, Any], again: str) -> str:
 
 def _job_identity(one: Wanted, export: str) -> dict[str, Any]:
     choice = one.choice
+    scenario = choice.scenario
     return {
+        **({} if scenario is None else {"scenario": scenario.model_dump()}),
         "export": export,
         "vendor": choice.vendor.name,
         "hook": one.made_of["hook"],
@@ -198,7 +200,8 @@ def _task(one: Wanted, key: str, export: int | None) -> SweepTask:
 
 def name_of(choice: Choice) -> str:
     """Return a job's name for people: case, vendor, chip, engine, precision, batch size."""
+    scenario = "" if choice.scenario is None else f" {choice.scenario.name}"
     return (
         f"{choice.case.name} {choice.vendor.name} {choice.chip_name} {choice.engine_name} "
-        f"{choice.precision_name} bs{choice.batch_size}"
+        f"{choice.precision_name} bs{choice.batch_size}{scenario}"
     )

@@ -9,6 +9,7 @@ from driver.models.base import Tier
 from driver.models.device_access import DeviceSpec
 from driver.models.job import Measure
 from driver.plan.options import shrinking
+from driver.plan.scenario import batch_size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +90,7 @@ def _less(request: Request, case: Case, options: Mapping[str, OptionValue]) -> s
 def choose_measure(request: Request, tier: Tier, case: Case, vendor: Vendor) -> Measure:
     """Return how long and how often a tier measures, with the request's REPEAT and LIMIT."""
     on_host = vendor.manifest.devices == DeviceSpec()
-    batch_size = request.batch_size or case.manifest.run.batch_size
+    batch_size = batch_size_of(request, case.manifest.run.batch_size)
     one_call = case.manifest.generation is None
     slow_call = on_host and one_call and case.manifest.model.macs * batch_size >= SLOW_MACS
     measure = Measure(

@@ -16,6 +16,7 @@ CHINESE = {
     # Titles of tables.
     "published weights": "公开权重",
     "token by token": "逐 token 指标",
+    "load scenarios": "负载场景",
     "trained-here weights": "本地训练权重",
     "synthetic weights": "合成权重",
     "real data": "真实数据",
@@ -55,6 +56,8 @@ CHINESE = {
     "engine in the harness's process": "引擎与测量程序同一进程",
     "clock not checked by the driver": "时钟未经驱动程序核对",
     "chip unconfirmed": "加速卡未确认",
+    "LoadGen's run not valid": "LoadGen 判定该次运行无效",
+    "faster with repeated samples than with fresh ones": "重复样本比新样本更快",
     "part of a device": "仅设备的一部分",
     "arithmetic not read back": "算术未回读",
     "other arithmetic or target than asked": "实际算术或目标与要求不同",

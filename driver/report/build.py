@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from driver.aggregate.groups import grouped
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.selection import per_job, select
-from driver.aggregate.tables import table, token_table
+from driver.aggregate.tables import scenario_table, table, token_table
 from driver.aggregate.tree import find_results
 from driver.audit.reading import audits_read_once
 from driver.errors import EnvironmentFault, UsageFault
@@ -25,7 +25,7 @@ from driver.report.details.series import with_series
 from driver.report.failed import FAILED_ROWS, failed_rows
 from driver.report.files import with_newest, write_csv, write_parquet, write_problems
 from driver.report.head import head_of
-from driver.report.markdown import TOKENS, cards_section, render_markdown
+from driver.report.markdown import SCENARIOS, TOKENS, cards_section, render_markdown
 from driver.report.page import page_of
 from driver.report.payload import ordered, payload
 from driver.report.stamp import (
@@ -175,6 +175,10 @@ def _first_tables(found: PerJob, loaded: Loaded, options: ReportOptions) -> tupl
         if tokens.rows:
             title = f"{group.title} · {said(TOKENS, language)}"
             tables.append(FirstTable(title, tokens.headers, tuple(tokens.as_text())))
+        loads = scenario_table(group.records, language)
+        if loads.rows:
+            title = f"{group.title} · {said(SCENARIOS, language)}"
+            tables.append(FirstTable(title, loads.headers, tuple(loads.as_text())))
     return tuple(tables)
 
 

@@ -188,6 +188,7 @@ DETAILS = {
     "95 % interval of the median": "中位数的 95 % 区间",
     "/ (fewer than three processes)": "/（少于三个进程）",
     "token by token": "逐 token 指标",
+    "load scenarios": "负载场景",
     "latency p50": "延迟 p50",
     "latency p90": "延迟 p90",
     "latency p99": "延迟 p99",

@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from driver.aggregate.tables import batch_table, table, token_table
+from driver.aggregate.tables import batch_table, scenario_table, table, token_table
 from driver.published.chinese import said
 from driver.report.cards.rows import CARDS_HEADERS
 from driver.report.failed import FAILED_HEADERS
@@ -27,6 +27,8 @@ FIGURES = range(3, 12)
 """The places of the columns with figures, from the batch size to the memory."""
 TOKENS = "token by token"
 """The title of a language model's figures."""
+SCENARIOS = "load scenarios"
+"""The title of the figures of LoadGen."""
 PROBLEM_ROWS = 500
 PROBLEM_HEADERS = ("kind", "file", "problem", "what to do")
 
@@ -70,6 +72,10 @@ def render_markdown(
         if tokens.rows:
             cells = [row.cells for row in tokens.rows]
             parts += [f"### {said(TOKENS, language)}", render_table(tokens.headers, cells, texts=3)]
+        scenarios = scenario_table(group.records, language)
+        if scenarios.rows:
+            shown = render_table(scenarios.headers, scenarios.as_text(), texts=3)
+            parts += [f"### {said(SCENARIOS, language)}", shown]
         sizes = batch_table(group.records, language)
         if len(sizes.rows) > 2:
             cells = [row.cells for row in sizes.rows]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from driver.aggregate.groups import comparable_rows, grouped, marks, row_order, struck
 from driver.aggregate.record import Record
 from driver.aggregate.table_row import HEADERS, METRIC_HEADERS, table_figures
-from driver.aggregate.tables import batch_table, token_table
+from driver.aggregate.tables import batch_table, scenario_table, token_table
 from driver.published.chinese import said
 from driver.published.columns import ACCURACY, CHIP, NOTE
 from driver.report.chinese import PAGE
@@ -140,6 +140,7 @@ def common_size(records: Sequence[Record]) -> int | None:
 def _group(group: Group, language: Language) -> dict[str, Any]:
     key = group.key
     table, tokens = batch_table(group.records, language), token_table(group.records, language)
+    loads = scenario_table(group.records, language)
     chips = next((i for i, header in enumerate(table.headers) if "/" in header), len(table.headers))
     return {
         "title": group.title,
@@ -150,6 +151,9 @@ def _group(group: Group, language: Language) -> dict[str, Any]:
         "flags": ", ".join(said(flag, language) for flag in _flags(key)),
         "tokens": {"headers": tokens.headers, "rows": [row.cells for row in tokens.rows]}
         if tokens.rows
+        else None,
+        "scenarios": {"headers": loads.headers, "rows": [row.cells for row in loads.rows]}
+        if loads.rows
         else None,
         "common_size": common_size(group.records),
         "batch": {"headers": table.headers, "rows": [row.cells for row in table.rows]}

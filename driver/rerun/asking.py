@@ -106,6 +106,18 @@ def asked_by(result: Result, catalog: Catalog) -> dict[str, str | None]:
         "repeat": _number(measure.get("repeats")),
         "input": provenance.get("input"),
         "preprocess": settings.get("preprocess"),
+        **_scenario(result),
+    }
+
+
+def _scenario(result: Result) -> dict[str, str | None]:
+    """Return the load scenario that was asked for, and its bound and rate as they were used."""
+    settings = (result.provenance.get("settings") or {}).get("scenario") or {}
+    bound_ns, rate = settings.get("latency_bound_ns"), settings.get("target_qps")
+    return {
+        "scenario": result.job.scenario,
+        "latency_bound": f"{bound_ns / 1e6:g}ms" if bound_ns else None,
+        "target_qps": f"{rate:g}" if rate else None,
     }
 
 

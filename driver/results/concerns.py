@@ -22,8 +22,18 @@ STRIKING = frozenset({WarningCode.IMPLAUSIBLE, WarningCode.CORE_DISAGREES})
 """Codes of figures that cannot be true: struck out wherever they are shown, and never compared."""
 
 CORE = "p_infer_core"
-SPEED = (CORE, "p_infer_whole", "p_val_core", "p_val_whole", "mfu", "latency_ms", "energy_j")
-OF_INFER = (CORE, "p_infer_whole", "mfu", "latency_ms", "energy_j")
+SCENARIO = "scenario"
+SPEED = (
+    CORE,
+    "p_infer_whole",
+    "p_val_core",
+    "p_val_whole",
+    "mfu",
+    "latency_ms",
+    SCENARIO,
+    "energy_j",
+)
+OF_INFER = (CORE, "p_infer_whole", "mfu", "latency_ms", SCENARIO, "energy_j")
 OF_CORE = (CORE, "mfu", "energy_j")
 EVERY_FIGURE = ("e2e_time_s", *SPEED, "mem_gib")
 """Names of figures as in Metrics. MFU and energy are of the core loop, so they share its marks."""
@@ -75,6 +85,10 @@ CONCERNS: dict[WarningCode, Concern] = {
     WarningCode.SAME_PROCESS: Concern("engine in the harness's process", SPEED),
     WarningCode.CLOCK_UNCHECKED: Concern("clock not checked by the driver", SPEED),
     WarningCode.IMPLAUSIBLE: Concern("faster than the chip can be", OF_CORE),
+    WarningCode.SCENARIO_INVALID: Concern("LoadGen's run not valid", (SCENARIO,)),
+    WarningCode.SCENARIO_EXCEEDS_CORE: Concern(
+        "faster with repeated samples than with fresh ones", (SCENARIO,), again=True
+    ),
     WarningCode.MONITOR_FAILED: Concern("monitor failed", ("mem_gib", "energy_j")),
     WarningCode.RECOMPILED: Concern("compiled again", ("e2e_time_s",)),
     WarningCode.DATA_ODD: Concern("odd data", ("acc_infer", "acc_val")),

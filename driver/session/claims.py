@@ -85,15 +85,15 @@ def _of_dataset(job: JobFile, whole: Measurement, count: int) -> str | None:
 def _of_items(job: JobFile, loop: Measurement) -> str | None:
     """Return how the items of a loop contradict its calls of ``batch_size`` items each.
 
-    The last batch of the dataset may be partial: in the whole loop, and in the core loop of a single
-    pass. A vendor's tool may count items that do not fill a batch.
+    Batches may be partial in a scenario; the last one of the dataset in the whole loop, and in the core
+    loop of a single pass. A vendor's tool may count items that do not fill a batch.
     """
     if not loop.items or not loop.calls:
         return f"{counted(loop.calls, 'call')} and {counted(loop.items, 'item')} in the {loop.name} loop"
     most = loop.calls * job.job.batch_size
     if loop.clock == "vendor-tool":
         fits = abs(loop.items - most) < job.job.batch_size
-    elif loop.name == "whole" or job.measure.single_pass:
+    elif loop.name in ("whole", "scenario") or job.measure.single_pass:
         fits = loop.items <= most
     else:
         fits = loop.items == most

@@ -10,6 +10,7 @@ from driver.models.base import StageName
 from driver.models.result import StageRecord
 from driver.results.figures import measured
 from driver.results.predictions import read_predictions
+from driver.results.scenarios.logs import keep_scenario
 from driver.results.store import keep_log, keep_pictures, keep_samples, utc_after, utc_now
 from driver.results.trend import block_rates
 from driver.session.inputs.artifact_cache import read_stage_report
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from driver.models.base import Failure
     from driver.models.report import StageReport
-    from driver.models.result import Predictions, SampleFile
+    from driver.models.result import Predictions, SampleFile, Scenario
     from driver.plan.job import PlannedJob
     from driver.results.received.left import Samples
     from driver.runners.base import Enforced
@@ -55,6 +56,8 @@ class Recording:
     latency_samples_ns: NDArray[np.int64] | None = None
     generation_samples_ns: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     """Times of the core loop of a language model, by infer's repeat: a prefill, then its decode steps."""
+    scenario: Scenario | None = None
+    """The figures of the job's load scenario."""
     core_blocks: dict[int, tuple[float, ...] | None] = field(default_factory=dict)
     """Calls per second in each part of infer's core loop, by repeat; None for too few calls."""
     predictions: Predictions | None = None
@@ -134,6 +137,9 @@ class Recorder:
             self._keep_core(report, ended.samples)
         if stage is StageName.INFER and repeat == 0:
             self.recording.predictions = read_predictions(out, "predictions.npz")
+        if ended.scenario is not None:
+            job = self.recording.planned.template
+            self.recording.scenario = keep_scenario(ended.scenario, job, report, out, self.folder)
         keep_pictures(out, self.folder)
         (self.folder / "reports").mkdir(exist_ok=True)
         write_atomically(

@@ -20,6 +20,7 @@ from driver.results import warnings as warn
 from driver.results.figures import NS_PER_S, compute_metrics, gib, measured, throughput
 from driver.results.language import figures as language
 from driver.results.roofline import bandwidth, weights_read
+from driver.results.scenarios.warnings import missed_bound, scenario_warnings
 from driver.results.trend import drifts
 from driver.runners.apptainer.sealing import ESSENTIAL
 from driver.session.claims import MEASURED_STAGES
@@ -49,8 +50,10 @@ def make_result(recording: Recording, stopwatch: Stopwatch) -> Result:
         latency_samples_ns=recording.latency_samples_ns,
     )
     metrics = with_generation(with_telemetry(metrics, recording), recording)
+    metrics = metrics.model_copy(update={"scenario": recording.scenario})
     simulated = _simulated(recording)
     failure = recording.failure or _impossible(recording, metrics)
+    failure = failure or missed_bound(metrics.scenario)
     template = recording.planned.template
     return Result(
         job=recording.planned.key,
@@ -175,6 +178,7 @@ def _warnings(recording: Recording, metrics: Metrics, *, simulated: bool) -> tup
             _input_bound(recording, metrics),
             _whole_exceeds_core(recording, metrics),
             _few_samples(recording, metrics),
+            *scenario_warnings(metrics),
             *(found for report in recording.reports for found in _of_stage(recording, report)),
         )
     )

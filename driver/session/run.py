@@ -175,6 +175,7 @@ def _settings(planned: PlannedJob) -> dict[str, Any]:
         "threads": template.threads,
         "seed": template.seed,
         "golden_count": template.golden_count,
+        "scenario": None if choice.scenario is None else choice.scenario.model_dump(),
     }
 
 

@@ -21,6 +21,7 @@ from driver.results.received.left import (
 )
 from driver.results.received.timing import Clocked
 from driver.results.received.watch import OutWatch, out_limit
+from driver.results.scenarios.logs import WrongScenarioError, read_scenario
 from driver.runners.spec import JOB_ROOT, Places, container_spec
 from driver.session.claims import MEASURED_STAGES, beyond_device, contradiction, of_samples
 from driver.session.outcome import ReportRejectedError, broken_contract, judge
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from driver.models.job import JobFile
     from driver.models.report import StageReport
     from driver.plan.choice import Choice
+    from driver.results.scenarios.detail_log import Logged
     from driver.runners.base import Enforced
     from driver.runners.spec import ContainerSpec, Stacks, StageInputs
     from driver.session.site import Site
@@ -70,6 +72,8 @@ class StageEnd:
     spec: ContainerSpec
     enforced: Enforced | None = None
     samples: Samples = field(default_factory=dict)
+    scenario: Logged | None = None
+    """What LoadGen logged of the job's load scenario."""
     clock: dict[str, Any] | None = None
     """What the driver's clock said of the loops; None for a stage without loops."""
 
@@ -92,10 +96,11 @@ def run_stage(site: Site, run: StageRun) -> StageEnd:
     limit_s, tail = spec.limits.timeout_s, log_tail(folder.folder, folder.log.name)
     report, failure = judge(job, ended, read_left_report(folder.out), tail, limit_s=limit_s)
     samples: Samples = {}
+    scenario = None
     clocked = None if report is None or watch is None else Clocked(report, watch.readings)
     if report is not None and failure is None:
         try:
-            samples = _believed(run, report, ended.wall_s, clocked)
+            samples, scenario = _believed(run, report, ended.wall_s, clocked)
         except ReportRejectedError as error:
             failure = broken_contract(job.stage, f"{job.stage} {error}")
             # Drop the figures as well: they must not appear in the failed job's result.
@@ -117,6 +122,7 @@ def run_stage(site: Site, run: StageRun) -> StageEnd:
         spec=spec,
         enforced=ended.enforced,
         samples=samples,
+        scenario=scenario,
         clock=None if clocked is None else clocked.document(),
     )
 
@@ -150,6 +156,7 @@ def held_to_device(ended: StageEnd, device_bytes: int | None) -> StageEnd:
         report=None,
         failure=broken_contract(report.stage, f"{report.stage} reported {wrong}"),
         samples={},
+        scenario=None,
     )
 
 
@@ -176,17 +183,23 @@ def _clock_watch(run: StageRun) -> ClockWatch | None:
 
 def _believed(
     run: StageRun, report: StageReport, wall_s: float, clocked: Clocked | None
-) -> Samples:
-    """Return the samples of a successful stage; ReportRejectedError if its files or its claims do not hold."""
+) -> tuple[Samples, Logged | None]:
+    """Return the samples of a successful stage, and what LoadGen logged in it.
+
+    Raises ReportRejectedError if its files or its claims do not hold.
+    """
     job, loops = run.job, report.measurements
     measured = run.verb is None and job.stage in MEASURED_STAGES
     try:
         require_plain(run.folder.out)
         samples = read_loops_samples(run.folder.out, loops) if measured else {}
+        scenario = read_scenario(job, report, run.folder.out) if measured else None
     except RefusedFile as error:
         raise ReportRejectedError(f"left a file that is refused: {error}") from error
+    except WrongScenarioError as error:
+        raise ReportRejectedError(f"reported {error}") from error
     if run.verb is not None:
-        return {}
+        return {}, None
     by_harness = calls_harness(run.choice.vendor.folder)
     wrong = contradiction(job, report, run.count, wall_s=wall_s, by_harness=by_harness)
     found = (of_samples(loop, samples[loop.name]) for loop in loops if loop.name in samples)
@@ -195,7 +208,7 @@ def _believed(
         wrong = clocked.contradiction(single_pass=job.measure.single_pass)
     if wrong is not None:
         raise ReportRejectedError(f"reported {wrong}")
-    return samples
+    return samples, scenario
 
 
 def _spec(site: Site, run: StageRun, watch: ClockWatch | None) -> ContainerSpec:

@@ -158,7 +158,7 @@ def _show(comparison: Comparison, console: Console) -> None:
     for reason in (*comparison.refusals, *comparison.caveats):
         console.text(f"  - {plain(reason)}")
     console.text(comparison.sentence())
-    for text in (comparison.power(), comparison.more):
+    for text in (comparison.power(), comparison.more, comparison.load()):
         if text is not None:
             console.text(f"  {text}")
     console.text("")

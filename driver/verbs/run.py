@@ -31,7 +31,8 @@ def run(given: Mapping[str, str | None], console: Console) -> int:
         console.say(
             f"{choice.case.manifest.title} on {choice.vendor.name} {choice.chip_name} "
             f"({choice.stack.name}, {choice.engine_name}, {choice.precision_name}, "
-            f"batch {choice.batch_size}, {choice.tier}, {choice.runner})"
+            f"batch {choice.batch_size}, {choice.tier}, {choice.runner}"
+            f"{'' if choice.scenario is None else f', {choice.scenario.name}'})"
         )
         finished = run_job(site, choice)
     if console.as_json:

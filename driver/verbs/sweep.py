@@ -43,6 +43,7 @@ LISTS = {
     "precision": "precision",
     "chip": "chip",
     "bs": "batch_size",
+    "scenario": "scenario",
 }
 """Variables that may be lists, and the field of Request that each one sets."""
 
@@ -180,7 +181,14 @@ def _kept(before: Before) -> str:
 def asked_name(request: Request) -> str:
     """Return what a request asks for, for people: the names that were given, and the batch size."""
     batch = f"bs{request.batch_size}" if request.batch_size else None
-    names = (request.stack, request.chip, request.engine, request.precision, batch)
+    names = (
+        request.stack,
+        request.chip,
+        request.engine,
+        request.precision,
+        batch,
+        request.scenario,
+    )
     return " ".join([request.case, request.vendor, *filter(None, names)])
 
 

@@ -21,6 +21,7 @@ LAYERS = (
     "__main__",
     "stages",
     "measured_stage",
+    "scenarios",
     "loops",
     "boundary",
     "outputs",

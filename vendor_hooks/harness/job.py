@@ -96,6 +96,28 @@ class Generation(NamedTuple):
         return 2 * self.layers * self.kv_heads * self.head_size * cached
 
 
+class Scenario(NamedTuple):
+    """A load scenario of MLPerf and its rules; driver/models/job.py documents the fields."""
+
+    name: str
+    samples_per_query: int
+    percentile: float
+    latency_bound_ns: int  # 0: none
+    target_qps: float  # 0: to be searched
+    min_duration_ms: int
+    min_query_count: int
+    probe_duration_ms: int
+    performance_samples: int
+
+    @classmethod
+    def read(cls, document: Dict[str, Any]) -> "Scenario":
+        """The scenario from its JSON object."""
+        found = {name: document[name] for name in cls._fields}
+        for name in ("latency_bound_ns", "target_qps"):
+            found[name] = found[name] or 0
+        return cls(**found)
+
+
 class Job:
     """One stage of one job. ``document`` is the whole job.json; the folders are pathlib.Path."""
 
@@ -131,6 +153,9 @@ class Job:
         found = document.get("generation")
         #: Of a case that generates token by token; None for others.
         self.generation: Optional[Generation] = Generation.read(found) if found else None
+        found = document.get("scenario")
+        #: That LoadGen runs in infer's first process; None without one.
+        self.scenario: Optional[Scenario] = Scenario.read(found) if found else None
         self.golden_count: int = document["golden_count"]
         self.weights: str = document["weights"]
         self.weights_format: Optional[str] = document.get("weights_format")

@@ -23,6 +23,7 @@ from harness.outputs.predictions import DecodedPredictions
 from harness.outputs.progress import ProgressFile
 from harness.outputs.report import Report
 from harness.plugins import load_task
+from harness.scenarios.scenario_run import logs_of, scenario_of
 from harness.task import Task
 
 
@@ -62,6 +63,7 @@ class MeasuredStage:
             dataset = Dataset(job.data_dir, job.measure.limit)
             stack.callback(dataset.close)
             task = load_task(job)
+            scenario = scenario_of(job, report, self._measurements, self._progress)
             engine = stack.enter_context(engine_of(job, report))
             with self._measurements.phase("load", "load {}".format(job.engine)):
                 report.effective = dict(engine.load() or {})
@@ -77,11 +79,15 @@ class MeasuredStage:
                 predictions = self._measure_whole(engine, task, dataset, source)
             if check is not None and self._makes_the_same_calls(task):
                 report.core_agreement = check.agreement(predictions)
+            if scenario is not None:
+                scenario.run(engine, task, dataset, source, predictions)
             report.describe(engine)
             describe(engine, report)
             self._describe(task, dataset)
         made = sorted(path for path in job.out_dir.iterdir() if path.suffix in (".npy", ".npz"))
         report.artifacts = [files.artifact(path, job.folder) for path in made]
+        if scenario is not None:
+            report.artifacts += logs_of(job)
 
     def _measure_in_memory(
         self, engine: Engine, task: Task, dataset: Dataset, source: ItemSource

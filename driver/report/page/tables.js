@@ -49,7 +49,8 @@ function groupSection(group, index, members, waiting) {
     element("h3", {}, `${group.title} `, element("span", { class: "hint" }, t(members.length === 1 ? "{count} row" : "{count} rows", { count: thousands(members.length) }))),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("Table: {title}", group) },
       element("table", { class: "results" }, columnWidths(), tableHead(group, index), body)),
-    ...(group.tokens ? [element("h4", {}, t("token by token")), simpleTable(group.tokens.headers, group.tokens.rows, 3)] : []));
+    ...(group.tokens ? [element("h4", {}, t("token by token")), simpleTable(group.tokens.headers, group.tokens.rows, 3)] : []),
+    ...(group.scenarios ? [element("h4", {}, t("load scenarios")), simpleTable(group.scenarios.headers, group.scenarios.rows, 3)] : []));
 }
 
 // Appends the remaining rows, yielding to the user's events between steps.

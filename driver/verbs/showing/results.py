@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from driver.aggregate.scenarios.rows import SCENARIO_HEADERS, scenario_row
 from driver.aggregate.table_row import GENERATION_HEADERS, HEADERS, generation_row, table_row
 from driver.models.base import Tier
 from driver.results.concerns import marks_of, strikes
@@ -23,10 +24,7 @@ def show_result(finished: FinishedJob, console: Console, *, with_next: bool = Tr
     """
     result = finished.result
     if not console.as_json:
-        console.table(HEADERS["en"], [table_row(result)], title=_title(result))
-        if result.metrics.generation is not None and result.metrics.p_infer_core is not None:
-            row = generation_row(result.metrics.generation, marks_of(result).figures)
-            console.table(GENERATION_HEADERS["en"], [row])
+        _show_tables(result, console)
     for warning in result.warnings:
         console.warning(warning)
     if result.gate is not None and result.status == "accuracy_failed":
@@ -49,6 +47,16 @@ def show_result(finished: FinishedJob, console: Console, *, with_next: bool = Tr
     console.say(f"result: {finished.folder / 'result.json'}")
     if with_next:
         console.say(f"next: {_next(result, console.own_command())}")
+
+
+def _show_tables(result: Result, console: Console) -> None:
+    """Show the row of the table, and those of a language model and of a load scenario."""
+    metrics, marked = result.metrics, marks_of(result).figures
+    console.table(HEADERS["en"], [table_row(result)], title=_title(result))
+    if metrics.generation is not None and metrics.p_infer_core is not None:
+        console.table(GENERATION_HEADERS["en"], [generation_row(metrics.generation, marked)])
+    if metrics.scenario is not None:
+        console.table(SCENARIO_HEADERS["en"], [scenario_row(metrics.scenario, marked)])
 
 
 def _spread(result: Result) -> str | None:

@@ -16,6 +16,7 @@ from driver.models.base import WarningCode
 from driver.report.build import ReportOptions, report
 from driver.results.concerns import CONCERNS
 from tests import documents
+from tests.driver.results.scenarios.test_warnings import scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,8 @@ def test_a_warned_figure_carries_its_mark_in_every_format(
         body = documents.unstable()
         expected = {"p_infer_core", "mfu"}
     else:
-        body = documents.document(warnings=documents.warned(code.value))
+        figures = documents.metrics(scenario=scenario().model_dump())
+        body = documents.document(metrics=figures, warnings=documents.warned(code.value))
         expected = set(CONCERNS[code].figures)
     documents.write(tmp_path / "r", body)
     made = report([tmp_path / "r"], ReportOptions(out=tmp_path / "out"))
@@ -61,7 +63,7 @@ def test_a_warned_figure_carries_its_mark_in_every_format(
     assert CONCERNS[code].mark in row[-1]
 
     markdown = text["report.md"].read_text(encoding="utf-8")
-    (line,) = (one for one in markdown.splitlines() if one.startswith("| nvidia A100"))
+    line = next(one for one in markdown.splitlines() if one.startswith("| nvidia A100"))
     shown = [cell.strip().strip("~") for cell in line.strip("|").split("|")]
     assert {n for n in range(len(SHOWN_FIGURES)) if shown[FIRST + n].endswith(" !")} == wanted
     assert CONCERNS[code].mark in line.replace("\\", "")

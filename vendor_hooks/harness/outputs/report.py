@@ -36,6 +36,8 @@ class Report:
         self.fidelity: Optional[Dict[str, Any]] = None
         self.core_agreement: Optional[float] = None
         self.core_fidelity: Optional[Dict[str, Any]] = None
+        #: What the harness says of a load scenario; LoadGen's own logs have the figures.
+        self.scenario: Optional[Dict[str, Any]] = None
         #: How the engine was kept from the harness; None before it was opened.
         self.engine_process: Optional[Dict[str, Any]] = None
         self.details: Dict[str, Any] = {"clock": clock.description()}
@@ -78,6 +80,7 @@ class Report:
             "fidelity": plain(self.fidelity),
             "core_agreement": plain(self.core_agreement),
             "core_fidelity": plain(self.core_fidelity),
+            "scenario": plain(self.scenario),
             "engine_process": self.engine_process,
             "details": plain(self.details),
             "warnings": self.warnings,

@@ -1,0 +1,174 @@
+"""A load scenario's figures from LoadGen's detail log, and what of it contradicts the job. Pure (docs/scenarios.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from driver.models.result import Scenario, ScenarioLatency
+from driver.results.figures import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from driver.models.base import ScenarioName
+    from driver.models.job import ScenarioJob
+    from driver.models.report import Measurement, ScenarioReport
+    from driver.results.scenarios.detail_log import Logged
+
+NS_PER_MS = 1e6
+TITLES: dict[ScenarioName, str] = {
+    "offline": "Offline",
+    "singlestream": "SingleStream",
+    "multistream": "MultiStream",
+    "server": "Server",
+}
+"""As LoadGen writes them."""
+
+UNITS = {
+    "offline": "samples/s",
+    "server": "samples/s",
+    "singlestream": "ms (p90)",
+    "multistream": "ms (p99)",
+}
+"""Of MLPerf's result, by scenario."""
+
+RESULT_KEYS: dict[ScenarioName, str] = {
+    "offline": "result_samples_per_second",
+    "singlestream": "early_stopping_latency_ss",
+    "multistream": "early_stopping_latency_ms",
+    "server": "result_completed_samples_per_sec",
+}
+"""What MLPerf's submission checker takes as the result (RESULT_FIELD_NEW of v6.0)."""
+
+RATE_KEYS: dict[ScenarioName, str] = {
+    "offline": "result_samples_per_second",
+    "singlestream": "result_qps_with_loadgen_overhead",
+    "server": "result_completed_samples_per_sec",
+}
+
+SEEDS = {
+    "effective_qsl_rng_seed": 2085463073848966840,
+    "effective_sample_index_rng_seed": 2747215439041700203,
+    "effective_schedule_rng_seed": 16159082839903944936,
+}
+"""Of MLPerf Inference 6.0, which its submission checker expects."""
+
+ERRORS = ("error_runtime", "error_invalid_test_settings", "error_invalid_config")
+
+CLOCKS_SHARE, CLOCKS_NS = 1.01, 10_000_000
+"""LoadGen's own times may exceed the harness's loop around them by so much."""
+
+
+def scenario_figures(
+    job: ScenarioJob, report: ScenarioReport, log: Logged, logs: Mapping[str, str]
+) -> Scenario:
+    """Return the figures that LoadGen logged, and what the guest adds; ``logs`` has the kept logs' digests."""
+    # The submission checker accepts no log with an error, whatever its verdict.
+    valid = log.get("result_validity") == "VALID" and not log.get("num_errors")
+    result = log.get(RESULT_KEYS[job.name])
+    in_ms = job.name in ("singlestream", "multistream")
+    kept = [one.rate for one in report.tried if one.met]
+    return Scenario(
+        name=job.name,
+        loadgen=str(log.get("loadgen_version", "")),
+        valid=valid,
+        reason=None if valid else invalid_reason(log),
+        figure=_scaled(result, NS_PER_MS if in_ms else 1.0) or None,
+        samples_per_s=_scaled(log.get(RATE_KEYS.get(job.name, ""))),
+        latency_ms=_latencies(job, log),
+        percentile=100 * job.percentile,
+        latency_bound_ms=_scaled(job.latency_bound_ns, NS_PER_MS),
+        target_qps=_scaled(log.get("effective_target_qps")) if job.name == "server" else None,
+        searched=job.name == "server" and job.target_qps is None,
+        best_qps=max(kept, default=None),
+        tried=report.tried,
+        alone_ms=report.call_ns / NS_PER_MS,
+        queries=int(log.get("result_query_count", 0)),
+        over_latency=log.get("result_overlatency_query_count"),
+        samples_per_query=job.samples_per_query,
+        samples_a_call=report.samples_a_call,
+        min_duration_s=job.min_duration_ms / 1e3,
+        agreement=report.agreement,
+        sampled=report.sampled,
+        logs=dict(logs),
+        run=report.run,
+    )
+
+
+def invalid_reason(log: Logged) -> str:
+    """Return why a run is not valid, in LoadGen's own words: recommendations, errors, early stopping."""
+    said = [log.get("result_invalid_reason", ""), *(log.get(key, "") for key in ERRORS)]
+    if log.get("early_stopping_met") is False:
+        said.append(log.get("early_stopping_result", ""))
+    parts = (" ".join(str(one).replace(" * ", " ").split()) for one in said)
+    return " ".join(part for part in parts if part) or "LoadGen gives no reason"
+
+
+def contradiction(
+    job: ScenarioJob, report: ScenarioReport, log: Logged, loop: Measurement
+) -> str | None:
+    """Return in what LoadGen's log is not of this job's scenario, or not of its loop; None if it is."""
+    if report.name != job.name:
+        return f"the scenario {report.name}, but the job's is {job.name}"
+    wrong = next(_of_settings(job, log), None)
+    if wrong is not None:
+        return wrong
+    took_ns = _duration_ns(job, log)
+    if took_ns is None:
+        return "a log of LoadGen without a result"
+    if took_ns > CLOCKS_SHARE * loop.wall_ns + CLOCKS_NS:
+        return (
+            f"a scenario loop of {loop.wall_ns / NS_PER_S:.3f} s, but LoadGen's queries took "
+            f"{took_ns / NS_PER_S:.3f} s"
+        )
+    return None
+
+
+def _of_settings(job: ScenarioJob, log: Logged) -> Iterator[str]:
+    expected: dict[str, Any] = {
+        "effective_scenario": TITLES[job.name],
+        "effective_test_mode": "PerformanceOnly",
+        "requested_min_duration_ms": job.min_duration_ms,
+        "requested_min_query_count": job.min_query_count,
+        **SEEDS,
+    }
+    if job.name == "multistream":
+        expected["effective_samples_per_query"] = job.samples_per_query
+    if job.name == "server":
+        expected["effective_target_latency_ns"] = job.latency_bound_ns
+    if job.name != "offline":
+        expected["effective_target_latency_percentile"] = job.percentile
+    for key, value in expected.items():
+        if log.get(key) != value:
+            yield f"a log of LoadGen with {key} {log.get(key)!r}, but the job's is {value!r}"
+
+
+def _duration_ns(job: ScenarioJob, log: Logged) -> float | None:
+    """Return how long the queries took by LoadGen, None without its figures."""
+    count = log.get("result_query_count")
+    rate = log.get(RATE_KEYS.get(job.name, ""))
+    mean_ns = log.get("result_mean_query_latency_ns")
+    try:
+        if job.name == "multistream":
+            return float(count * mean_ns)  # type: ignore[operator]
+        if job.name == "offline":
+            # Nothing else logs how many samples its one query has.
+            return NS_PER_S * float(log["generated_samples_per_query"]) / float(rate)  # type: ignore[arg-type]
+        return NS_PER_S * (float(count) - 1) / float(rate)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _latencies(job: ScenarioJob, log: Logged) -> ScenarioLatency:
+    whole = "query_latency_ns" if job.name == "multistream" else "latency_ns"
+    named = "per_query_latency_ns" if job.name == "multistream" else "latency_ns"
+    keys = {name: f"result_{name}_{whole}" for name in ("min", "mean", "max")}
+    for percent in ("50", "90", "95", "97", "99"):
+        keys[f"p{percent}"] = f"result_{percent}.00_percentile_{named}"
+    keys["p99_9"] = f"result_99.90_percentile_{named}"
+    return ScenarioLatency(**{name: _scaled(log.get(key), NS_PER_MS) for name, key in keys.items()})
+
+
+def _scaled(value: Any, divisor: float = 1.0) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) / divisor if number else None

@@ -1,0 +1,1 @@
+"""MLPerf's load scenarios: LoadGen asks, the engine answers."""

@@ -1,0 +1,155 @@
+"""MLPerf's LoadGen: one test, its settings and its logs. Only this module knows its Python binding."""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any, Dict, NamedTuple
+
+from harness import clock
+from harness.errors import StageFailure
+from harness.job import Scenario
+from harness.scenarios.answers import Answers
+from harness.scenarios.sample_library import SampleLibrary
+
+#: The names of LoadGen's enumeration, by ours.
+SCENARIOS = {
+    "offline": "Offline",
+    "singlestream": "SingleStream",
+    "multistream": "MultiStream",
+    "server": "Server",
+}
+ACCURACY, PERFORMANCE = "AccuracyOnly", "PerformanceOnly"
+#: The seeds of MLPerf Inference 6.0 (loadgen/mlperf.conf), which its submission checker expects.
+SEEDS = {
+    "qsl_rng_seed": 2085463073848966840,
+    "sample_index_rng_seed": 2747215439041700203,
+    "schedule_rng_seed": 16159082839903944936,
+}
+DETAIL = "mlperf_log_detail.txt"
+MARKER = ":::MLLOG"
+#: So many responses of a performance run are logged with their content, as in MLPerf's TEST01.
+SAMPLED = 64
+#: LoadGen makes twice the queries that it expects to need: an engine may be so many times faster than expected.
+HEADROOM = 2.0
+#: Samples of an offline query beyond those that the expected rate needs; LoadGen adds a tenth itself.
+OFFLINE_SLACK = 1.1
+
+
+class Asked(NamedTuple):
+    """One test: ``rate`` is the arrivals per second of Server, elsewhere the queries per second that are expected."""
+
+    mode: str
+    rate: float
+    min_duration_ms: int
+    min_query_count: int
+
+
+#: What a test logged: the first value of each key.
+Logged = Dict[str, Any]
+
+
+def load() -> Any:
+    """LoadGen's module; StageFailure (image) where the stack lacks it."""
+    try:
+        import mlperf_loadgen
+    except ImportError as error:
+        raise StageFailure(
+            "image",
+            "SCENARIO needs MLPerf's LoadGen, which this stack lacks ({})".format(error),
+            "add mlcommons-loadgen to the stack's requirements.in, then: make lock, make images (without Docker, make "
+            "lock is enough)",
+        ) from error
+    return mlperf_loadgen
+
+
+def run_test(
+    loadgen: Any,
+    asked: Asked,
+    scenario: Scenario,
+    library: SampleLibrary,
+    answers: Answers,
+    folder: Path,
+) -> Logged:
+    """Run one test; its logs are in ``folder``. Raises what an answer raised.
+
+    LoadGen has a thread of its own, whose C++ cannot be left by an exception: after a failure it never returns, and the
+    stage ends without it. Signals are noticed here meanwhile.
+    """
+    folder.mkdir(parents=True)
+    settings = _settings(loadgen, asked, scenario)
+    system = loadgen.ConstructFastSUT(answers.issue, answers.flush)
+    queries = loadgen.ConstructQSL(
+        library.total,
+        library.at_once,
+        answers.guarded(library.load),
+        answers.guarded(library.unload),
+    )
+    logs = loadgen.LogSettings()
+    outputs = loadgen.LogOutputSettings()
+    outputs.outdir = str(folder)
+    logs.log_output = outputs
+    logs.enable_trace = False
+
+    def test() -> None:
+        loadgen.StartTestWithLogSettings(system, queries, settings, logs, "")
+        answers.ended.set()
+
+    answers.begin(asked.mode == ACCURACY)
+    threading.Thread(target=test, name="loadgen", daemon=True).start()
+    answers.ended.wait()
+    answers.end()
+    loadgen.DestroyFastSUT(system)
+    loadgen.DestroyQSL(queries)
+    # Empty without a trace; its name would promise one.
+    with_trace = folder / "mlperf_log_trace.json"
+    if with_trace.exists():
+        with_trace.unlink()
+    return read_log(folder)
+
+
+def read_log(folder: Path) -> Logged:
+    """Key → value of a test's detail log, the first of each key. StageFailure (host) if LoadGen left none."""
+    found = {}  # type: Logged
+    try:
+        with (folder / DETAIL).open(encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith(MARKER):
+                    entry = json.loads(line[len(MARKER) :])
+                    found.setdefault(entry["key"], entry["value"])
+    except (OSError, ValueError, KeyError) as error:
+        raise StageFailure(
+            "host",
+            "LoadGen left no readable log in {}: {}".format(folder, error),
+            "free some space on the disk of ASSAY_HOME, then run the same command again",
+        ) from error
+    return found
+
+
+def _settings(loadgen: Any, asked: Asked, scenario: Scenario) -> Any:
+    found = loadgen.TestSettings()
+    found.scenario = getattr(loadgen.TestScenario, SCENARIOS[scenario.name])
+    found.mode = getattr(loadgen.TestMode, asked.mode)
+    found.min_duration_ms = asked.min_duration_ms
+    found.min_query_count = asked.min_query_count
+    for name, seed in SEEDS.items():
+        setattr(found, name, seed)
+    if asked.mode == PERFORMANCE:
+        found.accuracy_log_sampling_target = SAMPLED
+        # Drawn here, in the process that measures: nobody else can know which responses are kept.
+        found.accuracy_log_rng_seed = int.from_bytes(os.urandom(4), "little")
+    expected_ns = int(clock.NS_PER_S / (HEADROOM * asked.rate))
+    if scenario.name == "offline":
+        found.offline_expected_qps = OFFLINE_SLACK * asked.rate
+    elif scenario.name == "singlestream":
+        found.single_stream_expected_latency_ns = expected_ns
+        found.single_stream_target_latency_percentile = scenario.percentile
+    elif scenario.name == "multistream":
+        found.multi_stream_expected_latency_ns = expected_ns
+        found.multi_stream_target_latency_percentile = scenario.percentile
+        found.multi_stream_samples_per_query = scenario.samples_per_query
+    else:
+        found.server_target_qps = asked.rate
+        found.server_target_latency_ns = scenario.latency_bound_ns
+        found.server_target_latency_percentile = scenario.percentile
+    return found
