@@ -13,6 +13,7 @@ from tests.harness.job_folder import ROOT
 
 sys.path.insert(0, str(ROOT / "vendor_hooks"))
 
+answers: Any = import_module("harness.scenarios.answers")
 arena: Any = import_module("harness.boundary.arena")
 batch_loader: Any = import_module("harness.inputs.batch_loader")
 channel: Any = import_module("harness.boundary.channel")

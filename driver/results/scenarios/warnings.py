@@ -61,7 +61,7 @@ def missed_bound(found: Scenario | None) -> Failure | None:
             f"no rate keeps LATENCY_BOUND={bound} for {percent} of the queries: a query alone takes "
             f"{found.alone_ms:.3g} ms, and at the lowest rate that was tried, {lowest.rate:.3g} queries/s, {percent} "
             f"take at most {lowest.latency_ns / 1e6:.3g} ms",
-            f"for example LATENCY_BOUND={ROOM * reached:.2g}ms, a smaller BS, or a faster engine",
+            f"for example LATENCY_BOUND={_rounded(ROOM * reached)}ms, a smaller BS, or a faster engine",
         )
     asked = found.tried[0]
     if found.searched or asked.met:
@@ -69,8 +69,13 @@ def missed_bound(found: Scenario | None) -> Failure | None:
     return _failure(
         f"TARGET_QPS={asked.rate:g} misses LATENCY_BOUND={bound}: {percent} of the queries take at most "
         f"{asked.latency_ns / 1e6:.3g} ms; the highest rate found that keeps it is {found.best_qps:.4g} queries/s",
-        f"TARGET_QPS={found.best_qps:.3g}, or leave it out and let the highest rate be searched",
+        f"TARGET_QPS={_rounded(found.best_qps)}, or leave it out and let the highest rate be searched",
     )
+
+
+def _rounded(value: float) -> str:
+    """Return a number with two digits, never as a power of ten."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _failure(message: str, remedy: str) -> Failure:

@@ -69,6 +69,8 @@ class Answers:
         #: Of an accuracy run: predictions of every sample by name, [samples, …], and raw outputs of the first ones.
         self.predictions: Arrays = {}
         self.raw: Dict[int, Arrays] = {}
+        #: Called by LoadGen with the ids of a query's responses and their samples.
+        self.issue: Step = self.guarded(self._answer)
 
     def begin(self, accuracy: bool) -> None:
         """Get ready for a test in accuracy or in performance mode."""
@@ -85,10 +87,6 @@ class Answers:
     def stop(self) -> None:
         """Answer nothing any more."""
         self._stopped = True
-
-    def issue(self, ids: Sequence[int], samples: Sequence[int]) -> None:
-        """Answer a query; called by LoadGen."""
-        self.guarded(self._answer)(ids, samples)
 
     def flush(self) -> None:
         """Nothing to do: no query waits for another one."""
@@ -109,6 +107,9 @@ class Answers:
         return call
 
     def _answer(self, ids: Sequence[int], samples: Sequence[int]) -> None:
+        if len(ids) <= self._size:
+            self._complete(self._submit(ids, samples))
+            return
         flying: Deque[Flying] = collections.deque()
         for start in range(0, len(ids), self._size):
             if len(flying) >= self._depth:
@@ -177,6 +178,7 @@ class QueuedAnswers(Answers):
         """See Answers; then wait for queries."""
         super().begin(accuracy)
         self._queue: "queue.SimpleQueue[Any]" = queue.SimpleQueue()
+        self.issue = self._put
         self._worker = threading.Thread(target=self.guarded(self._work), name="server", daemon=True)
         self._worker.start()
 
@@ -186,8 +188,8 @@ class QueuedAnswers(Answers):
         self._queue.put(None)
         self._worker.join()
 
-    def issue(self, ids: Sequence[int], samples: Sequence[int]) -> None:
-        """Let a query wait; called by LoadGen."""
+    def _put(self, ids: Sequence[int], samples: Sequence[int]) -> None:
+        """Let a query wait."""
         for pair in zip(ids, samples):
             self._queue.put(pair)
 

@@ -135,7 +135,9 @@ def _settings(loadgen: Any, asked: Asked, scenario: Scenario) -> Any:
     for name, seed in SEEDS.items():
         setattr(found, name, seed)
     if asked.mode == PERFORMANCE:
-        found.accuracy_log_sampling_target = SAMPLED
+        # As LoadGen itself does for accuracy_log_sampling_target, which 5.0 does not have.
+        expected = asked.rate * scenario.samples_per_query * asked.min_duration_ms / 1e3
+        found.accuracy_log_probability = min(1.0, SAMPLED / max(1.0, expected))
         # Drawn here, in the process that measures: nobody else can know which responses are kept.
         found.accuracy_log_rng_seed = int.from_bytes(os.urandom(4), "little")
     expected_ns = int(clock.NS_PER_S / (HEADROOM * asked.rate))

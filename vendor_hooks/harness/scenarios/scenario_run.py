@@ -78,7 +78,7 @@ class ScenarioRun:
         else:
             self._perform(library, answers, call_ns)
         if self._scenario.target_qps and search.best(tried) is None:
-            tried += self._search(library, answers)
+            tried += self._search(library, answers, call_ns)
         checked = self._check(engine, library, answers)
         self._report.scenario = {
             "name": self._scenario.name,
@@ -122,7 +122,7 @@ class ScenarioRun:
     def _serve(self, library: SampleLibrary, answers: Answers, call_ns: int) -> List[search.Probe]:
         """The performance run of Server, at the rate that was asked for or at the highest that keeps the bound."""
         asked_for = self._scenario.target_qps
-        tried = [] if asked_for else self._search(library, answers)
+        tried = [] if asked_for else self._search(library, answers, call_ns)
         found = search.best(tried)
         rate = asked_for or (found.rate if found else clock.NS_PER_S / float(2 * call_ns))
         with self._clocked():
@@ -134,8 +134,10 @@ class ScenarioRun:
                     break
         return tried
 
-    def _search(self, library: SampleLibrary, answers: Answers) -> List[search.Probe]:
+    def _search(self, library: SampleLibrary, answers: Answers, call_ns: int) -> List[search.Probe]:
         scenario = self._scenario
+        if call_ns > scenario.latency_bound_ns:
+            return []  # what takes longer alone is late at every rate
         number = [0]
 
         def probe(rate: float) -> search.Probe:
@@ -151,7 +153,8 @@ class ScenarioRun:
             return found
 
         with self._measurements.phase("scenario_search", "scenario: search of the highest rate"):
-            return search.highest_rate(probe, self._core_rate())
+            least = search.ALONE * clock.NS_PER_S / call_ns
+            return search.highest_rate(probe, self._core_rate(), least)
 
     def _counted(self, rate: float, library: SampleLibrary, answers: Answers) -> Logged:
         """Run a test that counts; the last one is the scenario's."""

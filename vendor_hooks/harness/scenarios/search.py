@@ -8,8 +8,8 @@ from typing import Callable, List, NamedTuple, Optional
 
 #: The search ends when the rate is known within this share.
 PRECISION = 0.03
-#: No rate below this share of the engine's own is tried: the bound cannot be kept then.
-LOWEST = 1.0 / 128
+#: With so small a share of its time taken, an engine answers a query as it does one alone: no lower rate is tried.
+ALONE = 0.1
 #: By which shares the rate of the final run is lowered, one after the other, when it does not keep the bound for so long.
 STEPS_DOWN = (0.0, 0.05, 0.1, 0.2, 0.4)
 
@@ -22,11 +22,14 @@ class Probe(NamedTuple):
     met: bool
 
 
-def highest_rate(probe: Callable[[float], Probe], most: float) -> List[Probe]:
-    """Try rates up to ``most``, which is what the engine does at its best; return them in their order."""
+def highest_rate(probe: Callable[[float], Probe], most: float, least: float) -> List[Probe]:
+    """Try rates up to ``most``, which is what the engine does at its best; return them in their order.
+
+    None below ``least`` is tried.
+    """
     tried = []  # type: List[Probe]
     low, high = 0.0, most
-    while high - low > PRECISION * high and high > LOWEST * most:
+    while high - low > PRECISION * high and (low + high) / 2 >= least:
         # From above by halves until one holds; then between it and the lowest that does not.
         rate = (low + high) / 2
         tried.append(probe(rate))
