@@ -22,11 +22,12 @@ class Configuration(NamedTuple):
     tier: str
     weights: str
     data: str
+    scenario: str | None
 
     @property
-    def work(self) -> tuple[str, str, int]:
-        """Return case, precision and batch size: the part that any two chips can share."""
-        return (self.case, self.precision, self.batch_size)
+    def work(self) -> tuple[str, str, int, str | None]:
+        """Return case, precision, batch size and load scenario: the part that any two chips can share."""
+        return (self.case, self.precision, self.batch_size, self.scenario)
 
 
 DECIDING: dict[str, str] = {
@@ -51,7 +52,6 @@ DECIDING: dict[str, str] = {
     "clock": "clock",
     "in_flight": "batches in flight",
     "simulated": "stand-in",
-    "scenario": "load scenario",
     "scenario_bound_ms": "latency bound",
 }
 """Columns of a record that must also agree, known or not, before results are pooled, and their names."""
@@ -78,7 +78,7 @@ def pooled(records: Iterable[Record]) -> list[Pool]:
 def paired(left: Sequence[Pool], right: Sequence[Pool]) -> list[tuple[Pool, Pool]]:
     """Pair the pools of two folders.
 
-    By configuration or, if none is in both, by case, precision and batch size. If each side has exactly
+    By configuration or, if none is in both, by case, precision, batch size and scenario. If each side has exactly
     one configuration, the two are paired whatever they are.
     """
     ours, theirs = _configurations(left), _configurations(right)

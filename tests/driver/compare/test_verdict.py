@@ -14,6 +14,7 @@ from driver.compare.speed import SpeedVerdict
 from driver.compare.verdict import Comparable, Comparison
 from driver.errors import UsageFault
 from tests import documents
+from tests.driver.results.scenarios.test_warnings import scenario
 from tests.driver.published_figure import FIGURE_OF_000
 
 if TYPE_CHECKING:
@@ -298,6 +299,45 @@ def test_folders_are_paired_by_configuration_and_unpaired_results_are_listed(
     assert len(found.only_a) == len(found.only_b) == 1
     assert "bs4" in found.only_a[0]
     assert not found.passes(0.5)
+
+
+def load(name: str = "server", bound_ms: float | None = 15.0, figure: float = 40.0) -> Any:
+    """Return what makes a result one of a load scenario."""
+    found = scenario(name=name, latency_bound_ms=bound_ms, figure=figure)
+    return {"metrics": figures(100.0, scenario=found.model_dump())}
+
+
+@pytest.mark.parametrize("other", [load("offline", None), load(bound_ms=20.0), {}])
+def test_only_equal_scenarios_with_equal_bounds_are_compared(versus: Any, other: Any) -> None:
+    found = versus(a=load(), b=other)
+    assert found.comparable is Comparable.NO
+    assert [one.field for one in found.differences] == ["scenario"]
+    assert found.load() is None
+
+
+def test_equal_scenarios_have_the_ratio_of_their_own_figures(versus: Any) -> None:
+    found = versus(a=load(), b=load(figure=50.0))
+    assert found.comparable is Comparable.YES
+    assert "server, 15 ms: B ÷ A = 1.250 (50 and 40 samples/s, more is better" in found.load()
+
+
+def test_of_latencies_less_is_better(versus: Any) -> None:
+    streams = [load("singlestream", None, figure) for figure in (8.0, 6.0)]
+    said = versus(a=streams[0], b=streams[1]).load()
+    assert "singlestream: B ÷ A = 0.750 (6 and 8 ms (p90), less is better" in said
+
+
+def test_an_invalid_run_has_no_ratio(versus: Any) -> None:
+    found = load()
+    found["metrics"]["scenario"]["valid"] = False
+    assert versus(a=load(), b=found).load() is None
+
+
+def test_folders_are_paired_by_scenario(tmp_path: Path) -> None:
+    bodies = [load(), load("offline", None), {}]
+    found = compare_paths(of_days(tmp_path / "a", *bodies), of_days(tmp_path / "b", *bodies[:2]))
+    assert [pair.a.facts["scenario"] for pair in found.made] == ["server, 15 ms", "offline"]
+    assert len(found.only_a) == 1
 
 
 def test_repeated_results_of_one_configuration_are_pooled(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_a_result_that_says_nothing_of_its_settings_takes_the_defaults() -> None
     assert (request.options, request.device, request.preprocess) == ((), "0", None)
 
 
+def test_a_load_scenario_is_asked_for_with_its_bound_and_its_rate() -> None:
+    key = {**KEY, "case": "vit_s_16", "scenario": "server"}
+    asked = {"latency_bound_ns": 15_500_000, "target_qps": 40.0}
+    settings = {"settings": {"options": {}, "scenario": asked}}
+    original = result(job=key, provenance={**provenance(key), **settings})
+    found = choose(parse_request(asked_by(original, CATALOG)), CATALOG).scenario
+    assert found is not None
+    assert (found.name, found.latency_bound_ns, found.target_qps) == ("server", 15_500_000, 40.0)
+
+
 def test_a_lab_names_where_its_own_data_is() -> None:
     asked = asked_by(result(job=KEY), CATALOG)
     own = with_own(asked, {"data": "/data/val", "weights": None})
