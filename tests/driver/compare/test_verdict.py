@@ -14,8 +14,8 @@ from driver.compare.speed import SpeedVerdict
 from driver.compare.verdict import Comparable, Comparison
 from driver.errors import UsageFault
 from tests import documents
-from tests.driver.results.scenarios.test_warnings import scenario
 from tests.driver.published_figure import FIGURE_OF_000
+from tests.driver.results.scenarios.test_warnings import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
