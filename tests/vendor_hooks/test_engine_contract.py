@@ -12,6 +12,7 @@ import pytest
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.amd.stack import zen_stack
+from tests.vendor_hooks.cpu.stack import iree_stack
 from tests.vendor_hooks.intel.stack import openvino_stack
 from tests.vendor_hooks.onnxruntime.stack import provider_stack
 from tests.vendor_hooks.standin import standin_python, with_reference_stack
@@ -30,18 +31,20 @@ REAL = {
     "intel": openvino_stack,
     "onnxruntime": provider_stack,
 }
+OF_ENGINE = {("cpu", "iree"): iree_stack}
+"""Engines of these vendors that run on another stack than the vendor's default."""
 VENDORS = sorted(path.parent.name for path in ROOT.glob("vendor_hooks/*/vendor.toml"))
 ENGINES = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]
 OF_GRAPHS = [one for one in ENGINES if manifest(one[0]).engines[one[1]].needs == "onnx"]
 ON_STANDINS = [one for one in ENGINES if one[0] not in REAL]
 #: What a compiler calls a file that is not a whole ONNX model.
-UNREADABLE = ("model.onnx", "Failed to parse ONNX model")
+UNREADABLE = ("model.onnx", "Failed to parse ONNX model", "Error parsing message")
 
 
 def python_of(vendor: str, engine: str) -> Path:
     """Return a Python of the engine's first stack: the real one, or one with the vendor's stand-in."""
     if vendor in REAL:
-        python, reason = REAL[vendor]()
+        python, reason = OF_ENGINE.get((vendor, engine), REAL[vendor])()
         if python is None:
             pytest.skip(reason)
         return python

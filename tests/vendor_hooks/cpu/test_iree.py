@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from driver.catalog.catalog import load_catalog
 from tests.harness import modules  # noqa: F401 - puts the harness on the path
-from tests.harness.interpreters import stack_python
-from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder
+from tests.harness.job_folder import CLASSES, SIDE, JobFolder
 from tests.vendor_hooks.cpu import tiny_onnx as wire
+from tests.vendor_hooks.cpu.stack import iree_stack
 from tests.vendor_hooks.vendor_job import assert_right, run, vendor_job, warned
 
 pytestmark = pytest.mark.stack
@@ -24,8 +23,7 @@ engine: Any = import_module("vendor_hooks.cpu.engines.iree")
 
 @pytest.fixture
 def python() -> Path:
-    stack = load_catalog(ROOT).vendors["cpu"].stacks["iree3.13"]
-    found, reason = stack_python(stack.folder, "ASSAY_IREE_PYTHON", "iree.compiler")
+    found, reason = iree_stack()
     if found is None:
         pytest.skip(reason)
     return found

@@ -1,0 +1,20 @@
+"""The Python of the stack with IREE."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from driver.catalog.catalog import load_catalog
+from tests.harness.interpreters import stack_python
+from tests.harness.job_folder import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@cache
+def iree_stack() -> tuple[Path | None, str]:
+    """Return (the stack's Python, ""), or (None, how to have one)."""
+    stack = load_catalog(ROOT).vendors["cpu"].stacks["iree3.13"]
+    return stack_python(stack.folder, "ASSAY_IREE_PYTHON", "iree.compiler")
