@@ -17,6 +17,12 @@ REMEDY = (
     "DATA=<a folder with annotations/instances_val2017.json and val2017/, or with COCO's own "
     "val2017.zip and annotations_trainval2017.zip>, or DATA=synthetic"
 )
+#: What is read of each list in the file.
+FIELDS = {
+    "images": ("id", "width", "height", "file_name"),
+    "annotations": ("image_id", *coco.KEPT),
+    "categories": ("id", "name"),
+}
 NAMED = 3
 JPEG_QUALITY = 90
 #: Generated pictures have these sizes in turn, as shares of the asked width and height: COCO's most frequent.
@@ -81,15 +87,14 @@ def _document(files):
         raise StageFailure("data", message, REMEDY) from error
     try:
         year = document.get("info", {}).get("year", YEAR)
-        for name, fields in (
-            ("images", ("id", "width", "height", "file_name")),
-            ("annotations", ("image_id", *coco.KEPT)),
-            ("categories", ("id", "name")),
-        ):
+        for name, fields in FIELDS.items():
             for one in document[name]:
                 [one[field] for field in fields]
-    except (KeyError, TypeError, AttributeError) as error:
-        message = "{} is not COCO's: {} is missing or of another type".format(ANNOTATIONS, error)
+    except KeyError as error:
+        message = "{} is not COCO's: {} is missing".format(ANNOTATIONS, error)
+        raise StageFailure("data", message, REMEDY) from error
+    except (TypeError, AttributeError) as error:
+        message = "{} is not COCO's: its parts are of other types".format(ANNOTATIONS)
         raise StageFailure("data", message, REMEDY) from error
     if year != YEAR:
         message = "{} is COCO {}, not {}: it has other pictures".format(ANNOTATIONS, year, YEAR)
@@ -130,18 +135,24 @@ def _by_picture(document):
     """Picture id → its objects."""
     objects = {one["id"]: [] for one in document["images"]}
     for one in document["annotations"]:
-        if one["image_id"] not in objects:
-            message = "{}: object {} is in picture {}, which it does not list".format(
-                ANNOTATIONS, one["id"], one["image_id"]
-            )
-            raise StageFailure("data", message, REMEDY)
-        if one["category_id"] not in coco.CATEGORIES:
-            message = "{}: object {} has category {}, which it does not list".format(
-                ANNOTATIONS, one["id"], one["category_id"]
-            )
+        wrong = _wrong(one, objects)
+        if wrong:
+            message = "{}: object {} {}".format(ANNOTATIONS, one["id"], wrong)
             raise StageFailure("data", message, REMEDY)
         objects[one["image_id"]].append(one)
     return objects
+
+
+def _wrong(one, objects):
+    """What is wrong with an object, None if nothing is."""
+    if one["image_id"] not in objects:
+        return "is in picture {}, which is not listed".format(one["image_id"])
+    if one["category_id"] not in coco.CATEGORIES:
+        return "has category {}, which is not listed".format(one["category_id"])
+    numbers = [value for value in one["bbox"] if isinstance(value, (int, float))]
+    if len(numbers) != len(one["bbox"]) or len(numbers) != 4:
+        return "has the bbox {}, which is not four numbers".format(one["bbox"])
+    return None
 
 
 def _require_size(one, payload):

@@ -170,6 +170,18 @@ def with_an_unknown_picture(found: dict[str, Any]) -> None:
     found["annotations"][0]["image_id"] = 999
 
 
+def with_an_unknown_category(found: dict[str, Any]) -> None:
+    found["annotations"][0]["category_id"] = 12
+
+
+def with_a_short_box(found: dict[str, Any]) -> None:
+    found["annotations"][0]["bbox"] = [1, 2, 3]
+
+
+def with_names_for_pictures(found: dict[str, Any]) -> None:
+    found["images"] = ["000000000139.jpg"]
+
+
 def of_another_size(found: dict[str, Any]) -> None:
     found["images"][1]["width"] = 640
 
@@ -182,7 +194,10 @@ def of_another_size(found: dict[str, Any]) -> None:
         (of_80_from_0, "80 given): 0 is 'person' instead of None, 1 is 'bicycle' instead of"),
         (of_keypoints, "1 given): 2 is None instead of 'bicycle'"),
         (of_captions, "is not COCO's: 'category_id' is missing"),
-        (with_an_unknown_picture, "object 7 is in picture 999, which it does not list"),
+        (with_an_unknown_picture, "object 7 is in picture 999, which is not listed"),
+        (with_an_unknown_category, "object 7 has category 12, which is not listed"),
+        (with_a_short_box, "object 7 has the bbox [1, 2, 3], which is not four numbers"),
+        (with_names_for_pictures, "is not COCO's: its parts are of other types"),
         (of_another_size, "val2017/000000000285.jpg is 48 x 64, but annotations/"),
     ],
 )
