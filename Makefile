@@ -81,7 +81,7 @@ audit: ## run a result's job again with every check at its strictest and report 
 new-vendor: ## create a vendor's folder with the parts to fill in marked: NAME=acme INTO=<folder outside the tree>
 	@$(call assay,new-vendor,NAME INTO)
 
-new-case: ## create a case's folder with the parts to fill in marked: NAME=resnet_18 KIND=image|text|generation|raw INTO=<folder outside the tree>
+new-case: ## create a case's folder with the parts to fill in marked: NAME=resnet_18 KIND=image|detection|text|generation|raw INTO=<folder outside the tree>
 	@$(call assay,new-case,NAME KIND INTO)
 
 dev: ## make an environment for an editor, link it as .venv, and print what to point the editor at

@@ -65,7 +65,7 @@ def test_a_private_vendor_has_its_images_inside(tree: Path, tmp_path: Path) -> N
     assert not (tree / "vendor_hooks/acme").exists()
 
 
-KINDS = ("generation", "image", "raw", "text")
+KINDS = ("detection", "generation", "image", "raw", "text")
 
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
@@ -194,7 +194,11 @@ def tried(catalog: Catalog, case: str) -> Result:
 
 @pytest.mark.stack
 @pytest.mark.parametrize(
-    "kind", ["generation", "image", pytest.param("raw", marks=pytest.mark.slow), "text"]
+    "kind",
+    [
+        *("generation", "image", "text"),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("detection", "raw")),
+    ],
 )
 def test_a_new_case_runs_and_its_macs_are_right(kind: str, tree: Path) -> None:
     new_case("resnet_18", tree, kind=kind)
