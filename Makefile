@@ -114,7 +114,7 @@ test-mutants: ## apply single changes to copies of the tree, each of which some 
 lint: ## ruff, mypy strict, vermin, shellcheck, hadolint
 	@$(call only)$(clone)tests/lint
 
-bench: ## compare Assay with a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel|amd, CASE=report|loader|overlap|cold|export|bundle|rerun|compare|core|boundary|fleet|honest|decode|scenario, ARGS
+bench: ## compare Assay with a bare loop or the vendor's own tool, as ratios: VENDOR=cpu|intel|amd, CASE=report|loader|overlap|cold|export|bundle|rerun|compare|core|boundary|fleet|honest|decode|scenario|peers, ARGS
 	@$(call only,CASE VENDOR)$(clone)tests/bench/run $$ARGS
 
 clean: ## remove caches and what killed runs left, containers too; ALL=1: also environments and wheels; IMAGES=1: also Assay's images

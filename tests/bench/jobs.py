@@ -109,11 +109,20 @@ class Bench:
     def bare(self, choice: Choice, words: Sequence[str], folder: Path) -> str:
         """Run a Python program of the job's own environment and return what it printed.
 
-        The words' first is the program; ``folder`` is its home. Its environment is the job's: nothing
-        of the caller's reaches it, for a thread limit there would slow one side alone.
+        The words' first is the program; ``folder`` is its home.
         """
         venv = prepare(self._site, choice, Stopwatch()).stacks.vendor.venv
         assert venv is not None, "the process runner runs in virtual environments"
+        return self.program(venv, words, folder)
+
+    def program(
+        self, venv: Path, words: Sequence[str], folder: Path, more: Mapping[str, str] | None = None
+    ) -> str:
+        """Run a Python program of an environment in ``folder``, and return what it printed.
+
+        Its variables are the job's and ``more``: nothing of the caller's reaches it, for a thread limit there
+        would slow one side alone.
+        """
         env = {
             "PATH": f"{venv / 'bin'}:{SYSTEM_PATH}",
             "HOME": str(folder),
@@ -121,6 +130,7 @@ class Bench:
             "LC_ALL": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": str(self._site.host.threads),
+            **(more or {}),
         }
         program = venv / "bin" / words[0]  # an absolute path stays what it is
         command = [str(venv / "bin" / "python3"), str(program), *words[1:]]
