@@ -1,109 +1,19 @@
-"""LoadGen's genuine logs of every scenario, made by the guest's own settings with a system that answers at once."""
+"""LoadGen's genuine logs of every scenario."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.models.job import SCENARIOS, ScenarioJob
-from driver.models.report import Measurement, ScenarioReport
-from tests.harness.modules import job, loadgen
-from tests.harness.scenarios.conftest import scenario
+from driver.models.job import SCENARIOS
+from tests.driver.results.scenarios.genuine import run_scenario
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-FOLDER = "loadgen/performance/run_1"
-QUERY_NS = 200_000
-
-
-class Genuine(NamedTuple):
-    """A run of LoadGen: the job's scenario, what the guest reported, the loop around it, the out folder."""
-
-    job: ScenarioJob
-    report: ScenarioReport
-    loop: Measurement
-    out: Path
-
-
-class Instant:
-    """Answers a query soon after it is issued: a faster one would use up the queries that LoadGen makes ahead."""
-
-    def __init__(self, module: Any) -> None:
-        self._loadgen = module
-        self.ended = threading.Event()
-        self.samples = 0
-
-    def begin(self, accuracy: bool) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
-    def guarded(self, step: Any) -> Any:
-        return step
-
-    def issue(self, ids: list[int], samples: list[int]) -> None:
-        self.samples += len(samples)
-        soon = loadgen.clock.now_ns() + QUERY_NS
-        while loadgen.clock.now_ns() < soon:
-            pass
-        response = self._loadgen.QuerySampleResponse
-        self._loadgen.QuerySamplesComplete([response(one, 0, 0) for one in ids])
-
-
-class Samples:
-    """Sixteen samples that are nowhere."""
-
-    total = at_once = 16
-
-    def load(self, samples: list[int]) -> None:
-        pass
-
-    def unload(self, samples: list[int]) -> None:
-        pass
+    from tests.driver.results.scenarios.genuine import Genuine
 
 
 @pytest.fixture(scope="session", params=SCENARIOS)
 def genuine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Genuine:
-    """Return a run of each scenario, of a tenth of a second."""
-    document = scenario(request.param, performance_samples=16)
-    module, out = loadgen.load(), tmp_path_factory.mktemp(request.param)
-    answers = Instant(module)
-    asked = loadgen.Asked("PerformanceOnly", 5000.0, 100, 1)
-    started = loadgen.clock.now_ns()
-    loadgen.run_test(
-        module,
-        asked,
-        job.Scenario.read({"target_qps": None, **document}),
-        Samples(),
-        answers,
-        out / FOLDER,
-    )
-    wall_ns = loadgen.clock.now_ns() - started
-    return Genuine(
-        ScenarioJob.model_validate(document),
-        ScenarioReport(
-            name=request.param,
-            run="performance/run_1",
-            samples_a_call=1.0,
-            call_ns=1_000_000,
-            agreement=1.0,
-            sampled=3,
-            largest_difference=0.0,
-        ),
-        Measurement(
-            name="scenario",
-            items=answers.samples,
-            calls=answers.samples,
-            wall_ns=wall_ns,
-            in_flight=1,
-            clock="harness",
-        ),
-        out,
-    )
+    """Return a run of each scenario."""
+    return run_scenario(request.param, tmp_path_factory.mktemp(request.param))

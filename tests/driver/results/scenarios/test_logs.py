@@ -11,12 +11,12 @@ import pytest
 from driver.results.scenarios.detail_log import parse_detail, read_detail
 from driver.results.scenarios.figures import TITLES, contradiction, scenario_figures
 from driver.system.untrusted.opener import RefusedFile
-from tests.driver.results.scenarios.conftest import FOLDER
+from tests.driver.results.scenarios.genuine import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.driver.results.scenarios.conftest import Genuine
+    from tests.driver.results.scenarios.genuine import Genuine
 
 CHECKED = (
     *("effective_scenario", "effective_performance_sample_count", "effective_qsl_rng_seed"),
