@@ -89,10 +89,15 @@ class Record(NamedTuple):
     scenario_valid: bool | None
     scenario_reason: str | None
     scenario_figure: float | None
+    scenario_unit: str | None
     scenario_bound_ms: float | None
+    scenario_token_bound_ms: float | None
     scenario_target_qps: float | None
     scenario_samples_per_s: float | None
     scenario_samples_a_call: float | None
+    scenario_tokens_per_s: float | None
+    scenario_ttft_p99_ms: float | None
+    scenario_tpot_p99_ms: float | None
     scenario_p50_ms: float | None
     scenario_p90_ms: float | None
     scenario_p99_ms: float | None
@@ -232,20 +237,19 @@ def _generation(found: Generation | None) -> dict[str, Any]:
 
 
 OF_SCENARIO = (
-    "valid",
-    "reason",
-    "figure",
-    "target_qps",
-    "samples_per_s",
-    "samples_a_call",
-    "queries",
+    *("valid", "reason", "figure", "unit", "target_qps", "samples_per_s", "samples_a_call"),
+    *("tokens_per_s", "queries"),
 )
 
 
 def _scenario(found: Scenario | None) -> dict[str, Any]:
     """Return a load scenario's figures; those of a run that is not valid have ``scenario_valid`` false."""
     latency = found.latency_ms if found else None
+    first, later = (found.ttft_ms, found.tpot_ms) if found else (None, None)
     return {
+        "scenario_token_bound_ms": found.token_bound_ms if found else None,
+        "scenario_ttft_p99_ms": first.p99 if first else None,
+        "scenario_tpot_p99_ms": later.p99 if later else None,
         "scenario": found.name if found else None,
         "scenario_bound_ms": found.latency_bound_ms if found else None,
         **{f"scenario_{name}": getattr(found, name, None) for name in OF_SCENARIO},

@@ -34,6 +34,7 @@ def side_of(
         sessions=tuple(session for session in sessions if session),
         whole=median(whole) if whole else None,
         loads=_loads(records),
+        load_unit=first.scenario_unit or "",
         refusals=(*_once(_refusals, records), *_claims(records, same_id)),
         caveats=_once(_caveats, records),
     )
@@ -95,8 +96,8 @@ def _scenario(record: Record) -> str:
     """Return the load scenario with its bound; results of runs without one have "none"."""
     if record.scenario is None:
         return "none"
-    bound = record.scenario_bound_ms
-    return record.scenario if bound is None else f"{record.scenario}, {bound:g} ms"
+    bounds = (record.scenario_bound_ms, record.scenario_token_bound_ms)
+    return ", ".join([record.scenario, *(f"{bound:g} ms" for bound in bounds if bound is not None)])
 
 
 def _loads(records: Sequence[Record]) -> tuple[float, ...]:

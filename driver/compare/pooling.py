@@ -53,6 +53,7 @@ DECIDING: dict[str, str] = {
     "in_flight": "batches in flight",
     "simulated": "stand-in",
     "scenario_bound_ms": "latency bound",
+    "scenario_token_bound_ms": "latency bound of a token",
 }
 """Columns of a record that must also agree, known or not, before results are pooled, and their names."""
 

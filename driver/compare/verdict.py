@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from driver.compare.difference import FEWEST, NOISE
 from driver.compare.speed import SMALLEST, SpeedVerdict, judge
-from driver.results.scenarios.figures import UNITS
 from driver.results.statistics import median
 
 if TYPE_CHECKING:
@@ -51,6 +50,7 @@ class Side:
     sessions: tuple[tuple[float, ...], ...]
     whole: float | None = None
     loads: tuple[float, ...] = ()
+    load_unit: str = ""
     refusals: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     unstated: frozenset[str] = frozenset()
@@ -116,7 +116,7 @@ class Comparison:
             return None
         a, b = median(self.a.loads), median(self.b.loads)
         scenario = str(self.a.facts["scenario"])
-        unit = UNITS.get(scenario.partition(",")[0], "")
+        unit = self.a.load_unit
         better = "less" if unit.startswith("ms") else "more"
         return (
             f"{scenario}: B ÷ A = {b / a:.3f} ({b:.4g} and {a:.4g} {unit}, {better} is better; LoadGen runs once a job, "

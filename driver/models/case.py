@@ -297,7 +297,13 @@ class ScenarioSpec(Frozen):
     """Defaults of the case's load scenarios."""
 
     latency_bound_ms: float | None = Field(
-        default=None, gt=0, description="default of LATENCY_BOUND for SCENARIO=server, in ms"
+        default=None,
+        gt=0,
+        description="default of LATENCY_BOUND for SCENARIO=server, in ms; of a language model, for the "
+        "first token",
+    )
+    token_bound_ms: float | None = Field(
+        default=None, gt=0, description="of a language model: the same for each later token"
     )
     source: str = Field(default="", description="where the bound comes from")
 

@@ -95,8 +95,15 @@ class ScenarioJob(Frozen):
     samples_per_query: int = Field(ge=1, description="8 in multistream, elsewhere 1")
     percentile: float = Field(gt=0, lt=1, description="share of the queries that a latency covers")
     latency_bound_ns: int | None = Field(
-        default=None, ge=1, description="of server: the percentile may not be above it"
+        default=None,
+        ge=1,
+        description="of server: the percentile may not be above it; of a language model, the time to "
+        "the first token",
     )
+    token_bound_ns: int | None = Field(
+        default=None, ge=1, description="of server and a language model: the time per later token"
+    )
+    tokens: bool = Field(default=False, description="a language model: LoadGen times its tokens")
     target_qps: float | None = Field(
         default=None, gt=0, description="of server: queries/s; null: the highest is searched"
     )

@@ -73,8 +73,19 @@ class Scenario(Frozen):
         default=None, description="as they were completed; null in multistream"
     )
     latency_ms: ScenarioLatency = ScenarioLatency()
+    unit: str = Field(default="", description="of the figure")
+    tokens_per_s: float | None = Field(default=None, description="of a language model")
+    ttft_ms: ScenarioLatency | None = Field(
+        default=None, description="of a language model, but for offline: time to the first token"
+    )
+    tpot_ms: ScenarioLatency | None = Field(
+        default=None, description="the same: time per later token"
+    )
     percentile: float = Field(description="whose latency counts, in percent")
-    latency_bound_ms: float | None = Field(default=None, description="of server")
+    latency_bound_ms: float | None = Field(
+        default=None, description="of server; of a language model, for the first token"
+    )
+    token_bound_ms: float | None = Field(default=None, description="the same for each later one")
     target_qps: float | None = Field(default=None, description="of server: queries/s as scheduled")
     searched: bool = Field(
         default=False, description="of server: the highest rate was searched, none was asked for"

@@ -24,6 +24,7 @@ PERCENTILES = {"singlestream": 0.90}
 """MLPerf's percentile of SingleStream; 99 % elsewhere."""
 
 LONGEST_BOUND_MS = 600_000
+TWO_BOUNDS = "LATENCY_BOUND=2s,100ms"
 _LATENCY = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) *(?P<unit>us|ms|s)")
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
@@ -70,11 +71,14 @@ def scenario_job(request: Request, case: Case, stack: Stack, tier: Tier) -> Scen
     _require_batch(name, request.batch_size)
     _require_loadgen(stack)
     rules = RULES[tier]
+    first_ns, later_ns = _bounds_ns(name, request.latency_bound, case)
     return ScenarioJob(
         name=name,
         samples_per_query=SAMPLES_PER_QUERY.get(name, 1),
         percentile=PERCENTILES.get(name, 0.99),
-        latency_bound_ns=_bound_ns(name, request.latency_bound, case),
+        latency_bound_ns=first_ns,
+        token_bound_ns=later_ns,
+        tokens=case.manifest.generation is not None,
         target_qps=_rate(name, request.target_qps),
         min_duration_ms=rules.min_duration_ms,
         min_query_count=rules.min_queries[name],
@@ -104,11 +108,16 @@ def parse_latency(text: str) -> float:
 
 
 def _require_case(name: str, case: Case) -> None:
-    if case.manifest.generation is not None or case.manifest.core_item != case.manifest.item:
-        counted = case.manifest.core_item
+    manifest = case.manifest
+    if manifest.generation is not None and name == "multistream":
+        raise UsageFault(
+            f"SCENARIO={name} is for cases of one call a sample, and {case.name} generates token by token",
+            "SCENARIO=offline, singlestream or server",
+        )
+    if manifest.generation is None and manifest.core_item != manifest.item:
         raise UsageFault(
             f"SCENARIO={name} needs a case that answers a sample with one call of its model, and {case.name} counts "
-            f"{counted}s",
+            f"{manifest.core_item}s",
             "choose another case (`make list`), or leave SCENARIO out",
         )
 
@@ -139,23 +148,36 @@ def _require_loadgen(stack: Stack) -> None:
     )
 
 
-def _bound_ns(name: str, given: str | None, case: Case) -> int | None:
+def _bounds_ns(name: str, given: str | None, case: Case) -> tuple[int | None, int | None]:
+    """Return the bound of a query in ns; of a language model, of its first and of each later token."""
     if name != SERVER:
         if given is not None:
             raise UsageFault(
                 f"LATENCY_BOUND={given} is for SCENARIO=server; SCENARIO={name} has no bound",
                 "leave LATENCY_BOUND out",
             )
-        return None
-    own = case.manifest.scenarios.latency_bound_ms
-    if given is None and own is None:
+        return None, None
+    own, tokens = case.manifest.scenarios, case.manifest.generation is not None
+    values = [own.latency_bound_ms, *((own.token_bound_ms,) if tokens else ())]
+    example = TWO_BOUNDS if tokens else "LATENCY_BOUND=100ms"
+    if given is not None:
+        texts = given.split(",")
+        if len(texts) != len(values):
+            wanted = (
+                "two latencies, to the first token and per later one" if tokens else "one latency"
+            )
+            raise UsageFault(
+                f"LATENCY_BOUND={given} is not {wanted}, as {case.name} has it",
+                f"for example {example}",
+            )
+        values = [parse_latency(text) for text in texts]
+    if None in values:
         raise UsageFault(
             f"SCENARIO=server needs a latency bound, and {case.name} has no default",
-            "for example LATENCY_BOUND=100ms",
+            f"for example {example}",
         )
-    value_ms = parse_latency(given) if given is not None else own
-    assert value_ms is not None, "one of both is there"
-    return round(value_ms * 1e6)
+    first, later = (round(value * 1e6) for value in (*filter(None, values), 0)[:2])
+    return first, later or None
 
 
 def _rate(name: str, given: str | None) -> float | None:

@@ -113,10 +113,11 @@ def asked_by(result: Result, catalog: Catalog) -> dict[str, str | None]:
 def _scenario(result: Result) -> dict[str, str | None]:
     """Return the load scenario that was asked for, and its bound and rate as they were used."""
     settings = (result.provenance.get("settings") or {}).get("scenario") or {}
-    bound_ns, rate = settings.get("latency_bound_ns"), settings.get("target_qps")
+    bounds_ns = [settings.get(name) for name in ("latency_bound_ns", "token_bound_ns")]
+    bounds, rate = [f"{one / 1e6:g}ms" for one in bounds_ns if one], settings.get("target_qps")
     return {
         "scenario": result.job.scenario,
-        "latency_bound": f"{bound_ns / 1e6:g}ms" if bound_ns else None,
+        "latency_bound": ",".join(bounds) or None,
         "target_qps": f"{rate:g}" if rate else None,
     }
 

@@ -103,6 +103,8 @@ class Scenario(NamedTuple):
     samples_per_query: int
     percentile: float
     latency_bound_ns: int  # 0: none
+    token_bound_ns: int  # 0: none
+    tokens: bool
     target_qps: float  # 0: to be searched
     min_duration_ms: int
     min_query_count: int
@@ -113,7 +115,7 @@ class Scenario(NamedTuple):
     def read(cls, document: Dict[str, Any]) -> "Scenario":
         """The scenario from its JSON object."""
         found = {name: document[name] for name in cls._fields}
-        for name in ("latency_bound_ns", "target_qps"):
+        for name in ("latency_bound_ns", "token_bound_ns", "target_qps"):
             found[name] = found[name] or 0
         return cls(**found)
 

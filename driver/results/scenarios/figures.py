@@ -24,14 +24,6 @@ TITLES: dict[ScenarioName, str] = {
 }
 """As LoadGen writes them."""
 
-UNITS = {
-    "offline": "samples/s",
-    "server": "samples/s",
-    "singlestream": "ms (p90)",
-    "multistream": "ms (p99)",
-}
-"""Of MLPerf's result, by scenario."""
-
 RESULT_KEYS: dict[ScenarioName, str] = {
     "offline": "result_samples_per_second",
     "singlestream": "early_stopping_latency_ss",
@@ -40,11 +32,22 @@ RESULT_KEYS: dict[ScenarioName, str] = {
 }
 """What MLPerf's submission checker takes as the result (RESULT_FIELD_NEW of v6.0)."""
 
+TOKEN_KEYS: dict[ScenarioName, str] = {
+    "offline": "result_tokens_per_second",
+    "server": "result_completed_tokens_per_second",
+    "singlestream": "early_stopping_latency_ss",
+}
+"""The same of a language model (RESULT_FIELD_BENCHMARK_OVERWRITE)."""
+
 RATE_KEYS: dict[ScenarioName, str] = {
     "offline": "result_samples_per_second",
     "singlestream": "result_qps_with_loadgen_overhead",
     "server": "result_completed_samples_per_sec",
 }
+
+TTFT = ("result_first_token_{}_latency_ns", "result_first_token_{}_percentile_latency_ns")
+TPOT = ("result_time_to_output_token_{}", "result_time_per_output_token_{}_percentile_ns")
+"""Keys of a language model's latencies, by their statistic."""
 
 SEEDS = {
     "effective_qsl_rng_seed": 2085463073848966840,
@@ -65,8 +68,10 @@ def scenario_figures(
     """Return the figures that LoadGen logged, and what the guest adds; ``logs`` has the kept logs' digests."""
     # The submission checker accepts no log with an error, whatever its verdict.
     valid = log.get("result_validity") == "VALID" and not log.get("num_errors")
-    result = log.get(RESULT_KEYS[job.name])
+    keys = TOKEN_KEYS if job.tokens else RESULT_KEYS
+    result = log.get(keys[job.name])
     in_ms = job.name in ("singlestream", "multistream")
+    times = job.tokens and job.name != "offline"
     kept = [one.rate for one in report.tried if one.met]
     return Scenario(
         name=job.name,
@@ -75,9 +80,14 @@ def scenario_figures(
         reason=None if valid else invalid_reason(log),
         figure=_scaled(result, NS_PER_MS if in_ms else 1.0) or None,
         samples_per_s=_scaled(log.get(RATE_KEYS.get(job.name, ""))),
+        unit=unit_of(job),
+        tokens_per_s=_scaled(log.get(TOKEN_KEYS[job.name])) if job.tokens and not in_ms else None,
         latency_ms=_latencies(job, log),
+        ttft_ms=_token_latencies(log, TTFT) if times else None,
+        tpot_ms=_token_latencies(log, TPOT) if times else None,
         percentile=100 * job.percentile,
         latency_bound_ms=_scaled(job.latency_bound_ns, NS_PER_MS),
+        token_bound_ms=_scaled(job.token_bound_ns, NS_PER_MS),
         target_qps=_scaled(log.get("effective_target_qps")) if job.name == "server" else None,
         searched=job.name == "server" and job.target_qps is None,
         best_qps=max(kept, default=None),
@@ -95,11 +105,19 @@ def scenario_figures(
     )
 
 
+def unit_of(job: ScenarioJob) -> str:
+    """Return the unit of MLPerf's result."""
+    if job.name in ("singlestream", "multistream"):
+        what = "ms to the first token" if job.tokens else "ms"
+        return f"{what} (p{100 * job.percentile:g})"
+    return "tokens/s" if job.tokens else "samples/s"
+
+
 def invalid_reason(log: Logged) -> str:
     """Return why a run is not valid, in LoadGen's own words: recommendations, errors, early stopping."""
     said = [log.get("result_invalid_reason", ""), *(log.get(key, "") for key in ERRORS)]
     if log.get("early_stopping_met") is False:
-        said.append(log.get("early_stopping_result", ""))
+        said += [log.get(f"early_stopping_{name}result", "") for name in ("", "ttft_", "tpot_")]
     parts = (" ".join(str(one).replace(" * ", " ").split()) for one in said)
     return " ".join(part for part in parts if part) or "LoadGen gives no reason"
 
@@ -136,6 +154,11 @@ def _of_settings(job: ScenarioJob, log: Logged) -> Iterator[str]:
         expected["effective_samples_per_query"] = job.samples_per_query
     if job.name == "server":
         expected["effective_target_latency_ns"] = job.latency_bound_ns
+    if job.tokens:
+        expected["requested_use_token_latencies"] = True
+    if job.tokens and job.name == "server":
+        expected["requested_server_ttft_latency"] = job.latency_bound_ns
+        expected["requested_server_tpot_latency"] = job.token_bound_ns
     if job.name != "offline":
         expected["effective_target_latency_percentile"] = job.percentile
     for key, value in expected.items():
@@ -167,6 +190,18 @@ def _latencies(job: ScenarioJob, log: Logged) -> ScenarioLatency:
         keys[f"p{percent}"] = f"result_{percent}.00_percentile_{named}"
     keys["p99_9"] = f"result_99.90_percentile_{named}"
     return ScenarioLatency(**{name: _scaled(log.get(key), NS_PER_MS) for name, key in keys.items()})
+
+
+def _token_latencies(log: Logged, keys: tuple[str, str]) -> ScenarioLatency:
+    """Return latencies of tokens; ``keys`` are templates of min, mean and max, and of the percentiles."""
+    plain, percentile = keys
+    found = {name: plain.format(name) for name in ("min", "mean", "max")}
+    for percent in ("50", "90", "95", "97", "99"):
+        found[f"p{percent}"] = percentile.format(f"{percent}.00")
+    found["p99_9"] = percentile.format("99.90")
+    return ScenarioLatency(
+        **{name: _scaled(log.get(key), NS_PER_MS) for name, key in found.items()}
+    )
 
 
 def _scaled(value: Any, divisor: float = 1.0) -> float | None:

@@ -1,4 +1,4 @@
-"""A stage's load scenario: LoadGen's logs read, held against the job, and kept beside the result."""
+"""The logs of a stage's load scenario: read, checked against the job, and kept beside the result."""
 
 from __future__ import annotations
 

@@ -37,12 +37,13 @@ def invalid(found: Scenario) -> Warn | None:
 
 def exceeds_core(found: Scenario, core: float | None) -> Warn | None:
     """Warn if LoadGen, which repeats its samples, got more items/s than the core loop, which never does."""
-    rate = found.samples_per_s
+    # The core loop of a language model counts tokens.
+    rate = found.samples_per_s if found.tokens_per_s is None else found.tokens_per_s
     if rate is None or core is None or rate <= (1 + BEYOND_CORE) * core:
         return None
     return Warn(
         code=WarningCode.SCENARIO_EXCEEDS_CORE,
-        message=f"{rate:.4g} samples/s with LoadGen, which repeats its samples, but {core:.4g} items/s in the core "
+        message=f"{rate:.4g} items/s with LoadGen, which repeats its samples, but {core:.4g} items/s in the core "
         "loop, whose inputs are always fresh",
         remedy="repeat on an idle machine with TIER=standard; if it persists, the engine remembers outputs: make "
         "audit RESULT=<this result>",
@@ -53,7 +54,9 @@ def missed_bound(found: Scenario | None) -> Failure | None:
     """Return the failure of a server whose bound no rate keeps, or not the one that was asked for."""
     if found is None or found.name != "server" or not found.tried:
         return None
-    bound, percent = f"{found.latency_bound_ms:g}ms", f"{found.percentile:g} %"
+    bounds = (found.latency_bound_ms, found.token_bound_ms)
+    bound = ",".join(f"{one:g}ms" for one in bounds if one is not None)
+    percent = f"{found.percentile:g} %"
     if found.best_qps is None:
         lowest = min(found.tried, key=lambda one: one.rate)
         reached = max(lowest.latency_ns / 1e6, found.alone_ms)
@@ -61,7 +64,7 @@ def missed_bound(found: Scenario | None) -> Failure | None:
             f"no rate keeps LATENCY_BOUND={bound} for {percent} of the queries: a query alone takes "
             f"{found.alone_ms:.3g} ms, and at the lowest rate that was tried, {lowest.rate:.3g} queries/s, {percent} "
             f"take at most {lowest.latency_ns / 1e6:.3g} ms",
-            f"for example LATENCY_BOUND={_rounded(ROOM * reached)}ms, a smaller BS, or a faster engine",
+            f"for example LATENCY_BOUND={_suggested(found, ROOM * reached)}, a smaller BS, or a faster engine",
         )
     asked = found.tried[0]
     if found.searched or asked.met:
@@ -71,6 +74,13 @@ def missed_bound(found: Scenario | None) -> Failure | None:
         f"{asked.latency_ns / 1e6:.3g} ms; the highest rate found that keeps it is {found.best_qps:.4g} queries/s",
         f"TARGET_QPS={_rounded(found.best_qps)}, or leave it out and let the highest rate be searched",
     )
+
+
+def _suggested(found: Scenario, reached_ms: float) -> str:
+    """Return a bound to try; of a language model, twice what it has."""
+    if found.token_bound_ms is None or found.latency_bound_ms is None:
+        return f"{_rounded(reached_ms)}ms"
+    return f"{2 * found.latency_bound_ms:g}ms,{2 * found.token_bound_ms:g}ms"
 
 
 def _rounded(value: float) -> str:

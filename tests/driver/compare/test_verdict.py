@@ -303,7 +303,8 @@ def test_folders_are_paired_by_configuration_and_unpaired_results_are_listed(
 
 def load(name: str = "server", bound_ms: float | None = 15.0, figure: float = 40.0) -> Any:
     """Return what makes a result one of a load scenario."""
-    found = scenario(name=name, latency_bound_ms=bound_ms, figure=figure)
+    unit = "ms (p90)" if name == "singlestream" else "samples/s"
+    found = scenario(name=name, latency_bound_ms=bound_ms, figure=figure, unit=unit)
     return {"metrics": figures(100.0, scenario=found.model_dump())}
 
 

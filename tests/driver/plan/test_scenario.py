@@ -117,9 +117,33 @@ def test_a_batch_that_cannot_be_filled_is_refused(
     assert "cannot be filled" in refused(catalog, scenario=scenario, batch_size=most + 1)
 
 
-@pytest.mark.parametrize("case", ["llama_pydoc", "sd"])
-def test_a_case_of_several_calls_a_sample_is_refused(catalog: Catalog, case: str) -> None:
-    assert "one call of its model" in refused(catalog, case=case, scenario="offline")
+def test_a_case_of_several_calls_a_sample_is_refused(catalog: Catalog) -> None:
+    assert "one call of its model" in refused(catalog, case="sd", scenario="offline")
+
+
+@pytest.mark.parametrize(
+    ("given", "bounds"), [(None, (2000, 100)), ("450ms,40ms", (450, 40)), ("2s, 0.1s", (2000, 100))]
+)
+def test_a_language_model_has_two_bounds(
+    catalog: Catalog, given: str | None, bounds: tuple[int, int]
+) -> None:
+    choice = chosen(catalog, case="llama_pydoc", scenario="server", latency_bound=given)
+    found = choice.scenario
+    assert found is not None
+    assert found.tokens
+    assert (found.latency_bound_ns, found.token_bound_ns) == tuple(10**6 * ms for ms in bounds)
+
+
+@pytest.mark.parametrize(
+    ("case", "given"), [("llama_pydoc", "2s"), ("llama_pydoc", "1s,1s,1s"), ("vit_s_16", "1s,1s")]
+)
+def test_other_numbers_of_bounds_are_refused(catalog: Catalog, case: str, given: str) -> None:
+    assert "LATENCY_BOUND=" in refused(catalog, case=case, scenario="server", latency_bound=given)
+
+
+def test_a_language_model_has_no_multistream(catalog: Catalog) -> None:
+    said = refused(catalog, case="llama_pydoc", scenario="multistream")
+    assert "generates token by token" in said
 
 
 def test_a_case_without_a_bound_needs_one(catalog: Catalog) -> None:

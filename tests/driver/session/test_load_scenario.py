@@ -1,4 +1,4 @@
-"""A job with a load scenario: LoadGen's logs are read, held against the job and kept; others are refused."""
+"""A job with a load scenario: LoadGen's logs are read, checked and kept; others are refused."""
 
 from __future__ import annotations
 

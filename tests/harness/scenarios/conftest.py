@@ -11,6 +11,8 @@ def scenario(name: str, **changes: Any) -> dict[str, Any]:
         "name": name,
         "samples_per_query": 8 if name == "multistream" else 1,
         "percentile": 0.9 if name == "singlestream" else 0.99,
+        "token_bound_ns": None,
+        "tokens": False,
         "latency_bound_ns": 500_000_000 if name == "server" else None,
         "min_duration_ms": 100,
         "min_query_count": 1,

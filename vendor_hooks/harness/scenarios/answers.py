@@ -8,7 +8,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Seque
 import numpy as np
 
 from harness.engine import Engine
-from harness.job import Arrays, Job
+from harness.job import Arrays, Job, Scenario
 from harness.outputs.contract import OutputContract, require_finite
 from harness.scenarios.sample_library import SampleLibrary
 from harness.task import Task
@@ -38,6 +38,9 @@ class Answers:
     ``depth`` batches are in flight at once. ``ended`` is set when the test is over, or an answer failed.
     """
 
+    #: What the core loop counts of a sample.
+    items_of_a_sample = 1
+
     def __init__(
         self,
         loadgen: Any,
@@ -63,7 +66,7 @@ class Answers:
         #: What a response points to until LoadGen has copied it.
         self._content: Any = None
         self.ended = threading.Event()
-        self.calls = self.samples = 0
+        self.calls = self.batches = self.samples = 0
         #: Of a performance run.
         self.kept: List[Kept] = []
         #: Of an accuracy run: predictions of every sample by name, [samples, …], and raw outputs of the first ones.
@@ -76,7 +79,7 @@ class Answers:
         """Get ready for a test in accuracy or in performance mode."""
         self._accuracy = accuracy
         self.ended.clear()
-        self.calls = self.samples = 0
+        self.calls = self.batches = self.samples = 0
         self.kept = []
 
     def end(self) -> None:
@@ -106,6 +109,28 @@ class Answers:
 
         return call
 
+    def compute(self, samples: Sequence[int]) -> Arrays:
+        """The outputs of samples, at most a batch of them, with nothing else on the engine; [samples, …], copied."""
+        batch = self._submit([], samples)
+        outputs = self.contract.checked(self._engine.wait(batch.ticket), len(samples), batch.rows)
+        return {name: array.copy() for name, array in outputs.items()}
+
+    def warm_up(self, samples: Sequence[int]) -> None:
+        """Let the engine see a batch of this size."""
+        self.compute(samples)
+
+    def again(self, samples: Sequence[int], kept: Dict[int, Arrays]) -> Arrays:  # noqa: ARG002
+        """What ``kept`` has of samples, computed once more in a batch of their own."""
+        return self.compute(samples)
+
+    def late(self, taken_ns: int, scenario: Scenario) -> bool:
+        """Whether a query that takes so long alone misses the latency bound."""
+        return taken_ns > scenario.latency_bound_ns
+
+    def scored(self, found: Arrays) -> Arrays:
+        """What of the whole loop's outputs or predictions is comparable with ``raw`` and ``predictions``."""
+        return found
+
     def _answer(self, ids: Sequence[int], samples: Sequence[int]) -> None:
         if len(ids) <= self._size:
             self._complete(self._submit(ids, samples))
@@ -120,16 +145,25 @@ class Answers:
             self._complete(flying.popleft())
 
     def _submit(self, ids: Sequence[int], samples: Sequence[int]) -> Flying:
-        rows = self._size if self._engine.static_batch else len(ids)
+        rows = self._size if self._engine.static_batch else len(samples)
         inputs = self._library.batch(samples, rows)
         return Flying(ids, samples, rows, self._engine.submit(inputs))
 
     def _complete(self, batch: Flying) -> None:
         outputs = self._engine.wait(batch.ticket)
         self.calls += 1
+        self.batches += 1
         self.samples += len(batch.ids)
         if self._accuracy:
-            self._report(self._predicted(batch, outputs))
+            checked = self.contract.checked(outputs, len(batch.ids), batch.rows)
+            require_finite(checked, [str(sample) for sample in batch.samples])
+            predictions = self._task.decode(checked)
+            self._remember(batch.samples, checked, predictions)
+            self._content = _logged(predictions)
+            size, start = self._content.nbytes // len(batch.ids), self._content.ctypes.data
+            self._report(
+                [self._response(one, start + n * size, size) for n, one in enumerate(batch.ids)]
+            )
             return
         response = self._response
 
@@ -148,24 +182,16 @@ class Answers:
         self._content = _logged(self._task.decode(one))
         response.data, response.size = self._content.ctypes.data, self._content.nbytes
 
-    def _predicted(self, batch: Flying, outputs: Any) -> List[Any]:
-        """The responses of an accuracy run, with their predictions."""
-        count = len(batch.ids)
-        checked = self.contract.checked(outputs, count, batch.rows)
-        require_finite(checked, [str(sample) for sample in batch.samples])
-        predictions = self._task.decode(checked)
+    def _remember(self, samples: Sequence[int], raw: Arrays, predictions: Arrays) -> None:
+        """Keep what accuracy mode gave: predictions of all samples, raw outputs of the golden ones."""
         for name, array in predictions.items():
             if name not in self.predictions:
                 shape = (self._library.total,) + array.shape[1:]
                 self.predictions[name] = np.zeros(shape, array.dtype)
-            self.predictions[name][list(batch.samples)] = array
-        for row, sample in enumerate(batch.samples):
+            self.predictions[name][list(samples)] = array
+        for row, sample in enumerate(samples):
             if sample < self._golden:
-                self.raw[sample] = {n: array[row : row + 1].copy() for n, array in checked.items()}
-        self._content = _logged(predictions)
-        size = self._content.nbytes // count
-        start = self._content.ctypes.data
-        return [self._response(one, start + row * size, size) for row, one in enumerate(batch.ids)]
+                self.raw[sample] = {n: array[row : row + 1].copy() for n, array in raw.items()}
 
 
 class QueuedAnswers(Answers):

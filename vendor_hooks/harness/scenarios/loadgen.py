@@ -37,12 +37,16 @@ OFFLINE_SLACK = 1.1
 
 
 class Asked(NamedTuple):
-    """One test: ``rate`` is the arrivals per second of Server, elsewhere the queries per second that are expected."""
+    """One test: ``rate`` is the arrivals per second of Server, elsewhere the queries per second that are expected.
+
+    With more than ``outstanding`` queries unanswered, a Server test ends early (0: never).
+    """
 
     mode: str
     rate: float
     min_duration_ms: int
     min_query_count: int
+    outstanding: int = 0
 
 
 #: What a test logged: the first value of each key.
@@ -152,6 +156,11 @@ def _settings(loadgen: Any, asked: Asked, scenario: Scenario) -> Any:
         found.multi_stream_samples_per_query = scenario.samples_per_query
     else:
         found.server_target_qps = asked.rate
+        found.server_max_async_queries = asked.outstanding
         found.server_target_latency_ns = scenario.latency_bound_ns
         found.server_target_latency_percentile = scenario.percentile
+    if scenario.tokens:
+        found.use_token_latencies = True
+        found.ttft_latency = scenario.latency_bound_ns
+        found.tpot_latency = scenario.token_bound_ns
     return found

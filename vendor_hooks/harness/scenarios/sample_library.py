@@ -28,7 +28,7 @@ class SampleLibrary:
         self.total = len(dataset)
         fitting = job.measure.core_memory_bytes // max(1, batch_bytes(source.layout, 1))
         assert job.scenario is not None, "only a job with a scenario has a library"
-        #: Samples that are in memory at once, as LoadGen is told.
+        #: Samples that are in memory at once; LoadGen gets this number.
         self.at_once = max(1, min(self.total, job.scenario.performance_samples, fitting))
         self._buffers: Deque[Arrays] = collections.deque(
             self._allocated(job.batch_size) for _ in range(buffers)

@@ -1,7 +1,7 @@
 """A job's load scenario: accuracy mode over the dataset, the performance run, and the checks of its answers."""
 
 import contextlib
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
 
 import numpy as np
 
@@ -22,10 +22,22 @@ from harness.scenarios import search
 from harness.scenarios.answers import Answers, Kept, QueuedAnswers
 from harness.scenarios.loadgen import ACCURACY, PERFORMANCE, Asked, Logged
 from harness.scenarios.sample_library import SampleLibrary
+from harness.scenarios.token_answers import QueuedTokenAnswers, TokenAnswers
 from harness.task import Task
 
 #: Below out/; the names within are those of MLPerf's submissions.
 FOLDER = "loadgen"
+#: Of a rate above the engine's own, a run ends when so many times more wait than are answered within the bound.
+LATE, FEWEST_WAITING = 8, 256
+#: LoadGen is sure of a 99th percentile with so many queries, if none of them is late.
+SURE = 459
+#: Who answers: of a language model or not, in a thread of its own or not.
+KINDS: Dict[Tuple[bool, bool], Type[Answers]] = {
+    (False, False): Answers,
+    (False, True): QueuedAnswers,
+    (True, False): TokenAnswers,
+    (True, True): QueuedTokenAnswers,
+}
 #: Sizes of a server's batches that are computed once before the clock starts.
 WARMED_SIZES = 64
 #: A run that ended too early, since the engine is faster than LoadGen expected, is repeated with so many times the rate.
@@ -49,7 +61,8 @@ class ScenarioRun:
         # First of all: without LoadGen, nothing need be measured.
         self._loadgen = binding.load()
         self._runs = 0
-        self._totals = [0, 0]  # samples and calls of the runs that count
+        self._totals = [0, 0, 0]  # samples, calls and batches of the runs that count
+        self._items_of_a_sample = 1
         self._kept: List[Kept] = []
 
     def run(
@@ -64,14 +77,15 @@ class ScenarioRun:
         depth = self._depth(engine)
         library = SampleLibrary(self._job, source, dataset, engine.empty, depth + 1)
         queued = self._scenario.name == "server"
-        kind = QueuedAnswers if queued else Answers
+        kind = KINDS[self._job.generation is not None, queued]
         answers = kind(self._loadgen, engine, library, task, self._job, depth=depth)
+        self._items_of_a_sample = answers.items_of_a_sample
         with self._measurements.phase("scenario_accuracy", "scenario: accuracy"):
             rate = self._core_rate() / self._scenario.samples_per_query
             asked = Asked(ACCURACY, rate, 0, 1)
             self._test(asked, library, answers, "accuracy")
         agreement = self._agreement(task, answers, whole)
-        call_ns = self._time_calls(engine, library)
+        call_ns = self._time_alone(answers, library)
         tried: List[search.Probe] = []
         if queued:
             tried = self._serve(library, answers, call_ns)
@@ -79,11 +93,11 @@ class ScenarioRun:
             self._perform(library, answers, call_ns)
         if self._scenario.target_qps and search.best(tried) is None:
             tried += self._search(library, answers, call_ns)
-        checked = self._check(engine, library, answers)
+        checked = self._check(answers, library)
         self._report.scenario = {
             "name": self._scenario.name,
             "run": "performance/run_{}".format(self._runs),
-            "samples_a_call": self._totals[0] / float(max(1, self._totals[1])),
+            "samples_a_call": self._totals[0] / float(max(1, self._totals[2])),
             "call_ns": call_ns,
             "tried": [one._asdict() for one in tried],
             "agreement": agreement,
@@ -136,7 +150,7 @@ class ScenarioRun:
 
     def _search(self, library: SampleLibrary, answers: Answers, call_ns: int) -> List[search.Probe]:
         scenario = self._scenario
-        if call_ns > scenario.latency_bound_ns:
+        if answers.late(call_ns, scenario):
             return []  # what takes longer alone is late at every rate
         number = [0]
 
@@ -162,9 +176,15 @@ class ScenarioRun:
         folder = "performance/run_{}".format(self._runs)
         scenario = self._scenario
         asked = Asked(PERFORMANCE, rate, scenario.min_duration_ms, scenario.min_query_count)
+        most = self._core_rate()
+        if scenario.target_qps > most:
+            # More arrives than can be answered: at the end of a minute's run, the queue would take hours.
+            waiting = int(LATE * most * scenario.latency_bound_ns / clock.NS_PER_S)
+            asked = asked._replace(outstanding=max(FEWEST_WAITING, waiting))
         logged = self._test(asked, library, answers, folder)
         self._totals[0] += answers.samples
         self._totals[1] += answers.calls
+        self._totals[2] += answers.batches
         self._kept = answers.kept
         log.say("LoadGen, {}: {}".format(folder, logged.get("result_validity")))
         return logged
@@ -202,34 +222,33 @@ class ScenarioRun:
         return next(one for one in self._report.measurements if one["name"] == "core")
 
     def _core_rate(self) -> float:
-        """Items per second of the core loop."""
+        """Samples per second of the core loop."""
         core = self._core()
-        return core["items"] * clock.NS_PER_S / float(core["wall_ns"])
+        samples = core["items"] / float(self._items_of_a_sample)
+        return samples * clock.NS_PER_S / float(core["wall_ns"])
 
     def _core_call_ns(self) -> int:
         core = self._core()
         return int(core["wall_ns"] // max(1, core["calls"]))
 
-    def _time_calls(self, engine: Engine, library: SampleLibrary) -> int:
+    def _time_alone(self, answers: Answers, library: SampleLibrary) -> int:
         """The median time of a query alone in ns; before it, compute each size of batch that a server may get."""
         per_query, size = self._scenario.samples_per_query, self._job.batch_size
         samples = list(range(min(library.at_once, max(per_query, size))))
         library.load(samples)
         with self._measurements.phase("scenario_warmup", "scenario: warm up"):
-            if self._scenario.name == "server" and not engine.static_batch:
+            if self._scenario.name == "server":
                 limit_ns = int(self._job.measure.warmup_max_seconds * clock.NS_PER_S)
                 started = clock.now_ns()
                 for count in range(1, min(size, WARMED_SIZES, len(samples)) + 1):
                     if clock.now_ns() - started > limit_ns:
                         break
-                    engine.wait(engine.submit(library.batch(samples[:count], count)))
+                    answers.warm_up(samples[:count])
             taken = []
             for _ in range(TIMED_CALLS):
                 started = clock.now_ns()
                 for start in range(0, per_query, size):
-                    count = min(size, per_query - start, len(samples))
-                    rows = size if engine.static_batch else count
-                    engine.wait(engine.submit(library.batch(samples[:count], rows)))
+                    answers.compute(samples[: min(size, per_query - start)])
                 taken.append(clock.now_ns() - started)
         library.unload(samples)
         return max(1, sorted(taken)[TIMED_CALLS // 2])
@@ -239,33 +258,31 @@ class ScenarioRun:
 
         Raises StageFailure (contract) if raw outputs differ by more than another size of batch explains.
         """
-        raw = whole.raw_written()
+        raw = answers.scored(whole.raw_written())
         found = {
             sample: {name: raw[name][sample : sample + 1] for name in outputs if name in raw}
             for sample, outputs in answers.raw.items()
         }
         self._require_alike(answers.raw, found, "LoadGen's accuracy mode", "the whole loop")
-        theirs = {name: array[: whole.count] for name, array in whole.arrays.items()}
-        ours = {name: array[: whole.count] for name, array in answers.predictions.items()}
+        scored = answers.scored(whole.arrays)
+        theirs = {name: array[: whole.count] for name, array in scored.items()}
+        ours = {name: answers.predictions[name][: whole.count] for name in theirs}
         return float(np.mean(task.same(ours, theirs)))
 
-    def _check(self, engine: Engine, library: SampleLibrary, answers: Answers) -> float:
+    def _check(self, answers: Answers, library: SampleLibrary) -> float:
         """Compute again what LoadGen logged of the performance run; return the largest difference."""
         kept = {one.sample: one.outputs for one in self._kept[: binding.SAMPLED]}
         samples, size = list(kept), self._job.batch_size
-        again: Dict[int, Arrays] = {}
         if not samples:
             return 0.0
-        contract = answers.contract
+        again: Dict[int, Arrays] = {}
         with self._measurements.phase("scenario_check", "scenario: check sampled answers"):
             library.load(samples)
             for start in range(0, len(samples), size):
                 some = samples[start : start + size]
-                rows = size if engine.static_batch else len(some)
-                outputs = engine.wait(engine.submit(library.batch(some, rows)))
+                outputs = answers.again(some, kept)
                 for row, sample in enumerate(some):
-                    checked = contract.checked(outputs, len(some), rows)
-                    again[sample] = {n: array[row : row + 1].copy() for n, array in checked.items()}
+                    again[sample] = {n: array[row : row + 1] for n, array in outputs.items()}
             library.unload(samples)
         return self._require_alike(kept, again, "LoadGen's run", "a run of these samples alone")
 
@@ -295,14 +312,17 @@ class ScenarioRun:
 
 def _probe(rate: float, logged: Logged) -> search.Probe:
     percentile = 100 * float(logged.get("effective_target_latency_percentile", 0.99))
-    latency = logged.get("result_{:.2f}_percentile_latency_ns".format(percentile), 0)
+    # Of a language model, the time to the first token.
+    kind = "first_token_" if logged.get("requested_use_token_latencies") else ""
+    key = "result_{}{:.2f}_percentile_latency_ns".format(kind, percentile)
+    latency = logged.get(key, 0)
     return search.Probe(rate, int(latency), bool(logged.get("result_perf_constraints_met")))
 
 
 def _too_many_late(logged: Logged) -> bool:
     """Whether so many answers came late that LoadGen's early stopping is not sure of the percentile."""
-    late = int(logged.get("result_overlatency_query_count", 0))
-    return late > 0 and logged.get("early_stopping_met") is False
+    queries, late = (logged.get("result_{}query_count".format(n), 0) for n in ("", "overlatency_"))
+    return queries >= SURE and late > 0 and logged.get("early_stopping_met") is False
 
 
 def scenario_of(

@@ -45,14 +45,16 @@ def test_a_row_has_the_result_the_verdict_and_the_latencies() -> None:
         "LoadGen": "VALID",
         "bound (ms)": "15.0",
         "latency p50/p90/p99 (ms)": "5.1 / 8.1 / 12.1",
+        "TTFT/TPOT p99 (ms)": "/",
         "samples/s": "41.5",
         "queries": "900",
-        "samples a call": "1.08",
+        "samples a batch": "1.08",
     }
 
 
 def test_latencies_say_which_percentile() -> None:
-    cells = scenario_row(scenario(name="singlestream", figure=14.9, latency_bound_ms=None))
+    found = scenario(name="singlestream", figure=14.9, latency_bound_ms=None, unit="ms (p90)")
+    cells = scenario_row(found)
     assert cells[1:4] == ("14.9 ms (p90)", "VALID", "/")
 
 

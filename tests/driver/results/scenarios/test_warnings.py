@@ -19,6 +19,7 @@ def scenario(**changes: Any) -> Scenario:
             "name": "server",
             "loadgen": "6.0.17",
             "valid": True,
+            "unit": "samples/s",
             "percentile": 99.0,
             "latency_bound_ms": 15.0,
             "queries": 900,
