@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from driver.catalog.catalog import Catalog, load_catalog
+from driver.catalog.found_python import FoundPython
 from driver.errors import UsageFault
-from driver.models.base import Tier
+from driver.models.base import RunnerName, Tier
 from driver.plan.choice import Choice, choose
 from driver.plan.job import plan_job
 from driver.plan.request import Request, parse_request
@@ -151,23 +154,45 @@ def test_a_case_without_a_bound_needs_one(catalog: Catalog) -> None:
     assert chosen(catalog, case="sam", scenario="server", latency_bound="10s").scenario
 
 
+def with_stack(catalog: Catalog, **changes: Any) -> Catalog:
+    """Return the catalog with another stack of vendor cpu."""
+    vendor = catalog.vendors["cpu"]
+    stacks = {name: replace(stack, **changes) for name, stack in vendor.stacks.items()}
+    return replace(catalog, vendors={**catalog.vendors, "cpu": replace(vendor, stacks=stacks)})
+
+
 def test_a_stack_without_loadgen_says_what_to_type(catalog: Catalog) -> None:
+    (stack,) = catalog.vendors["cpu"].stacks.values()
+    bare = stack.manifest.model_copy(update={"versions": {"python": "3.11"}})
     with pytest.raises(UsageFault) as caught:
-        chosen(catalog, vendor="kunlunxin", scenario="offline")
-    assert "LoadGen, which stack xtcl2.0 of kunlunxin lacks" in caught.value.message
+        chosen(with_stack(catalog, manifest=bare), scenario="offline")
+    assert f"LoadGen, which stack {stack.name} of cpu lacks" in caught.value.message
     assert "add mlcommons-loadgen to" in caught.value.remedy
     assert "make lock" in caught.value.remedy
 
 
-def test_the_stacks_that_run_here_have_loadgen(catalog: Catalog) -> None:
-    stacks = [
-        stack
-        for vendor in catalog.vendors.values()
-        for stack in vendor.stacks.values()
-        if stack.manifest.process_runner
-    ]
-    assert len(stacks) >= 4
-    assert all(stack.has_package("mlcommons-loadgen") for stack in stacks)
+@pytest.mark.parametrize("name", ["mlcommons_loadgen", "mlcommons-loadgen", None])
+def test_an_interpreter_of_this_host_is_asked_for_its_packages(
+    catalog: Catalog, name: str | None
+) -> None:
+    packages = {"numpy": "2.4.6", **({name: "6.0.17"} if name else {})}
+    found = FoundPython(
+        python=Path("/opt/py/bin/python3"), version="3.11.2", packages=packages, digest="0" * 64
+    )
+    here = with_stack(catalog, found=found)
+    asked = {"scenario": "offline", "runner": RunnerName.PROCESS}
+    if name:
+        assert chosen(here, **asked).scenario
+        return
+    with pytest.raises(UsageFault) as caught:
+        chosen(here, **asked)
+    assert caught.value.remedy == "/opt/py/bin/python3 -m pip install mlcommons-loadgen"
+
+
+def test_every_stack_has_loadgen(catalog: Catalog) -> None:
+    stacks = [stack for vendor in catalog.vendors.values() for stack in vendor.stacks.values()]
+    assert len(stacks) >= 13
+    assert [stack.name for stack in stacks if not stack.has_package("mlcommons-loadgen")] == []
 
 
 def test_variables_become_fields_of_the_request() -> None:
