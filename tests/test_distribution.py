@@ -188,7 +188,7 @@ def test_its_settings_are_those_of_the_folder_it_is_typed_in(
     done = installed.assay("report", *results, XDG_CACHE_HOME=str(cache))
     assert done.returncode == 0, done.stderr
     assert (installed.folder / "mine" / "report" / "report.html").is_file()
-    assert list(cache.glob("assay/**/*.parquet"))
+    assert list(cache.glob("assay/**/*.arrow"))
 
 
 @pytest.mark.parametrize("words", [["report", "a"], ["compare", "--a", "a", "--b", "published"]])
