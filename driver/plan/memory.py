@@ -31,8 +31,7 @@ def require_memory(choice: Choice, host: HostFacts) -> None:
             f"{_and_cache(cache)}, but {what} has {total / GIB:.1f} GiB",
             _remedy(choice, total, cache),
         )
-    model = choice.case.manifest.model
-    kept = model.parameters * STORED_BYTES[model.weights_dtype]
+    kept = stored_bytes(choice)
     if not choice.elsewhere and kept > host.memory_bytes:
         raise EnvironmentFault(
             f"the reference of {choice.case.name} keeps {kept / GIB:.1f} GiB of weights in memory, but this host has "
@@ -48,6 +47,12 @@ def validation_fits(choice: Choice, host: HostFacts, precision: str) -> bool:
     arithmetic = engine.precisions[precision].arithmetic
     needed = weights_bytes(choice, arithmetic) + cache_bytes(choice, arithmetic)
     return total is None or needed <= total
+
+
+def stored_bytes(choice: Choice) -> int:
+    """Return the bytes of the case's weights as export and score keep them."""
+    model = choice.case.manifest.model
+    return model.parameters * STORED_BYTES[model.weights_dtype]
 
 
 def weights_bytes(choice: Choice, arithmetic: str) -> int:

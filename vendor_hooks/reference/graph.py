@@ -36,6 +36,7 @@ def finish(job, raw, folder):
         )
         model = onnx.load(str(path), load_external_data=False)
         _move_data(model, raw, folder)
+        conversions_first(model)
     elif job.document["export"]["simplify"]:
         model, reason = _simplified(path, folder)
     if model is None:
@@ -138,6 +139,24 @@ def _move_data(model, raw, folder):
         (raw / stored_weights.DATA).replace(folder / DATA)
     for entry in stored_weights.location_entries(model):
         entry.value = DATA if entry.value == stored_weights.DATA else entry.value
+
+
+def conversions_first(model):
+    """Put the nodes that only convert or turn a weight before all others.
+
+    ONNX Runtime orders nodes from the outputs on, and visits the later one of a node's inputs first. With a weight's
+    conversion behind the activations that it is multiplied with, half of all weights were in fp32 before the first
+    product; with the conversion before them, each is when it is needed.
+    """
+    known = {tensor.name for tensor in model.graph.initializer}
+    first, others = [], []
+    for node in model.graph.node:
+        converts = node.op_type in ("Cast", "Transpose") and known.issuperset(node.input)
+        if converts:
+            known.update(node.output)
+        (first if converts else others).append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(first + others)
 
 
 def _tensors(graph):

@@ -11,6 +11,7 @@ from driver.datasets.locate import locate_dataset
 from driver.datasets.weights import locate_weights
 from driver.errors import EnvironmentFault
 from driver.monitors.seen import absent_devices, seen_devices
+from driver.plan.memory import stored_bytes
 from driver.plan.processor import lacking, misfit
 from driver.runners.admission import require_devices, require_gpu, require_reported
 from driver.runners.devices import Devices, select_devices
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from driver.plan.choice import Choice
     from driver.session.site import Site
 
-BYTES_PER_PARAMETER = 4
 EXPORT_COPIES = 3
 """An export contains the graph twice (raw and simplified) and the framework's weights once."""
+
+LARGE_EXPORT_BYTES = 4 << 30
+LARGE_EXPORT_COPIES = 2
+"""From so many bytes on a graph is not simplified, and refers to the weights, but for what the exporter rearranges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,8 @@ def locate(site: Site, choice: Choice) -> Located:
 
 def export_bytes(choice: Choice) -> int:
     """Return how many bytes the export of a job's model takes in the cache."""
-    return choice.case.manifest.model.parameters * BYTES_PER_PARAMETER * EXPORT_COPIES
+    once = stored_bytes(choice)
+    return once * (LARGE_EXPORT_COPIES if once >= LARGE_EXPORT_BYTES else EXPORT_COPIES)
 
 
 def _require_room(site: Site, choice: Choice) -> None:

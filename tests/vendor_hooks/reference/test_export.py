@@ -184,6 +184,13 @@ def test_a_graph_of_gigabytes_is_used_as_exported_with_one_copy_of_its_weights(
     assert "used as exported" in found["export"]["simplify_reason"]
 
 
+def test_weights_are_converted_when_they_are_used(odd: dict[str, dict[str, Any]]) -> None:
+    assert odd["conversions"]["names"] == [
+        *("cast0", "turned0", "cast1", "turned1"),
+        *("relu0", "y0", "relu1", "y1"),
+    ]
+
+
 def test_a_model_that_reads_values_is_counted_from_its_graph(
     odd: dict[str, dict[str, Any]],
 ) -> None:

@@ -181,6 +181,24 @@ def copied_nowhere(**weights):
     }
 
 
+def conversions():
+    """Give the nodes of two products in order, each with a weight that is converted and turned behind its input."""
+    make = onnx.helper.make_node
+    nodes = []
+    for number, source in enumerate(("input", "y0")):
+        weight, cast, turned = (f"{name}{number}" for name in ("weight", "cast", "turned"))
+        nodes += [
+            make("Relu", [source], [f"relu{number}"], name=f"relu{number}"),
+            make("Cast", [weight], [cast], name=cast, to=onnx.TensorProto.FLOAT),
+            make("Transpose", [cast], [turned], name=turned),
+            make("MatMul", [f"relu{number}", turned], [f"y{number}"], name=f"y{number}"),
+        ]
+    weights = [from_array(np.zeros((2, 2), np.float16), f"weight{n}") for n in range(2)]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], [], weights))
+    graph.conversions_first(model)
+    return [node.name for node in model.graph.node]
+
+
 def value_dependent():
     """Export a model that reads a tensor's value, which torch cannot count."""
     from case import model as case_model
@@ -223,6 +241,7 @@ FOUND["synthetic"] = synthetic()
 FOUND["value_dependent"] = value_dependent()
 FOUND["stored"] = where_the_weights_are(lambda module, _: module)
 FOUND["stored_others"] = where_the_weights_are(halved)
+FOUND["conversions"] = {"names": conversions()}
 FOUND["large"] = copied_nowhere()
 FOUND["large_saved"] = copied_nowhere(weights="synthetic", weights_format=None)
 print(json.dumps(FOUND))  # noqa: T201
