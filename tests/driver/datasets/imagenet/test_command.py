@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -101,13 +100,9 @@ def test_fifty_thousand_pictures_are_indexed_at_5000_a_second(tmp_path: Path, fo
         write_flat(src / "val", pictures)
     write_devkit(src / DEVKIT, pictures)
     case = make_case(tmp_path, md5)
-    # Processor seconds: other tests run beside this one.
-    started = time.process_time()
-    shutil.copytree(src, tmp_path / "copy")
-    copying_s = time.process_time() - started
+    # Processor seconds: other tests run beside this one, and the disk is not ours.
     started = time.process_time()
     source = open_source(src, case)
     Layout(tmp_path / "d", source.reader, source.labelled).write(source.origin)
     spent_s = time.process_time() - started
-    rate = MANY / max(spent_s - copying_s, 1e-3)
-    assert rate >= PICTURES_A_SECOND, f"{rate:.0f}/s: {spent_s:.1f} s, {copying_s:.1f} s copying"
+    assert MANY / spent_s >= PICTURES_A_SECOND, f"{spent_s:.1f} s of a processor"
