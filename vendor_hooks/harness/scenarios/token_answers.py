@@ -69,7 +69,7 @@ class TokenAnswers(Answers):
         return self._first_ns > scenario.latency_bound_ns or each > scenario.token_bound_ns
 
     def scored(self, found: Arrays) -> Arrays:
-        """The first token's: the whole loop continues with the true tokens, which are others."""
+        """The first token's: the whole loop feeds the true tokens, which are others."""
         names = {self._output: FIRST, TOKENS: TOKENS}
         return {names[name]: array[:, :1] for name, array in found.items() if name in names}
 
