@@ -163,7 +163,9 @@ def held_to_device(ended: StageEnd, device_bytes: int | None) -> StageEnd:
 def _watch(site: Site, run: StageRun) -> OutWatch:
     parameters = run.choice.case.manifest.model.parameters
     limit_bytes = out_limit(run.job, parameters, run.count)
-    clock = PhaseClock(run.job.measure, run.job.repeat)
+    scenario = run.job.scenario
+    load_s = None if scenario is None else scenario.min_duration_ms / 1e3
+    clock = PhaseClock(run.job.measure, run.job.repeat, load_s)
 
     def show(progress: Progress) -> None:
         site.listener.progress(clock.with_time_left(progress, time.monotonic()))

@@ -35,6 +35,13 @@ def test_a_phase_that_time_ends_has_its_seconds(
     assert planned_seconds(phase, MEASURE, repeat) == seconds
 
 
+def test_a_load_scenario_takes_at_least_the_duration_of_its_tier() -> None:
+    assert planned_seconds("LoadGen: server", MEASURE, 0, 600.0) == 600.0
+    assert planned_seconds("LoadGen, search of the highest rate", MEASURE, 0, 600.0) is None
+    clock = PhaseClock(MEASURE, 0, 600.0)
+    assert clock.with_time_left(progress("LoadGen: offline"), 5.0).left_s == 600.0
+
+
 def test_the_core_loop_of_a_single_pass_is_not_ended_by_time() -> None:
     assert planned_seconds("core", MEASURE.model_copy(update={"single_pass": True}), 0) is None
 

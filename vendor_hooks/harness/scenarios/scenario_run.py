@@ -80,7 +80,7 @@ class ScenarioRun:
         kind = KINDS[self._job.generation is not None, queued]
         answers = kind(self._loadgen, engine, library, task, self._job, depth=depth)
         self._items_of_a_sample = answers.items_of_a_sample
-        with self._measurements.phase("scenario_accuracy", "scenario: accuracy"):
+        with self._measurements.phase("scenario_accuracy", "LoadGen, accuracy mode"):
             rate = self._core_rate() / self._scenario.samples_per_query
             asked = Asked(ACCURACY, rate, 0, 1)
             self._test(asked, library, answers, "accuracy")
@@ -166,7 +166,7 @@ class ScenarioRun:
             )
             return found
 
-        with self._measurements.phase("scenario_search", "scenario: search of the highest rate"):
+        with self._measurements.phase("scenario_search", "LoadGen, search of the highest rate"):
             least = search.ALONE * clock.NS_PER_S / call_ns
             return search.highest_rate(probe, self._core_rate(), least)
 
@@ -192,7 +192,7 @@ class ScenarioRun:
     @contextlib.contextmanager
     def _clocked(self) -> Iterator[None]:
         """Around the runs that count: the driver holds their time to its own clock."""
-        with self._measurements.phase("scenario", "scenario: {}".format(self._scenario.name)):
+        with self._measurements.phase("scenario", "LoadGen: {}".format(self._scenario.name)):
             started_ns = clock.now_ns()
             self._progress.loop_began("scenario")
             yield
@@ -236,7 +236,7 @@ class ScenarioRun:
         per_query, size = self._scenario.samples_per_query, self._job.batch_size
         samples = list(range(min(library.at_once, max(per_query, size))))
         library.load(samples)
-        with self._measurements.phase("scenario_warmup", "scenario: warm up"):
+        with self._measurements.phase("scenario_warmup", "warm up for LoadGen"):
             if self._scenario.name == "server":
                 limit_ns = int(self._job.measure.warmup_max_seconds * clock.NS_PER_S)
                 started = clock.now_ns()
@@ -276,7 +276,7 @@ class ScenarioRun:
         if not samples:
             return 0.0
         again: Dict[int, Arrays] = {}
-        with self._measurements.phase("scenario_check", "scenario: check sampled answers"):
+        with self._measurements.phase("scenario_check", "check LoadGen's sampled answers"):
             library.load(samples)
             for start in range(0, len(samples), size):
                 some = samples[start : start + size]
