@@ -88,7 +88,7 @@ def positions(mask, width):
     """Sine embeddings float32 [B, rows * columns, width] of a rectangle: DetrSinePositionEmbedding's.
 
     ``mask`` float32 [B, rows, columns]. Those of padding differ, which is never attended to: the library's
-    divide by a number that is 0 in fp16.
+    divide 0 by 1e-6, which is 0 in fp16 without subnormal numbers, and NaN would spread to all of the picture.
     """
     import torch
 
@@ -128,7 +128,8 @@ def _module(network):
             features = model.input_projection(backbone(pixel_values).feature_maps[-1])
             features = features.flatten(2).transpose(1, 2)
             mask = pixel_mask.to(torch.float32)
-            places = positions(mask, features.shape[-1]).to(features.dtype)
+            # Not the width of the features, which is a tensor while the TorchScript exporter traces.
+            places = positions(mask, self.network.config.d_model).to(features.dtype)
             masked = ((1.0 - mask.flatten(1)[:, None, None, :]) * MASKED).to(features.dtype)
             for one in model.encoder.layers:
                 features = _first(one(features, _for(one, masked, features), places))

@@ -39,3 +39,10 @@ def test_no_product_of_attention_becomes_a_constant(exported: dict[str, Any]) ->
 
 def test_attention_spelled_out_is_the_librarys(exported: dict[str, Any]) -> None:
     assert exported["unet_attention"] <= 1e-5
+
+
+def test_detr_needs_no_operator_that_older_parsers_lack(exported: dict[str, Any]) -> None:
+    # transformers' own mask and positions bring these.
+    lacking = {"CumSum", "GatherND", "IsNaN", "Range", "Resize"}
+    assert "Conv" in exported["detr_operators"]
+    assert lacking.isdisjoint(exported["detr_operators"])

@@ -131,6 +131,16 @@ def largest_constant(module, names, make, folder):
     return max(len(tensor.raw_data) for tensor in constants)
 
 
+def operators(module, names, make, folder):
+    """The operators of the simplified graph of opset 11."""
+    path = str(pathlib.Path(folder) / "operators.onnx")
+    torch.onnx.export(
+        module, make(2), path, dynamo=False, opset_version=11, input_names=list(names),
+        dynamic_axes={name: {0: "batch"} for name in names},
+    )  # fmt: skip
+    return sorted({node.op_type for node in onnxsim.simplify(path)[0].graph.node})
+
+
 def from_the_librarys_attention(module, names, make):
     """Largest difference of the module's output when the library chooses the attention."""
     from diffusers.models.attention_processor import AttnProcessor2_0
@@ -151,8 +161,10 @@ def main():
         for name, made in (("sam", sam()), ("unet", unet()), ("detr", detr())):
             found[name] = {opset: difference(*made, opset, folder) for opset in (11, 13, 16)}
         constant = largest_constant(*unet(), folder)
+        detrs = operators(*detr(), folder)
     after = (torch.einsum, torch.repeat_interleave, torch.Tensor.repeat_interleave)
     facts = {"differences": found, "restored": before == after, "unet_constant_bytes": constant}
+    facts["detr_operators"] = detrs
     facts["unet_attention"] = from_the_librarys_attention(*unet())
     json.dump(facts, sys.stdout)
 
