@@ -1,13 +1,13 @@
-"""Sets p_infer_core of vendor cpu against optimum-benchmark, on the same weights in the same run.
+"""Sets p_infer_core of two engines against optimum-benchmark, on the same weights in the same run.
 
     python -m tests.bench.bench_peers [--row CASE:PRECISION:BS]… [--pairs 5] [--seconds 10]
 
-Per row and engine (`eager` and its backend pytorch; in fp32 also `onnxruntime` and its backend of that
+Per row and engine (cpu's `eager` and its backend pytorch, intel's `openvino` and its backend of that
 name), in turns: an ordinary job of ours, optimum-benchmark within its own process, and as it is by default,
 in a process that it starts and waits for. It gets the folder of weights that our export wrote, as many
-threads as our job reads back, and the same batch size; everything else is its default. Its environment is
-of its own (tests/bench/peers): the same torch and ONNX Runtime, an older transformers. Its rate is the
-batch size ÷ mean time of a call with the same tensors each time; ours includes inputs that change.
+threads as our job reads back, the same batch size and precision; everything else is its default. Its
+environment is of its own (tests/bench/peers): the same torch and OpenVINO, an older transformers. Its rate
+is the batch size ÷ mean time of a call with the same tensors each time; ours includes inputs that change.
 
 Figures are medians of the rounds, with the slowest and the fastest, and ratios those of medians; wall times
 are of the whole command, ours without and with its export. Nothing is promised. Exits with 0.
@@ -139,12 +139,10 @@ def configurations(choice: Choice, lines: set[int]) -> str:
 
 
 def sides_of(row: Row, catalog: Catalog, seconds: int) -> list[Sides]:
-    """Return the comparisons of a row: each engine of vendor cpu that has its precision."""
-    engines = catalog.vendors["cpu"].manifest.engines
+    """Return the comparisons of a row, one for each engine."""
     return [
-        Sides(choice=look(row.request("cpu", name), catalog, seconds), seconds=seconds)
-        for name in optimum.BACKENDS
-        if row.precision in engines[name].precisions
+        Sides(choice=look(row.request(vendor, engine), catalog, seconds), seconds=seconds)
+        for vendor, engine in optimum.BACKENDS
     ]
 
 

@@ -17,6 +17,7 @@ from driver.stacks.locks import lock_sha256, uv_environment
 from driver.system.file_lock import locked
 from driver.system.settings import load_settings
 from driver.system.subprocesses import ChildFailed, run_child
+from tests.bench.benchmark_app import ELEMENT_TYPES
 from tests.bench.jobs import NotComparable
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 LOCK = Path(__file__).with_name("peers") / "requirements.lock"
 """Its environment's packages."""
 
-BACKENDS = {"eager": "pytorch", "onnxruntime": "onnxruntime"}
-"""Engine of vendor cpu → its backend."""
+BACKENDS = {("cpu", "eager"): "pytorch", ("intel", "openvino"): "openvino"}
+"""Vendor and engine → its backend. The one for ONNX Runtime has no place beside this torch: peers/requirements.in."""
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 NAME = "peer"
@@ -62,10 +63,10 @@ def measure(
 
 def configuration(model: Path, choice: Choice, *, threads: int, seconds: int, launcher: str) -> str:
     """Return its configuration, in YAML, with as few lines as its own examples have."""
-    engine = choice.engine_name
+    backend = BACKENDS[choice.vendor.name, choice.engine_name]
     lines = [
         *("defaults:", "  - benchmark", "  - scenario: inference"),
-        *(f"  - launcher: {launcher}", f"  - backend: {BACKENDS[engine]}", "  - _self_"),
+        *(f"  - launcher: {launcher}", f"  - backend: {backend}", "  - _self_"),
         f"name: {choice.case.name}",
         *("hydra:", "  run:", "    dir: ."),
         *("scenario:", f"  duration: {seconds}", "  input_shapes:"),
@@ -75,8 +76,11 @@ def configuration(model: Path, choice: Choice, *, threads: int, seconds: int, la
     if lengths:
         lines.append(f"    sequence_length: {lengths[0]}")
     lines += ["backend:", "  device: cpu", f"  model: {model}"]
-    if engine == "onnxruntime":
-        lines += ["  export: true", "  session_options:", f"    intra_op_num_threads: {threads}"]
+    if backend == "openvino":
+        # Without it, OpenVINO chooses bf16 where the processor has it.
+        precision = ELEMENT_TYPES[choice.precision_name]
+        lines += ["  export: true", "  ov_config:", f"    INFERENCE_PRECISION_HINT: {precision}"]
+        lines.append(f'    INFERENCE_NUM_THREADS: "{threads}"')
     else:
         lines.append(f"  torch_dtype: {DTYPES[choice.precision_name]}")
     return "\n".join(lines) + "\n"
@@ -117,7 +121,8 @@ def environment() -> Path:
 def _make(venv: Path, torch_index: str) -> None:
     uv, python = find_uv_bin(), str(venv / "bin" / "python3")
     install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
-    install += ["-r", str(LOCK)]
+    # The lock has all that is needed: without --no-deps, uv would ask for torchvision, too.
+    install += ["--no-deps", "-r", str(LOCK)]
     settings = pip_settings()
     env = uv_environment(settings)
     try:
