@@ -40,11 +40,11 @@ def session(path, threads):
     # The highest level rearranges all weights for this processor, which takes longer than it would save.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     left_out = []
-    if stored_weights.is_large(path):
-        # A matrix of 16 bits is fp32 while it is used: not folded, and not kept in an arena or a plan for reuse.
-        left_out = ["ConstantFolding"]
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     try:
+        if stored_weights.is_large(path):
+            # A matrix of 16 bits is fp32 while it is used: not folded, and not kept in an arena or a plan for reuse.
+            left_out = ["ConstantFolding"]
+            options.enable_cpu_mem_arena = options.enable_mem_pattern = False
         return onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out
         )

@@ -41,6 +41,10 @@ def save(model, path):
 
 def is_large(path):
     """Whether the weights that a graph's file refers to are LARGE_BYTES or more."""
+    files = (one for one in path.parent.rglob("*") if one.is_file())
+    if sum(one.stat().st_size for one in files) < LARGE_BYTES:
+        # Reading a graph of hundreds of megabytes takes a second.
+        return False
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)

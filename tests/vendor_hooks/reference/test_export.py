@@ -236,6 +236,7 @@ def test_a_graph_that_disagrees_with_torch_is_refused(odd: dict[str, dict[str, A
 def test_an_export_with_its_data_cut_or_missing_is_refused(odd: dict[str, dict[str, Any]]) -> None:
     assert odd["data_missing"]["kind"] == "export"
     assert odd["data_cut"]["kind"] == "export"
+    assert odd["large_cut"]["kind"] == "export"
 
 
 def test_synthetic_weights_are_kept_as_a_folder_that_loads_again(

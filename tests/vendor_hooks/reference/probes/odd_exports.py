@@ -66,8 +66,21 @@ def external():
     found["data_bytes"] = len(data)
     (MODEL / "model.data").write_bytes(data[:1000])
     cut = failure(agreement.require, MODEL / "model.onnx", [], 1)
+    FOUND["large_cut"] = large_cut()
     (MODEL / "model.data").unlink()
     return found, cut, failure(graph.check, MODEL / "model.onnx", 17)
+
+
+def large_cut():
+    """The same of a graph of gigabytes, whose own file is cut short."""
+    limit, stored_weights.LARGE_BYTES = stored_weights.LARGE_BYTES, 1
+    path = MODEL / "model.onnx"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    found = failure(agreement.require, path, [], 1)
+    stored_weights.LARGE_BYTES = limit
+    path.write_bytes(whole)
+    return found
 
 
 def not_simplified():
