@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from driver.__main__ import main
 from driver.models.base import Tier
+from driver.plan.scenario import RULES
 from driver.plan.tiers import MEASURES
 from tests.waiting import PATIENCE_S
 
@@ -68,4 +69,6 @@ if __name__ == "__main__":
         "warmup_max_seconds": 0.3,
         "latency_max_seconds": 0.1,
     }
+    shorter = {"min_duration_ms": int(1000 * seconds), "probe_duration_ms": int(1000 * seconds)}
+    RULES[Tier.SMOKE] = RULES[Tier.SMOKE]._replace(**shorter)
     sys.exit(main())
