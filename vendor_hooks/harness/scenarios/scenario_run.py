@@ -40,7 +40,8 @@ KINDS: Dict[Tuple[bool, bool], Type[Answers]] = {
 }
 #: Sizes of a server's batches that are computed once before the clock starts.
 WARMED_SIZES = 64
-#: A run that ended too early, since the engine is faster than LoadGen expected, is repeated with so many times the rate.
+#: A run that ended too early, since the engine is faster than LoadGen expected, is repeated with at least so many times
+#: the rate.
 FASTER, TRIES = 2.0, 4
 #: Single calls whose median says what a query takes.
 TIMED_CALLS = 7
@@ -131,7 +132,7 @@ class ScenarioRun:
                     break
                 # Faster than the core loop, or than single calls: too few queries were made ahead.
                 log.say("LoadGen expected a lower rate and ended too early; once more")
-                rate *= FASTER
+                rate = max(FASTER * rate, float(logged.get("result_samples_per_second", 0.0)))
 
     def _serve(self, library: SampleLibrary, answers: Answers, call_ns: int) -> List[search.Probe]:
         """The performance run of Server, at the rate that was asked for or at the highest that keeps the bound."""
