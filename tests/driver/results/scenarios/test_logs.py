@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from driver.models.report import ProbedRate
 from driver.results.scenarios.detail_log import parse_detail, read_detail
 from driver.results.scenarios.figures import TITLES, contradiction, scenario_figures
 from driver.system.untrusted.opener import RefusedFile
@@ -116,6 +117,22 @@ def test_a_log_with_errors_is_not_valid_whatever_the_verdict(genuine: Genuine) -
     found = scenario_figures(genuine.job, genuine.report, log, {})
     assert not found.valid
     assert "Ending early" in str(found.reason)
+
+
+@pytest.mark.parametrize(
+    ("target", "last_met", "best"), [(None, True, 10.0), (None, False, 30.0), (50.0, True, 30.0)]
+)
+def test_the_best_rate_of_a_search_is_that_of_the_run_that_counts(
+    genuine: Genuine, target: float | None, last_met: bool, best: float
+) -> None:
+    if genuine.job.name != "server":
+        return
+    rates = ((30.0, True), (40.0, False), (10.0, last_met))
+    tried = tuple(ProbedRate(rate=rate, latency_ns=1, met=met) for rate, met in rates)
+    report = genuine.report.model_copy(update={"tried": tried})
+    job = genuine.job.model_copy(update={"target_qps": target})
+    found = scenario_figures(job, report, read_detail(genuine.out, FOLDER), {})
+    assert found.best_qps == best
 
 
 def test_another_bound_is_refused(genuine: Genuine) -> None:
