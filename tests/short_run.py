@@ -69,6 +69,7 @@ if __name__ == "__main__":
         "warmup_max_seconds": 0.3,
         "latency_max_seconds": 0.1,
     }
-    shorter = {"min_duration_ms": int(1000 * seconds), "probe_duration_ms": int(1000 * seconds)}
-    RULES[Tier.SMOKE] = RULES[Tier.SMOKE]._replace(**shorter)
+    RULES[Tier.SMOKE] = RULES[Tier.SMOKE]._replace(
+        min_duration_ms=int(1000 * seconds), probe_duration_ms=int(1000 * seconds)
+    )
     sys.exit(main())
