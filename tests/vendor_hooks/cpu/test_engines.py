@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.harness.interpreters import cpu_stack
-from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
+from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours, write_files
 from tests.vendor_hooks.cpu.tiny_onnx import colour_graph, colour_weights
 
 if TYPE_CHECKING:
@@ -100,3 +101,41 @@ def test_both_engines_give_the_same_raw_outputs(tmp_path: Path, python: Path) ->
     raw = [outcome.npz("raw.npz")["logits"] for outcome in outcomes]
     assert raw[0].shape == (6, CLASSES)
     np.testing.assert_allclose(raw[0], raw[1], atol=1e-5)
+
+
+LANGUAGE_MODEL = ROOT / "cases" / "llama_pydoc"
+PROMPT, TOKENS = 12, 4
+
+
+def language_job(folder: Path, engine: str) -> JobFolder:
+    """Return a job of the small language model that was trained here, on the beginning of its text."""
+    manifest = tomllib.loads((LANGUAGE_MODEL / "case.toml").read_text(encoding="utf-8"))
+    job = JobFolder(
+        folder,
+        hook=HOOK,
+        case=LANGUAGE_MODEL,
+        engine=engine,
+        batch_size=2,
+        task="text-generation",
+        generation={**manifest["generation"], "prompt": PROMPT, "tokens": TOKENS},
+        weights_format="huggingface",
+        threads=1,
+        **{name: manifest["model"][name] for name in ("inputs", "outputs")},
+    )
+    job.document["job"]["vendor"] = "cpu"
+    (folder / "weights").symlink_to(LANGUAGE_MODEL / "weights")
+    text = np.frombuffer((LANGUAGE_MODEL / "data" / "test.txt").read_bytes()[:80], np.uint8)
+    write_files(job.data, [row.tobytes() for row in text.astype("<i4").reshape(5, PROMPT + TOKENS)])
+    return job
+
+
+@pytest.mark.slow
+def test_inductor_generates_as_eager_does(tmp_path: Path, python: Path) -> None:
+    outcomes = [
+        language_job(tmp_path / engine, engine).run(python=python)
+        for engine in ("eager", "inductor")
+    ]
+    assert [outcome.ok.core_agreement for outcome in outcomes] == [1.0, 1.0]
+    raw = [outcome.npz("raw.npz")["logits"] for outcome in outcomes]
+    np.testing.assert_allclose(raw[0], raw[1], atol=1e-3)
+    assert outcomes[1].ok.effective["backend"] == "inductor"

@@ -6,7 +6,9 @@ import pathlib
 import shutil
 import subprocess
 import sysconfig
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Tuple
+
+import numpy as np
 
 from harness import clock
 from harness.engines.torch_host import TorchHost
@@ -27,7 +29,7 @@ PRODUCTS = (
 
 
 class CompiledHost(TorchHost):
-    """Compiled for full batches; the last batch is padded, to avoid another compilation.
+    """Compiled for full batches; the last batch is padded, to avoid another compilation. Steps may have any length.
 
     Kernels are C++, kept in the cache folder, where infer finds those that compile made. What PyTorch
     repeats in every process (tracing) happens in load, before any measurement.
@@ -64,27 +66,46 @@ class CompiledHost(TorchHost):
         return settings
 
     def accelerate(self, torch: Any, module: Any) -> Callable[..., Any]:
-        """torch.compile for exactly these shapes; one call triggers the compilation."""
+        """torch.compile for exactly these shapes, or for steps of any length; one use triggers the compilation."""
         from torch._dynamo.utils import counters
 
-        examples = self.examples(torch)
-        compiled: Callable[..., Any] = torch.compile(module, backend=self.backend, dynamic=False)
+        stepwise = self.job.generation is not None
+        compiled: Callable[..., Any] = torch.compile(module, backend=self.backend, dynamic=stepwise)
+        use = self._sequence(torch, compiled) if stepwise else self._batch(torch, compiled)
         started = clock.now_ns()
-        compiled(*examples)
+        use()
         first_ns = clock.now_ns() - started
         self._compiled = {
             "first_call_ns": first_ns,
             "compiled_graphs": counters["inductor"]["fxgraph_cache_miss"],
-            "operators": self._operators(torch, compiled, examples),
+            "operators": self._operators(torch, use),
         }
         return compiled
 
-    def _operators(
-        self, torch: Any, compiled: Callable[..., Any], examples: List[Any]
-    ) -> Dict[str, int]:
-        """Operator → calls in one batch, of those that do products and of the backend's own."""
+    def _batch(self, torch: Any, compiled: Callable[..., Any]) -> Callable[[], Any]:
+        """One batch of zeros."""
+        examples = self.examples(torch)
+        return lambda: compiled(*examples)
+
+    def _sequence(self, torch: Any, compiled: Callable[..., Any]) -> Callable[[], Any]:
+        """A prefill and two decode steps of a language model: the lengths 0 and 1 are graphs of their own."""
+        lengths = self.job.generation
+        assert lengths is not None, "only a case of generation has steps"
+        size = self.job.batch_size
+        # As step() gets them: other strides would be other graphs.
+        prompt, later = np.zeros((size, lengths.prompt), np.int64), np.zeros(size, np.int64)[:, None]
+
+        def use() -> None:
+            past = self.no_past(size)
+            for tokens in (prompt, later, later):
+                _, *past = compiled(torch.from_numpy(tokens), *past)
+
+        return use
+
+    def _operators(self, torch: Any, use: Callable[[], Any]) -> Dict[str, int]:
+        """Operator → calls in one use, of those that do products and of the backend's own."""
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
-            compiled(*examples)
+            use()
         wanted = PRODUCTS + self.own_operators
         counted = collections.Counter(
             event.name for event in profiled.events() if event.name.startswith(wanted)

@@ -91,12 +91,18 @@ class TorchHost(StepEngine):
 
     def begin(self, sequences: int) -> None:
         """Forget all keys and values: so many new sequences follow."""
+        self._past = self.no_past(sequences)
+
+    def no_past(self, sequences: int) -> List[Any]:
+        """The keys and values of no tokens: a tensor [sequences, heads, 0, size] for each."""
         import torch
 
         lengths = self.job.generation
         assert lengths is not None, "only a case of generation has steps"
         shape = (sequences, lengths.kv_heads, 0, lengths.head_size)
-        self._past = [torch.empty(shape, dtype=self._dtype) for _ in range(2 * lengths.layers)]
+        # As those that a step returns: to a compiler, tensors of another mode are of another kind.
+        with torch.inference_mode():
+            return [torch.empty(shape, dtype=self._dtype) for _ in range(2 * lengths.layers)]
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Append tokens to the sequences; returns the last one's logits."""
