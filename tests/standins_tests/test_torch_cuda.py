@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.standins_tests.conftest import STANDINS
+from tests.vendor_hooks.reference.stack import forked, reference_stack
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -133,15 +134,27 @@ print(bool(torch.isnan(out).any()))
 
 
 def run(
-    code: str, vendor: str = "nvidia", fault: str = "", argument: str = ""
+    code: str, folder: Path, fault: str = "", argument: str = ""
 ) -> subprocess.CompletedProcess[str]:
+    """Run code where torch has been imported before the patch, once for all tests."""
+    python, reason = reference_stack()
+    if python is None:
+        pytest.skip(reason)
+    script = folder / "script.py"
+    script.write_text(code, encoding="utf-8")
+    path = [str(STANDINS / "core"), str(STANDINS / "nvidia" / "python")]
+    return forked(python, script, argument, path=path, ASSAY_STANDIN_FAULT=fault)
+
+
+def run_afresh(code: str, vendor: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a Python of its own, where the patch waits for torch, as in the cpu stack."""
     python, reason = cpu_stack()
     if python is None:
         pytest.skip(reason)
     path = f"{STANDINS / 'core'}:{STANDINS / vendor / 'python'}"
     return subprocess.run(
-        [str(python), "-B", "-c", code, argument],
-        env={"PYTHONPATH": path, "ASSAY_STANDIN_FAULT": fault},
+        [str(python), "-B", "-c", code],
+        env={"PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -150,8 +163,8 @@ def run(
 
 
 @pytest.mark.stack
-def test_torch_tensorrt_compiles_lowers_and_refuses() -> None:
-    done = run(COMPILED)
+def test_torch_tensorrt_compiles_lowers_and_refuses(tmp_path: Path) -> None:
+    done = run(COMPILED, tmp_path)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["mark"] is True
@@ -162,14 +175,14 @@ def test_torch_tensorrt_compiles_lowers_and_refuses() -> None:
 
 @pytest.mark.stack
 def test_a_build_with_cuda_is_patched_only_where_its_cuda_was_cut_out(tmp_path: Path) -> None:
-    done = run(CUT, argument=str(tmp_path))
+    done = run(CUT, tmp_path, argument=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.lower()) == [False, True]
 
 
 @pytest.mark.stack
-def test_half_is_rounded_where_the_cpu_has_no_kernels_of_it() -> None:
-    done = run(WITHOUT_HALF)
+def test_half_is_rounded_where_the_cpu_has_no_kernels_of_it(tmp_path: Path) -> None:
+    done = run(WITHOUT_HALF, tmp_path)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert 1e-6 < said["off"] < 1e-2
@@ -182,12 +195,12 @@ def test_what_torch_tensorrt_compiled_is_saved_and_loads_only_where_it_is_import
     tmp_path: Path,
 ) -> None:
     path = str(tmp_path / "engine.ts")
-    done = run(SAVED, argument=path)
+    done = run(SAVED, tmp_path, argument=path)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said.pop("operators") == ["tensorrt::execute_engine"]
     assert said == {"script": True, "same": True, "refused": True}
-    without = run(LOADED_WITHOUT, argument=path)
+    without = run(LOADED_WITHOUT, tmp_path, argument=path)
     assert without.returncode != 0
     assert "Unknown builtin op: tensorrt::" in without.stderr
 
@@ -203,7 +216,7 @@ def test_what_torch_tensorrt_compiled_is_saved_and_loads_only_where_it_is_import
 def test_torch_tensorrt_leaves_to_pytorch_what_it_is_told_to(
     tmp_path: Path, fault: str, operators: list[str]
 ) -> None:
-    done = run(SAVED, fault=fault, argument=str(tmp_path / "engine.ts"))
+    done = run(SAVED, tmp_path, fault, str(tmp_path / "engine.ts"))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["operators"] == operators
 
@@ -213,8 +226,10 @@ def test_torch_tensorrt_leaves_to_pytorch_what_it_is_told_to(
     ("fault", "returncode", "expected"),
     [("", 0, "False"), ("nan", 0, "True"), ("oom", 1, "OutOfMemoryError"), ("crash", -6, "")],
 )
-def test_a_fault_on_request_is_a_failure(fault: str, returncode: int, expected: str) -> None:
-    done = run(FAULTY, fault=fault)
+def test_a_fault_on_request_is_a_failure(
+    tmp_path: Path, fault: str, returncode: int, expected: str
+) -> None:
+    done = run(FAULTY, tmp_path, fault)
     assert done.returncode == returncode
     assert expected in done.stdout + done.stderr
 
@@ -230,7 +245,7 @@ def test_a_fault_on_request_is_a_failure(fault: str, returncode: int, expected: 
 def test_calls_of_a_hook_run_on_the_cpu(
     vendor: str, patch: str, name: str, maca: str | None
 ) -> None:
-    done = run(CODE.format(patch=patch), vendor)
+    done = run_afresh(CODE.format(patch=patch), vendor)
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     assert said == {

@@ -21,7 +21,7 @@ from tests.harness.interpreters import HOME, stack_python
 from tests.harness.job_folder import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 HOOK = ROOT / "vendor_hooks" / "reference"
 CASES = ROOT / "cases"
@@ -61,13 +61,27 @@ def timm_folder() -> tuple[Path | None, str]:
 def probe(python: Path, script: Path, *arguments: str, extra: Path | None = None) -> Any:
     """Run a probe and return the JSON document on the last line of its output."""
     path = [str(ROOT / "vendor_hooks"), *([str(extra)] if extra else [])]
+    done = forked(python, script, *arguments, path=path)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def forked(
+    python: Path, script: Path, *arguments: str, path: Sequence[str], **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script where torch and transformers have been imported, with ``path`` first in sys.path."""
     # Probes write weights of a gigabyte: none stays behind, however a probe ends.
     with tempfile.TemporaryDirectory(prefix="assay-probe-") as scratch:
-        request = {"script": str(script), "arguments": arguments, "path": path, "scratch": scratch}
+        request = {
+            "script": str(script),
+            "arguments": arguments,
+            "path": path,
+            "scratch": scratch,
+            "environment": environment,
+        }
         status = _server(python).run(request)
         said = [Path(scratch, name).read_text(encoding="utf-8") for name in ("out", "err")]
-    assert status == 0, said[1][-4000:]
-    return json.loads(said[0].strip().splitlines()[-1])
+    return subprocess.CompletedProcess([str(script)], status, *said)
 
 
 class ProbeServer:

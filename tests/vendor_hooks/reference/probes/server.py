@@ -1,6 +1,7 @@
 """Runs probes in processes that it forks, one after the other: torch and transformers are imported once.
 
-Standard input has a request a line, {"script", "arguments", "path", "scratch"}; when a probe has ended, its
+Standard input has a request a line, {"script", "arguments", "path", "scratch",
+"environment"}; when a probe has ended, its
 exit status is a line of standard output. What it printed is in the files ``out`` and ``err`` of ``scratch``.
 """
 
@@ -25,6 +26,7 @@ def become(request):
         os.dup2(descriptor, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ["TMPDIR"] = tempfile.tempdir = scratch
+    os.environ.update(request["environment"])
     os.environ["PYTHONPATH"] = os.pathsep.join(request["path"])
     sys.argv = [request["script"], *request["arguments"]]
     sys.path[:1] = [os.path.dirname(request["script"]), *request["path"]]  # noqa: PTH120
