@@ -12,7 +12,7 @@ import pytest
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.amd.stack import zen_stack
-from tests.vendor_hooks.cpu.stack import iree_stack
+from tests.vendor_hooks.cpu.stack import inductor_stack, iree_stack
 from tests.vendor_hooks.intel.stack import openvino_stack
 from tests.vendor_hooks.onnxruntime.stack import provider_stack
 from tests.vendor_hooks.standin import standin_python, with_reference_stack
@@ -31,7 +31,7 @@ REAL = {
     "intel": openvino_stack,
     "onnxruntime": provider_stack,
 }
-OF_ENGINE = {("cpu", "iree"): iree_stack}
+OF_ENGINE = {("cpu", "iree"): iree_stack, ("cpu", "inductor"): inductor_stack}
 """Engines of these vendors that run on another stack than the vendor's default."""
 VENDORS = sorted(path.parent.name for path in ROOT.glob("vendor_hooks/*/vendor.toml"))
 ENGINES = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]

@@ -93,7 +93,10 @@ class CompiledHost(TorchHost):
         assert lengths is not None, "only a case of generation has steps"
         size = self.job.batch_size
         # As step() gets them: other strides would be other graphs.
-        prompt, later = np.zeros((size, lengths.prompt), np.int64), np.zeros(size, np.int64)[:, None]
+        prompt, later = (
+            np.zeros((size, lengths.prompt), np.int64),
+            np.zeros(size, np.int64)[:, None],
+        )
 
         def use() -> None:
             past = self.no_past(size)
