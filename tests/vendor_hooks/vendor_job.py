@@ -125,6 +125,14 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
     return job.outcome(document["code"], document["log"].replace(document["job"], str(job.folder)))
 
 
+def run_as_driven(job: JobFolder, stage: str, python: Path, **more: str) -> Outcome:
+    """Run a stage with the variables that vendor.toml has for the device and the job's precision, and more."""
+    key = job.document["job"]
+    vendor = manifest(key["vendor"])
+    precision = vendor.engines[key["engine"]].precisions[key["precision"]]
+    return run(job, stage, python, **{**vendor.devices.env, **precision.env, **more})
+
+
 LEFT = ("out", "cache")
 """The folders that a stage writes to."""
 

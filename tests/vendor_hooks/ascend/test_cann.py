@@ -20,7 +20,8 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def python() -> Path:
-    return standin_python("ascend")
+    """Return the Python of test_engine_contract.py: what both run with it runs once."""
+    return of_stack(manifest("ascend").default_stack)
 
 
 def of_stack(stack: str) -> Path:

@@ -6,17 +6,14 @@ import json
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.vendor_hooks.standin import SITE, standin_python, with_reference_stack
-from tests.vendor_hooks.vendor_job import assert_right, core, manifest, run, vendor_job, warned
-
-if TYPE_CHECKING:
-    from tests.harness.job_folder import JobFolder, Outcome
+from tests.vendor_hooks.vendor_job import assert_right, core, manifest, vendor_job, warned
+from tests.vendor_hooks.vendor_job import run_as_driven as stage
 
 pytestmark = pytest.mark.stack
 
@@ -36,13 +33,6 @@ def python() -> Path:
 def _site(python: Path) -> Path:
     done = subprocess.run([str(python), "-c", SITE], check=True, capture_output=True, text=True)
     return Path(json.loads(done.stdout))
-
-
-def stage(job: JobFolder, name: str, python: Path, **more: str) -> Outcome:
-    """Run a stage with the environment that vendor.toml gives the job's precision."""
-    vendor, key = manifest("kunlunxin"), job.document["job"]
-    precision = vendor.engines[key["engine"]].precisions[key["precision"]]
-    return run(job, name, python, **{**vendor.devices.env, **precision.env, **more})
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -11,7 +11,8 @@ import pytest
 
 from tests.harness.interpreters import cpu_stack
 from tests.vendor_hooks.standin import SITE, standin_python
-from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
+from tests.vendor_hooks.vendor_job import assert_right, core, vendor_job, warned
+from tests.vendor_hooks.vendor_job import run_as_driven as run
 
 pytestmark = pytest.mark.stack
 

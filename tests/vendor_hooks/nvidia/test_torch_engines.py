@@ -14,10 +14,10 @@ from tests.vendor_hooks.vendor_job import (
     assert_right,
     core,
     manifest,
-    run,
     vendor_job,
     warned,
 )
+from tests.vendor_hooks.vendor_job import run_as_driven as run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,8 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture
 def python() -> Path:
-    return standin_python("nvidia", tensorrt="8.6.1")
+    """Return the Python of test_engine_contract.py: what both run with it runs once."""
+    return standin_python("nvidia", tensorrt="8.6.1", layer_info="detailed")
 
 
 @pytest.mark.parametrize("engine", ["eager", "inductor", "torch_tensorrt"])
@@ -111,9 +112,8 @@ def test_what_torch_tensorrt_compiled_is_loaded_by_infer(tmp_path: Path, python:
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
 def test_torch_tensorrts_arithmetic_is_read_back_from_its_layers(
-    tmp_path: Path, precision: str
+    tmp_path: Path, python: Path, precision: str
 ) -> None:
-    python = standin_python("nvidia", tensorrt="8.6.1", layer_info="detailed")
     job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt", precision=precision)
     report = run(job, "infer", python).ok
     assert report.effective["arithmetic"] == precision
@@ -121,9 +121,10 @@ def test_torch_tensorrts_arithmetic_is_read_back_from_its_layers(
     assert report.warnings == ()
 
 
-def test_torch_tensorrt_that_ignores_fp16_is_recorded_as_what_it_ran(tmp_path: Path) -> None:
+def test_torch_tensorrt_that_ignores_fp16_is_recorded_as_what_it_ran(
+    tmp_path: Path, python: Path
+) -> None:
     """As 2.13 does for ir="ts"; the requested fp16 was recorded as the arithmetic."""
-    python = standin_python("nvidia", tensorrt="8.6.1", layer_info="detailed")
     job = vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt")
     outcome = run(job, "infer", python, ASSAY_STANDIN_FAULT="compile:ignore")
     assert outcome.ok.effective["arithmetic"] == "tf32"
@@ -131,8 +132,9 @@ def test_torch_tensorrt_that_ignores_fp16_is_recorded_as_what_it_ran(tmp_path: P
 
 
 def test_an_arithmetic_that_torch_tensorrt_does_not_state_is_not_taken_from_the_job(
-    tmp_path: Path, python: Path
+    tmp_path: Path,
 ) -> None:
+    python = standin_python("nvidia", tensorrt="8.6.1")
     outcome = run(vendor_job(tmp_path / "job", "nvidia", "torch_tensorrt"), "infer", python)
     effective = outcome.ok.effective
     assert "arithmetic" not in effective
