@@ -34,9 +34,15 @@ REAL = {
 OF_ENGINE = {("cpu", "iree"): iree_stack, ("cpu", "inductor"): inductor_stack}
 """Engines of these vendors that run on another stack than the vendor's default."""
 VENDORS = sorted(path.parent.name for path in ROOT.glob("vendor_hooks/*/vendor.toml"))
-ENGINES = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]
-OF_GRAPHS = [one for one in ENGINES if manifest(one[0]).engines[one[1]].needs == "onnx"]
-ON_STANDINS = [one for one in ENGINES if one[0] not in REAL]
+ALL = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]
+#: A minute of compiling C++: in every run only for amd, where the processor is AMD's.
+COMPILED = ("cpu", "inductor")
+ENGINES = [
+    pytest.param(*one, marks=pytest.mark.slow) if one == COMPILED else pytest.param(*one)
+    for one in ALL
+]
+OF_GRAPHS = [one for one in ALL if manifest(one[0]).engines[one[1]].needs == "onnx"]
+ON_STANDINS = [one for one in ALL if one[0] not in REAL]
 #: What a compiler calls a file that is not a whole ONNX model.
 UNREADABLE = ("model.onnx", "Failed to parse ONNX model", "Error parsing message")
 
