@@ -111,8 +111,9 @@ def compare(bench: Bench, sides: Sides, pairs: int) -> None:
 def ratio(ours: Rates, theirs: Rates) -> str:
     """Return how many times theirs ours is, with the extremes of a round, and whether that shows a difference."""
     low, high = ours.pairwise(theirs)
-    same = low <= 1 <= high
-    said = "within the noise" if same else "differs in every round"
+    said = "within the noise" if low <= 1 <= high else "differs in every round"
+    if len(ours.values) == 1:
+        said = "a single round shows no noise"
     return f"ours is {ours.times(theirs):.3f} times that ({low:.3f}–{high:.3f}): {said}"
 
 
@@ -131,7 +132,7 @@ def configurations(choice: Choice, lines: set[int]) -> str:
     case = sum(
         bool(line.strip())
         for path in sorted(choice.case.folder.iterdir())
-        if path.suffix in {".toml", ".py"}
+        if path.suffix == ".py" or path.name == "case.toml"
         for line in path.read_text(encoding="utf-8").splitlines()
     )
     theirs = ", ".join(map(str, sorted(lines)))

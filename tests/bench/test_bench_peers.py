@@ -100,6 +100,13 @@ def test_a_ratio_on_both_sides_of_1_shows_no_difference(
     assert "1.025 times that (0.950–1.050): within the noise" in said
 
 
+@pytest.mark.usefixtures("scripted")
+def test_a_single_round_shows_no_difference(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--row", "vit_b_32:fp32:8", "--pairs", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "1.050 times that (1.050–1.050): a single round shows no noise" in said
+
+
 def test_it_gets_the_same_weights_batch_and_threads_and_stays_off_the_network(
     scripted: Scripted,
 ) -> None:
