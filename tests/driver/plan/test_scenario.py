@@ -162,7 +162,7 @@ def with_stack(catalog: Catalog, **changes: Any) -> Catalog:
 
 
 def test_a_stack_without_loadgen_says_what_to_type(catalog: Catalog) -> None:
-    (stack,) = catalog.vendors["cpu"].stacks.values()
+    stack = catalog.vendors["cpu"].stacks["ort1.31-torch2.13"]
     bare = stack.manifest.model_copy(update={"versions": {"python": "3.11"}})
     with pytest.raises(UsageFault) as caught:
         chosen(with_stack(catalog, manifest=bare), scenario="offline")
