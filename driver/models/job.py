@@ -29,7 +29,10 @@ class JobKey(Frozen):
     tier: Tier
     runner: RunnerName
     scenario: ScenarioName | None = Field(
-        default=None, description="load scenario that LoadGen ran besides the usual loops"
+        default=None,
+        # Results from before there were scenarios have statements and digests without it.
+        exclude_if=lambda value: value is None,
+        description="load scenario that LoadGen ran besides the usual loops",
     )
 
 

@@ -145,7 +145,7 @@ def side(name: str, sessions: Sequence[tuple[float, ...]]) -> Side:
 FACTS = (
     *("case", "core_item", "metric", "weights", "weights_digest", "data", "dataset", "chips"),
     *("processor", "precision", "arithmetic", "batch_size", "clock", "in_flight", "tier", "runner"),
-    *("attention", "input", "onnx", "export"),
+    *("attention", "input", "onnx", "export", "scenario"),
 )
 
 

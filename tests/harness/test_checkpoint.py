@@ -23,7 +23,7 @@ def test_an_object_beside_the_tensors_is_named_with_how_to_strip_it() -> None:
     error = ValueError(
         "Weights only load failed. Unsupported global: GLOBAL argparse.Namespace was"
     )
-    failure = checkpoint._unreadable(Path("m.pth"), error)
+    failure = checkpoint.unreadable(Path("m.pth"), error)
     assert failure.message == "m.pth has an object of type argparse.Namespace beside its tensors"
     assert "WEIGHTS=only-m.pth" in failure.remedy
 

@@ -39,7 +39,7 @@ OWN_OPTIONS = {"bundle": frozenset({"OUT"}), "images": frozenset({"BASE"})}
 
 RUN = (
     "CASE VENDOR STACK ENGINE PRECISION BS CHIP DEVICE RUNNER TIER DATA WEIGHTS LIMIT REPEAT WAIT INPUT "
-    "PREPROCESS"
+    "PREPROCESS SCENARIO LATENCY_BOUND TARGET_QPS"
 )
 TAKES = {
     verb: frozenset(names.split())
@@ -77,7 +77,7 @@ ONE_OF = frozenset({"VENDOR", "CASE"})
 RESULTS = frozenset({"run", "sweep", "rerun", "audit", "report"})
 """Verbs for which OUT is the folder of results."""
 
-ONE_EACH = frozenset({"CASE", "VENDOR", "STACK", "ENGINE", "PRECISION", "BS", "CHIP"})
+ONE_EACH = frozenset({"CASE", "VENDOR", "STACK", "ENGINE", "PRECISION", "BS", "CHIP", "SCENARIO"})
 """Only a sweep takes several of these, separated by commas; no other command repeats such a list."""
 
 CARRIED = {
