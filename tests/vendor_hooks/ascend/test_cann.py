@@ -309,9 +309,10 @@ def test_what_a_vendors_tool_timed_lasts_as_long_as_asked(
     tmp_path: Path, engine: str, stack: str
 ) -> None:
     """The tool's own run is longer: benchmark.x86_64 reads and writes files between executions."""
-    measure = {"min_seconds": 0.4}
+    # Some passes take so long; more of them, on a busy machine, would take longer than the tool may run.
+    measure = {"min_seconds": 0.1}
     job = vendor_job(tmp_path / "job", "ascend", engine, stack=stack, measure=measure)
-    assert core(run(job, "infer", of_stack(stack))).wall_ns >= 0.4e9
+    assert core(run(job, "infer", of_stack(stack))).wall_ns >= 0.1e9
 
 
 def test_the_older_generation_of_ais_bench_is_a_script(
