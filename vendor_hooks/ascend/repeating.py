@@ -5,7 +5,7 @@ from typing import Callable, Tuple, TypeVar
 
 Summary = TypeVar("Summary")
 
-#: A warm device is faster than the short first run suggests.
+#: A warm device is faster than the short first run suggests; the more, the oftener a run was too short.
 MARGIN = 1.1
 #: Runs after the first: the second is sized by a cold device, the third by a warm one; rarely more.
 MOST_RUNS = 5
@@ -23,9 +23,9 @@ def long_enough(
     ``most(summary)`` the upper limit of repeats, whatever the time.
     """
     repeats, summary = 1, run(1)
-    for _ in range(MOST_RUNS):
+    for number in range(1, MOST_RUNS + 1):
         lasted, limit = seconds(summary, repeats), max(1, most(summary))
-        wanted = min(limit, math.ceil(repeats * MARGIN * min_seconds / lasted))
+        wanted = min(limit, math.ceil(repeats * MARGIN**number * min_seconds / lasted))
         if lasted >= min_seconds or wanted <= repeats:
             break
         repeats = wanted
