@@ -100,7 +100,8 @@ What the remedy itself leaves open (``CASE=…``) is taken over too; `check` tak
 """
 
 _WORD = r"[^\s,;:`()]+"
-_PAIR = rf"[A-Z][A-Z0-9_]*=(?:<(?:[^<>]|<[^<>]*>)*>|{_WORD}(?:,{_WORD})*)"
+_PLACE = r"<(?:[^<>]|<[^<>]*>)*>(?:@sha256:…)?"
+_PAIR = rf"[A-Z][A-Z0-9_]*=(?:{_PLACE}|{_WORD}(?:,{_WORD})*)"
 _ADVICE = re.compile(
     rf"\bmake (?P<verb>{'|'.join(TAKES)})\b(?P<pairs>(?: {_PAIR})*)"
     rf"|\b(?P<same>the same command)\b"
@@ -241,4 +242,4 @@ def _option(variable: str) -> str:
 
 def _quoted(value: str) -> str:
     """Quote a value for the shell, except for a placeholder that is to be replaced anyway."""
-    return value if re.fullmatch(r"<.*>|…", value) else shlex.quote(value)
+    return value if re.fullmatch(r"<.*>(@sha256:…)?|…", value) else shlex.quote(value)

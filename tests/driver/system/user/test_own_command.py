@@ -98,6 +98,13 @@ def test_a_command_of_the_script_keeps_its_form_its_flags_and_its_environment() 
     )
 
 
+def test_a_digest_to_fill_in_belongs_to_its_variable() -> None:
+    own = by_make("run", CASE="sam", VENDOR="cpu")
+    assert completed("name it by its digest: BASE=<image>@sha256:…", own) == (
+        "name it by its digest: `make run CASE=sam VENDOR=cpu BASE=<image>@sha256:…`"
+    )
+
+
 def test_folders_of_a_report_stay() -> None:
     own = by_script("report", "my results", "--all")
     assert completed("choose OUT=<folder>", own) == (
