@@ -19,8 +19,8 @@ def planned_seconds(
 ) -> float | None:
     """Return how long a phase of infer or validate may take, or None if time does not end it.
 
-    ``load_s``: the least duration of LoadGen's run. ``repeat`` counts from 0: only the first process goes over the whole dataset. Warm-up may end
-    earlier, and the core loop makes at least one pass, however long that takes.
+    ``load_s``: the least duration of LoadGen's run, in seconds. ``repeat`` counts from 0: only the first process
+    goes over the whole dataset. Warm-up may end earlier, and the core loop makes at least one pass, however long that takes.
     """
     if phase == "warm up":
         return measure.warmup_max_seconds

@@ -45,9 +45,11 @@ RATE_KEYS: dict[ScenarioName, str] = {
     "server": "result_completed_samples_per_sec",
 }
 
+SAMPLES = ("result_{}_latency_ns", "result_{}_percentile_latency_ns")
+QUERIES = ("result_{}_query_latency_ns", "result_{}_percentile_per_query_latency_ns")
 TTFT = ("result_first_token_{}_latency_ns", "result_first_token_{}_percentile_latency_ns")
 TPOT = ("result_time_to_output_token_{}", "result_time_per_output_token_{}_percentile_ns")
-"""Keys of a language model's latencies, by their statistic."""
+"""Keys of latencies by their statistic: of samples, of queries in multistream, of a language model's tokens."""
 
 SEEDS = {
     "effective_qsl_rng_seed": 2085463073848966840,
@@ -82,9 +84,9 @@ def scenario_figures(
         samples_per_s=_scaled(log.get(RATE_KEYS.get(job.name, ""))),
         unit=unit_of(job),
         tokens_per_s=_scaled(log.get(TOKEN_KEYS[job.name])) if job.tokens and not in_ms else None,
-        latency_ms=_latencies(job, log),
-        ttft_ms=_token_latencies(log, TTFT) if times else None,
-        tpot_ms=_token_latencies(log, TPOT) if times else None,
+        latency_ms=_latencies(log, QUERIES if job.name == "multistream" else SAMPLES),
+        ttft_ms=_latencies(log, TTFT) if times else None,
+        tpot_ms=_latencies(log, TPOT) if times else None,
         percentile=100 * job.percentile,
         latency_bound_ms=_scaled(job.latency_bound_ns, NS_PER_MS),
         token_bound_ms=_scaled(job.token_bound_ns, NS_PER_MS),
@@ -192,18 +194,8 @@ def _duration_ns(job: ScenarioJob, log: Logged) -> float | None:
         return None
 
 
-def _latencies(job: ScenarioJob, log: Logged) -> ScenarioLatency:
-    whole = "query_latency_ns" if job.name == "multistream" else "latency_ns"
-    named = "per_query_latency_ns" if job.name == "multistream" else "latency_ns"
-    keys = {name: f"result_{name}_{whole}" for name in ("min", "mean", "max")}
-    for percent in ("50", "90", "95", "97", "99"):
-        keys[f"p{percent}"] = f"result_{percent}.00_percentile_{named}"
-    keys["p99_9"] = f"result_99.90_percentile_{named}"
-    return ScenarioLatency(**{name: _scaled(log.get(key), NS_PER_MS) for name, key in keys.items()})
-
-
-def _token_latencies(log: Logged, keys: tuple[str, str]) -> ScenarioLatency:
-    """Return latencies of tokens; ``keys`` are templates of min, mean and max, and of the percentiles."""
+def _latencies(log: Logged, keys: tuple[str, str]) -> ScenarioLatency:
+    """Return latencies in ms; ``keys`` are templates of min, mean and max, and of the percentiles."""
     plain, percentile = keys
     found = {name: plain.format(name) for name in ("min", "mean", "max")}
     for percent in ("50", "90", "95", "97", "99"):

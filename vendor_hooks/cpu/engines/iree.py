@@ -176,11 +176,17 @@ def workers(expected, patience_ns=2 * 10**9):
     """The number of IREE's threads in this process; a thread has its name a moment after it was started."""
     deadline = clock.now_ns() + patience_ns
     while True:
-        names = [(path / "comm").read_text(encoding="utf-8") for path in TASKS.iterdir()]
-        found = sum(name.startswith(WORKER) for name in names)
+        found = sum(_name(path).startswith(WORKER) for path in TASKS.iterdir())
         if found >= expected or clock.now_ns() > deadline:
             return found
         time.sleep(0.01)
+
+
+def _name(task):
+    try:
+        return (task / "comm").read_text(encoding="utf-8")
+    except OSError:  # it has ended since it was listed
+        return ""
 
 
 ENGINE = Iree
