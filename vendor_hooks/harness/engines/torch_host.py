@@ -11,9 +11,10 @@ from harness.engines.token_steps import StepEngine
 from harness.job import Arrays, Job
 from harness.models import torch_module
 
-# libgomp's threads spin for milliseconds at each barrier, on the cores that decode images. A thousand
-# spins take some 50 µs, enough between two kernels. Measured on two busy cores: 2.7 times the items/s.
-_SPIN_COUNT = "1000"
+# At each barrier, libgomp's threads spin 300,000 times by default, on the cores that decode images. A third of it
+# gives the core figure of the default; a thousand, which threads that wait for a slower one exceed, cost 15 to 35 % of it on
+# two virtual cores, where waking one is slow (docs/performance.md).
+_SPIN_COUNT = "100000"
 
 
 class TorchHost(StepEngine):
