@@ -1,13 +1,10 @@
 """Builds a TensorRT engine from ONNX with the Python API of 8.5 to 11."""
 
 import collections
-import sys
 
-from harness.errors import StageFailure, out_of_memory, says_out_of_memory
+from harness.engines.trt import network as networks
 from hook import trt_cast, trt_release
 
-#: The most lines that a failure quotes; the stage's log has them all.
-LINES = 4
 #: The precision flags that are read back; 11 has TF32 only.
 FLAGS = ("FP16", "BF16", "INT8", "FP8", "TF32")
 #: The layers that do a model's arithmetic, and DataType → arithmetic.
@@ -15,34 +12,8 @@ COMPUTING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
 ARITHMETIC = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
 
 
-def make_logger(tensorrt):
-    """A logger that keeps errors and warnings, and copies all messages to the stage's log."""
-
-    class Log(tensorrt.ILogger):
-        def __init__(self):
-            tensorrt.ILogger.__init__(self)
-            self.errors = []
-            self.warnings = []
-
-        def log(self, severity, message):
-            if severity in (self.INTERNAL_ERROR, self.ERROR):
-                self.errors.append(message)
-            elif severity == self.WARNING:
-                self.warnings.append(message)
-            if severity != self.VERBOSE:
-                sys.stderr.write("[TensorRT] {}\n".format(message))
-
-        def last_error(self):
-            return self.errors[-1] if self.errors else "TensorRT's log is empty"
-
-    kinds = tensorrt.ILogger.Severity
-    for name in ("INTERNAL_ERROR", "ERROR", "WARNING", "VERBOSE"):
-        setattr(Log, name, getattr(kinds, name))
-    return Log()
-
-
 class Build:
-    """One build: parse, configure, build. ``log`` is from make_logger."""
+    """One build: parse, configure, build. ``log`` is from network.make_logger."""
 
     def __init__(self, tensorrt, log, job):
         self._trt = tensorrt
@@ -59,12 +30,10 @@ class Build:
         Raises StageFailure (compile, out_of_memory) with the error lines of the log.
         """
         network = self._builder.create_network(self._creation_flags())
-        parser = self._trt.OnnxParser(network, self._log)
         # The weights may stay in the file until the engine is built.
         with trt_cast.graph(self._job, self._version) as path:
-            # From the file, not from bytes: the parser finds external data beside it.
-            if not parser.parse_from_file(str(path)):
-                errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
+            errors = networks.parse(self._trt, network, self._log, path)
+            if errors:
                 raise self.failed("TensorRT's ONNX parser cannot read the graph", errors)
             config = self._configure(network)
             cache = self._timing_cache(config, timing_cache)
@@ -83,14 +52,9 @@ class Build:
 
     def failed(self, what, lines):
         """The StageFailure of a step, with the error ``lines``."""
-        said = (
-            "; ".join(dict.fromkeys(line.strip() for line in lines[-LINES:])) or "its log is empty"
-        )
-        if says_out_of_memory(said):
-            return out_of_memory("{}: {}".format(what, said))
-        return StageFailure(
-            "compile",
-            "{}: {}".format(what, said),
+        return networks.build_failure(
+            what,
+            lines,
             "the stage's log beside the result has the full log of TensorRT {}; a newer STACK may support "
             "operators that this release lacks (make list shows them)".format(
                 self._trt.__version__
@@ -115,7 +79,7 @@ class Build:
         limit = job.engine_options.get("workspace_gib")
         if limit:
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, int(limit * 2**30))
-        profile = self._profile(network)
+        profile = networks.one_profile(self._builder, network, self._job)
         if profile is not None:
             config.add_optimization_profile(profile)
         self.effective = {
@@ -147,22 +111,6 @@ class Build:
         else:
             found = "fp16" if "FP16" in on else "fp32"
         return "tf32" if found == "fp32" and "TF32" in on else found
-
-    def _profile(self, network):
-        """One profile from 1 to batch_size items, optimised for batch_size; None for a static graph."""
-        inputs = [network.get_input(i) for i in range(network.num_inputs)]
-        if not any(-1 in tuple(tensor.shape) for tensor in inputs):
-            return None
-        specs = {spec.name: spec for spec in self._job.inputs}
-        profile = self._builder.create_optimization_profile()
-        for tensor in inputs:
-            if -1 not in tuple(tensor.shape):
-                continue
-            spec = specs[tensor.name]
-            one = (spec.rows_per_item,) + spec.shape
-            full = (self._job.batch_size * spec.rows_per_item,) + spec.shape
-            profile.set_shape(tensor.name, one, full, full)
-        return profile
 
     def _timing_cache(self, config, path):
         known = path.read_bytes() if path.exists() else b""

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.stack
 
 PROBES = Path(__file__).parent / "probes"
 HOOK = ROOT / "vendor_hooks" / "nvidia"
+SHARED = ROOT / "vendor_hooks" / "harness" / "engines" / "trt"
 STANDINS = ROOT / "tests" / "standins"
 RELEASES = ("8.6.1", "10.0.1", "10.3.0", "10.16.1.11", "11.1.0.106", "11.4.0.106")
 STRONG = "11"
@@ -35,6 +36,9 @@ RECEIVERS = {
     "tensorrt": "tensorrt",
     "trt": "tensorrt",
     "self._trt": "tensorrt",
+    "self.sdk()": "tensorrt",
+    "_sdk()": "tensorrt",
+    "builder": "Builder",
     "self._builder": "Builder",
     "network": "INetworkDefinition",
     "layer": "ILayer",
@@ -47,6 +51,7 @@ RECEIVERS = {
     "flags": "BuilderFlag",
     "kinds": "Severity",
     "self._runtime": "Runtime",
+    "engine": "ICudaEngine",
     "self._engine": "ICudaEngine",
     "self._context": "IExecutionContext",
     "inspector": "EngineInspector",
@@ -121,7 +126,8 @@ def described(release: str) -> Any:
 
 def names_in_the_source() -> set[tuple[str, str]]:
     """Return (class, name) of everything that the hook's source uses of TensorRT."""
-    files = [HOOK / "trt_build.py", HOOK / "trt_plan.py", HOOK / "engines" / "tensorrt.py"]
+    own = [HOOK / "trt_build.py", HOOK / "trt_plan.py", HOOK / "engines" / "tensorrt.py"]
+    files = [*own, *(SHARED / name for name in ("network.py", "engine.py", "plan.py"))]
     found = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -250,8 +256,8 @@ CUDA = ("12.9", "13.5")
 
 
 def cuda_names() -> set[str]:
-    """Return the names of CUDA's runtime that cuda.py and the engines use."""
-    files = [HOOK / "cuda.py", HOOK / "trt_slot.py", HOOK / "engines" / "tensorrt.py"]
+    """Return the names of CUDA's runtime that the hook uses."""
+    files = [SHARED / name for name in ("cuda.py", "slot.py", "engine.py")]
     nodes = (n for file in files for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     return {n.attr for n in nodes if isinstance(n, ast.Attribute) and n.attr.startswith("cuda")}
 

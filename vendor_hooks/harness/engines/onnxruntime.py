@@ -70,6 +70,7 @@ class OnnxRuntime(StepEngine):
     def load(self) -> Dict[str, Any]:
         """Open the session; the settings are read back from it."""
         onnxruntime = self._import()
+        self.simulated = bool(getattr(onnxruntime, "__assay_standin__", False))
         self._require_build(onnxruntime)
         placed: Dict[str, Dict[str, int]] = {}
         if self._provider == CPU:
@@ -77,6 +78,7 @@ class OnnxRuntime(StepEngine):
         else:
             placed = self._placed(onnxruntime)
             self._judge(placed)
+            self._compare_options()
         if self.job.generation is not None:
             self._steps = self._graph_steps(self._session)
         return self._effective(placed)
@@ -171,6 +173,29 @@ class OnnxRuntime(StepEngine):
             raise StageFailure("compile", message, remedy)
         self._warnings.append(("effective_differs", message, remedy))
 
+    def _reported_options(self) -> Dict[str, str]:
+        """The provider's options as it reports them; some providers (OpenVINO) report none."""
+        found: Dict[str, str] = self._session.get_provider_options().get(self._provider, {})
+        return found
+
+    def _compare_options(self) -> None:
+        """Warn if the provider reports an option otherwise than it was given: a variable may go before it."""
+        reported = self._reported_options()
+        differing = [
+            "{} is {}, not {}".format(name, reported[name], value)
+            for name, value in sorted(self._provider_options().items())
+            if name in reported and _plain(reported[name]) != _plain(value)
+        ]
+        if differing:
+            self._warnings.append(
+                (
+                    "effective_differs",
+                    "{} did not take its options: {}".format(self._provider, "; ".join(differing)),
+                    "remove the variable that sets it from the environment, or correct provider_options of "
+                    "[engines.{}.options] in vendor.toml".format(self.job.engine),
+                )
+            )
+
     def _effective(self, placed: Dict[str, Dict[str, int]]) -> Dict[str, Any]:
         options = self._session.get_session_options()
         settings = {
@@ -189,8 +214,7 @@ class OnnxRuntime(StepEngine):
         nodes = {name: sum(operators.values()) for name, operators in placed.items()}
         settings.update(
             arithmetic_unread=UNREAD.format(self._provider),
-            # Some providers (OpenVINO) report none.
-            provider_options=self._session.get_provider_options().get(self._provider, {}),
+            provider_options=self._reported_options(),
             requested_options=self._provider_options(),
             nodes=nodes,
             nodes_counted="assigned" if recorded_here(self._session) else "run, fused parts as one",
@@ -255,6 +279,11 @@ class OnnxRuntime(StepEngine):
     def close(self) -> None:
         """Release the session, its arena and the past."""
         self._session = self._steps = None
+
+
+def _plain(value: str) -> str:
+    """One spelling of a flag: providers report "1" for "true"."""
+    return {"true": "1", "false": "0"}.get(value.lower(), value)
 
 
 def recorded_here(session: Any) -> bool:

@@ -7,9 +7,9 @@ from harness.errors import StageFailure
 class Eager(TorchCuda):
     """The case's own module, unchanged, on a PyTorch that was built for MACA."""
 
-    def _open(self):
+    def open_torch(self):
         """Import torch; require a device, and MACA, so that another vendor's GPU is not reported as MetaX's."""
-        torch = super()._open()
+        torch = super().open_torch()
         if maca_version(torch) is None:
             raise StageFailure(
                 "image",

@@ -6,6 +6,7 @@ else from trtexec itself, in one run per batch. trtexec reads one batch and repe
 
 from harness.engine import Engine, VendorTiming
 from harness.engines.engine_file import EngineFile, graph_digest
+from harness.engines.trt.plan import builder_warnings
 from harness.engines.vendor_tool import run
 from hook import engine_layers, trt_cast, trt_plan, trtexec
 from hook.engines.tensorrt import TensorRt
@@ -167,7 +168,7 @@ def make_engine(job, tool, file, warnings):
     file.forget()
     settings, said = tool_built(job, tool, file.path)
     file.record(settings)
-    warnings.extend(trt_plan.builder_warnings(said))
+    warnings.extend(builder_warnings(said))
     return settings
 
 

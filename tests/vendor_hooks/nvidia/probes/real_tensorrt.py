@@ -122,7 +122,7 @@ def unwrapped(value):
 
 
 class Device:
-    """The CUDA device, as hook.cuda.Cuda is used; no memory is touched by the stubs."""
+    """The CUDA device, as harness.engines.trt.cuda.Cuda is used; no memory is touched by the stubs."""
 
     simulated = False
     api = types.SimpleNamespace(cudaEventSynchronize=lambda _event: (0,))
@@ -184,11 +184,13 @@ class Buffer:
 def run(folder, precision):
     """Build, load, infer one batch: everything that the engine does with TensorRT."""
     import numpy as np
+    from harness.engines.trt import engine as shared
+    from harness.engines.trt import slot
     from harness.errors import StageFailure
-    from hook import cuda, trt_cast
+    from hook import trt_cast
     from hook.engines.tensorrt import TensorRt
 
-    cuda.Cuda, cuda.Buffer = Device, Buffer
+    shared.Cuda, slot.Buffer = Device, Buffer
     # The cast needs a graph; it is tested with the package that does it.
     trt_cast.cast, trt_cast.converter = (lambda source, _folder: source), (lambda: "none")
     engine = TensorRt(make_job(folder, precision))
