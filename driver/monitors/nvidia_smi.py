@@ -29,14 +29,19 @@ COLUMNS = (
     "clocks.sm",
 )
 COMMAND = ("nvidia-smi", f"--query-gpu={','.join(COLUMNS)}", "--format=csv,noheader,nounits")
-_SYNONYMS = {"clocks.current.sm": "clocks.sm", "gpu_uuid": "uuid", "gpu_name": "name"}
+_SYNONYMS = {
+    "clocks.current.sm": "clocks.sm",
+    "gpu.power.draw": "power.draw",
+    "gpu_uuid": "uuid",
+    "gpu_name": "name",
+}
 
 
 LOST = "Unable to determine the device handle"
 """Printed instead of the row of a device that fell off the bus; later devices keep their index."""
 
 
-def parse(text: str) -> Readings:
+def parse(text: str, *, tool: str = "nvidia-smi") -> Readings:
     """Read rows with the columns of the header, else ``COLUMNS``; the device is the row's index.
 
     Any other line, such as ``WARNING: infoROM is corrupted``, becomes a remark.
@@ -56,9 +61,10 @@ def parse(text: str) -> Readings:
             lost += line.startswith(LOST)
         else:
             device = str(len(readings) + lost)
-            readings.append(_row(device, dict(_pair(columns, cells, line_number, line))))
+            cells_by_name = dict(_pair(tool, columns, cells, line_number, line))
+            readings.append(_row(device, cells_by_name))
     if not readings:
-        raise MonitorFormatError(" ".join(["nvidia-smi printed no device", *remarks][:4]))
+        raise MonitorFormatError(" ".join([f"{tool} printed no device", *remarks][:4]))
     return Readings(readings, remarks)
 
 
@@ -81,22 +87,22 @@ def _column(cell: str) -> str:
 
 
 def _pair(
-    columns: tuple[str, ...], cells: list[str], line_number: int, line: str
+    tool: str, columns: tuple[str, ...], cells: list[str], line_number: int, line: str
 ) -> list[tuple[str, str | float | int | None]]:
     if len(cells) != len(columns):
         why = f"expected {len(columns)} columns, found {len(cells)}"
-        raise unknown("nvidia-smi", line_number, line, why)
+        raise unknown(tool, line_number, line, why)
     try:
         return [(name, _value(name, cell)) for name, cell in zip(columns, cells, strict=True)]
     except ValueError:
-        raise unknown("nvidia-smi", line_number, line, "a figure is not a number") from None
+        raise unknown(tool, line_number, line, "a figure is not a number") from None
 
 
 def _value(name: str, cell: str) -> str | float | int | None:
     if name.startswith("memory."):
         return mebibytes(cell)
     if name in {"power.draw", "utilization.gpu", "temperature.gpu", "clocks.sm"}:
-        return number(cell, "W", "%", "MHz")
+        return number(cell, "W", "%", "MHz", "C")
     return "" if is_absent(cell) else cell
 
 

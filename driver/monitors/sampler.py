@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from driver.models.base import Warn, WarningCode
 from driver.monitors.reading import remarks_of
 from driver.monitors.sources import (
+    AmdSmiSource,
     CommandSource,
     MonitorError,
     MonitorFormatError,
@@ -83,7 +84,7 @@ class Sampler:
         if not self._thread.is_alive():
             return
         self._thread.join(self._patience_s())
-        if self._thread.is_alive() and isinstance(self._source, CommandSource):
+        if self._thread.is_alive() and isinstance(self._source, CommandSource | AmdSmiSource):
             self._killed = True
             self._source.stop()
             self._thread.join(FIRST_ANSWER_S)

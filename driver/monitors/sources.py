@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from driver.monitors import document, mx_smi, npu_smi, nvidia_smi, xpu_smi
+from driver.monitors import amd_smi, document, ixsmi, mx_smi, npu_smi, nvidia_smi, xpu_smi
 from driver.monitors.proc import ProcSource
 from driver.monitors.reading import MonitorFormatError, Readings, remarks_of
-from driver.system.command import Command, CommandHung
+from driver.system.command import Answer, Command, CommandHung
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ PARSERS: dict[str, Callable[[str], tuple[Reading, ...]]] = {
     "npu-smi": npu_smi.parse,
     "xpu_smi": xpu_smi.parse,
     "mx-smi": mx_smi.parse,
+    "ixsmi": ixsmi.parse,
     "json": document.parse,
 }
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -29,6 +30,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "npu-smi": npu_smi.COMMAND,
     "xpu_smi": xpu_smi.COMMAND,
     "mx-smi": mx_smi.COMMAND,
+    "ixsmi": ixsmi.COMMAND,
+    "amd-smi": amd_smi.COMMAND,
 }
 # Marks the folder of a stand-in's programs; no vendor ships a file of this name.
 STAND_IN_MARK = "ASSAY-STANDIN"
@@ -63,27 +66,70 @@ class CommandSource:
 
     def read(self) -> tuple[Reading, ...]:
         """Return the devices that the command prints."""
-        name = self._command.argv[0]
-        if shutil.which(name) is None:
-            raise MonitorError("missing", f"{name} is missing or not executable", lasting=True)
-        try:
-            returncode, out, err = self._command.run()
-        except CommandHung as error:
-            raise MonitorError("hung", str(error)) from None
-        except OSError as error:
-            raise MonitorError("missing", f"{name}: {error.strerror}", lasting=True) from None
-        text = out.decode("utf-8", "replace")
-        if returncode == 0:
+        answer = _answer(self._command)
+        text = answer.out.decode("utf-8", "replace")
+        if answer.returncode == 0:
             return self._parse(text)
-        said = (err or out).decode("utf-8", "replace").strip()[:200]
         try:
             readings = self._parse(text)
         except MonitorFormatError:
-            raise MonitorError("exit", f"{name} exited with {returncode}: {said!r}") from None
+            raise _exited(self._command, answer) from None
         # Some exit codes concern a part of one device: nvidia-smi exits with 14 when the infoROM is
         # corrupted, although every figure is there (its manual, RETURN VALUE).
-        remarks = (*remarks_of(readings), f"{name} exited with {returncode}")
+        name = self._command.argv[0]
+        remarks = (*remarks_of(readings), f"{name} exited with {answer.returncode}")
         return Readings(readings, remarks)
+
+
+class AmdSmiSource:
+    """Calls amd-smi: for the names of the devices once, for their figures at every reading."""
+
+    def __init__(self, command: tuple[str, ...], timeout_s: float) -> None:
+        program = command or amd_smi.COMMAND
+        self._list, self._static, self._metric = (
+            Command((*program, *words), timeout_s)
+            for words in (amd_smi.LIST, amd_smi.STATIC, amd_smi.METRIC)
+        )
+        self._known: dict[int, amd_smi.Identity] = {}
+
+    def stop(self) -> None:
+        """Kill the command that another thread waits for, with its children."""
+        for command in (self._list, self._static, self._metric):
+            command.stop()
+
+    def read(self) -> tuple[Reading, ...]:
+        """Return the devices that the commands print."""
+        if not self._known:
+            listed = _answer(self._list)
+            text = listed.out.decode("utf-8", "replace") if listed.returncode == 0 else None
+            self._known = amd_smi.identities(text, _printed(self._static))
+        return amd_smi.parse(_printed(self._metric), self._known)
+
+
+def _printed(command: Command) -> str:
+    """Return what a command that must succeed printed."""
+    answer = _answer(command)
+    if answer.returncode != 0:
+        raise _exited(command, answer)
+    return answer.out.decode("utf-8", "replace")
+
+
+def _answer(command: Command) -> Answer:
+    """Run a command; MonitorError if it is missing or does not answer."""
+    name = command.argv[0]
+    if shutil.which(name) is None:
+        raise MonitorError("missing", f"{name} is missing or not executable", lasting=True)
+    try:
+        return command.run()
+    except CommandHung as error:
+        raise MonitorError("hung", str(error)) from None
+    except OSError as error:
+        raise MonitorError("missing", f"{name}: {error.strerror}", lasting=True) from None
+
+
+def _exited(command: Command, answer: Answer) -> MonitorError:
+    said = (answer.err or answer.out).decode("utf-8", "replace").strip()[:200]
+    return MonitorError("exit", f"{command.argv[0]} exited with {answer.returncode}: {said!r}")
 
 
 def make_source(spec: MonitorSpec) -> Source | None:
@@ -92,6 +138,8 @@ def make_source(spec: MonitorSpec) -> Source | None:
         return None
     if spec.parser == "proc":
         return ProcSource()
+    if spec.parser == "amd-smi":
+        return AmdSmiSource(spec.command, spec.timeout_s)
     return CommandSource(spec.command, spec.parser, spec.timeout_s)
 
 
@@ -109,6 +157,7 @@ def is_stand_in(command: tuple[str, ...]) -> bool:
 __all__ = [
     "COMMANDS",
     "PARSERS",
+    "AmdSmiSource",
     "CommandSource",
     "MonitorError",
     "MonitorFormatError",

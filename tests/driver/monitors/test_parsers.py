@@ -44,6 +44,13 @@ EXPECTED = [
     ("mx-smi-2.3.1-board-columns.txt", "mx-smi", 0,
      ("0", "MetaX C500", 1402, 65536, 61, 41, 0, None)),
     ("nvidia-smi-535-warning.csv", "nvidia-smi", 0, ("0", "Tesla T4", 3, 15360, 9.1, 31, 0, 300)),
+    ("ixsmi-4.4-MR-V100.csv", "ixsmi", 0,
+     ("0", "Iluvatar MR-V100", 116, 32768, 38, 41, 0, 1500)),
+    # The second chip of a card has no meter.
+    ("ixsmi-4.1-BI-V150-header.csv", "ixsmi", 0,
+     ("0", "Iluvatar BI-V150", 116, 32768, None, 32, 0, 1500)),
+    ("ixsmi-4.1-BI-V150-header.csv", "ixsmi", 1,
+     ("1", "Iluvatar BI-V150", 27052, 32768, 93, 30, 98, 1500)),
     # Device 0 fell off the bus: the one behind it keeps its index.
     ("nvidia-smi-535-lost.csv", "nvidia-smi", 0, ("1", "Tesla T4", 3, 15360, 9.1, 31, 0, 300)),
 ]  # fmt: skip
@@ -54,6 +61,7 @@ COUNTS = {
     "npu-smi-23.0.rc3-910B4.txt": 2,
     "xpu_smi-m-P800.txt": 2,
     "mx-smi-2.1.6.txt": 2,
+    "ixsmi-4.1-BI-V150-header.csv": 2,
 }
 
 
