@@ -6,7 +6,7 @@ concerns only the requests that name what it describes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from driver.catalog.manifests import Invalid, choose, joined, read_each, read_manifest
@@ -70,17 +70,56 @@ class Vendor:
     folder: Path
     stacks: dict[str, Stack]
     invalid: tuple[Invalid, ...] = ()
+    others: tuple[Vendor, ...] = ()
+    """The vendor as each stack with tables of its own sees it ([stacks.<name>] of vendor.toml)."""
+    other_hardware: str = ""
+    """The stack whose own tables these are, "" for the tables that the other stacks share."""
 
     @property
     def name(self) -> str:
         """Return the vendor's name."""
         return self.manifest.name
 
+    @property
+    def label(self) -> str:
+        """Return the vendor's name, with the stack where the hardware is that stack's own: amd/rocm7."""
+        return "/".join(filter(None, (self.name, self.other_hardware)))
+
+    def table(self, name: str) -> str:
+        """Return the heading of a table of vendor.toml: ``monitor``, or ``stacks.rocm7.monitor``."""
+        return f"stacks.{self.other_hardware}.{name}" if self.other_hardware else name
+
+    @property
+    def hardware(self) -> tuple[Vendor, ...]:
+        """Return the vendor once for each kind of hardware that its stacks run on."""
+        return (self, *self.others)
+
+    def for_request(self, stack: str | None, engine: str | None, chip: str | None) -> Vendor:
+        """Return the vendor as the hardware of a request sees it: the first kind that has all that is named.
+
+        Where none has it all, STACK decides alone; the lookups of the names that are left then fail.
+        """
+        fitting = (one for one in self.hardware if one.has(stack=stack, engine=engine, chip=chip))
+        of_stack = (one for one in self.others if one.has(stack=stack))
+        return next(fitting, None) or (next(of_stack, self) if stack else self)
+
+    def has(
+        self, *, stack: str | None = None, engine: str | None = None, chip: str | None = None
+    ) -> bool:
+        """Return whether this hardware has everything that is named."""
+        chips = {name.lower() for name in self.manifest.chips}
+        return (
+            (stack is None or stack in set(self.stacks) - set(self.manifest.stacks))
+            and (engine is None or engine in self.manifest.engines)
+            and (chip is None or chip.lower() in chips)
+        )
+
     def engine(self, name: str | None) -> tuple[str, EngineSpec]:
         """Return the named engine, or the vendor's default; UsageFault when unknown."""
         chosen = name or self.manifest.default_engine
         if chosen not in self.manifest.engines:
-            raise unknown(f"engine of vendor {self.name}", chosen, self.manifest.engines)
+            known = {name for one in self.hardware for name in one.manifest.engines}
+            raise unknown(f"engine of vendor {self.label}", chosen, known)
         return chosen, self.manifest.engines[chosen]
 
     def stack(self, name: str | None, engine_name: str, engine: EngineSpec) -> Stack:
@@ -121,10 +160,11 @@ class Vendor:
     def chip(self, name: str | None) -> tuple[str, ChipSpec]:
         """Return the named chip, ignoring case, or the vendor's default; UsageFault when unknown."""
         wanted = name or self.manifest.default_chip
-        for known, spec in self.manifest.chips.items():
-            if known.lower() == wanted.lower():
-                return known, spec
-        raise unknown(f"chip of vendor {self.name}", wanted, self.manifest.chips)
+        for listed, spec in self.manifest.chips.items():
+            if listed.lower() == wanted.lower():
+                return listed, spec
+        known = {name for one in self.hardware for name in one.manifest.chips}
+        raise unknown(f"chip of vendor {self.label}", wanted, known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,12 +276,25 @@ def _load_vendor(folder: Path, images: Path) -> Vendor:
         manifest = read_manifest(folder / "vendor.toml", VendorManifest)
     except UsageFault as fault:
         raise joined(fault, invalid) from fault
-    manifest = _with_own_programs(manifest, folder.absolute())
-    return Vendor(manifest=manifest, folder=folder, stacks=stacks, invalid=invalid)
+    vendor = Vendor(manifest=manifest, folder=folder, stacks=stacks, invalid=invalid)
+    parts = [replace(one, manifest=_with_own_programs(one)) for one in (vendor, *_others(vendor))]
+    return replace(parts[0], others=tuple(parts[1:]))
 
 
-def _with_own_programs(manifest: VendorManifest, folder: Path) -> VendorManifest:
+def _others(vendor: Vendor) -> Iterable[Vendor]:
+    """Yield the vendor as each stack with tables of its own sees it."""
+    for name in vendor.manifest.stacks:
+        yield replace(
+            vendor,
+            manifest=vendor.manifest.of_stack(name),
+            stacks={name: vendor.stacks[name]} if name in vendor.stacks else {},
+            other_hardware=name,
+        )
+
+
+def _with_own_programs(vendor: Vendor) -> VendorManifest:
     """Return the manifest with absolute paths for commands in the vendor's folder."""
+    manifest, folder = vendor.manifest, vendor.folder.absolute()
 
     def found(command: tuple[str, ...]) -> tuple[str, ...]:
         return (str(folder / command[0]), *command[1:]) if lies_in_folder(command) else command

@@ -46,7 +46,8 @@ def _of_vendor(vendor: Vendor, found: FoundPython) -> Vendor:
             "default_stack": stack.name,
         }
     )
-    return replace(vendor, manifest=manifest, stacks={stack.name: stack})
+    others = tuple(_of_vendor(one, found) for one in vendor.others)
+    return replace(vendor, manifest=manifest, stacks={stack.name: stack}, others=others)
 
 
 def _drivers(needed: DriverRequirement | None, name: str) -> dict[str, DriverRequirement]:

@@ -20,21 +20,25 @@ WHERE = "vendor.toml"
 def check_manifest(vendor: Vendor) -> Iterator[Finding]:
     """Yield the findings about a vendor's manifest and its stacks."""
     manifest = vendor.manifest
+    shared = sorted(set(vendor.stacks) - set(manifest.stacks))
+    of_stack = f"stacks.{vendor.other_hardware}"
     problems = [
-        *_named("default_stack", manifest.default_stack, vendor.stacks),
-        *_named("default_engine", manifest.default_engine, manifest.engines),
-        *_named("default_chip", manifest.default_chip, manifest.chips),
+        *_named(
+            of_stack if vendor.other_hardware else "default_stack", manifest.default_stack, shared
+        ),
+        *_named(vendor.table("default_engine"), manifest.default_engine, manifest.engines),
+        *_named(vendor.table("default_chip"), manifest.default_chip, manifest.chips),
     ]
     for name, engine in manifest.engines.items():
         problems += _engine(vendor, name, engine)
-    for stack in manifest.drivers:
+    for stack in () if vendor.other_hardware else manifest.drivers:
         problems += _named(f"drivers.{stack}", stack, vendor.stacks)
     yield from problems
     if not problems:
         engines = ", ".join(manifest.engines)
-        yield ok(WHERE, f"engines {engines}; stacks {', '.join(vendor.stacks)}")
+        yield ok(WHERE, f"engines {engines}; stacks {', '.join(shared)}")
     used = {stack for engine in manifest.engines.values() for stack in engine.stacks}
-    for stack in sorted(set(vendor.stacks) - used):
+    for stack in sorted(set(shared) - used):
         yield note(
             f"stack {stack}", "no engine of vendor.toml uses it", "name it in an engine's stacks"
         )
@@ -56,7 +60,7 @@ def _named(key: str, name: str, known: Iterable[str]) -> list[Finding]:
 
 
 def _engine(vendor: Vendor, name: str, engine: EngineSpec) -> list[Finding]:
-    key = f"engines.{name}"
+    key = vendor.table(f"engines.{name}")
     problems = _named(f"{key}.default_precision", engine.default_precision, engine.precisions)
     for stack in engine.stacks:
         problems += _named(f"{key}.stacks", stack, vendor.stacks)
@@ -69,7 +73,7 @@ def _engine(vendor: Vendor, name: str, engine: EngineSpec) -> list[Finding]:
         return problems
     problems += _named(f"{key}.validate_engine", validating, vendor.manifest.engines)
     framework = vendor.manifest.engines.get(validating)
-    if framework is not None and framework.harness_engine is not None:
+    if framework is not None and framework.harness_engine == "onnxruntime":
         problems.append(
             failed(
                 f"{WHERE}: {key}.validate_engine",

@@ -89,7 +89,8 @@ def _plan(
         alone = fact.stack.manifest.process_runner
         if runner is RunnerName.PROCESS and not alone and not asked:
             continue
-        this = what if len(stacks) == 1 else f"{what}, stack {fact.stack.name}"
+        only = len(stacks) == 1 and not facts.vendor.other_hardware
+        this = what if only else f"{what}, stack {fact.stack.name}"
         obstacle = _obstacle(facts, fact, runner) or _reference_obstacle(facts, reference, runner)
         if obstacle is None:
             tiny = _request(facts, fact, name, runner)

@@ -28,7 +28,7 @@ HOOK_LINES = '#!/bin/sh\\nset -eu\\nPYTHONPATH="$2" exec python3 -B -m harness "
 def check_vendor(vendor: Vendor) -> list[Finding]:
     """Return the findings about a vendor's folders, in the order in which to fix them."""
     return [
-        *check_manifest(vendor),
+        *(finding for one in vendor.hardware for finding in check_manifest(one)),
         *_hook(vendor.folder),
         *_engines(vendor),
         *check_stacks(vendor),
@@ -91,7 +91,8 @@ def _engines(vendor: Vendor) -> Iterator[Finding]:
 
 
 def _engine_files(vendor: Vendor) -> Iterator[Finding]:
-    for name, engine in vendor.manifest.engines.items():
+    engines = [pair for one in vendor.hardware for pair in one.manifest.engines.items()]
+    for name, engine in engines:
         if engine.harness_engine is not None:
             continue
         path = vendor.folder / "engines" / f"{re.sub(r'[^0-9a-z_]', '_', name)}.py"
@@ -123,19 +124,20 @@ def _notes(vendor: Vendor) -> Iterator[Finding]:
             f"write {readme}: chips, where to get drivers and installers, what is special",
         )
     yield from _programs(vendor)
-    if vendor.manifest.monitor.parser == "none":
-        yield note(
-            "monitor",
-            "none, so results have no memory, power or temperature",
-            "name one under [monitor] in vendor.toml",
-        )
+    for one in vendor.hardware:
+        if one.manifest.monitor.parser == "none":
+            yield note(
+                one.table("monitor"),
+                "none, so results have no memory, power or temperature",
+                f"name one under [{one.table('monitor')}] in vendor.toml",
+            )
 
 
 def _programs(vendor: Vendor) -> Iterator[Finding]:
     """Check the programs in the vendor's folder that [monitor] and [drivers] name."""
-    manifest = vendor.manifest
-    named = {"monitor": manifest.monitor.command}
-    named |= {f"drivers.{stack}": needed.command for stack, needed in manifest.drivers.items()}
+    named = {one.table("monitor"): one.manifest.monitor.command for one in vendor.hardware}
+    drivers = vendor.manifest.drivers
+    named |= {f"drivers.{stack}": needed.command for stack, needed in drivers.items()}
     for key, command in named.items():
         program = Path(command[0]) if command else None
         if program is None or vendor.folder.absolute() not in program.parents:

@@ -111,6 +111,7 @@ class NodeTask:
         made_of = MadeOf(self.settings, self.catalog)
         request = self._request(None)
         vendor = self.catalog.vendor(request.vendor)
+        vendor = vendor.for_request(request.stack, request.engine, request.chip)
         engine_name, engine = vendor.engine(request.engine)
         made_of.add(
             self.catalog.case(request.case),

@@ -40,11 +40,16 @@ def page() -> str:
 
 
 def tables(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Yield each table of a manifest as (TOML heading, schema), outer ones first."""
-    yield from _below("", schema, schema.get("$defs", {}))
+    """Yield each table of a manifest as (TOML heading, schema), outer ones first.
+
+    A table that is in several places under one key (a stack's own `engines`, like the vendor's) comes once.
+    """
+    yield from _below("", schema, schema.get("$defs", {}), set())
 
 
-def _below(path: str, table: Schema, known: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
+def _below(
+    path: str, table: Schema, known: dict[str, Schema], shown: set[tuple[str, str]]
+) -> Iterator[tuple[str, Schema]]:
     # An enumeration (a tier, a stage) is a value.
     if "properties" not in table:
         return
@@ -52,7 +57,9 @@ def _below(path: str, table: Schema, known: dict[str, Schema]) -> Iterator[tuple
     for key, spec in table["properties"].items():
         place = f"{path}.{key}".lstrip(".")
         for suffix, name in _references(spec):
-            yield from _below(place + suffix, known[name], known)
+            if (key, name) not in shown:
+                shown.add((key, name))
+                yield from _below(place + suffix, known[name], known, shown)
 
 
 def _references(spec: Schema) -> Iterator[tuple[str, str]]:

@@ -47,10 +47,11 @@ class EngineSpec(Frozen):
         default="onnx",
         description="inputs of its stages: the exported graph, or also the user's weights",
     )
-    harness_engine: Literal["onnxruntime"] | None = Field(
+    harness_engine: Literal["onnxruntime", "torch_cuda", "torch_inductor"] | None = Field(
         default=None,
         description="an engine that the harness brings, in place of a file in engines/: `onnxruntime`, "
-        "with the execution provider that `options` name (CONTRIBUTING.md)",
+        "with the execution provider that `options` name; `torch_cuda`, PyTorch on a device that appears as "
+        "`torch.cuda`; `torch_inductor`, the same with `torch.compile` (CONTRIBUTING.md)",
     )
     export: ExportNeeds = Field(
         default=ExportNeeds.model_construct(), description="requirements on the exported graph"
@@ -148,7 +149,9 @@ def lies_in_folder(command: Command) -> bool:
 class MonitorSpec(Frozen):
     """The command that reports memory, power, temperature, utilisation and clock."""
 
-    parser: Literal["none", "proc", "json", "nvidia-smi", "npu-smi", "xpu_smi", "mx-smi"] = Field(
+    parser: Literal[
+        "none", "proc", "json", "nvidia-smi", "npu-smi", "xpu_smi", "mx-smi", "amd-smi", "ixsmi"
+    ] = Field(
         default="none",
         description="parser of the command's output: `json` reads the document of any program "
         "(docs/manifests.md), `proc` reads this host's kernel files instead",
@@ -233,6 +236,32 @@ class SchedulerSpec(Frozen):
     )
 
 
+class OwnHardware(Frozen):
+    """What a stack has of its own if it runs on other hardware than the vendor's other stacks.
+
+    Each table replaces the vendor's table of that name as a whole.
+    """
+
+    title: str = Field(description="display name, as the vendor's")
+    default_engine: Name = Field(description="default of ENGINE with this stack")
+    default_chip: str = Field(description="chip if neither CHIP nor the monitor names one")
+    engines: dict[Name, EngineSpec] = Field(description="the engines of this stack")
+    chips: dict[str, ChipSpec] = Field(description="the hardware models that it runs on")
+    devices: DeviceSpec = Field(
+        default=DeviceSpec.model_construct(), description="host access of its containers"
+    )
+    processor: ProcessorSpec = Field(
+        default=ProcessorSpec.model_construct(), description="what the host's processor must be"
+    )
+    monitor: MonitorSpec = Field(
+        default=MonitorSpec.model_construct(), description="reports memory, power and temperature"
+    )
+    scheduler: SchedulerSpec = Field(
+        default=SchedulerSpec.model_construct(),
+        description="what a cluster's scheduler is asked for",
+    )
+
+
 class VendorManifest(Frozen):
     """vendor.toml (schema ``assay/vendor/1``)."""
 
@@ -270,6 +299,19 @@ class VendorManifest(Frozen):
     licence: str = Field(
         default="", description="licences of the SDK and of the images' contents; required by check"
     )
+    stacks: dict[Name, OwnHardware] = Field(
+        default={},
+        description="by the stack's name: the tables of a stack that runs on other hardware than the others, "
+        "such as a vendor's GPUs beside its processors",
+    )
+
+    def of_stack(self, name: str) -> Self:
+        """Return the manifest as a stack with tables of its own sees it; itself for another stack."""
+        own = self.stacks.get(name)
+        if own is None:
+            return self
+        tables = {field: getattr(own, field) for field in type(own).model_fields}
+        return self.model_copy(update={**tables, "default_stack": name, "stacks": {}})
 
     @property
     def runs_on_host(self) -> bool:
@@ -278,7 +320,19 @@ class VendorManifest(Frozen):
 
     @model_validator(mode="after")
     def _grants_precisions_no_more_devices(self) -> Self:
-        for engine in self.engines.values():
-            for precision in engine.precisions.values():
-                check_variables(precision.env, self.devices)
+        for part in (self, *self.stacks.values()):
+            for engine in part.engines.values():
+                for precision in engine.precisions.values():
+                    check_variables(precision.env, part.devices)
+        return self
+
+    @model_validator(mode="after")
+    def _gives_own_engines_no_other_stacks(self) -> Self:
+        for stack, own in self.stacks.items():
+            for name, engine in own.engines.items():
+                if engine.stacks != (stack,):
+                    raise ValueError(
+                        f'stacks.{stack}.engines.{name}.stacks must be ["{stack}"]: these tables are that '
+                        "stack's own"
+                    )
         return self

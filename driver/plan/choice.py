@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 SeenDevices = Mapping[str, tuple[SeenDevice, ...]]
-"""The selected devices by vendor, as its monitor names them."""
+"""The selected devices by vendor (its label), as its monitor names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,11 +92,12 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     """
     case = catalog.case(request.case)
     vendor = catalog.vendor(request.vendor)
+    vendor = vendor.for_request(request.stack, request.engine, request.chip)
     _require_device(vendor, request.device)
     engine_name, engine = vendor.engine(request.engine)
     stack = vendor.stack(request.stack, engine_name, engine)
     precision_name, precision = vendor.precision(engine_name, request.precision)
-    seen = (devices or {}).get(vendor.name, ())
+    seen = (devices or {}).get(vendor.label, ())
     chip = choose_chip(vendor, request.chip, seen)
     _require_arithmetic(chip, precision_name, precision)
     require_engine(case, vendor, engine_name, engine, catalog.vendors)

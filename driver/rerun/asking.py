@@ -83,7 +83,7 @@ def asked_by(result: Result, catalog: Catalog) -> dict[str, str | None]:
     """
     job, provenance = result.job, result.provenance
     vendor = catalog.vendors.get(job.vendor)
-    listed = vendor is not None and job.chip in vendor.manifest.chips
+    listed = vendor is not None and any(job.chip in one.manifest.chips for one in vendor.hardware)
     found = vendor is not None and any(stack.found for stack in vendor.stacks.values())
     measure = provenance.get("measure") or {}
     settings = provenance.get("settings") or {}

@@ -37,18 +37,19 @@ WATCHED = frozenset({StageName.COMPILE, StageName.VALIDATE, StageName.INFER})
 def devices_here(
     vendors: Mapping[str, Vendor], requests: Sequence[Request]
 ) -> dict[str, tuple[SeenDevice, ...]]:
-    """Return, by vendor, the devices that the requests use on this host, as its monitor names them."""
+    """Return, by vendor's label, the devices that the requests use on this host, as its monitor names them."""
     asked = {
-        request.vendor: request.device
+        (one.label, request.device): one.manifest.monitor
         for request in requests
         # A cluster's devices are on its nodes, not on this host.
         if request.vendor in vendors
         and request.runner is not RunnerName.SLURM
         and request.host is None
+        for one in [
+            vendors[request.vendor].for_request(request.stack, request.engine, request.chip)
+        ]
     }
-    return {
-        name: seen_devices(vendors[name].manifest.monitor, device) for name, device in asked.items()
-    }
+    return {label: seen_devices(monitor, device) for (label, device), monitor in asked.items()}
 
 
 class Telemetry:

@@ -69,10 +69,10 @@ def of_vendor(
     if not runners or not vendor.stacks:
         return found
     catalog = catalog_here(settings)
-    vendor = catalog.vendor(vendor.name)
-    facts = gather(settings, catalog, vendor, wanted=vendor.manifest.default_stack)
-    for trial in plan_trials(facts, runners):
-        found += _tried(trial, settings, catalog, console)
+    for one in catalog.vendor(vendor.name).hardware:
+        facts = gather(settings, catalog, one, wanted=one.manifest.default_stack)
+        for trial in plan_trials(facts, runners):
+            found += _tried(trial, settings, catalog, console)
     return found
 
 

@@ -38,6 +38,7 @@ def doctor(given: Mapping[str, str | None], console: Console) -> int:
     vendor = catalog.vendor(given.get("vendor") or "cpu")
     wanted = given.get("stack") or vendor.manifest.default_stack
     vendor.stack_named(wanted)
+    vendor = vendor.for_request(wanted, None, None)
     reap_leftovers(settings.home, console.note, ask_engine=True)
     named = given.get("case")
     cases = [catalog.case(named)] if named else list(catalog.cases.values())

@@ -8,7 +8,7 @@ from driver.system.settings import load_settings
 from driver.verbs.reading_catalog import read_catalog
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Catalog
+    from driver.catalog.catalog import Catalog, Vendor
     from driver.console import Console
 
 
@@ -50,15 +50,22 @@ def catalog_document(catalog: Catalog) -> dict[str, object]:
             name: {
                 "title": vendor.manifest.title,
                 "stacks": list(vendor.stacks),
-                "engines": {
-                    engine: list(spec.precisions)
-                    for engine, spec in vendor.manifest.engines.items()
-                },
-                "chips": list(vendor.manifest.chips),
+                "engines": _engines(vendor),
+                "chips": [chip for one in vendor.hardware for chip in one.manifest.chips],
             }
             for name, vendor in catalog.vendors.items()
         },
     }
+
+
+def _engines(vendor: Vendor) -> dict[str, list[str]]:
+    """Return the precisions of each engine, in any of the vendor's stacks."""
+    found: dict[str, list[str]] = {}
+    for one in vendor.hardware:
+        for name, spec in one.manifest.engines.items():
+            listed = found.setdefault(name, [])
+            listed += [precision for precision in spec.precisions if precision not in listed]
+    return found
 
 
 def _case_rows(catalog: Catalog) -> list[tuple[str, ...]]:
@@ -80,12 +87,13 @@ def _vendor_rows(catalog: Catalog) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name, vendor in catalog.vendors.items():
         for stack in vendor.stacks.values():
+            manifest = vendor.manifest.of_stack(stack.name)
             engines = [
                 f"{engine} ({', '.join(spec.precisions)})"
-                for engine, spec in vendor.manifest.engines.items()
+                for engine, spec in manifest.engines.items()
                 if stack.name in spec.stacks
             ]
             alone = "yes" if stack.manifest.process_runner else "no"
-            chips = ", ".join(vendor.manifest.chips)
+            chips = ", ".join(manifest.chips)
             rows.append((name, stack.name, "; ".join(engines), chips, alone))
     return rows
