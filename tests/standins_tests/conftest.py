@@ -16,7 +16,17 @@ import pytest
 from tests.waiting import PATIENCE_S
 
 STANDINS = Path(__file__).parents[1] / "standins"
-NAMES = ("tensorrt", "cuda", "acl", "aclruntime", "ais_bench", "tvm", "assay_standin")
+NAMES = (
+    "tensorrt",
+    "ixrt",
+    "cuda",
+    "migraphx",
+    "acl",
+    "aclruntime",
+    "ais_bench",
+    "tvm",
+    "assay_standin",
+)
 Import = Callable[[str, str], Any]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

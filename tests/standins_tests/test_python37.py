@@ -18,6 +18,8 @@ FILES = sorted(
     [*STANDINS.rglob("*.py"), *PROGRAMS, STANDINS / "install", STANDINS / "make-installer"]
 )
 MODULES = {
+    "amd": ["migraphx", "assay_standin_rocm"],
+    "iluvatar": ["cuda.cudart", "tensorrt", "ixrt", "assay_standin_corex"],
     "nvidia": ["tensorrt", "cuda.cudart", "cuda.bindings.runtime", "assay_standin_torch_cuda"],
     "ascend": ["acl", "aclruntime", "ais_bench.infer.interface", "assay_standin.benchmark_tool"],
     "kunlunxin": ["tvm", "tvm.relay.xpu.patterns"],

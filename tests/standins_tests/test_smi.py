@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from driver.monitors import amd_smi
 from driver.monitors.reading import MIB, MonitorFormatError
 from driver.monitors.sources import COMMANDS, PARSERS, STAND_IN_MARK
 from tests.standins_tests.conftest import STANDINS
@@ -15,7 +16,13 @@ from tests.standins_tests.conftest import STANDINS
 if TYPE_CHECKING:
     from tests.standins_tests.conftest import Run
 
-VENDORS = {"nvidia-smi": "nvidia", "npu-smi": "ascend", "xpu_smi": "kunlunxin", "mx-smi": "metax"}
+VENDORS = {
+    "nvidia-smi": "nvidia",
+    "npu-smi": "ascend",
+    "xpu_smi": "kunlunxin",
+    "mx-smi": "metax",
+    "ixsmi": "iluvatar",
+}
 TOOLS = [
     ("nvidia-smi", "A100-SXM4-40GB", "NVIDIA A100-SXM4-40GB", 40960),
     ("nvidia-smi", "T4", "Tesla T4", 15360),
@@ -23,6 +30,8 @@ TOOLS = [
     ("npu-smi", "310", "310", 8192),
     ("xpu_smi", "R200", "R200", 32768),
     ("mx-smi", "C500", "MetaX C500", 65536),
+    ("ixsmi", "MR-V100", "Iluvatar MR-V100", 32768),
+    ("ixsmi", "BI-V150", "Iluvatar BI-V150", 32768),
 ]
 
 
@@ -73,6 +82,8 @@ def test_xpu_smi_prints_a_table_for_people(program: Run) -> None:
         ("npu-smi", ["info", "--frobnicate"], 1),
         ("xpu_smi", ["--frobnicate"], 1),
         ("mx-smi", ["--frobnicate"], 1),
+        ("ixsmi", ["--query-gpu=power.draw", "--format=csv"], 2),
+        ("ixsmi", ["--frobnicate"], 2),
     ],
 )
 def test_unknown_argument_is_refused(
@@ -87,6 +98,28 @@ def test_told_to_garble_it_prints_what_no_version_prints(program: Run, tool: str
     assert done.returncode == 0
     with pytest.raises(MonitorFormatError):
         PARSERS[tool](done.stdout)
+
+
+@pytest.mark.parametrize(("chip", "memory_mib"), [("MI300X", 196592), ("MI325X", 262128)])
+def test_amd_smi_prints_the_documents_that_the_monitor_reads(
+    program: Run, chip: str, memory_mib: int
+) -> None:
+    def said(*words: str, use: str = "0") -> str:
+        settings = {"ASSAY_STANDIN_CHIP": chip, "ASSAY_STANDIN_USE": use}
+        done = program("amd", "amd-smi", *words, **settings)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    known = amd_smi.identities(said(*amd_smi.LIST), said(*amd_smi.STATIC))
+    (only,) = amd_smi.parse(said(*amd_smi.METRIC, use="64"), known)
+    assert (only.device, only.name) == ("0", f"AMD Instinct {chip}")
+    assert (only.memory_total_bytes, only.utilisation_percent) == (memory_mib * MIB, 64.0)
+    assert only.uuid == "GPU-000000000000a55a"
+
+
+@pytest.mark.parametrize("words", [["frobnicate", "--json"], ["metric", "--frobnicate"], []])
+def test_amd_smi_refuses_what_it_does_not_know(program: Run, words: list[str]) -> None:
+    assert program("amd", "amd-smi", *words).returncode == 1
 
 
 def test_told_to_hang_it_hangs() -> None:
@@ -109,7 +142,7 @@ def test_host_needs_no_numpy_for_a_monitor(tool: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("vendor", sorted(VENDORS.values()))
+@pytest.mark.parametrize("vendor", sorted(["amd", *VENDORS.values()]))
 def test_programs_lie_beside_the_mark(vendor: str) -> None:
     folder = STANDINS / vendor / "bin"
     assert (folder / STAND_IN_MARK).is_file()

@@ -236,14 +236,16 @@ def test_a_fault_on_request_is_a_failure(
 
 @pytest.mark.stack
 @pytest.mark.parametrize(
-    ("vendor", "patch", "name", "maca"),
+    ("vendor", "patch", "name", "versions"),
     [
-        ("nvidia", "assay_standin_torch_cuda", "NVIDIA A100-SXM4-40GB", None),
-        ("metax", "assay_standin_maca", "MetaX C500", "2.19.2.5"),
+        ("amd", "assay_standin_rocm", "AMD Instinct MI300X", [None, None]),
+        ("iluvatar", "assay_standin_corex", "Iluvatar MR-V100", ["12.1", None]),
+        ("nvidia", "assay_standin_torch_cuda", "NVIDIA A100-SXM4-40GB", ["12.1", None]),
+        ("metax", "assay_standin_maca", "MetaX C500", ["12.1", "2.19.2.5"]),
     ],
 )
 def test_calls_of_a_hook_run_on_the_cpu(
-    vendor: str, patch: str, name: str, maca: str | None
+    vendor: str, patch: str, name: str, versions: list[str | None]
 ) -> None:
     done = run_afresh(CODE.format(patch=patch), vendor)
     assert done.returncode == 0, done.stderr
@@ -252,7 +254,7 @@ def test_calls_of_a_hook_run_on_the_cpu(
         "mark": True,
         "name": name,
         "available": True,
-        "version": ["12.1", maca],
+        "version": versions,
         "same": True,
         "aliased": False,
         "elapsed": True,

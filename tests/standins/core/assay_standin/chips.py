@@ -28,13 +28,33 @@ ASCEND = {
     "310P3": Chip("310P3", 21534, 65.8, "Ascend310P3"),
 }
 KUNLUNXIN = {"R200": Chip("R200", 32768, 112.0, "KUNLUN2")}
+AMD = {
+    "MI300X": Chip("AMD Instinct MI300X", 196592, 612.0, "gfx942"),
+    "MI325X": Chip("AMD Instinct MI325X", 262128, 731.0, "gfx942"),
+}
 METAX = {"C500": Chip("MetaX C500", 65536, 311.0, "C500")}
+ILUVATAR = {
+    "MR-V100": Chip("Iluvatar MR-V100", 32768, 58.0, "7.1"),
+    "BI-V150": Chip("Iluvatar BI-V150", 32768, 94.0, "7.1"),
+    "MR-V50": Chip("Iluvatar MR-V50", 16384, 20.0, "7.1"),
+}
 VENDORS = {
+    "amd": (AMD, "MI300X"),
     "nvidia": (NVIDIA, "A100-SXM4-40GB"),
     "ascend": (ASCEND, "310P3"),
     "kunlunxin": (KUNLUNXIN, "R200"),
     "metax": (METAX, "C500"),
+    "iluvatar": (ILUVATAR, "MR-V100"),
 }
+
+
+#: Whose device CUDA's runtime is here; assay_standin.corex changes it.
+CUDA_VENDOR = "nvidia"
+
+
+def cuda_chip():
+    """Return the chip behind CUDA's runtime that is pretended."""
+    return chip(CUDA_VENDOR)
 
 
 def chip(vendor):

@@ -167,7 +167,7 @@ def _done(error, *values):
 # --- memory -----------------------------------------------------------------------------------
 def cudaMalloc(size):
     """Allocate device memory."""
-    total = chips.chip("nvidia").memory_mib * MIB
+    total = chips.cuda_chip().memory_mib * MIB
     if "oom" in faults.asked("load") or device.used + size > total:
         return _done(cudaError_t.cudaErrorMemoryAllocation, None)
     return _done(_OK, _allocate(size, device.memory))
@@ -204,7 +204,7 @@ def _allocate(size, pool):
 
 def cudaMemGetInfo():
     """Return (error, free bytes, total bytes)."""
-    total = chips.chip("nvidia").memory_mib * MIB
+    total = chips.cuda_chip().memory_mib * MIB
     return _done(_OK, total - device.used, total)
 
 
@@ -398,7 +398,7 @@ def cudaGetDeviceProperties(number):
     """Return (error, properties)."""
     if int(number) != 0:
         return _done(cudaError_t.cudaErrorInvalidDevice, None)
-    return _done(_OK, cudaDeviceProp(chips.chip("nvidia")))
+    return _done(_OK, cudaDeviceProp(chips.cuda_chip()))
 
 
 def cudaRuntimeGetVersion():

@@ -1,4 +1,4 @@
-"""nvidia-smi, npu-smi, xpu_smi and mx-smi: what they print of one chip.
+"""nvidia-smi, ixsmi, npu-smi, xpu_smi and mx-smi: what they print of one chip.
 
 It is idle unless ASSAY_STANDIN_USE says how busy it is: the job runs in another container,
 and whoever looks while nothing of theirs runs must not find a load.
@@ -84,7 +84,11 @@ def nvidia_smi(argv):
 
 
 def _nvidia_query(chip, options):
-    fields = _nvidia_fields(chip)
+    return _query(_nvidia_fields(chip), _NVIDIA_UNITS, options)
+
+
+def _query(fields, with_units, options):
+    """Print the columns that --query-gpu names, as --format says."""
     names = options["--query-gpu"].split(",")
     wrong = [name for name in names if name not in fields]
     if wrong:
@@ -95,13 +99,53 @@ def _nvidia_query(chip, options):
         print('"--format=" switch is missing or not csv.\n')
         return 2
     if "noheader" not in formats:
-        units = {name: " [{}]".format(unit) for name, unit in _NVIDIA_UNITS.items()}
+        units = {name: " [{}]".format(unit) for name, unit in with_units.items()}
         print(", ".join(name + units.get(name, "") for name in names))
     values = [fields[name] for name in names]
     if "nounits" in formats:
-        values = [v.rsplit(" ", 1)[0] if n in _NVIDIA_UNITS else v for n, v in zip(names, values)]
+        values = [v.rsplit(" ", 1)[0] if n in with_units else v for n, v in zip(names, values)]
     print(", ".join(values))
     return 0
+
+
+# --- Iluvatar ---------------------------------------------------------------------------------
+_IX_UNITS = {"memory.used": "MiB", "memory.total": "MiB", "gpu.power.draw": "W",
+             "utilization.gpu": "%", "temperature.gpu": "C", "clocks.current.sm": "MHz"}  # fmt: skip
+
+
+def _ix_fields(chip):
+    return {
+        "index": "0",
+        "uuid": "GPU-00000000-a55a-5000-8000-000000000001",
+        "name": chip.name,
+        "driver_version": settings.value("driver", "4.3.0"),
+        "memory.used": "{} MiB".format(chip.memory_mib // 9),
+        "memory.total": "{} MiB".format(chip.memory_mib),
+        # The second chip of a card has no meter of its own.
+        "gpu.power.draw": "{:.0f} W".format(chip.power_w),
+        "utilization.gpu": "{} %".format(_use()),
+        "temperature.gpu": "41 C",
+        "clocks.current.sm": "1500 MHz",
+    }
+
+
+def ixsmi(argv):
+    """``ixsmi --query-gpu=… --format=csv…``, and the head of its table."""
+    chip = _begin("iluvatar")
+    options = dict(word.partition("=")[::2] for word in argv)
+    if not options:
+        version = settings.value("driver", "4.3.0")
+        print(
+            "|  IX-ML: {0}       Driver Version: {0}       CUDA Version: 10.2          |".format(
+                version
+            )
+        )
+        print("| 0    {:<25}| 00000000:13:00.0     | 1500MHz   1600MHz    |".format(chip.name))
+        return 0
+    if set(options) - {"--query-gpu", "--format"}:
+        print("Invalid combination of input arguments. Please run 'ixsmi -h' for help.")
+        return 2
+    return _query(_ix_fields(chip), _IX_UNITS, options)
 
 
 # --- Ascend -----------------------------------------------------------------------------------

@@ -13,8 +13,20 @@ class BuildError(Exception):
     """The builder logs this and gives nothing."""
 
 
+#: IxRT has the names of this release of TensorRT, but for TF32, and a version of its own.
+LIKE_IXRT = (10, 3, 0)
+IXRT = "1.1.0"
+
+
+def is_ixrt():
+    """Whether IxRT is imitated, not TensorRT."""
+    return chips.CUDA_VENDOR == "iluvatar"
+
+
 def version():
     """Return the imitated version as numbers, (8, 6, 1)."""
+    if is_ixrt():
+        return LIKE_IXRT
     return tuple(int(part) for part in settings.value("tensorrt").split(".")[:3])
 
 
@@ -85,7 +97,7 @@ def engine(model, precision, profiles, detailed=False):
     header = {
         "tool": "tensorrt",
         "version": ".".join(str(part) for part in version()),
-        "capability": chips.chip("nvidia").kind,
+        "capability": chips.cuda_chip().kind,
         "detailed": detailed,
         "profiles": [
             {name: [list(shape) for shape in shapes] for name, shapes in profile.items()}
@@ -131,11 +143,11 @@ def open_engine(data):
             "6: The engine plan file is not compatible with this version of TensorRT, expecting "
             "library version {} got {}, please rebuild.".format(own, found.header["version"])
         )
-    if found.header["capability"] != chips.chip("nvidia").kind:
+    if found.header["capability"] != chips.cuda_chip().kind:
         raise BuildError(
             "6: The engine plan file is generated on an incompatible device, expecting compute {} "
             "got compute {}, please rebuild.".format(
-                chips.chip("nvidia").kind, found.header["capability"]
+                chips.cuda_chip().kind, found.header["capability"]
             )
         )
     return found

@@ -21,9 +21,16 @@ def patch(torch, vendor):
         return
     if getattr(torch.cuda, "__assay_standin__", False):
         return
-    torch.version.cuda = settings.value("cuda")
+    if vendor == "amd":
+        # A build for ROCm has no version of CUDA.
+        torch.version.cuda, torch.version.hip = None, "7.2.53211"
+    else:
+        torch.version.cuda = settings.value("cuda")
     if vendor == "metax":
         torch.version.maca = "2.19.2.5"
+    if vendor == "iluvatar":
+        # CoreX is in the version's local part; the release is the one that runs here.
+        torch.__version__ = torch.__version__.partition("+")[0] + "+corex.4.3.0"
     _patch_queries(torch, chips.chip(vendor))
     _patch_streams(torch)
     _patch_moves(torch)
@@ -86,7 +93,8 @@ def _patch_queries(torch, chip):
     capability = tuple(int(c) for c in chip.kind.split(".")) if "." in chip.kind else (8, 0)
     properties = type("_CudaDeviceProperties", (), {
         "name": chip.name, "total_memory": chip.memory_mib << 20, "major": capability[0],
-        "minor": capability[1], "multi_processor_count": 104})()  # fmt: skip
+        "minor": capability[1], "multi_processor_count": 104,
+        "gcnArchName": chip.kind + ":sramecc+:xnack-"})()  # fmt: skip
     total = chip.memory_mib << 20
     replacements = {
         "is_available": lambda: True,

@@ -1,0 +1,3 @@
+"""Stand-in of CoreX's cuda-python; see tests/standins/README.md."""
+
+__assay_standin__ = True
