@@ -29,8 +29,11 @@ CASE = Path(__file__).parent / "case"
 
 
 def manifest(vendor: str) -> VendorManifest:
-    """Return the vendor.toml of a vendor."""
-    return read_manifest(ROOT / "vendor_hooks" / vendor / "vendor.toml", VendorManifest)
+    """Return the vendor.toml of a vendor, or as one of its stacks with tables of its own sees it: amd/rocm7."""
+    name, _, stack = vendor.partition("/")
+    return read_manifest(ROOT / "vendor_hooks" / name / "vendor.toml", VendorManifest).of_stack(
+        stack
+    )
 
 
 def vendor_job(
@@ -45,8 +48,12 @@ def vendor_job(
     runner: str = "process",
     **changes: Any,
 ) -> JobFolder:
-    """Return a job of ``engine`` with its manifest's options and a graph of the opset that it asks for."""
+    """Return a job of ``engine`` with its manifest's options and a graph of the opset that it asks for.
+
+    ``vendor`` is as for ``manifest``.
+    """
     vendor_toml = manifest(vendor)
+    name = vendor.partition("/")[0]
     spec = vendor_toml.engines[engine]
     precision = precision or spec.default_precision
     chip = chip or vendor_toml.default_chip
@@ -61,14 +68,14 @@ def vendor_job(
     }
     job = JobFolder(
         folder,
-        hook=ROOT / "vendor_hooks" / vendor,
+        hook=ROOT / "vendor_hooks" / name,
         case=CASE,
         engine=engine,
         batch_size=batch_size,
         **{**settings, **changes},
     )
     job.document["job"] |= {
-        "vendor": vendor,
+        "vendor": name,
         "stack": stack or spec.stacks[0],
         "precision": precision,
         "chip": chip,
@@ -128,7 +135,7 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
 def run_as_driven(job: JobFolder, stage: str, python: Path, **more: str) -> Outcome:
     """Run a stage with the variables that vendor.toml has for the device and the job's precision, and more."""
     key = job.document["job"]
-    vendor = manifest(key["vendor"])
+    vendor = manifest(f"{key['vendor']}/{key['stack']}")
     precision = vendor.engines[key["engine"]].precisions[key["precision"]]
     return run(job, stage, python, **{**vendor.devices.env, **precision.env, **more})
 
