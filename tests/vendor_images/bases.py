@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 STANDINS = ROOT / "tests" / "standins"
 BASES = {
+    ("amd", "rocm7"): "rocm-7.2",
     ("ascend", "cann5.1.rc1"): "python3.7",
     ("ascend", "cann5.1.rc2"): "python3.7",
+    ("iluvatar", "corex4.3"): "corex-4.3",
     ("kunlunxin", "xtcl2.0"): "python3.8",
     ("metax", "maca2.19"): "maca-2.19",
     ("nvidia", "cuda11.3-trt7.2"): "tensorrt-21.06",
