@@ -70,7 +70,7 @@ def _processor(facts: Facts) -> Iterator[Finding]:
     if not wanted.vendor_id and not wanted.flags:
         return
     what = f"processor for {facts.vendor.name}"
-    unfit = misfit(facts.vendor, facts.processor)
+    unfit = misfit(facts.vendor, facts.processor, facts.vendors)
     if unfit is not None:
         yield failed(what, *unfit)
         return

@@ -169,6 +169,8 @@ class Facts:
     """Why there is no reference stack, which every run needs."""
     monitor: MonitorFact = MonitorFact()
     processor: Identity = field(default_factory=lambda: Identity(model=""))
+    vendors: tuple[Vendor, ...] = ()
+    """All that there are: another one may measure this processor."""
     cases: tuple[CaseFact, ...] = ()
     case_named: bool = False
     host: str | None = None

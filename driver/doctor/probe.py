@@ -65,6 +65,7 @@ def gather(
     monitor = monitor_facts(vendor.manifest.monitor)
     return Facts(
         vendor=vendor,
+        vendors=tuple(catalog.vendors.values()),
         device=device,
         host=settings.host,
         user=User(

@@ -5,22 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from driver.catalog.catalog import Vendor
     from driver.system.host.processor import Identity
 
 
-def misfit(vendor: Vendor, seen: Identity) -> tuple[str, str] | None:
-    """Return (message, remedy) if the processor is another maker's than the vendor measures, else None."""
+def misfit(
+    vendor: Vendor, seen: Identity, vendors: Iterable[Vendor] = ()
+) -> tuple[str, str] | None:
+    """Return (message, remedy) if the processor is another maker's than the vendor measures, else None.
+
+    The remedy names those of ``vendors`` that measure this one.
+    """
     wanted = vendor.manifest.processor.vendor_id
     if wanted in ("", seen.vendor_id):
         return None
     return (
         f"{vendor.name} measures processors with the vendor_id {wanted}; this host's is {seen.model} "
         f"({seen.vendor_id or 'no vendor_id'})",
-        "use VENDOR=cpu or VENDOR=intel, which run on any processor",
+        _others(seen, vendors),
     )
+
+
+def _others(seen: Identity, vendors: Iterable[Vendor]) -> str:
+    names = sorted(
+        one.name
+        for one in vendors
+        if one.manifest.runs_on_host and one.manifest.processor.vendor_id in ("", seen.vendor_id)
+    )
+    if not names:
+        return "run it on a host with such a processor"
+    listed = " or ".join(f"VENDOR={name}" for name in names)
+    return f"use {listed}, which {'measures' if len(names) == 1 else 'measure'} this processor"
 
 
 def lacking(vendor: Vendor, seen: Identity, arithmetic: str) -> tuple[str, str] | None:

@@ -82,10 +82,12 @@ def _require_room(site: Site, choice: Choice) -> None:
         require_room(needed, home=site.settings.home, what=name)
 
 
-def _require_processor(choice: Choice) -> None:
+def _require_processor(site: Site, choice: Choice) -> None:
     """Raise EnvironmentFault on a processor of another maker, or without the instructions for the precision."""
     seen = read_identity()
-    unfit = misfit(choice.vendor, seen) or lacking(choice.vendor, seen, choice.precision.arithmetic)
+    unfit = misfit(choice.vendor, seen, site.catalog.vendors.values()) or lacking(
+        choice.vendor, seen, choice.precision.arithmetic
+    )
     if unfit is not None:
         raise EnvironmentFault(*unfit)
 
@@ -99,7 +101,7 @@ def _host_of_the_device(site: Site, choice: Choice) -> dict[str, Any]:
     if choice.elsewhere or site.settings.stand_ins:
         return {}
     vendor, device = choice.vendor, choice.request.device
-    _require_processor(choice)
+    _require_processor(site, choice)
     selected = select_devices(vendor.manifest.devices, device)
     require_devices(selected)
     simulated = choice.stack.found is not None and choice.stack.found.stand_in

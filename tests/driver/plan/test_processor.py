@@ -46,6 +46,21 @@ def test_another_makers_processor_is_refused_by_name(seen: Identity, said: str) 
     assert misfit(asking(vendor_id="AuthenticAMD"), EPYC) is None
 
 
+def test_the_remedy_names_the_vendors_that_measure_this_processor() -> None:
+    ours = load_catalog(ROOT).vendors
+    amd = ours["amd"]
+    unfit = misfit(amd, XEON, ours.values())
+    assert unfit is not None
+    assert unfit[1].startswith("use VENDOR=cpu or VENDOR=intel or VENDOR=onnxruntime, which")
+    own = replace(asking(vendor_id="GenuineIntel"), name="own")
+    only = misfit(amd, XEON, [amd, own])
+    assert only is not None
+    assert only[1] == "use VENDOR=own, which measures this processor"
+    alone = misfit(amd, XEON, [amd])
+    assert alone is not None
+    assert alone[1] == "run it on a host with such a processor"
+
+
 def test_an_arithmetic_without_its_instructions_is_refused_and_others_are_not() -> None:
     vendor = asking(flags={"bf16": ["avx512_bf16"]})
     milan = EPYC.model_copy(update={"flags": frozenset({"avx2"})})
