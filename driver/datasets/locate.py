@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from driver.datasets.missing import Lack, MissingFault, raise_all
 from driver.datasets.prepared import is_indexed
+from driver.datasets.weights import find_weights, read_weights
 from driver.errors import DataFault
 
 if TYPE_CHECKING:
     from driver.catalog.catalog import Case
+    from driver.datasets.weights import FoundWeights, WeightsSource
+    from driver.models.case import DataSpec
+    from driver.plan.request import Request
+    from driver.system.settings import Settings
 
 
 FORMS = {
@@ -19,6 +25,9 @@ FORMS = {
     "prompts": "a text file with one prompt per line, or VizWiz's val.json",
 }
 """What DATA names, by layout; for a case's own layout, case.toml says it."""
+
+PREPARED = {"imagefolder": "<folder or tar>", "own": ""}
+"""The layouts that `make data` prepares, and what SRC names; "" for what DATA names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +38,29 @@ class DatasetSource:
     folder: Path | None
 
 
+def locate_inputs(
+    case: Case, request: Request, settings: Settings
+) -> tuple[WeightsSource, DatasetSource]:
+    """Find weights and dataset of a request; nothing is read unless both are there.
+
+    Raises DataFault, one for both if both are missing.
+    """
+    faults: list[DataFault] = []
+    found: FoundWeights | None = None
+    source: DatasetSource | None = None
+    try:
+        found = find_weights(case, request.weights, settings)
+    except DataFault as fault:
+        faults.append(fault)
+    try:
+        source = locate_dataset(case, request.data, settings.datasets, settings.datasets_home)
+    except DataFault as fault:
+        faults.append(fault)
+    raise_all(faults)
+    assert source is not None
+    return read_weights(found, settings), source
+
+
 def locate_dataset(
     case: Case,
     asked: str | None,
@@ -37,7 +69,8 @@ def locate_dataset(
 ) -> DatasetSource:
     """Find the dataset: ``DATA``, the case's bundled one, this host's setting, or a prepared one.
 
-    Raises DataFault, listing the options, when there is none; synthetic is never chosen silently.
+    Raises MissingFault, listing the options, when there is none (synthetic is never chosen silently),
+    and DataFault for a path that does not exist.
     """
     spec = case.manifest.data
     if asked == "synthetic":
@@ -51,11 +84,19 @@ def locate_dataset(
         return DatasetSource(kind="real", folder=_existing(folder, f"datasets.{spec.dataset}"))
     if prepared is not None and is_indexed(prepared / spec.dataset):
         return DatasetSource(kind="real", folder=prepared / spec.dataset)
-    raise DataFault(
-        f"case {case.name} needs the dataset {spec.dataset}, for which this host has no setting",
-        f"type DATA=<{spec.form or FORMS[spec.layout]}> ({spec.source or 'see the case README'}), "
-        f'or set [datasets] "{spec.dataset}" = "<path>" in assay.local.toml, or type '
-        "DATA=synthetic (generated items; the result is marked)",
+    raise MissingFault(case.name, [_lack(case.name, spec)])
+
+
+def _lack(case: str, spec: DataSpec) -> Lack:
+    form = f"<{spec.form or FORMS[spec.layout]}>"
+    src = PREPARED.get(spec.layout)
+    return Lack(
+        what=f"the dataset {spec.dataset}",
+        source=spec.source or "see the README of the case",
+        pair=f"DATA={form}",
+        setting=f'[datasets] "{spec.dataset}" = "<path>"',
+        synthetic="generated items",
+        prepare="" if src is None else f"make data CASE={case} SRC={src or form}",
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from driver.datasets.hidden import is_hidden
+from driver.datasets.missing import Lack, MissingFault
 from driver.errors import DataFault
 from driver.system.hashing import key_of, remembered_sha256
 
@@ -35,33 +36,81 @@ class WeightsSource:
 SYNTHETIC = WeightsSource(kind="synthetic", format=None, folder=None, files=(), digest="synthetic")
 
 
+@dataclass(frozen=True, kw_only=True)
+class FoundWeights:
+    """Weights on this host, complete by name; their bytes are not yet read."""
+
+    kind: Literal["published", "trained-here"]
+    form: WeightsFormat
+    folder: Path
+    files: tuple[str, ...]
+
+
 def locate_weights(
     case: Case, asked: str | None, settings: Settings, environ: Mapping[str, str] | None = None
 ) -> WeightsSource:
+    """Find the weights, check their bytes against the case, and compute their digest.
+
+    Raises DataFault, as ``find_weights`` and ``read_weights`` do.
+    """
+    return read_weights(find_weights(case, asked, settings, environ), settings)
+
+
+def find_weights(
+    case: Case, asked: str | None, settings: Settings, environ: Mapping[str, str] | None = None
+) -> FoundWeights | None:
     """Find the weights: ``WEIGHTS``, the case's bundled ones, this host's setting, or the hub's cache.
 
-    Raises DataFault, listing the options, when there are none; synthetic is never chosen silently.
+    Reads none of them; None for synthetic ones. Raises MissingFault, listing the options, when there
+    are none (synthetic is never chosen silently), and DataFault for an incomplete folder.
     """
     if asked == "synthetic":
-        return SYNTHETIC
+        return None
     spec = case.manifest.weights
     if asked:
-        return _from_path(case, Path(asked).expanduser(), "WEIGHTS", settings)
+        return _from_path(case, Path(asked).expanduser(), "WEIGHTS")
     if spec.bundled:
-        return _from_path(case, case.folder / spec.bundled, "bundled", settings)
+        return _from_path(case, case.folder / spec.bundled, "bundled")
     if case.name in settings.weights:
-        return _from_path(case, settings.weights[case.name], f"weights.{case.name}", settings)
+        return _from_path(case, settings.weights[case.name], f"weights.{case.name}")
     env = os.environ if environ is None else environ
     for form in spec.formats:
         cached = _hub_cache(form, env)
         if cached is not None:
-            return _from_path(case, cached, "the hub's cache", settings)
-    raise DataFault(
-        f"case {case.name} needs weights, but this host has none: "
-        + "; ".join(form.source for form in spec.formats),
-        f'type WEIGHTS=<folder or file>, or set [weights] {case.name} = "<folder>" in '
-        "assay.local.toml, or type WEIGHTS=synthetic (true architecture, random weights; the result "
-        "is marked)",
+            return _from_path(case, cached, "the hub's cache")
+    raise MissingFault(
+        case.name,
+        [
+            Lack(
+                what="weights",
+                source="; ".join(form.source for form in spec.formats),
+                pair="WEIGHTS=<folder or file>",
+                setting=f'[weights] {case.name} = "<folder>"',
+                synthetic="true architecture, random weights",
+            )
+        ],
+    )
+
+
+def read_weights(found: FoundWeights | None, settings: Settings) -> WeightsSource:
+    """Check the bytes of what was found against the case, and compute their digest; None: synthetic.
+
+    Raises DataFault for files of another size or digest than the case expects.
+    """
+    if found is None:
+        return SYNTHETIC
+    memory = settings.cache / "sha256"
+    for expected in found.form.files:
+        if expected.name in found.files:
+            _check_file(found.folder / expected.name, expected, memory)
+    digests = {name: remembered_sha256(found.folder / name, memory) for name in found.files}
+    return WeightsSource(
+        kind=found.kind,
+        format=found.form.kind,
+        folder=found.folder,
+        files=found.files,
+        digest=key_of({"format": found.form.kind, "files": digests}),
+        hub_id=found.form.hub_id,
     )
 
 
@@ -84,25 +133,16 @@ def _hub_cache(form: WeightsFormat, environ: Mapping[str, str]) -> Path | None:
     return max(complete, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
-def _from_path(case: Case, path: Path, setting: str, settings: Settings) -> WeightsSource:
+def _from_path(case: Case, path: Path, setting: str) -> FoundWeights:
     if not path.exists():
         raise DataFault(
             f"{setting}: {path} does not exist", "fix the path, or use WEIGHTS=synthetic"
         )
     form, folder, names = _match_format(case, path, setting)
-    memory = settings.cache / "sha256"
-    for expected in form.files:
-        if expected.name in names:
-            _check_file(folder / expected.name, expected, memory)
-    digests = {name: remembered_sha256(folder / name, memory) for name in names}
-    return WeightsSource(
-        kind="trained-here" if setting == "bundled" else "published",
-        format=form.kind,
-        folder=folder,
-        files=names,
-        digest=key_of({"format": form.kind, "files": digests}),
-        hub_id=form.hub_id,
+    kind: Literal["published", "trained-here"] = (
+        "trained-here" if setting == "bundled" else "published"
     )
+    return FoundWeights(kind=kind, form=form, folder=folder, files=names)
 
 
 def _match_format(

@@ -6,8 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from driver import __version__
-from driver.datasets.locate import locate_dataset
-from driver.datasets.weights import locate_weights
+from driver.datasets.locate import locate_inputs
 from driver.fleet.sweep_folder import SweepFolder, lines_of
 from driver.models.sweep import SweepPlan, TreeVersion
 from driver.plan.sweep import Wanted, plan_tasks
@@ -69,10 +68,7 @@ class MadeOf:
         request = choice.request
         asked = (choice.case.name, request.weights, request.data)
         if asked not in self._inputs:
-            weights = locate_weights(choice.case, request.weights, self._settings)
-            data = locate_dataset(
-                choice.case, request.data, self._settings.datasets, self._settings.datasets_home
-            )
+            weights, data = locate_inputs(choice.case, request, self._settings)
             where = data.kind if data.folder is None else str(data.folder.absolute())
             self._inputs[asked] = {"weights": weights.digest, "data": where}
         return self._inputs[asked]

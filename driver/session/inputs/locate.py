@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from driver.datasets.hidden import hidden_note
-from driver.datasets.locate import locate_dataset
-from driver.datasets.weights import locate_weights
+from driver.datasets.locate import locate_inputs
 from driver.errors import EnvironmentFault
 from driver.monitors.seen import absent_devices, seen_devices
 from driver.plan.memory import stored_bytes
@@ -51,10 +50,7 @@ def locate(site: Site, choice: Choice) -> Located:
     """
     host_driver = _host_of_the_device(site, choice)
     site.runner.availability()
-    weights = locate_weights(choice.case, choice.request.weights, site.settings)
-    source = locate_dataset(
-        choice.case, choice.request.data, site.settings.datasets, site.settings.datasets_home
-    )
+    weights, source = locate_inputs(choice.case, choice.request, site.settings)
     _require_room(site, choice)
     kinds = {f".{form.kind}" for form in choice.case.manifest.weights.formats} | {".safetensors"}
     if (note := hidden_note(weights.folder, kinds)) is not None:

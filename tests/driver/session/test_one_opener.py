@@ -60,7 +60,7 @@ OTHERS_FILES = {
     "driver/datasets/own.py": {"source_digest": "the user's dataset"},
     "driver/datasets/golden_masks.py": {"_shape": "the user's masks"},
     "driver/datasets/weights.py": {
-        "_from_path": "the user's weights",
+        "read_weights": "the user's weights",
         "_check_file": "the user's weights",
         "_md5": "the user's weights",
     },
