@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
@@ -143,6 +144,27 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean X?)"`` with the nearest known name, or "" if none is near."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]}?)" if matches else ""
+
+
+_STAGES_BY: ContextVar[str] = ContextVar("stages_by", default="RUNNER")
+
+
+def stages_in(*runners: str) -> str:
+    """Return what chooses one of these runners, as the reader of an error types it: ``RUNNER=docker or …``.
+
+    A sweep on a scheduler has RUNNER=slurm, and INSIDE for what runs the stages.
+    """
+    return " or ".join(f"{_STAGES_BY.get()}={name}" for name in runners)
+
+
+@contextmanager
+def stages_chosen_by(variable: str) -> Iterator[None]:
+    """Name this variable in ``stages_in`` meanwhile."""
+    before = _STAGES_BY.set(variable)
+    try:
+        yield
+    finally:
+        _STAGES_BY.reset(before)
 
 
 LISTED = ("case", "vendor", "stack", "engine", "precision", "chip")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from driver.errors import AssayError, EnvironmentFault, UsageFault
+from driver.errors import AssayError, EnvironmentFault, UsageFault, stages_chosen_by
 from driver.fleet import slurm
 from driver.fleet.claim import take
 from driver.fleet.grant import grant_here, granted_devices, numbered_by_node
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from driver.plan.choice import Choice
     from driver.system.settings import Settings
 
-STAGES_RUNNER = re.compile(r"\bRUNNER=(docker|apptainer|process)\b")
 TELL_S = 5.0
 """How long Slurm may take to say why it ends a task, which it kills KillWait (30 s) later."""
 
@@ -229,7 +227,8 @@ def run_task(
         listener=listener,
     )
     listener.note(f"{task.name}, attempt {entry.attempt} on {grant.node}")
-    state, outcome = _ended(node)
+    with stages_chosen_by("INSIDE"):
+        state, outcome = _ended(node)
     return _noted(ledger, entry, state, outcome, listener)
 
 
@@ -248,13 +247,7 @@ def _ended(node: NodeTask) -> tuple[str, Outcome]:
 def _outcome(failure: Failure | None, result: str | None = None) -> Outcome:
     if failure is None:
         return Outcome(result=result)
-    message, remedy = as_of_a_sweep(failure.message), as_of_a_sweep(failure.remedy)
-    return Outcome(result=result, message=message, remedy=remedy)
-
-
-def as_of_a_sweep(text: str) -> str:
-    """Return a message or a remedy as whoever typed the sweep needs it: what runs stages there is INSIDE."""
-    return STAGES_RUNNER.sub(r"INSIDE=\1", text)
+    return Outcome(result=result, message=failure.message, remedy=failure.remedy)
 
 
 def _noted(ledger: Ledger, entry: Entry, state: str, outcome: Outcome, listener: Listener) -> int:

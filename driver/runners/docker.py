@@ -25,13 +25,13 @@ from driver.runners.base import (
     require_hook,
 )
 from driver.runners.engine.client import (
-    OTHER_WAY,
     NoInitError,
     cannot_execute,
     connect,
     engine_errors,
     engine_faults,
     engine_refusal,
+    other_way,
 )
 from driver.runners.engine.containers import reap_containers
 from driver.runners.engine.traits import EngineTraits, read_traits
@@ -227,7 +227,7 @@ def require_gpus(spec: ContainerSpec, engine: EngineTraits) -> None:
     if spec.devices.gpus != "none" and not engine.gives_gpus:
         raise EnvironmentFault(
             f"{engine.title} starts containers without the GPUs that are asked for through Docker's API",
-            f"install Podman 5.4 or newer, or a Docker engine (DOCKER_HOST=), {OTHER_WAY}",
+            f"install Podman 5.4 or newer, or a Docker engine (DOCKER_HOST=), {other_way()}",
         )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.errors import ImageFault
+from driver.errors import ImageFault, stages_in
 from driver.runners import guard
 from driver.runners.base import (
     GRACE_S,
@@ -178,7 +178,7 @@ def require_python(spec: ContainerSpec) -> Path:
     if python is None or not python.exists():
         raise ImageFault(
             f"the stage {spec.stage} has no virtual environment: {python or 'none was made'}",
-            "use RUNNER=docker if this stack needs its image; `make doctor` lists what is installed",
+            f"use {stages_in('docker')} if this stack needs its image; `make doctor` lists what is installed",
         )
     return python
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.errors import ImageFault, disk_fault_of
+from driver.errors import ImageFault, disk_fault_of, stages_in
 from driver.stacks.install.bytecode import compile_packages
 from driver.stacks.install.installed import lacking
 from driver.stacks.install.uv_install import install, uv_offline
@@ -166,7 +166,7 @@ def _make_venv(venv: Path, target: Target, home: Path) -> None:
     except ChildFailed as error:
         raise disk_fault_of(error.output, home) or ImageFault(
             f"no environment with Python {target.python} could be made for {venv.name}: {error.tail}",
-            f"install Python {target.python} with venv, or use RUNNER=docker",
+            f"install Python {target.python} with venv, or use {stages_in('docker')}",
         ) from error
 
 

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from driver.errors import EnvironmentFault
+from driver.errors import EnvironmentFault, stages_in
 from driver.system.driver_process import DriverProcess
 from driver.system.untrusted.documents import read_json
 
@@ -105,10 +105,14 @@ def folders_in_use(home: Path) -> list[Path]:
 
 
 OWN_REMEDY = "free some space (`make clean` empties the cache), or put ASSAY_HOME on another disk"
-ENGINES_REMEDY = (
-    "free some space on the container engine's disk (docker system df, docker image prune), give the "
-    "engine a larger one (data-root in /etc/docker/daemon.json), or use RUNNER=process where the stack can"
-)
+
+
+def _engines_remedy() -> str:
+    return (
+        "free some space on the container engine's disk (docker system df, docker image prune), give "
+        "the engine a larger one (data-root in /etc/docker/daemon.json), or use "
+        f"{stages_in('process')} where the stack can"
+    )
 
 
 def require_room(needed: Mapping[Path, int], *, home: Path, what: str) -> None:
@@ -122,7 +126,7 @@ def require_room(needed: Mapping[Path, int], *, home: Path, what: str) -> None:
     for paths in disks.values():
         of_engine = [path for path in paths if path != home]
         total = sum(needed[path] for path in paths)
-        remedy = ENGINES_REMEDY if of_engine else OWN_REMEDY
+        remedy = _engines_remedy() if of_engine else OWN_REMEDY
         require_free(of_engine[0] if of_engine else home, total, what=what, remedy=remedy)
 
 

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from driver.errors import EnvironmentFault
+from driver.errors import EnvironmentFault, stages_in
 from driver.system.command import Command, CommandHung
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ OLDEST = {"apptainer": (1, 2, 1), "singularity-ce": (4, 0, 0)}
 too many privileges (GHSA-mmx5-32m4-wxvx)."""
 
 PATIENCE_S = 60.0
-OTHER_WAY = "or use RUNNER=docker or RUNNER=process"
 ITS_OWN = ("PATH", "HOME", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 """The caller's variables that it gets: the last two reach the user's systemd, which makes cgroups for it."""
 
@@ -64,20 +63,25 @@ class Program:
         }
 
 
+def other_way() -> str:
+    """Return the end of a remedy: what needs no Apptainer."""
+    return f"or use {stages_in('docker', 'process')}"
+
+
 def find_program() -> Program:
     """Return the program on PATH. Raises EnvironmentFault where there is none, or only an older one."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         raise EnvironmentFault(
-            "RUNNER=apptainer needs `apptainer` (or `singularity`), which is not on PATH",
-            f"load its module (module load apptainer), or have it installed, {OTHER_WAY}",
+            f"{stages_in('apptainer')} needs `apptainer` (or `singularity`), which is not on PATH",
+            f"load its module (module load apptainer), or have it installed, {other_way()}",
         )
     found = parsed(path, _said(path))
     if release(found.version) < OLDEST[found.flavour]:
         oldest = ".".join(map(str, OLDEST[found.flavour]))
         raise EnvironmentFault(
             f"{path} is {found.title}, and {FLAVOURS[found.flavour]} {oldest} or newer is needed",
-            f"load a newer module, or have a newer one installed, {OTHER_WAY}",
+            f"load a newer module, or have a newer one installed, {other_way()}",
         )
     return found
 
@@ -88,7 +92,7 @@ def parsed(path: str, said: str) -> Program:
     if found is None or found[1] not in FLAVOURS:
         raise EnvironmentFault(
             f"{path} is neither Apptainer nor SingularityCE: it says {said.strip() or 'nothing'!r}",
-            f"put Apptainer 1.3 or newer first on PATH, {OTHER_WAY}",
+            f"put Apptainer 1.3 or newer first on PATH, {other_way()}",
         )
     return Program(path=path, flavour=found[1], version=found[2])
 
@@ -103,6 +107,6 @@ def _said(path: str) -> str:
         answer = Command([path, "--version"], PATIENCE_S, env=os.environ).run()
     except (CommandHung, OSError) as error:
         raise EnvironmentFault(
-            f"{path} cannot be used: {error}", f"run {path} --version by hand, {OTHER_WAY}"
+            f"{path} cannot be used: {error}", f"run {path} --version by hand, {other_way()}"
         ) from error
     return answer.out.decode(errors="replace")

@@ -8,7 +8,7 @@ import time
 from itertools import product
 from typing import TYPE_CHECKING
 
-from driver.errors import EnvironmentFault, ImageFault
+from driver.errors import EnvironmentFault, ImageFault, stages_in
 from driver.models.base import REFERENCE_STAGES
 from driver.runners.admission import admit, lent
 from driver.runners.apptainer.command import (
@@ -18,7 +18,7 @@ from driver.runners.apptainer.command import (
     exec_command,
     guest_variables,
 )
-from driver.runners.apptainer.program import OTHER_WAY, find_program
+from driver.runners.apptainer.program import find_program, other_way
 from driver.runners.apptainer.sealing import ASK, NETWORK, parsed
 from driver.runners.base import (
     GRACE_S,
@@ -157,7 +157,7 @@ def require_devices_given(spec: ContainerSpec, program: Program) -> None:
         raise EnvironmentFault(
             f"{program.title} gives a container no device by its CDI name "
             f"({', '.join(spec.devices.gpu_ids)})",
-            "use RUNNER=docker, or name device nodes under [devices] in vendor.toml",
+            f"use {stages_in('docker')}, or name device nodes under [devices] in vendor.toml",
         )
 
 
@@ -227,19 +227,19 @@ def _require_usable(spec: ContainerSpec, program: Program, sealing: Sealing) -> 
         raise EnvironmentFault(
             f"{program.title} ignores what is to be mounted in a container",
             "have `user bind control = yes` set in its configuration (apptainer.conf), "
-            + OTHER_WAY,
+            + other_way(),
         )
     if not sealing.tmp_writable:
         raise EnvironmentFault(
             f"{program.title} gives a container no /tmp to write to",
-            f"have `mount tmp = yes` set in its configuration (apptainer.conf), {OTHER_WAY}",
+            f"have `mount tmp = yes` set in its configuration (apptainer.conf), {other_way()}",
         )
     wanted = spec.devices.capabilities
     if sealing.capabilities < len(wanted):
         raise EnvironmentFault(
             f"{program.title} does not give this user the capabilities {', '.join(wanted)}, which "
             "vendor.toml asks for",
-            f"have them granted: apptainer capability add --user $USER {','.join(wanted)}; {OTHER_WAY}",
+            f"have them granted: apptainer capability add --user $USER {','.join(wanted)}; {other_way()}",
         )
 
 
@@ -249,7 +249,7 @@ def _not_started(program: Program, said: str) -> EnvironmentFault:
         f"{program.title} does not start a container here: "
         f"{'; '.join(lines[-TELLING_LINES:]) or 'it says nothing'}",
         "it needs user namespaces, or its set-user-id part (apptainer-suid): see docs/engines.md, "
-        + OTHER_WAY,
+        + other_way(),
     )
 
 

@@ -9,7 +9,13 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from driver.errors import AssayError, ContractFault, EnvironmentFault, ImageFault
+from driver.errors import (
+    AssayError,
+    ContractFault,
+    EnvironmentFault,
+    ImageFault,
+    stages_in,
+)
 from driver.runners.engine.tunnel import tunnel_to
 from driver.system.settings import load_settings
 
@@ -18,7 +24,6 @@ if TYPE_CHECKING:
 
     from driver.system.settings import EngineHost
 
-OTHER_WAY = "or use RUNNER=process, which needs no container engine"
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 ROOTS_PODMAN = "unix:///run/podman/podman.sock"
 NO_INIT = re.compile(
@@ -29,6 +34,11 @@ NO_INIT = re.compile(
 
 class NoInitError(EnvironmentFault):
     """The engine has no init program (docker-init, catatonit) installed."""
+
+
+def other_way() -> str:
+    """Return the end of a remedy: what needs no container engine."""
+    return f"or use {stages_in('process')}, which needs no container engine"
 
 
 def connect() -> Any:  # docker.DockerClient; the SDK has no types
@@ -42,7 +52,7 @@ def connect() -> Any:  # docker.DockerClient; the SDK has no types
     except ImportError as error:
         raise EnvironmentFault(
             f"the Docker SDK for Python cannot be imported: {error}",
-            f"remove {sys.prefix} and run again, which makes it anew, {OTHER_WAY}",
+            f"remove {sys.prefix} and run again, which makes it anew, {other_way()}",
         ) from error
     host = load_settings().engine_host
     if host is not None:
@@ -117,21 +127,21 @@ def unreachable(reason: str) -> EnvironmentFault:
     if "Permission denied" in reason:
         return EnvironmentFault(
             f"this user may not open the Docker engine's socket ({reason})",
-            f"type: sudo usermod -aG docker $USER, and log in again, {OTHER_WAY}",
+            f"type: sudo usermod -aG docker $USER, and log in again, {other_way()}",
         )
     if "podman" in reason:
         return EnvironmentFault(
             f"Podman does not answer ({reason})",
             "type: systemctl --user start podman.socket (without systemd: podman system service "
-            f"--time 0 &), {OTHER_WAY}",
+            f"--time 0 &), {other_way()}",
         )
     if "Connection refused" in reason or "No such file" in reason:
         return EnvironmentFault(
             f"no Docker engine answers on this machine ({reason})",
-            f"type: sudo systemctl start docker (or set DOCKER_HOST), {OTHER_WAY}",
+            f"type: sudo systemctl start docker (or set DOCKER_HOST), {other_way()}",
         )
     return EnvironmentFault(
-        f"the container engine cannot be used: {reason}", f"type: docker info, {OTHER_WAY}"
+        f"the container engine cannot be used: {reason}", f"type: docker info, {other_way()}"
     )
 
 
@@ -191,7 +201,7 @@ def _refused(explanation: str) -> AssayError:
     if NO_INIT.search(explanation):
         return NoInitError(
             f"the engine has no init program: {explanation}",
-            f"install docker-init (tini), {OTHER_WAY}",
+            f"install docker-init (tini), {other_way()}",
         )
     if 'exec: "' in explanation:
         return cannot_execute(explanation)
@@ -203,5 +213,5 @@ def _refused(explanation: str) -> AssayError:
         )
     return EnvironmentFault(
         f"the container engine refused the container: {explanation}",
-        f"check `docker info` and the engine's log, {OTHER_WAY}",
+        f"check `docker info` and the engine's log, {other_way()}",
     )

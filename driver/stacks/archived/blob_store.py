@@ -15,7 +15,7 @@ import tarfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from driver.errors import ImageFault
+from driver.errors import ImageFault, stages_in
 from driver.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class BlobStore:
         except (tarfile.TarError, KeyError, ValueError, TypeError, IndexError) as error:
             raise ImageFault(
                 f"what the engine saved of {image_id} is not understood: {error!r}",
-                "see what `docker save` writes of it, or leave it out: RUNNER=process",
+                f"see what `docker save` writes of it, or leave it out: {stages_in('process')}",
             ) from error
         write_atomically(self._note(image_id), json.dumps(asdict(found), indent=1))
         return found

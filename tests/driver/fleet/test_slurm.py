@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.errors import EnvironmentFault, UsageFault
+from driver.errors import EnvironmentFault, UsageFault, stages_chosen_by, stages_in
 from driver.fleet import slurm
 from driver.fleet.grant import grant_here, granted_devices, numbered_by_node
 from driver.fleet.slurm import Array, Ended, QueuedTask, ranges
-from driver.fleet.task import as_of_a_sweep, ended_failure
+from driver.fleet.task import ended_failure
 from driver.fleet.watch import lost_failure
 from driver.models.base import FailureKind, RunnerName
 from driver.models.device_access import DeviceSpec
 from driver.models.sweep import Holder
+from driver.runners.apptainer.program import find_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,7 +218,10 @@ def test_a_task_that_has_not_ended_is_not_given_up(state: str, alive: bool) -> N
     assert Ended(state=state).alive == alive
 
 
-def test_a_remedy_for_a_node_names_what_the_sweep_takes() -> None:
-    said = "RUNNER=apptainer needs it; use RUNNER=docker or RUNNER=process"
-    assert as_of_a_sweep(said) == "INSIDE=apptainer needs it; use INSIDE=docker or INSIDE=process"
-    assert as_of_a_sweep("RUNNER=slurm needs sbatch") == "RUNNER=slurm needs sbatch"
+def test_a_remedy_for_a_node_names_what_the_sweep_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with stages_chosen_by("INSIDE"), pytest.raises(EnvironmentFault) as caught:
+        find_program()
+    assert caught.value.message.startswith("INSIDE=apptainer needs")
+    assert caught.value.remedy.endswith("or use INSIDE=docker or INSIDE=process")
+    assert stages_in("docker") == "RUNNER=docker"
