@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from driver.errors import UsageFault
 from driver.runners import RunnerSettings, open_runner
 from driver.runners.remote.facts import describe_engine_host, facts_of
 from driver.runners.spec import Caller
 from driver.stacks.installer import open_installer
 from driver.system.driver_process import DriverProcess
 from driver.system.host.machine import host_facts
+from driver.system.settings import require_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -42,15 +42,6 @@ class Site:
     """Why the driver was interrupted, where that was not the user: a scheduler may end it too."""
     described: Mapping[str, object] | None = None
     """The other host that runs the stages, for the result; None for this one."""
-
-
-def require_here(settings: Settings) -> None:
-    """Raise UsageFault where HOST names another host, which only single runs can use."""
-    if settings.host is not None:
-        raise UsageFault(
-            f"HOST={settings.host} is not for this target",
-            "leave HOST out: the targets that take it are run, images, doctor and clean",
-        )
 
 
 @contextmanager

@@ -219,6 +219,33 @@ def load_settings(environ: Mapping[str, str] | None = None, root: Path = ROOT) -
     )
 
 
+def load_settings_here(environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Settings:
+    """Read the settings of a target that runs its stages on this host alone.
+
+    Raises as ``load_settings``, and first of all UsageFault where HOST names another host: that there is
+    none of this name would send the user to name it, for a target that does not take it.
+    """
+    env = os.environ if environ is None else environ
+    if env.get("HOST") and not _is_here(env["HOST"]):
+        raise _not_for_hosts(env["HOST"])
+    settings = load_settings(env, root)
+    require_here(settings)
+    return settings
+
+
+def require_here(settings: Settings) -> None:
+    """Raise UsageFault where the settings name another host, which only some targets can use."""
+    if settings.host is not None:
+        raise _not_for_hosts(settings.host)
+
+
+def _not_for_hosts(host: str) -> UsageFault:
+    return UsageFault(
+        f"HOST={host} is not for this target",
+        "leave HOST out: the targets that take it are run, images, doctor and clean",
+    )
+
+
 def _other_host(settings: Settings) -> str | None:
     # Some shells (tcsh) export their own machine's name as HOST.
     return settings.host if settings.host in settings.hosts else None
@@ -230,9 +257,8 @@ COMPILERS = re.compile(r".+-linux(-.+)?")
 
 def _require_known(settings: Settings) -> None:
     """Raise UsageFault for a HOST that is neither one of `hosts` nor this machine, nor a compiler's."""
-    host, node = settings.host, platform.node()
-    known = (*settings.hosts, node, node.partition(".")[0])
-    if host is None or host in known or COMPILERS.fullmatch(host):
+    host = settings.host
+    if host is None or host in settings.hosts or _is_here(host):
         return
     if settings.hosts:
         raise unknown("host", host, settings.hosts)
@@ -240,6 +266,12 @@ def _require_known(settings: Settings) -> None:
         f"HOST={host}: no other host is named here",
         f'name it in assay.local.toml: [hosts.{host}] and docker = "ssh://user@{host}"',
     )
+
+
+def _is_here(host: str) -> bool:
+    """Whether HOST is what shells and compilers set it to: this machine, or what is compiled for."""
+    node = platform.node()
+    return host in (node, node.partition(".")[0]) or COMPILERS.fullmatch(host) is not None
 
 
 def _user_cache(env: Mapping[str, str], here: Path) -> Path:

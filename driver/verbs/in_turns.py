@@ -29,7 +29,7 @@ from driver.session.run import Repetition, run_job
 from driver.session.site import open_site
 from driver.session.telemetry import devices_here
 from driver.system.plain_text import counted
-from driver.system.settings import load_settings
+from driver.system.settings import load_settings_here
 from driver.system.stopwatch import Stopwatch
 from driver.verbs.reading_catalog import read_catalog_here
 
@@ -78,7 +78,7 @@ def measure_in_turns(
     Raises AssayError before anything is measured if one of the two cannot run here, and BlockFailed
     where a turn has no figure.
     """
-    settings = load_settings()
+    settings = load_settings_here()
     catalog = read_catalog_here(settings, console)
     turns = [_turn(name, path, own, catalog) for name, path in (("A", a), ("B", b))]
     paths: dict[str, list[Path]] = {"A": [], "B": []}

@@ -17,10 +17,10 @@ from driver.session.inputs.artifact_cache import CacheFolders
 from driver.session.prepare import plan_only, prepare
 from driver.session.result import exit_code
 from driver.session.run import run_job
-from driver.session.site import open_site, require_here
+from driver.session.site import open_site
 from driver.session.telemetry import devices_here
 from driver.system.plain_text import counted
-from driver.system.settings import load_settings
+from driver.system.settings import load_settings_here
 from driver.system.stopwatch import Stopwatch
 from driver.verbs.fleet.sweep import SweepOptions, attach, cancel, submit_sweep
 from driver.verbs.reading_catalog import read_catalog_here
@@ -63,7 +63,7 @@ def sweep(given: Mapping[str, str | None], console: Console, options: SweepOptio
     Raises UsageFault if no job can be run.
     """
     wanted = pairs_asked(options.ratios)
-    require_here(load_settings())
+    settings = load_settings_here()
     if options.cancel:
         return cancel(options.cancel, console)
     if options.attach:
@@ -72,7 +72,6 @@ def sweep(given: Mapping[str, str | None], console: Console, options: SweepOptio
         return submit_sweep(requests(given), options, console)
     _require_scheduler_unasked(options)
     again, dry_run = options.again, options.dry_run
-    settings = load_settings()
     catalog = read_catalog_here(settings, console)
     asked = requests(given)
     chosen = expand(asked, catalog, devices_here(catalog.vendors, asked))

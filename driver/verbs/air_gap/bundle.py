@@ -26,7 +26,7 @@ from driver.session.inputs.artifact_cache import CacheFolders
 from driver.session.prepare import prepare
 from driver.session.site import open_site
 from driver.stacks.bill import bill_path
-from driver.system.settings import load_settings
+from driver.system.settings import load_settings_here
 from driver.system.stopwatch import Stopwatch
 from driver.verbs.reading_catalog import read_catalog_here
 
@@ -59,7 +59,7 @@ class BundleOptions:
 
 def make_bundle(given: Mapping[str, str | None], options: BundleOptions, console: Console) -> int:
     """Write the bundle that ``given`` and ``options`` request; return 0."""
-    settings = load_settings()
+    settings = load_settings_here()
     include = _included(options.include)
     key = Path(options.key).expanduser() if options.key else None
     if key is not None:

@@ -31,7 +31,7 @@ from driver.session.site import open_site
 from driver.session.telemetry import devices_here
 from driver.system.files import write_atomically
 from driver.system.plain_text import plain
-from driver.system.settings import load_settings
+from driver.system.settings import load_settings_here
 from driver.system.workspace import remove_tree
 from driver.verbs.reading_catalog import read_catalog_here
 from driver.verbs.showing.results import show_result
@@ -90,7 +90,7 @@ def run_again(
     """
     require_repeatable(original)
     tolerances_of(original)
-    settings = load_settings()
+    settings = load_settings_here()
     catalog = read_catalog_here(settings, console)
     require_case(original, catalog)
     if not given.get("stack") and not given.get("vendor"):

@@ -176,7 +176,7 @@ def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: ModuleType) ->
     def site(*_: object) -> Iterator[Site]:
         yield made.site()
 
-    monkeypatch.setattr(verb, "load_settings", lambda: made.settings)
+    monkeypatch.setattr(verb, "load_settings_here", lambda: made.settings)
     monkeypatch.setattr(verb, "open_site", site)
     return made
 

@@ -10,7 +10,7 @@ import pytest
 from driver.errors import UsageFault
 from driver.models.base import RunnerName
 from driver.session import site
-from driver.system.settings import load_settings
+from driver.system.settings import load_settings, load_settings_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,15 @@ def test_what_is_not_planned_for_another_host_is_refused_before_that_is_asked(
     ):
         pass
     assert asked == []
+
+
+@pytest.mark.parametrize("hosts", ["", '[hosts.lab3]\ndocker = "ssh://me@lab3"\n'])
+def test_a_target_that_takes_no_host_asks_nobody_to_name_one(tmp_path: Path, hosts: str) -> None:
+    root = settings_file(tmp_path, hosts)
+    for host in ("lab3", "lab4"):
+        with pytest.raises(UsageFault, match=f"HOST={host} is not for this target"):
+            load_settings_here({"HOST": host}, root)
+    assert load_settings_here({"HOST": "x86_64-conda-linux-gnu"}, root).host is None
 
 
 @pytest.mark.parametrize(
