@@ -20,7 +20,10 @@ from driver.check.vendor import check_vendor
 from driver.console import Console
 from driver.doctor.finding import Finding, failures
 from driver.errors import UsageFault
+from driver.models.job import SCENARIOS
 from driver.models.result import Result
+from driver.plan.choice import choose
+from driver.plan.request import Request
 from driver.system.settings import load_settings
 from driver.verbs.maintenance.scaffold import TEMPLATES, case_kinds, new_case, new_vendor
 from tests.driver.miniature import make_tree
@@ -73,6 +76,17 @@ def test_a_new_case_passes_except_for_its_marks(kind: str | None, tree: Path) ->
     assert case_kinds() == list(KINDS)
     new_case("resnet_18", tree, kind=kind)
     assert beside_marks(check_case(load_catalog(tree).cases["resnet_18"])) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_case_has_what_every_scenario_of_its_kind_needs(kind: str, tree: Path) -> None:
+    new_case("resnet_18", tree, kind=kind)
+    catalog = replace(load_catalog(ROOT), cases=load_catalog(tree).cases)
+    named = [name for name in SCENARIOS if (kind, name) != ("generation", "multistream")]
+    for scenario in named:
+        chosen = choose(Request(case="resnet_18", scenario=scenario), catalog)
+        assert chosen.scenario is not None
+        assert (chosen.scenario.latency_bound_ns is not None) == (scenario == "server")
 
 
 def test_a_new_engine_is_simulated_by_default(tree: Path) -> None:
@@ -186,7 +200,8 @@ def test_the_packages_of_the_templates_are_locked() -> None:
 def tried(catalog: Catalog, case: str) -> Result:
     trial = plan_case_trial(catalog.cases[case], None)
     assert isinstance(trial, Trial)
-    result = run_trial(trial, load_settings(), catalog, Console())
+    request = trial.request.model_copy(update={"scenario": "offline"})
+    result = run_trial(replace(trial, request=request), load_settings(), catalog, Console())
     if isinstance(result, Finding):
         pytest.skip(f"{result.found}; {result.remedy}")
     return result
@@ -206,4 +221,5 @@ def test_a_new_case_runs_and_its_macs_are_right(kind: str, tree: Path) -> None:
     case = load_catalog(tree).cases["resnet_18"]
     result = tried(replace(ours, cases={"resnet_18": case}), "resnet_18")
     assert [one.status for one in judge("trial", result)] == ["ok"]
+    assert result.metrics.scenario is not None
     assert judge_macs(case, result).status == "ok"
