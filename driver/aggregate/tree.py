@@ -81,7 +81,35 @@ def find_results(folders: Iterable[Path]) -> Tree:
     for root in outermost:
         _walk(root, outermost, tree, _examples(root, roots))
     tree.files.sort()
+    _leave_out_unnamed(tree)
     return tree
+
+
+def _leave_out_unnamed(tree: Tree) -> None:
+    """List files whose path no table, page or index can hold: Linux's names are bytes of any kind."""
+    unnamed = [file for file in tree.files if not _is_text(file.path)]
+    if not unnamed:
+        return
+    tree.files = [file for file in tree.files if _is_text(file.path)]
+    tree.problems += [
+        ResultProblem(
+            plain(file.path),
+            ProblemKind.UNREADABLE,
+            "its path is not UTF-8",
+            "give the folder a name in UTF-8",
+        )
+        for file in unnamed
+    ]
+
+
+def _is_text(path: str) -> bool:
+    if path.isascii():
+        return True
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8 are half surrogates in Python's paths
+        return False
+    return True
 
 
 def _outermost(roots: list[str]) -> list[str]:

@@ -52,6 +52,15 @@ def test_an_empty_tree_has_no_results(tmp_path: Path) -> None:
     assert (loaded.files, loaded.table.num_rows, loaded.problems) == (0, 0, ())
 
 
+def test_a_path_that_is_not_text_is_listed_and_hides_no_other(tmp_path: Path) -> None:
+    documents.write(tmp_path / "good", documents.document())
+    documents.write(tmp_path / os.fsdecode(b"m\xe4rz"), documents.document())
+    loaded = load(tmp_path, home=tmp_path / "home")
+    assert only_problem(loaded) == (ProblemKind.UNREADABLE, "its path is not UTF-8")
+    assert "m\\udce4rz" in loaded.problems[0].path
+    assert loaded.table.num_rows == 1
+
+
 def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageFault, match="does not exist"):
         load(tmp_path / "nowhere")
