@@ -54,9 +54,11 @@ def _show_tables(result: Result, console: Console) -> None:
     metrics, marked = result.metrics, marks_of(result).figures
     console.table(HEADERS["en"], [table_row(result)], title=_title(result))
     if metrics.generation is not None and metrics.p_infer_core is not None:
-        console.table(GENERATION_HEADERS["en"], [generation_row(metrics.generation, marked)])
+        row = generation_row(metrics.generation, marked)
+        console.table(GENERATION_HEADERS["en"], [row], title="token by token")
     if metrics.scenario is not None:
-        console.table(SCENARIO_HEADERS["en"], [scenario_row(metrics.scenario, marked)])
+        row = scenario_row(metrics.scenario, marked)
+        console.table(SCENARIO_HEADERS["en"], [row], title="load scenario, as LoadGen measured it")
 
 
 def _spread(result: Result) -> str | None:

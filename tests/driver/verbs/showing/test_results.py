@@ -12,6 +12,7 @@ from driver.models.result import Result
 from driver.session.run import FinishedJob
 from driver.verbs.showing.results import show_result
 from tests.documents import document, warned
+from tests.driver.results.scenarios.test_warnings import scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +46,16 @@ def test_the_title_has_the_counted_item_and_the_marks(
     title = next(line for line in capsys.readouterr().out.splitlines() if " on " in line)
     assert shown in title
     assert hidden not in title
+
+
+def test_a_load_scenario_has_a_title_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = document()
+    body["metrics"]["scenario"] = scenario().model_dump()
+    result = Result.model_validate_json(json.dumps(body))
+    show_result(FinishedJob(result=result, folder=tmp_path), Console())
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("load scenario, as LoadGen measured it")
+    assert lines[place - 1] == ""
+    assert lines[place + 1].startswith("| scenario")
