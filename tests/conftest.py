@@ -82,7 +82,6 @@ def _lock_devices_apart(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return one worker more than there are processors: tests of processes wait a fifth of their time."""
     most: int | None = config.option.maxprocesses
