@@ -1,0 +1,75 @@
+"""`--processor-seconds`: which files of tests the processors worked for, processes that tests started included.
+
+Wall time says little where several tests share the cores. Containers are not counted: their engine is another's child.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPTION = "--processor-seconds"
+PROPERTY = "processor_s"
+MOST = 25
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option, which takes the number of lines."""
+    parser.addoption(
+        OPTION, type=int, nargs="?", const=MOST, help="list the files that took most processor time"
+    )
+
+
+class Readings:
+    """The processor time since the reading before: of this process, and of its ended descendants."""
+
+    def __init__(self) -> None:
+        self._last = _used_s()
+
+    def since_s(self) -> float:
+        """Return the seconds since the last reading."""
+        before, self._last = self._last, _used_s()
+        return self._last - before
+
+
+def _used_s() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in both)
+
+
+READINGS = Readings()
+
+
+def pytest_runtest_logstart() -> None:
+    """Leave out what was used between tests."""
+    READINGS.since_s()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Note what a phase of a test used in its report, which pytest-xdist passes on."""
+    report = yield
+    report.user_properties.append((PROPERTY, READINGS.since_s()))  # type: ignore[attr-defined]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the files that took most."""
+    lines = terminalreporter.config.getoption(OPTION)
+    if lines is None:
+        return
+    used: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, seconds in getattr(report, "user_properties", ()):
+                if name == PROPERTY:
+                    used[report.nodeid.partition("::")[0]] += seconds
+    terminalreporter.write_line(f"processor seconds: {sum(used.values()):.0f}")
+    for name, seconds in used.most_common(lines):
+        terminalreporter.write_line(f"{seconds:8.1f} {name}")
