@@ -60,8 +60,8 @@ images: ## build the reference image and a vendor's, with the network off: VENDO
 wheelhouse: ## fetch the wheels of the driver, of images and environments, for a machine without a network: VENDOR STACK
 	@$(call assay,wheelhouse,VENDOR STACK)
 
-data: ## prepare a dataset: CASE=vit_l_16 SRC=<folder or tar> MD5=<of another archive>
-	@$(call assay,data,CASE SRC MD5 FORMAT)
+data: ## prepare a dataset: CASE=vit_l_16 SRC=<folder or tar> MD5=<of another archive>; CASE=detr SRC=<COCO's folder>, texts with WEIGHTS, RUNNER
+	@$(call assay,data,CASE SRC MD5 WEIGHTS RUNNER FORMAT)
 
 bundle: ## write one file for a lab without a network: CASE VENDOR STACK RUNNER=docker,process RESULT WITH=weights,data,engines VOLUME=4G SIGN=<key> OUT=<file>
 	@$(call assay,bundle,$(filter-out FORMAT,$(PLAN)) RESULT WITH OUT VOLUME SIGN)

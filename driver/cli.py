@@ -412,16 +412,25 @@ def new_case(
 @app.command()
 def data(
     case: Case = None,
-    src: Annotated[Text, typer.Option(help="the publisher's archive, or a folder")] = None,
+    src: Annotated[
+        Text, typer.Option(help="what was published: an archive, file or folder")
+    ] = None,
     md5: Annotated[
         Text, typer.Option(help="checksum of an archive other than the published one")
+    ] = None,
+    weights: Annotated[
+        Text, typer.Option(help="weights whose vocabulary the items of a text depend on")
+    ] = None,
+    runner: Annotated[
+        Text, typer.Option(help="what runs the case's dataset.py: process or docker")
     ] = None,
     output_format: Format = "table",
 ) -> int:
     """Prepare a dataset once for all cases that use it."""
-    from driver.verbs.data import prepare_data
+    from driver.verbs.data import DataAsked, prepare_data
 
-    return prepare_data(case, src, md5, console_for(output_format))
+    asked = DataAsked(case=case, src=src, md5=md5, weights=weights, runner=runner)
+    return prepare_data(asked, console_for(output_format))
 
 
 @app.command()

@@ -6,16 +6,24 @@ import zipfile
 
 from harness.errors import StageFailure, one_line
 
+ARCHIVES = ("annotations_trainval2017.zip", "val2017.zip")
+
 
 @contextlib.contextmanager
 def published_files(source, remedy):
     """Yield the Files below ``source``. Raises StageFailure (data, with ``remedy``) for an unreadable archive."""
     folder = source if source.is_dir() else None
     # The source itself has another name in the guest.
-    paths = {"the file": source} if folder is None else {p.name: p for p in folder.glob("*.zip")}
+    paths = {"the file": source} if folder is None else _archives_in(folder)
     with contextlib.ExitStack() as stack:
         archives = [_archive(name, paths[name], stack, remedy) for name in sorted(paths)]
         yield Files(folder, archives, remedy)
+
+
+def _archives_in(folder):
+    """Those that `files` of case.toml lists: COCO's folder may hold its training pictures, too."""
+    found = [folder / name for name in ARCHIVES]
+    return {path.name: path for path in found if path.is_file()}
 
 
 class Files:

@@ -160,6 +160,16 @@ class DataSpec(Frozen):
     count: int = Field(ge=1, description="items of the whole dataset")
     classes: int | None = Field(default=None, description="required number of class folders")
     bundled: str | None = Field(default=None, description="folder of the case with the dataset")
+    reads: tuple[Literal["weights", "options"], ...] = Field(
+        default=("weights", "options"),
+        description="what dataset.py reads besides its source: `weights`, such as a vocabulary, and the "
+        "case's `options`. It gets nothing else, and items are made again only for others of these",
+    )
+    files: tuple[str, ...] = Field(
+        default=(),
+        description="patterns (val2017/*) of the files of a folder that dataset.py reads; all if empty. A "
+        "change of other files is not seen",
+    )
     suffixes: tuple[str, ...] = Field(
         default=(".jpeg", ".jpg", ".png"), description="suffixes of the item files"
     )
@@ -181,6 +191,13 @@ class DataSpec(Frozen):
     def _own_layout_says_what_data_names(self) -> Self:
         if self.layout == "own" and not self.form.strip():
             raise ValueError("the layout `own` needs `form`: what DATA names, in words")
+        return self
+
+    @model_validator(mode="after")
+    def _only_dataset_py_reads(self) -> Self:
+        given = sorted({"reads", "files"} & self.model_fields_set)
+        if self.layout != "own" and given:
+            raise ValueError(f"{given[0]} is for the layout `own`, whose dataset.py reads it")
         return self
 
 

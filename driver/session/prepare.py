@@ -17,14 +17,13 @@ from driver.runners.spec import Stacks
 from driver.session.inputs.artifact_cache import made_again
 from driver.session.inputs.locate import locate
 from driver.session.inputs.made_datasets import (
-    made_before,
-    own_dataset,
-    own_folder,
     synthetic_dataset,
     synthetic_folder,
     tensor_dataset,
     tensor_folder,
 )
+from driver.session.inputs.making import made_before
+from driver.session.inputs.own_items import is_own, own_before, own_count, own_dataset
 from driver.stacks.bill import kept_bill
 from driver.stacks.recipes import stack_digest
 from driver.system.hashing import code_digest
@@ -67,7 +66,7 @@ def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     with stopwatch.timing("dataset"):
         if located.source.folder is None:
             dataset = synthetic_dataset(site, choice, weights, stacks)
-        elif _is_own(choice, located.source.folder):
+        elif is_own(choice, located.source.folder):
             dataset = own_dataset(site, choice, located.source.folder, weights, stacks)
         else:
             dataset = _indexed(site, choice, located.source.folder)
@@ -103,8 +102,8 @@ def plan_only(site: Site, choice: Choice) -> PlannedJob | None:
     located = locate(site, choice)
     if located.source.folder is None:
         dataset = made_before(synthetic_folder(site, choice, located.weights))
-    elif _is_own(choice, located.source.folder):
-        dataset = made_before(own_folder(site, choice, located.source.folder, located.weights))
+    elif is_own(choice, located.source.folder):
+        dataset = own_before(site, choice, located.source.folder, located.weights)
     else:
         dataset = _indexed(site, choice, located.source.folder)
     if dataset is not None and choice.request.input_kind == "tensor":
@@ -142,16 +141,11 @@ def _material(site: Site, choice: Choice, located: Located, dataset: IndexedData
     )
 
 
-def _is_own(choice: Choice, folder: Path) -> bool:
-    """Whether the case's dataset.py reads a dataset, because it is as published, not in the guest's layout."""
-    return choice.case.manifest.data.layout == "own" and not is_indexed(folder)
-
-
 def _indexed(site: Site, choice: Choice, folder: Path) -> IndexedDataset:
-    case, limit = choice.case, choice.measure.limit
+    case = choice.case
     if is_indexed(folder):
         memory = site.settings.cache / "sha256"
-        return read_prepared(folder, case=case, memory=memory, limit=limit)
+        return read_prepared(folder, case=case, memory=memory, limit=own_count(choice))
     found = _index(site, choice, folder)
     note = None if found.cached else hidden_note(folder, case.manifest.data.suffixes)
     if note is not None:
@@ -168,7 +162,7 @@ def _index(site: Site, choice: Choice, folder: Path) -> IndexedDataset:
             wanted = choice.item_count
             return index_prompts(folder, case=case, cache=cache, wanted=wanted, limit=limit)
         case "own":
-            raise AssertionError("the reference image reads it: own_dataset")
+            raise AssertionError("the reference image reads it: own_items")
         case "imagefolder":
             return index_image_folder(folder, case=case, cache=cache, limit=limit)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,39 +11,86 @@ from driver.datasets.hidden import hidden_note
 from driver.datasets.imagenet.layout import Layout
 from driver.datasets.imagenet.sources import open_source
 from driver.datasets.prepared import read_indexed
-from driver.errors import UsageFault
+from driver.datasets.weights import SYNTHETIC, locate_weights
+from driver.errors import DataFault, UsageFault
 from driver.events import Progress
+from driver.plan.choice import choose
+from driver.plan.request import parse_request
+from driver.runners.spec import Stacks
+from driver.session.inputs.own_items import prepare_own
+from driver.session.site import open_site
 from driver.system.plain_text import counted
-from driver.system.settings import load_settings
+from driver.system.settings import load_settings_here
 from driver.verbs.reading_catalog import read_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from driver.catalog.catalog import Case, Catalog
     from driver.console import Console
+    from driver.datasets.prepared import IndexedDataset
+    from driver.system.settings import Settings
 
 PROGRESS_S = 0.5
 GIB = 1 << 30
 
 
-def prepare_data(case_name: str | None, src: str | None, md5: str | None, console: Console) -> int:
-    """Prepare a case's dataset from ``src``, unless that was done before.
+@dataclass(frozen=True, kw_only=True)
+class DataAsked:
+    """What `data` takes: a case, the published files, an archive's checksum.
+
+    For a case's own layout also the weights that its dataset.py reads, and what runs that.
+    """
+
+    case: str | None = None
+    src: str | None = None
+    md5: str | None = None
+    weights: str | None = None
+    runner: str | None = None
+
+
+def prepare_data(asked: DataAsked, console: Console) -> int:
+    """Prepare a case's dataset from SRC, unless that was done before.
 
     ``md5`` is the checksum of an archive other than the published one. Raises UsageFault or DataFault.
     """
-    if not case_name or not src:
+    if not asked.case or not asked.src:
         raise UsageFault("data needs CASE and SRC", "make data CASE=vit_l_16 SRC=<folder or tar>")
-    settings = load_settings()
-    case = read_catalog(settings, console).case(case_name)
-    spec = case.manifest.data
-    if spec.layout != "imagefolder":
+    settings = load_settings_here()
+    catalog = read_catalog(settings, console)
+    case = catalog.case(asked.case)
+    source = Path(asked.src).expanduser()
+    layout = case.manifest.data.layout
+    if layout == "imagefolder":
+        _note_unread({"WEIGHTS": asked.weights, "RUNNER": asked.runner}, case, console)
+        return _prepare_pictures(case, source, asked.md5, settings, console)
+    if layout != "own":
         raise UsageFault(
-            f"the data of {case.name} ({spec.layout}) needs no preparation",
-            f"make run CASE={case.name} DATA={src}",
+            f"the data of {case.name} ({layout}) needs no preparation",
+            f"make run CASE={case.name} DATA={asked.src}",
         )
+    if asked.md5 is not None:
+        raise UsageFault(
+            f"MD5={asked.md5} is for an archive of an image folder, and the data of {case.name} is none",
+            "leave MD5 out",
+        )
+    return _prepare_own(asked, source, catalog, settings, console)
+
+
+def _note_unread(variables: dict[str, str | None], case: Case, console: Console) -> None:
+    """Note variables that a remedy may carry here from a run, and that make no difference to the items."""
+    for name in (name for name, value in variables.items() if value is not None):
+        console.note(f"{name} makes no difference to the items of {case.manifest.data.dataset}")
+
+
+def _prepare_pictures(
+    case: Case, src: Path, md5: str | None, settings: Settings, console: Console
+) -> int:
+    """Prepare an image folder, which the driver itself reads."""
+    spec = case.manifest.data
     started = time.monotonic()
-    source = open_source(Path(src).expanduser(), case, md5)
-    if (hidden := hidden_note(Path(src).expanduser(), spec.suffixes)) is not None:
+    source = open_source(src, case, md5)
+    if (hidden := hidden_note(src, spec.suffixes)) is not None:
         console.note(hidden)
     folder = settings.datasets_home / spec.dataset
     layout = Layout(folder, source.reader, source.labelled)
@@ -54,26 +102,53 @@ def prepare_data(case_name: str | None, src: str | None, md5: str | None, consol
         console.task_started("data")
         made = layout.write(origin, on_progress=_progress_callback(console), on_note=console.note)
     wall_s = time.monotonic() - started
-    _show(console, folder, spec.count, wall_s if made else None)
+    dataset = read_indexed(folder, cached=not made)
+    _show(console, dataset, spec.count, wall_s, "picture")
     return 0
 
 
-def _show(console: Console, folder: Path, expected: int, wall_s: float | None) -> None:
-    dataset = read_indexed(folder, cached=wall_s is None)
-    if wall_s is None:
-        how = "already prepared from this source"
+def _prepare_own(
+    asked: DataAsked, src: Path, catalog: Catalog, settings: Settings, console: Console
+) -> int:
+    """Prepare a layout of the case's own: its code reads it in the reference image, never here."""
+    if not src.exists():
+        raise DataFault(f"SRC: {src} does not exist", "type: SRC=<the published file or folder>")
+    request = parse_request({"case": asked.case, "weights": asked.weights, "runner": asked.runner})
+    # Whatever vendor: the reference image alone runs.
+    choice = choose(request, catalog)
+    spec = choice.case.manifest.data
+    weights = SYNTHETIC
+    if "weights" in spec.reads:
+        weights = locate_weights(choice.case, request.weights, settings)
     else:
-        how = (
-            f"{counted(dataset.count, 'picture')} in {wall_s:.1f} s, {dataset.count / wall_s:.0f}/s"
-        )
+        _note_unread({"WEIGHTS": asked.weights}, choice.case, console)
+    started = time.monotonic()
+    with console, open_site(choice.runner, settings, catalog, console) as site:
+        site.runner.availability()
+        reference = site.installer.install(catalog.reference).stack
+        stacks = Stacks(reference=reference, vendor=reference)
+        dataset = prepare_own(site, choice, src.absolute(), weights, stacks)
+    _show(console, dataset, spec.count, time.monotonic() - started, choice.case.manifest.item)
+    return 0
+
+
+def _show(
+    console: Console, dataset: IndexedDataset, expected: int, wall_s: float, noun: str
+) -> None:
+    """Show where a dataset is, and how long it took unless it was prepared before."""
+    how = "already prepared from this source"
+    if not dataset.cached:
+        rate = dataset.count / wall_s
+        how = f"{counted(dataset.count, noun)} in {wall_s:.1f} s, {rate:.0f}/s"
     if dataset.count != expected:
         console.say(
-            f"  ! the dataset has {counted(dataset.count, 'picture')}, but the published one has {expected}"
+            f"  ! the dataset has {counted(dataset.count, noun)}, but the published one has {expected}"
         )
+    folder = str(dataset.data.parent)
     if console.as_json:
-        console.document({"folder": str(folder), "count": dataset.count, "sha256": dataset.sha256})
+        console.document({"folder": folder, "count": dataset.count, "sha256": dataset.sha256})
     else:
-        console.text(str(folder))
+        console.text(folder)
     console.say(f"{how}; every case that uses it now finds it by itself")
 
 

@@ -26,6 +26,13 @@ def test_macs_and_parameters_are_those_of_the_model(compared: dict[str, Any]) ->
     assert compared["counted"] == {"parameters": model.parameters, "macs": model.macs}
 
 
+def test_lookups_are_the_table_of_words() -> None:
+    model = manifest("bert_large").model
+    (window,) = model.inputs[0].shape
+    assert model.lookups is not None
+    assert model.lookups.model_dump() == {"parameters": 30_522 * 1024, "elements": window * 1024}
+
+
 def test_tokens_and_their_places_are_those_of_the_published_tokenizer(
     compared: dict[str, Any],
 ) -> None:

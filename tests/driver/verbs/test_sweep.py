@@ -249,7 +249,7 @@ def test_a_dry_run_installs_fetches_and_makes_nothing(
         raise AssertionError("a dry run installed, or ran a stage")
 
     monkeypatch.setattr(lab.installer, "install", never)
-    monkeypatch.setattr("driver.session.inputs.made_datasets.run_stage", never)
+    monkeypatch.setattr("driver.session.inputs.making.run_stage", never)
     site, tally = lab.site(), Tally()
     drawn = choose(lab.request.model_copy(update={"data": "synthetic"}), site.catalog)
     tensors = choose(lab.request.model_copy(update={"input_kind": "tensor"}), site.catalog)
