@@ -149,7 +149,7 @@ _MEASURED: dict[str, Any] = {
         },
     },
 }
-"""validate and infer must measure; ``driver.session.claims`` has the error messages."""
+"""validate and infer must measure; ``driver.session.judging.claims`` has the error messages."""
 
 
 class StageReport(Frozen):

@@ -23,8 +23,8 @@ from driver.results.received.timing import Clocked
 from driver.results.received.watch import OutWatch, out_limit
 from driver.results.scenarios.logs import WrongScenarioError, read_scenario
 from driver.runners.spec import JOB_ROOT, Places, container_spec
-from driver.session.claims import MEASURED_STAGES, beyond_device, contradiction, of_samples
-from driver.session.outcome import ReportRejectedError, broken_contract, judge
+from driver.session.judging.claims import MEASURED_STAGES, beyond_device, contradiction, of_samples
+from driver.session.judging.outcome import ReportRejectedError, broken_contract, judge
 from driver.session.time_left import PhaseClock
 from driver.system.untrusted.opener import RefusedFile
 

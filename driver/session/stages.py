@@ -10,13 +10,6 @@ from driver.datasets.prepared import damaged_files as damaged_of_dataset
 from driver.models.base import VENDOR_STAGES, Failure, FailureKind, StageName, Tier
 from driver.runners.spec import StageInputs
 from driver.session.device import device_lock
-from driver.session.failure import (
-    with_damage,
-    with_disk,
-    with_host_paths,
-    with_interpreter,
-    with_names,
-)
 from driver.session.inputs.artifact_cache import (
     CacheFolders,
     adopt,
@@ -27,6 +20,13 @@ from driver.session.inputs.artifact_cache import (
     write_stage_report,
 )
 from driver.session.inputs.locate import export_bytes
+from driver.session.judging.failure import (
+    with_damage,
+    with_disk,
+    with_host_paths,
+    with_interpreter,
+    with_names,
+)
 from driver.session.stage import StageRun, held_to_device, run_stage
 from driver.system.file_lock import locked
 from driver.system.untrusted.record import write_record
