@@ -22,7 +22,8 @@ END = "<!-- end of layers -->"
 
 LAYERS: tuple[tuple[str, str], ...] = (
     ("__main__", "exit codes, reports of unexpected errors"),
-    ("cli", "options of every verb"),
+    ("cli", "every verb with its options"),
+    ("options", "what those have in common, and how a case's own are passed on"),
     ("verbs", "one file a verb, and the scaffold of new folders"),
     ("check", "what makes a vendor's or a case's folder whole"),
     ("doctor", "what this machine has and lacks"),

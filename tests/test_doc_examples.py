@@ -13,7 +13,8 @@ import pytest
 import typer
 
 from driver.catalog.catalog import load_catalog
-from driver.cli import app, case_options
+from driver.cli import app
+from driver.options import case_options
 from driver.plan.choice import choose
 from driver.plan.request import VARIABLES
 from driver.system.settings import ROOT
