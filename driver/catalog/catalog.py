@@ -122,13 +122,15 @@ class Vendor:
             raise unknown(f"engine of vendor {self.label}", chosen, known)
         return chosen, self.manifest.engines[chosen]
 
-    def stack(self, name: str | None, engine_name: str, engine: EngineSpec) -> Stack:
-        """Return the named stack, else the default if it has the engine, else the engine's first.
+    def stack(
+        self, name: str | None, engine_name: str, engine: EngineSpec, precision: str | None = None
+    ) -> Stack:
+        """Return the named stack, else the default if it has engine and precision, else the first that has both.
 
-        Raises UsageFault for an unknown stack, and for one without the engine.
+        Raises UsageFault for an unknown stack, and for one without the engine or the precision.
         """
-        default = self.manifest.default_stack
-        chosen = name or (default if default in engine.stacks else engine.stacks[0])
+        default, having = self.manifest.default_stack, engine.stacks_with(precision)
+        chosen = name or (default if default in having else having[0])
         if chosen not in self.stacks and any(one.found for one in self.stacks.values()):
             raise UsageFault(
                 f"STACK={chosen} and STACK_PYTHON name two different stacks of {self.name}",
@@ -139,6 +141,11 @@ class Vendor:
             raise UsageFault(
                 f"stack {chosen!r} of {self.name} has no engine {engine_name!r}",
                 f"use STACK={engine.stacks[0]}, or another ENGINE",
+            )
+        if chosen not in having:
+            raise UsageFault(
+                f"stack {chosen!r} of {self.name} has no {precision} for engine {engine_name!r}",
+                f"use STACK={having[0]}, or PRECISION={engine.default_precision}",
             )
         return found
 

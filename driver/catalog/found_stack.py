@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from driver.catalog.catalog import Catalog, Stack, Vendor
     from driver.catalog.found_python import FoundPython
-    from driver.models.vendor import DriverRequirement
+    from driver.models.vendor import DriverRequirement, EngineSpec
 
 ANY_RELEASE = "0"
 
@@ -36,8 +36,7 @@ def _of_vendor(vendor: Vendor, found: FoundPython) -> Vendor:
         return vendor
     stack = _of_stack(default, found)
     engines = {
-        name: engine.model_copy(update={"stacks": (stack.name,)})
-        for name, engine in vendor.manifest.engines.items()
+        name: _of_engine(engine, stack.name) for name, engine in vendor.manifest.engines.items()
     }
     manifest = vendor.manifest.model_copy(
         update={
@@ -48,6 +47,14 @@ def _of_vendor(vendor: Vendor, found: FoundPython) -> Vendor:
     )
     others = tuple(_of_vendor(one, found) for one in vendor.others)
     return replace(vendor, manifest=manifest, stacks={stack.name: stack}, others=others)
+
+
+def _of_engine(engine: EngineSpec, stack: str) -> EngineSpec:
+    """Let the interpreter have every precision: its hook knows what the releases in it lack."""
+    precisions = {
+        name: spec.model_copy(update={"stacks": ()}) for name, spec in engine.precisions.items()
+    }
+    return engine.model_copy(update={"stacks": (stack,), "precisions": precisions})
 
 
 def _drivers(needed: DriverRequirement | None, name: str) -> dict[str, DriverRequirement]:

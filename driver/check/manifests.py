@@ -61,7 +61,7 @@ def _named(key: str, name: str, known: Iterable[str]) -> list[Finding]:
 
 def _engine(vendor: Vendor, name: str, engine: EngineSpec) -> list[Finding]:
     key = vendor.table(f"engines.{name}")
-    problems = _named(f"{key}.default_precision", engine.default_precision, engine.precisions)
+    problems = _precisions(key, engine)
     for stack in engine.stacks:
         problems += _named(f"{key}.stacks", stack, vendor.stacks)
     if not engine.stacks:
@@ -88,6 +88,24 @@ def _engine(vendor: Vendor, name: str, engine: EngineSpec) -> list[Finding]:
                 f"{WHERE}: {key}.validate_engine",
                 f"{validating!r} is not in {', '.join(absent)}, but {name} is",
                 f"add these stacks to engines.{validating}.stacks, or remove validate_engine",
+            )
+        )
+    return problems
+
+
+def _precisions(key: str, engine: EngineSpec) -> list[Finding]:
+    default = engine.default_precision
+    problems = _named(f"{key}.default_precision", default, engine.precisions)
+    for name, spec in engine.precisions.items():
+        for stack in spec.stacks:
+            problems += _named(f"{key}.precisions.{name}.stacks", stack, engine.stacks)
+    lacking = sorted(set(engine.stacks) - set(engine.stacks_with(default)))
+    if lacking:
+        problems.append(
+            failed(
+                f"{WHERE}: {key}.default_precision",
+                f"{', '.join(lacking)} of the engine's stacks lacks {default}",
+                "choose a precision that all of them have",
             )
         )
     return problems

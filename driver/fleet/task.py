@@ -114,7 +114,7 @@ class NodeTask:
         made_of.add(
             self.catalog.case(request.case),
             vendor,
-            vendor.stack(request.stack, engine_name, engine),
+            vendor.stack(request.stack, engine_name, engine, request.precision),
         )
         other = [
             name for name, digest in made_of.code.items() if digest != self.plan.tree.code.get(name)

@@ -34,6 +34,10 @@ class PrecisionSpec(Frozen):
         default={}, description="for the engine: self.job.precision_options"
     )
     env: dict[str, str] = Field(default={}, description="variables for the vendor's stages")
+    stacks: tuple[Name, ...] = Field(
+        default=(),
+        description="those of the engine's stacks that have it, preferred one first, if not all do",
+    )
 
 
 class EngineSpec(Frozen):
@@ -69,6 +73,11 @@ class EngineSpec(Frozen):
         default=False,
         description="true: it has prefill and decode, for language models that generate",
     )
+
+    def stacks_with(self, precision: str | None) -> tuple[str, ...]:
+        """Return the stacks that have a precision, preferred one first; of None or an unknown one, all."""
+        spec = self.precisions.get(precision or "")
+        return self.stacks if spec is None else spec.stacks or self.stacks
 
 
 def _are_bytes_a_second(bandwidth: float) -> float:

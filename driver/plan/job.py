@@ -201,11 +201,14 @@ def _golden_count(choice: Choice, material: Material) -> int:
 
 
 def _validate_precision(choice: Choice) -> str | None:
-    """Return the job's precision if the validating engine has it, else that engine's default."""
+    """Return the job's precision if the validating engine has it in this stack, else that engine's default."""
     name = choice.engine.validate_engine
     if name is None:
         return None
     framework = choice.vendor.manifest.engines[name]
-    if name != choice.engine_name and choice.precision_name in framework.precisions:
+    has_it = choice.precision_name in framework.precisions and (
+        choice.stack.name in framework.stacks_with(choice.precision_name)
+    )
+    if name != choice.engine_name and has_it:
         return choice.precision_name
     return framework.default_precision

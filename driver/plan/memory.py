@@ -100,5 +100,6 @@ def _fitting(choice: Choice, engine: EngineSpec, total: int) -> list[str]:
     return [
         name
         for name, one in engine.precisions.items()
-        if weights_bytes(choice, one.arithmetic) + cache_bytes(choice, one.arithmetic) <= total
+        if (not one.stacks or choice.stack.name in one.stacks)
+        and weights_bytes(choice, one.arithmetic) + cache_bytes(choice, one.arithmetic) <= total
     ]

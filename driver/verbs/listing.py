@@ -10,6 +10,7 @@ from driver.verbs.reading_catalog import read_catalog
 if TYPE_CHECKING:
     from driver.catalog.catalog import Catalog, Vendor
     from driver.console import Console
+    from driver.models.vendor import EngineSpec
 
 
 def list_catalog(console: Console) -> int:
@@ -83,13 +84,17 @@ def _case_rows(catalog: Catalog) -> list[tuple[str, ...]]:
     ]
 
 
+def _precisions(spec: EngineSpec, stack: str) -> list[str]:
+    return [name for name in spec.precisions if stack in spec.stacks_with(name)]
+
+
 def _vendor_rows(catalog: Catalog) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name, vendor in catalog.vendors.items():
         for stack in vendor.stacks.values():
             manifest = vendor.manifest.of_stack(stack.name)
             engines = [
-                f"{engine} ({', '.join(spec.precisions)})"
+                f"{engine} ({', '.join(_precisions(spec, stack.name))})"
                 for engine, spec in manifest.engines.items()
                 if stack.name in spec.stacks
             ]

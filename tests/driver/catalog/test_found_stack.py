@@ -172,6 +172,18 @@ def test_it_replaces_every_stack_of_the_vendor(catalog: Catalog) -> None:
     assert catalog.vendor("acme").manifest.default_stack == "v1"
 
 
+def test_it_has_every_precision_until_its_hook_says_otherwise(tmp_path: Path) -> None:
+    manifest = make_tree(tmp_path) / "vendor_hooks/acme/vendor.toml"
+    text = manifest.read_text(encoding="utf-8")
+    pinned = 'bf16 = { arithmetic = "bf16", stacks = ["image-only"] }'
+    fixed = 'fp32 = { arithmetic = "fp32" } }\nexport'
+    assert fixed in text
+    manifest.write_text(text.replace(fixed, fixed.replace(" }\n", f", {pinned} }}\n")), "utf-8")
+    here = with_found(load_catalog(tmp_path), stack=found_python(), reference=None)
+    choice = choose(Request(case="tiny", vendor="acme", engine="fixed", precision="bf16"), here)
+    assert choice.stack.name == "found-a1b2c3d4"
+
+
 def test_it_excludes_a_pinned_stack(catalog: Catalog) -> None:
     here = with_found(catalog, stack=found_python(), reference=None)
     with pytest.raises(

@@ -121,6 +121,26 @@ def test_a_default_precision_must_be_one_of_the_engine(folder: Folder) -> None:
     assert any("engines.turbo.default_precision: 'x'" in line for line in folder.wrong())
 
 
+def test_a_precisions_stacks_must_be_the_engines(folder: Folder) -> None:
+    folder.change(
+        folder.toml,
+        'fp16 = { arithmetic = "fp16" }',
+        'fp16 = { arithmetic = "fp16", stacks = ["v2"] }',
+    )
+    said = "engines.turbo.precisions.fp16.stacks: 'v2' does not exist (did you mean v1?)"
+    assert any(said in line for line in folder.wrong()), folder.wrong()
+
+
+def test_all_stacks_must_have_the_default_precision(folder: Folder) -> None:
+    folder.change(
+        folder.toml,
+        'precisions = { fp32 = { arithmetic = "fp32" } }\nexport',
+        'precisions = { fp32 = { arithmetic = "fp32", stacks = ["v1"] } }\nexport',
+    )
+    said = "engines.fixed.default_precision: image-only of the engine's stacks lacks fp32"
+    assert any(said in line for line in folder.wrong()), folder.wrong()
+
+
 def test_the_validating_engine_must_be_in_the_same_stacks(folder: Folder) -> None:
     folder.change(folder.toml, "[engines.fixed]\n", '[engines.fixed]\nvalidate_engine = "eager"\n')
     assert any("'eager' is not in image-only" in line for line in folder.wrong())

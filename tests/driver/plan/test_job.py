@@ -87,6 +87,38 @@ def test_a_stack_without_the_engine_is_refused(catalog: Catalog) -> None:
         choose(ask(stack="image-only"), catalog)
 
 
+@pytest.fixture
+def newer(tmp_path: Path) -> Catalog:
+    """Return a catalog in which only the newer of two stacks of an engine has bf16."""
+    manifest = make_tree(tmp_path) / "vendor_hooks/acme/vendor.toml"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text + NEWER, encoding="utf-8")
+    return load_catalog(tmp_path)
+
+
+NEWER = """
+[engines.both]
+stacks = ["v1", "image-only"]
+default_precision = "fp32"
+[engines.both.precisions]
+fp32 = { arithmetic = "fp32" }
+bf16 = { arithmetic = "bf16", stacks = ["image-only"] }
+"""
+
+
+def test_a_precision_chooses_the_stack_that_has_it(newer: Catalog) -> None:
+    assert choose(ask(engine="both"), newer).stack.name == "v1"
+    assert choose(ask(engine="both", precision="bf16"), newer).stack.name == "image-only"
+
+
+def test_a_stack_without_the_precision_is_refused(newer: Catalog) -> None:
+    with pytest.raises(
+        UsageFault, match="stack 'v1' of acme has no bf16 for engine 'both'"
+    ) as caught:
+        choose(ask(engine="both", precision="bf16", stack="v1"), newer)
+    assert caught.value.remedy == "use STACK=image-only, or PRECISION=fp32"
+
+
 def test_a_stack_that_needs_its_image_runs_in_docker_only(catalog: Catalog) -> None:
     asked = ask(engine="fixed", stack="image-only")
     assert choose(asked, catalog).runner is RunnerName.DOCKER
