@@ -3,6 +3,10 @@
 - 21.0.x on Ascend 310: ``Power(W) Temp(C)``, then ``AICore(%) Memory-Usage(MB)``.
 - 22.x and later on 310P: ``Hugepages-Usage(page)`` after the temperature.
 - with HBM (910): ``HBM-Usage(MB)`` after the memory; models are in HBM.
+- 26.x: the same columns, wider apart, and a further one in the table of processes.
+
+A 310P with two chips on a card numbers cards and chips; Atlas A3 (``Ascend910``) has ``Phy-ID`` and no power for
+its second chip. A memory of ``0 / 0`` is one that the chip does not have.
 
 Some tables have ``Device`` or ``Phy-ID`` beside ``Chip`` in the second line: this is the runtime's
 number of the chip. Without it, the NPU's number is.
@@ -64,13 +68,14 @@ def _chip(upper: _Row, lower: _Row, has_device: bool, has_hbm: bool, version: st
     if not ids or len(usages) < (2 if has_hbm else 1):
         raise unknown("npu-smi", lower[0], lower[1], "no chip and memory usage in")
     used, total = usages[1] if has_hbm and int(usages[1][1]) else usages[0]
+    known = int(total) > 0
     device = ids[1] if has_device and len(ids) > 1 and ids[1].isdigit() else npu
     return Reading(
         device=device,
         name=name,
         driver_version=version,
-        memory_used_bytes=int(used) * MIB,
-        memory_total_bytes=int(total) * MIB,
+        memory_used_bytes=int(used) * MIB if known else None,
+        memory_total_bytes=int(total) * MIB if known else None,
         power_w=_figure(upper, power),
         temperature_c=_figure(upper, temperature),
         utilisation_percent=_figure(lower, lower[2][2].split()[0]),
