@@ -94,7 +94,8 @@ def _plan(
         obstacle = _obstacle(facts, fact, runner) or _reference_obstacle(facts, reference, runner)
         if obstacle is None:
             tiny = _request(facts, fact, name, runner)
-            yield Trial(what=this, request=tiny)
+            if engine.generates != "only":
+                yield Trial(what=this, request=tiny)
             if engine.generates:
                 lengths = {"case": TINY_LANGUAGE_MODEL, "options": TINY_LENGTHS}
                 request = tiny.model_copy(update=lengths)

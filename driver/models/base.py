@@ -126,6 +126,7 @@ class WarningCode(StrEnum):
     CLOCK_UNCHECKED = "clock_unchecked"
     SCENARIO_INVALID = "scenario_invalid"
     SCENARIO_EXCEEDS_CORE = "scenario_exceeds_core"
+    STEPS_RECOMPUTED = "steps_recomputed"
 
 
 class Warn(Frozen):

@@ -130,6 +130,12 @@ class ScenarioReport(Frozen):
     )
     sampled: Count = Field(description="answers of the run that were computed again")
     largest_difference: float = Field(ge=0, description="of them, relative (docs/scenarios.md)")
+    fresh_tokens_per_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="of an engine that schedules sequences by itself: its rate under a steady load of prompts "
+        "that never repeat",
+    )
 
 
 _MEASURED: dict[str, Any] = {

@@ -104,6 +104,11 @@ class Scenario(Frozen):
         description="share of items whose predictions in accuracy mode are those that are scored"
     )
     sampled: int = Field(description="answers of the run that were computed again, and were alike")
+    fresh_tokens_per_s: float | None = Field(
+        default=None,
+        description="of an engine that schedules sequences by itself: under a steady load of prompts that never "
+        "repeat",
+    )
     logs: dict[str, str] = Field(description="LoadGen's logs beside the result: name → sha256")
     run: str = Field(description="folder of the logs that the figures are from")
 

@@ -69,9 +69,9 @@ class EngineSpec(Frozen):
     options: dict[str, Any] = Field(
         default={}, description="for the engine: self.job.engine_options"
     )
-    generates: bool = Field(
+    generates: bool | Literal["only"] = Field(
         default=False,
-        description="true: it has prefill and decode, for language models that generate",
+        description="true: it has prefill and decode, for language models that generate; `only`: it runs nothing else",
     )
 
     def stacks_with(self, precision: str | None) -> tuple[str, ...]:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 def require_engine(
     case: Case, vendor: Vendor, name: str, engine: EngineSpec, vendors: Mapping[str, Vendor]
 ) -> None:
-    """Raise UsageFault for a case of generation on an engine without prefill and decode.
+    """Raise UsageFault for a case of generation on an engine without prefill and decode, and for others on one of it.
 
     ``vendors`` are all of them: the remedy names those that can.
     """
+    if case.manifest.generation is None and engine.generates == "only":
+        raise _only_generates(case, vendor, name)
     if case.manifest.generation is None or engine.generates:
         return
     able = _generating(vendor)
@@ -33,6 +35,15 @@ def require_engine(
         f"choose ENGINE={able[0]}"
         if able
         else f"choose {' or '.join(f'VENDOR={other}' for other in sorted(others))}",
+    )
+
+
+def _only_generates(case: Case, vendor: Vendor, name: str) -> UsageFault:
+    engines = vendor.manifest.engines
+    others = [other for other, spec in engines.items() if spec.generates != "only"]
+    return UsageFault(
+        f"engine {name} of {vendor.name} runs language models that generate, and {case.name} is none",
+        f"choose ENGINE={others[0]}" if others else "choose another VENDOR",
     )
 
 

@@ -89,6 +89,9 @@ CONCERNS: dict[WarningCode, Concern] = {
     WarningCode.SCENARIO_EXCEEDS_CORE: Concern(
         "faster with repeated samples than with fresh ones", (SCENARIO,), again=True
     ),
+    WarningCode.STEPS_RECOMPUTED: Concern(
+        "whole computes every step from the beginning", ("p_infer_whole", "p_val_whole")
+    ),
     WarningCode.MONITOR_FAILED: Concern("monitor failed", ("mem_gib", "energy_j")),
     WarningCode.RECOMPILED: Concern("compiled again", ("e2e_time_s",)),
     WarningCode.DATA_ODD: Concern("odd data", ("acc_infer", "acc_val")),

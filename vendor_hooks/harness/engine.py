@@ -35,7 +35,8 @@ class Engine:
     """One engine of a vendor; the harness calls it and owns the clock.
 
     Implement ``load`` and either ``infer`` (synchronous) or ``submit`` and ``wait`` (asynchronous); for language
-    models that generate, ``prefill`` and ``decode``.
+    models that generate, ``prefill`` and ``decode``; an engine that batches sequences by itself derives from
+    harness.engines.serving.scheduling.SchedulingEngine instead.
     Import the SDK inside the methods, never at the top of the file. The file ends with
     ``ENGINE = <class>``.
     """
@@ -52,6 +53,8 @@ class Engine:
     same_process: bool = False
     #: True: inputs are arrays that numpy takes for writable, for SDKs that copy others. Writing is still fatal.
     inputs_flagged_writable: bool = False
+    #: True: the engine decides by itself which sequences a step advances; it has add and advance.
+    schedules: bool = False
     #: Set by compile() when the cache already had what it makes.
     cached: bool = False
 
@@ -91,6 +94,20 @@ class Engine:
 
     def decode(self, tokens: np.ndarray) -> np.ndarray:
         """Append one token to each sequence, int64 [batch]; return the logits, as prefill does."""
+        raise NotImplementedError
+
+    def add(self, numbers: Sequence[int], prompts: np.ndarray, tokens: int) -> None:
+        """Let new sequences join those that run: int64 [n, length] prompts, each of which gets ``tokens`` greedy ids.
+
+        ``numbers`` name them; of those that run, no two have the same. Returns at once; only where ``schedules`` is True.
+        """
+        raise NotImplementedError
+
+    def advance(self) -> Sequence[Tuple[int, int]]:
+        """Wait for the next tokens of running sequences: (number, id) of each, in the order of a sequence's ids.
+
+        Called only while a sequence runs.
+        """
         raise NotImplementedError
 
     def phases(self, ticket: Any) -> Phases:

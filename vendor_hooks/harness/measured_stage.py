@@ -26,6 +26,14 @@ from harness.plugins import load_task
 from harness.scenarios.scenario_run import logs_of, scenario_of
 from harness.task import Task
 
+#: Of an engine that takes no token but its own: what the whole loop's rate is not.
+STEPS_RECOMPUTED = (
+    "steps_recomputed",
+    "the engine takes no token that it did not choose, so the whole loop, which feeds the text's own tokens, computes "
+    "each of their logits from the beginning of the text: its rate is far below the engine's",
+    "compare p_infer_core, or a load scenario (SCENARIO=offline)",
+)
+
 
 @contextlib.contextmanager
 def engine_of(job: Job, report: Report) -> Iterator[Engine]:
@@ -136,6 +144,8 @@ class MeasuredStage:
             whole.run(limit_ns, self._progress, calls)
         if calls is not None:
             self._core_of_whole(calls)
+        if engine.schedules and task.same_steps:
+            self._report.warn(*STEPS_RECOMPUTED)
         includes = WHOLE_INCLUDES[dataset.kind]
         self._measurements.loop("whole", whole.predictions.count, whole, engine.in_flight, includes)
         self._report.details["whole_engine_ns"] = whole.engine_ns

@@ -25,7 +25,22 @@ def test_an_engine_without_prefill_and_decode_is_skipped_with_a_reason() -> None
     assert isinstance(chosen[0], Choice)
     assert isinstance(chosen[1], Skip)
     assert "generates token by token, which engine" in chosen[1].reason
-    assert chosen[1].remedy == "choose VENDOR=cpu or VENDOR=intel or VENDOR=onnxruntime"
+    assert chosen[1].remedy == "choose ENGINE=vllm"
+
+
+def test_vendors_that_can_are_named_where_no_engine_of_this_one_can() -> None:
+    with pytest.raises(UsageFault) as caught:
+        choose(request("metax"), load_catalog(ROOT))
+    for able in ("cpu", "intel", "onnxruntime"):
+        assert f"VENDOR={able}" in caught.value.remedy
+
+
+@pytest.mark.parametrize("engine", ["vllm", "tensorrt_llm"])
+def test_an_engine_of_language_models_alone_refuses_other_cases(engine: str) -> None:
+    with pytest.raises(UsageFault) as caught:
+        choose(Request(case="vit_digits", vendor="nvidia", engine=engine), load_catalog(ROOT))
+    assert f"engine {engine} of nvidia runs language models that generate" in caught.value.message
+    assert caught.value.remedy == "choose ENGINE=tensorrt"
 
 
 def test_another_engine_of_the_vendor_is_named_if_it_can() -> None:

@@ -12,10 +12,10 @@ LARGEST_BODY = (512 << 20) + (1 << 20)
 LARGEST_JSON = 16 << 20
 RECEIVED_AT_ONCE = 1 << 16
 
-# Kinds. From the harness: CALL asks a method of the engine, SUBMIT and WAIT run batches.
-CALL, LAYOUT, SEGMENT, DROP, SUBMIT, WAIT, PING = range(1, 8)
-# From the engine's process: ANSWER to a CALL, DONE for a batch, FAILED for either.
-ANSWER, SAMPLES, DONE, FAILED, PONG = range(16, 21)
+# Kinds. From the harness: CALL asks a method of the engine, SUBMIT and WAIT run batches, ADD begins sequences.
+CALL, LAYOUT, SEGMENT, DROP, SUBMIT, WAIT, PING, ADD = range(1, 9)
+# From the engine's process: ANSWER to a CALL, DONE for a batch, TOKENS of sequences, FAILED for any of them.
+ANSWER, SAMPLES, DONE, FAILED, PONG, TOKENS = range(16, 22)
 
 
 class ClosedError(Exception):

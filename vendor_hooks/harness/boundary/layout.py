@@ -19,6 +19,11 @@ PLACE = struct.Struct("<IQ")
 #: Number of the batch, whether phases follow, and these in nanoseconds (-1: unknown).
 DONE_BODY = struct.Struct("<QBqqq")
 WAIT_BODY = struct.Struct("<Q")
+#: Sequences to begin, the length of their prompts, and how many tokens each gets; numbers [n] and prompts [n, length]
+#: follow.
+ADD_HEAD = struct.Struct("<QQQ")
+#: Elements of what follows ADD_HEAD, and of the pairs (number, id) that come back.
+WHOLE_NUMBER = np.dtype("<i8")
 
 _DTYPE = re.compile(r"[<>|=][biufc][0-9]{1,2}")
 MOST_ARRAYS, MOST_AXES = 1024, 32
@@ -102,3 +107,30 @@ def layout_of(job: Job, inputs: Arrays, number: int, rows: int) -> BatchLayout:
 def _declared(spec: TensorSpec, rows: int, offset: int) -> ArrayLayout:
     shape = ((rows * spec.rows_per_item,) if spec.batched else ()) + tuple(spec.shape)
     return ArrayLayout(spec.name, np.dtype(host_dtype(spec.dtype)).str, shape, offset)
+
+
+def add_body(numbers: Sequence[int], prompts: np.ndarray, tokens: int) -> bytes:
+    """The message that begins sequences: see Engine.add."""
+    head = ADD_HEAD.pack(len(numbers), prompts.shape[1], tokens)
+    named = np.asarray(numbers, WHOLE_NUMBER)
+    return head + named.tobytes() + prompts.astype(WHOLE_NUMBER, copy=False).tobytes()
+
+
+def read_add(body: bytes) -> Tuple[List[int], np.ndarray, int]:
+    """What add_body packed: numbers, prompts [n, length], tokens."""
+    count, length, tokens = ADD_HEAD.unpack_from(body)
+    found = np.frombuffer(body, WHOLE_NUMBER, offset=ADD_HEAD.size)
+    return found[:count].tolist(), found[count:].reshape(count, length), tokens
+
+
+def tokens_body(pairs: Sequence[Tuple[int, int]]) -> bytes:
+    """The message with the ids of a step: see Engine.advance."""
+    return np.asarray(pairs, WHOLE_NUMBER).tobytes()
+
+
+def read_tokens(body: bytes) -> List[Tuple[int, int]]:
+    """What tokens_body packed. Raises ProtocolError for another length."""
+    if not body or len(body) % (2 * WHOLE_NUMBER.itemsize):
+        raise ProtocolError("{} bytes of tokens".format(len(body)))
+    pairs = np.frombuffer(body, WHOLE_NUMBER).reshape(-1, 2).tolist()
+    return [(number, token) for number, token in pairs]

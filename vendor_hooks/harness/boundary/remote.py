@@ -14,7 +14,9 @@ from harness.boundary.layout import (
     SUBMIT_HEAD,
     WAIT_BODY,
     BatchLayout,
+    add_body,
     layout_of,
+    read_tokens,
 )
 from harness.boundary.process import EngineProcess
 from harness.boundary.server import NUMBER, SEGMENT_BODY
@@ -152,6 +154,20 @@ class RemoteEngine(Engine):
         self._phases = (h2d, compute, d2h)
         return self._outputs(ticket)
 
+    def add(self, numbers: Sequence[int], prompts: np.ndarray, tokens: int) -> None:
+        """See Engine. May be called in another thread than ``advance``; whatever is at hand joins the next step."""
+        self._send(wire.ADD, add_body(numbers, prompts, tokens))
+
+    def advance(self) -> Sequence[Tuple[int, int]]:
+        """See Engine. The process goes on by itself: what it sent since the last call is here at once."""
+        kind, body = self._receive()
+        if kind != wire.TOKENS:
+            raise self._unexpected(kind, body)
+        try:
+            return read_tokens(body)
+        except wire.ProtocolError as error:
+            raise self._process.protocol(str(error)) from error
+
     def phases(self, ticket: Any) -> Phases:  # noqa: ARG002  # the last one that was waited for
         """See Engine."""
         return self._phases
@@ -257,6 +273,8 @@ class RemoteEngine(Engine):
                 on_samples(body)
             elif kind == wire.DONE:
                 self._completed += 1  # batches that were posted before a failure
+            elif kind == wire.TOKENS:
+                continue  # of sequences that were given up
             elif kind == wire.ANSWER:
                 document = self._parsed(body)
                 self._take_state(document.get("state"))
@@ -338,6 +356,7 @@ class RemoteEngine(Engine):
         self.simulated = found.get("simulated") is True
         self.cached = found.get("cached") is True
         self.same_process = found.get("same_process") is True
+        self.schedules = found.get("schedules") is True
         self._has_phases = found.get("has_phases") is True
         self._times_itself = found.get("times_itself") is True
 

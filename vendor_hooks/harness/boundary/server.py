@@ -20,7 +20,9 @@ from harness.boundary.layout import (
     SUBMIT_HEAD,
     WAIT_BODY,
     BatchLayout,
+    read_add,
     read_layout,
+    tokens_body,
 )
 from harness.engine import Engine
 from harness.errors import StageFailure, from_exception
@@ -78,6 +80,8 @@ class Server:
         self._layouts: Dict[int, BatchLayout] = {}
         self._outputs: Dict[Tuple[int, int], List[Tuple[str, np.ndarray]]] = {}
         self._flying: Deque[Flying] = collections.deque()
+        #: Sequences that the engine schedules: number → tokens that it still owes.
+        self._sequences: Dict[int, int] = {}
         self._failed = False
         self._depth = 1
         self._flushed_ns = 0
@@ -97,8 +101,14 @@ class Server:
         while True:
             if self._channel.posted and not self._channel.at_hand():
                 self._flush()
+            if self._sequences and not self._failed and not self._channel.at_hand():
+                # What came meanwhile joins before the next step: so sequences join a running batch.
+                self._guarded(self._advance, None)
+                continue
             kind, body = self._channel.receive()
-            if kind == wire.SUBMIT:
+            if kind == wire.ADD:
+                self._guarded(self._add, body)
+            elif kind == wire.SUBMIT:
                 self._guarded(self._submit, body)
             elif kind == wire.WAIT:
                 self._guarded(self._finish_up_to, WAIT_BODY.unpack(body)[0])
@@ -167,6 +177,7 @@ class Server:
             "simulated": bool(engine.simulated),
             "cached": bool(engine.cached),
             "same_process": bool(engine.same_process),
+            "schedules": bool(engine.schedules),
             "has_phases": kind.phases is not Engine.phases,
             "times_itself": kind.measure_core is not Engine.measure_core,
         }
@@ -200,6 +211,24 @@ class Server:
             inputs[one.name] = one.view(self._memory[segment], offset)
             start += PLACE.size
         return inputs
+
+    def _add(self, body: bytes) -> None:
+        numbers, prompts, tokens = read_add(body)
+        self._engine.add(numbers, prompts, tokens)
+        self._sequences.update(dict.fromkeys(numbers, tokens))
+
+    def _advance(self, _: None) -> None:
+        pairs = self._engine.advance()
+        for number, _token in pairs:
+            left = self._sequences.get(number, 0) - 1
+            if left < 0:
+                raise _too_many(number)
+            if left:
+                self._sequences[number] = left
+            else:
+                del self._sequences[number]
+        if pairs:
+            self._channel.send(wire.TOKENS, tokens_body(pairs))
 
     def _finish_up_to(self, number: int) -> None:
         while self._flying and self._flying[0].number <= number:
@@ -269,6 +298,14 @@ def _flagged_writable(memory: mmap.mmap) -> Any:
     array = np.frombuffer(memory, np.uint8)
     kind: Any = type("Flagged", (ctypes.c_ubyte * len(memory),), {"memory": memory})
     return kind.from_address(array.__array_interface__["data"][0])
+
+
+def _too_many(number: int) -> StageFailure:
+    return StageFailure(
+        "contract",
+        "advance() returned a token of sequence {}, which is not running".format(number),
+        "return as many tokens of a sequence as add() asked for, each once",
+    )
 
 
 def _writable(job: Job) -> List[str]:

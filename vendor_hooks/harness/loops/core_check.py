@@ -24,6 +24,10 @@ OTHER_SIZE = 5.0
 #: eight times as many.
 WRITTEN_BYTES, WRITTEN_ITEMS = 1 << 26, 8
 TINY = 1e-30
+#: A token that an engine chose may have a logit below the largest one by so many times the error of a logit: both have
+#: an error, and the largest of a vocabulary is one that an error raised. Measured as relative differences are: in
+#: standard deviations of a row of logits.
+ERRORS_OF_A_CHOICE = 8.0
 
 REMEDY = (
     "wait() must return the outputs of exactly the inputs of its submit(), complete in host memory; look for "
@@ -162,6 +166,17 @@ def relative_difference(outputs: Arrays, expected: Arrays) -> float:
         norm = max(float(np.linalg.norm(left)), float(np.linalg.norm(right)), TINY)
         found.append(float(np.linalg.norm(left - right)) / norm)
     return max(found)
+
+
+def shortfalls(logits: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """How far chosen ids [n] are from being the most probable ones of logits [n, V]: float64 [n], 0 where they are.
+
+    Comparable with a relative difference of logits: up to it, rounding explains the choice.
+    """
+    rows = np.asarray(logits, np.float64)
+    chosen = np.take_along_axis(rows, np.asarray(ids, np.int64)[:, None], axis=1)[:, 0]
+    found: np.ndarray = (rows.max(axis=1) - chosen) / (ERRORS_OF_A_CHOICE * rows.std(axis=1) + TINY)
+    return found
 
 
 def spaced(total: int, count: int) -> List[int]:

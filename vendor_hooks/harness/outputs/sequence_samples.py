@@ -12,11 +12,15 @@ KEPT_BYTES = 1 << 28
 
 
 class Sample(NamedTuple):
-    """One sequence: its prompt and all generated tokens but the last, [P + T - 1], and the logits of each step, [T, V]."""
+    """One sequence: its prompt and all generated tokens but the last, [P + T - 1], and the logits of each step, [T, V].
+
+    An engine that chooses tokens by itself gives no logits (None), but ``chosen``, its generated tokens [T].
+    """
 
     call: int
     tokens: np.ndarray
-    logits: np.ndarray
+    logits: Optional[np.ndarray]
+    chosen: Optional[np.ndarray] = None
 
 
 class Kept:
@@ -26,14 +30,22 @@ class Kept:
         self._call, self._row = call, row
         self._tokens: List[np.ndarray] = []
         self._logits: List[np.ndarray] = []
+        self._chosen: Optional[np.ndarray] = None
 
     def step(self, tokens: np.ndarray, logits: np.ndarray) -> None:
         """Copy the tokens that a step was given, [B, P] or [B], and the logits that it returned, [B, V]."""
         self._tokens.append(np.array(tokens[self._row]).reshape(-1))
         self._logits.append(logits[self._row].copy())
 
+    def chosen(self, prompts: np.ndarray, ids: np.ndarray) -> None:
+        """Copy a sequence whose tokens the engine chose: prompts [B, P], ids [B, T]."""
+        self._chosen = ids[self._row].copy()
+        self._tokens = [prompts[self._row].copy(), self._chosen[:-1]]
+
     def sample(self) -> Sample:
         """The sequence; StageFailure (infer) if its logits hold NaN or Inf."""
+        if self._chosen is not None:
+            return Sample(self._call, np.concatenate(self._tokens), None, self._chosen)
         logits = np.stack(self._logits)
         require_finite({"logits": logits}, ["of call {} of the core loop".format(self._call)])
         return Sample(self._call, np.concatenate(self._tokens), logits)
