@@ -102,6 +102,7 @@ def scenario_figures(
         min_duration_s=job.min_duration_ms / 1e3,
         agreement=report.agreement,
         sampled=report.sampled,
+        fresh_tokens_per_s=report.fresh_tokens_per_s,
         logs=dict(logs),
         run=report.run,
     )

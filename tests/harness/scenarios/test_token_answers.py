@@ -26,9 +26,11 @@ COUNT = 10
 BOUNDS = {"latency_bound_ns": 500_000_000, "token_bound_ns": 200_000_000}
 
 
-def ran(make_job: MakeJob, name: str, **changes: Any) -> tuple[Outcome, Scenario]:
+def ran(
+    make_job: MakeJob, name: str, target_qps: float | None = None, **changes: Any
+) -> tuple[Outcome, Scenario]:
     """Run a scenario; return the stage's outcome, and the figures that the driver reads from its logs."""
-    own = BOUNDS if name == "server" else {}
+    own = {**BOUNDS, "target_qps": target_qps} if name == "server" else {}
     asked = scenario(name, tokens=True, **own)
     job = make(make_job, scenario=asked, **changes)
     outcome = job.run()

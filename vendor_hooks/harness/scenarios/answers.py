@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.engine import Engine
 from harness.job import Arrays, Job, Scenario
+from harness.loops.core_check import relative_difference
 from harness.outputs.contract import OutputContract, require_finite
 from harness.scenarios.sample_library import SampleLibrary
 from harness.task import Task
@@ -126,6 +127,10 @@ class Answers:
     def late(self, taken_ns: int, scenario: Scenario) -> bool:
         """Whether a query that takes so long alone misses the latency bound."""
         return taken_ns > scenario.latency_bound_ns
+
+    def difference(self, ours: Arrays, theirs: Arrays) -> float:
+        """How far a sample's outputs are from what another run gave for it, as a relative difference."""
+        return relative_difference(ours, {name: theirs[name] for name in ours if name in theirs})
 
     def scored(self, found: Arrays) -> Arrays:
         """What of the whole loop's outputs or predictions is comparable with ``raw`` and ``predictions``."""

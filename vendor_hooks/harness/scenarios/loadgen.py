@@ -82,6 +82,8 @@ def run_test(
     """
     folder.mkdir(parents=True)
     settings = _settings(loadgen, asked, scenario)
+    # First, since it decides who answers.
+    answers.begin(asked.mode == ACCURACY)
     system = loadgen.ConstructFastSUT(answers.issue, answers.flush)
     queries = loadgen.ConstructQSL(
         library.total,
@@ -99,7 +101,6 @@ def run_test(
         loadgen.StartTestWithLogSettings(system, queries, settings, logs, "")
         answers.ended.set()
 
-    answers.begin(asked.mode == ACCURACY)
     threading.Thread(target=test, name="loadgen", daemon=True).start()
     answers.ended.wait()
     answers.end()

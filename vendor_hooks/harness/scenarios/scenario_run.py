@@ -10,9 +10,11 @@ from harness.engine import Engine
 from harness.errors import StageFailure
 from harness.inputs.batch_loader import ItemSource
 from harness.inputs.dataset import Dataset
+from harness.inputs.prompts import Prompts
 from harness.job import Arrays, Job
 from harness.loops.core import AHEAD_NS, SHORT_CALL_NS
-from harness.loops.core_check import COARSEST, OTHER_SIZE, REMEDY, TOLERANCES, relative_difference
+from harness.loops.core_check import COARSEST, OTHER_SIZE, REMEDY, TOLERANCES
+from harness.loops.scheduled_loop import SteadyLoop
 from harness.outputs.measurements import CORE_INCLUDES, Measurements
 from harness.outputs.predictions import DecodedPredictions
 from harness.outputs.progress import ProgressFile
@@ -22,6 +24,7 @@ from harness.scenarios import search
 from harness.scenarios.answers import Answers, Kept, QueuedAnswers
 from harness.scenarios.loadgen import ACCURACY, PERFORMANCE, Asked, Logged
 from harness.scenarios.sample_library import SampleLibrary
+from harness.scenarios.scheduled_answers import ScheduledAnswers
 from harness.scenarios.token_answers import QueuedTokenAnswers, TokenAnswers
 from harness.task import Task
 
@@ -65,6 +68,8 @@ class ScenarioRun:
         self._totals = [0, 0, 0]  # samples, calls and batches of the runs that count
         self._items_of_a_sample = 1
         self._kept: List[Kept] = []
+        #: Of an engine that schedules: its rate under a steady load of prompts that never repeat.
+        self._fresh_tokens_per_s: Optional[float] = None
 
     def run(
         self,
@@ -79,8 +84,11 @@ class ScenarioRun:
         library = SampleLibrary(self._job, source, dataset, engine.empty, depth + 1)
         queued = self._scenario.name == "server"
         kind = KINDS[self._job.generation is not None, queued]
+        if engine.schedules:
+            kind = ScheduledAnswers
         answers = kind(self._loadgen, engine, library, task, self._job, depth=depth)
         self._items_of_a_sample = answers.items_of_a_sample
+        self._measure_fresh(engine, dataset, source)
         with self._measurements.phase("scenario_accuracy", "LoadGen, accuracy mode"):
             rate = self._core_rate() / self._scenario.samples_per_query
             asked = Asked(ACCURACY, rate, 0, 1)
@@ -104,7 +112,25 @@ class ScenarioRun:
             "agreement": agreement,
             "sampled": len(self._kept),
             "largest_difference": checked,
+            "fresh_tokens_per_s": self._fresh_tokens_per_s,
         }
+
+    def _measure_fresh(self, engine: Engine, dataset: Dataset, source: ItemSource) -> None:
+        """Measure what the core loop's batches, which begin and end together, do not show of an engine that schedules."""
+        if not engine.schedules:
+            return
+        if engine.same_process:
+            raise StageFailure(
+                "contract",
+                "engine {} schedules sequences in the harness's process, where LoadGen's thread would call it beside "
+                "the harness's".format(self._job.engine),
+                "remove same_process from the engine, or leave SCENARIO out",
+            )
+        seconds = self._scenario.probe_duration_ms / 1e3
+        with self._measurements.phase("scenario_fresh", "a steady load of fresh prompts"):
+            prompts = Prompts(self._job, source, len(dataset), engine.empty)
+            loop = SteadyLoop(engine, prompts, self._job)
+            self._fresh_tokens_per_s = loop.tokens_per_s(seconds)
 
     def _test(self, asked: Asked, library: SampleLibrary, answers: Answers, folder: str) -> Logged:
         try:
@@ -223,10 +249,10 @@ class ScenarioRun:
         return next(one for one in self._report.measurements if one["name"] == "core")
 
     def _core_rate(self) -> float:
-        """Samples per second of the core loop."""
+        """Samples per second of the core loop, or under a steady load of fresh prompts."""
         core = self._core()
-        samples = core["items"] / float(self._items_of_a_sample)
-        return samples * clock.NS_PER_S / float(core["wall_ns"])
+        items = core["items"] * clock.NS_PER_S / float(core["wall_ns"])
+        return max(items, self._fresh_tokens_per_s or 0.0) / float(self._items_of_a_sample)
 
     def _core_call_ns(self) -> int:
         core = self._core()
@@ -261,10 +287,12 @@ class ScenarioRun:
         """
         raw = answers.scored(whole.raw_written())
         found = {
-            sample: {name: raw[name][sample : sample + 1] for name in outputs if name in raw}
-            for sample, outputs in answers.raw.items()
+            sample: {name: array[sample : sample + 1] for name, array in raw.items()}
+            for sample in answers.raw
         }
-        self._require_alike(answers.raw, found, "LoadGen's accuracy mode", "the whole loop")
+        self._require_alike(
+            answers, answers.raw, found, "LoadGen's accuracy mode", "the whole loop"
+        )
         scored = answers.scored(whole.arrays)
         theirs = {name: array[: whole.count] for name, array in scored.items()}
         ours = {name: answers.predictions[name][: whole.count] for name in theirs}
@@ -285,13 +313,20 @@ class ScenarioRun:
                 for row, sample in enumerate(some):
                     again[sample] = {n: array[row : row + 1] for n, array in outputs.items()}
             library.unload(samples)
-        return self._require_alike(kept, again, "LoadGen's run", "a run of these samples alone")
+        return self._require_alike(
+            answers, kept, again, "LoadGen's run", "a run of these samples alone"
+        )
 
     def _require_alike(
-        self, ours: Dict[int, Arrays], theirs: Dict[int, Arrays], here: str, there: str
+        self,
+        answers: Answers,
+        ours: Dict[int, Arrays],
+        theirs: Dict[int, Arrays],
+        here: str,
+        there: str,
     ) -> float:
         tolerance = OTHER_SIZE * TOLERANCES.get(self._job.arithmetic, COARSEST)
-        found = {one: relative_difference(ours[one], theirs[one]) for one in ours}
+        found = {one: answers.difference(ours[one], theirs[one]) for one in ours}
         wrong = [one for one, difference in found.items() if not difference <= tolerance]
         if wrong:
             raise StageFailure(

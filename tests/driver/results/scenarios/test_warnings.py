@@ -67,6 +67,14 @@ def test_repeated_samples_may_not_be_faster_than_fresh_ones(
     assert (found is not None) is warned
 
 
+@pytest.mark.parametrize(("fresh", "warned"), [(160.0, False), (140.0, True), (None, True)])
+def test_an_engine_that_schedules_may_be_as_fast_as_with_fresh_prompts_that_do_not_begin_together(
+    fresh: float | None, warned: bool
+) -> None:
+    found = scenario(name="offline", tokens_per_s=170.0, fresh_tokens_per_s=fresh)
+    assert (exceeds_core(found, 100.0) is not None) is warned
+
+
 def test_a_server_that_answered_a_handful_of_queries_is_not_compared_with_core() -> None:
     assert exceeds_core(scenario(samples_per_s=900.0, valid=False), 100.0) is None
     assert exceeds_core(scenario(samples_per_s=900.0), 100.0) is not None
