@@ -14,6 +14,7 @@ from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.amd.stack import zen_stack
 from tests.vendor_hooks.cpu.stack import inductor_stack, iree_stack
 from tests.vendor_hooks.intel.stack import openvino_stack
+from tests.vendor_hooks.language_model import assert_speaks, language_job, validated
 from tests.vendor_hooks.onnxruntime.stack import provider_stack
 from tests.vendor_hooks.standin import standin_python, with_reference_stack
 from tests.vendor_hooks.vendor_job import assert_right, core, manifest, run_as_driven, vendor_job
@@ -36,7 +37,10 @@ OF_ENGINE = {("cpu", "iree"): iree_stack, ("cpu", "inductor"): inductor_stack}
 NAMES = sorted(path.parent.name for path in ROOT.glob("vendor_hooks/*/vendor.toml"))
 VENDORS = [*NAMES, *(f"{name}/{stack}" for name in NAMES for stack in manifest(name).stacks)]
 """Every vendor, and each of their stacks that has tables of its own."""
-ALL = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]
+EVERY = [(vendor, engine) for vendor in VENDORS for engine in manifest(vendor).engines]
+SERVING = [one for one in EVERY if manifest(one[0]).engines[one[1]].generates == "only"]
+"""Engines of language models alone."""
+ALL = [one for one in EVERY if one not in SERVING]
 #: A minute of compiling C++: in every run only for amd, where the processor is AMD's.
 COMPILED = ("cpu", "inductor")
 ENGINES = [
@@ -71,7 +75,8 @@ class EngineJob:
     def __init__(
         self, folder: Path, vendor: str, engine: str, precision: str | None = None
     ) -> None:
-        self.job = vendor_job(folder / "job", vendor, engine, precision=precision)
+        make = language_job if (vendor, engine) in SERVING else vendor_job
+        self.job = make(folder / "job", vendor, engine, precision=precision)
         self.folder = self.job.folder
         self._python = python_of(vendor, engine)
 
@@ -122,6 +127,35 @@ def test_a_graph_cut_short_is_a_compile_failure_that_names_why(
     path.write_bytes(path.read_bytes()[:-40])
     message = job.run("compile").failed("compile")
     assert any(text in message for text in UNREADABLE), message
+
+
+SPOKEN = [
+    (vendor, engine, precision)
+    for vendor, engine in SERVING
+    for precision in manifest(vendor).engines[engine].precisions
+]
+
+
+@pytest.mark.parametrize(("vendor", "engine", "precision"), SPOKEN)
+def test_a_serving_engine_says_in_each_precision_what_torch_says_in_fp32(
+    tmp_path: Path, vendor: str, engine: str, precision: str
+) -> None:
+    outcome = EngineJob(tmp_path, vendor, engine, precision).run("infer")
+    assert_speaks(outcome, validated(tmp_path / "eager"))
+    report = outcome.ok
+    assert report.core_agreement == 1.0
+    assert report.simulated
+    assert report.effective["precision"] == precision
+    assert core(outcome).clock == "harness"
+
+
+@pytest.mark.parametrize(("vendor", "engine"), SERVING)
+def test_a_serving_engine_fails_for_nan_and_full_memory_as_others_do(
+    tmp_path: Path, vendor: str, engine: str
+) -> None:
+    job = EngineJob(tmp_path, vendor, engine)
+    assert "NaN" in job.run("infer", "infer:nan").failed("infer")
+    job.run("infer", "load:oom").failed("out_of_memory")
 
 
 @pytest.mark.parametrize(("vendor", "engine"), ON_STANDINS)

@@ -38,6 +38,8 @@ BASES = {
     ("nvidia", "cuda12.1-trt8.6"): "pytorch-23.06",
     ("nvidia", "cuda13-trt10.16"): "pytorch-26.05",
     ("nvidia", "cuda13-trt11"): "pytorch-26.07",
+    ("nvidia", "cuda13-vllm0.29"): "serving-3.12",
+    ("nvidia", "cuda13-trtllm1.2"): "serving-3.12",
 }
 """Which base stands in for the one that a stack (vendor, name) pins."""
 

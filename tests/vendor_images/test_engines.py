@@ -33,16 +33,25 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vendors
 
 CATALOG = load_catalog(ROOT)
-RUNS = [
-    (vendor, stack, name)
+EVERY = [
+    (vendor, stack, name, engine)
     for vendor, stack in BASES
     for name, engine in CATALOG.vendor(vendor).manifest.of_stack(stack).engines.items()
     if stack in engine.stacks
 ]
+RUNS = [
+    (vendor, stack, name) for vendor, stack, name, engine in EVERY if engine.generates != "only"
+]
+SERVING = [
+    (vendor, stack, name) for vendor, stack, name, engine in EVERY if engine.generates == "only"
+]
 CASE = "vit_b_32"
+LANGUAGE_MODEL = "llama_pydoc"
 ITEMS = 8
 BATCH_SIZE = 4
 COSINE_MIN = 0.9999
+COSINE_MIN_16 = 0.99
+"""Of logits in 16 bits."""
 LISTING = "cd /opt/stack/lib/python3.*/site-packages && ls -d *.dist-info"
 
 
@@ -70,11 +79,11 @@ def image_of(engine: Any, settings: Settings) -> Images:
     return image
 
 
-def run_case(vendor: str, stack: str, engine: str, out: Path) -> dict[str, Any]:
+def run_case(vendor: str, stack: str, engine: str, out: Path, case: str = CASE) -> dict[str, Any]:
     """Type the command of the documents, with the stand-in's monitor first on PATH."""
     command = [
         *(str(ROOT / "driver" / "assay"), "run", "--format", "json", "--runner", "docker"),
-        *("--case", CASE, "--vendor", vendor, "--stack", stack, "--engine", engine),
+        *("--case", case, "--vendor", vendor, "--stack", stack, "--engine", engine),
         *("--weights", "synthetic", "--data", "synthetic"),
         *("--limit", str(ITEMS), "--bs", str(BATCH_SIZE)),
     ]
@@ -188,3 +197,19 @@ def test_an_engine_runs_in_its_container(
     assert (isolation["container"], isolation["network"]) == (True, "none")
     assert isolation["devices"] == []
     assert engine.containers.list(all=True, filters={"label": f"assay.job={job['id']}"}) == []
+
+
+@pytest.mark.parametrize(("vendor", "stack", "name"), SERVING, ids=map("-".join, SERVING))
+def test_a_serving_engine_runs_a_language_model_in_its_container(
+    image_of: Images, vendor: str, stack: str, name: str, tmp_path: Path
+) -> None:
+    image = image_of(vendor, stack)
+    result = run_case(vendor, stack, name, tmp_path, LANGUAGE_MODEL)
+    metrics, provenance = result["metrics"], result["provenance"]
+    assert (result["status"], result["failure"]) == ("ok", None)
+    assert result["simulated"] is True
+    assert metrics["generation"]["ttft_ms"]["p50"] > 0
+    assert metrics["p_infer_core"] > 0
+    assert metrics["fidelity"]["cosine_min"] > COSINE_MIN_16
+    assert "schedule" in provenance["core"]["includes"]
+    assert provenance["vendor_stack"]["image"] == image.tag

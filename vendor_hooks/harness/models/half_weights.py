@@ -68,6 +68,8 @@ def save(network: Any, folder: Folder) -> None:
 
     path = pathlib.Path(folder)
     path.mkdir(parents=True, exist_ok=True)
+    # A config that was made from its fields names no architecture, by which serving engines choose their model.
+    network.config.architectures = [type(network).__name__]
     network.config.save_pretrained(str(path))
     tensors = {name: parameter.data for name, parameter in network.named_parameters()}
     save_file(tensors, str(path / FILE), metadata={"format": "pt"})

@@ -19,6 +19,7 @@ USUAL_PLACE = {
     "part": "compile",
     "nothing": "compile",
     "ignore": "compile",
+    "cached": "infer",
 }
 _calls = {"infer": 0}
 

@@ -1,0 +1,5 @@
+"""vLLM's variables, as it reads them."""
+
+import os
+
+VLLM_FLOAT32_MATMUL_PRECISION = os.environ.get("VLLM_FLOAT32_MATMUL_PRECISION", "highest")
