@@ -61,6 +61,8 @@ def python_of(vendor: str, engine: str) -> Path:
             pytest.skip(reason)
         return python
     stack = manifest(vendor).engines[engine].stacks[0]
+    if (vendor, engine) in SERVING:
+        return standin_python(vendor)
     settings = {
         "ascend": {"cann": stack.removeprefix("cann").upper()},
         "nvidia": {"tensorrt": "8.6.1", "layer_info": "detailed"},

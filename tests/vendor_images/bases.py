@@ -30,6 +30,7 @@ BASES = {
     ("amd", "rocm7"): "rocm-7.2",
     ("ascend", "cann5.1.rc1"): "python3.7",
     ("ascend", "cann5.1.rc2"): "python3.7",
+    ("ascend", "cann9-vllm0.23"): "serving-npu-3.12",
     ("iluvatar", "corex4.3"): "corex-4.3",
     ("kunlunxin", "xtcl2.0"): "python3.8",
     ("metax", "maca2.19"): "maca-2.19",

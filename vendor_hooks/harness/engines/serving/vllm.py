@@ -4,6 +4,7 @@ Interface: vLLM's documentation of 0.29, "LLM class", "Engine arguments", "Sampl
 """
 
 import os
+import sys
 from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -247,6 +248,10 @@ class Vllm(SchedulingEngine):
         for name in ("cuda", "hip"):
             if getattr(torch.version, name, None):
                 found[name] = getattr(torch.version, name)
+        # Of Ascend's platform, which has imported it.
+        npu = sys.modules.get("torch_npu")
+        if npu is not None:
+            found["torch_npu"] = str(getattr(npu, "__version__", "unknown"))
         return found
 
     def close(self) -> None:
