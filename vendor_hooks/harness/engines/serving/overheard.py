@@ -8,6 +8,8 @@ from typing import Deque, Iterator, List
 
 #: Lines that are remembered; a traceback and the messages around it.
 KEPT_LINES = 400
+#: Seconds to wait for the rest of it after a failure; processes that are still there keep it open.
+SETTLED_S = 1.0
 
 
 class Overheard:
@@ -37,6 +39,7 @@ class Overheard:
             while True:
                 part = stream.read(65536)
                 if not part:
+                    self._lines.append(rest.decode("utf-8", "replace"))
                     break
                 with contextlib.suppress(OSError):
                     os.write(passed_on, part)
@@ -52,8 +55,13 @@ def overhearing() -> Iterator[Overheard]:
     before = os.dup(2)
     os.dup2(writing, 2)
     os.close(writing)
-    threading.Thread(target=found.follow, args=(reading, before), daemon=True).start()
+    follower = threading.Thread(target=found.follow, args=(reading, before), daemon=True)
+    follower.start()
     try:
         yield found
-    finally:
+    except BaseException:
         os.dup2(before, 2)
+        # What a process wrote before it died may still be on its way.
+        follower.join(SETTLED_S)
+        raise
+    os.dup2(before, 2)

@@ -51,17 +51,16 @@ class TensorRtLlm(SchedulingEngine):
 
     def load(self) -> Dict[str, Any]:
         """Start TensorRT-LLM on the case's weights; the settings are those of its arguments after the start."""
-        with overhearing() as heard:
-            try:
-                import tensorrt_llm
+        import tensorrt_llm
 
-                self.simulated = bool(getattr(tensorrt_llm, "__assay_standin__", False))
-                self._require_device()
-                self._llm = tensorrt_llm.LLM(**self._arguments(str(checkpoint_folder(self.job))))
-            except (ImportError, StageFailure):
-                raise
-            except Exception as error:
-                raise self._failed(error, heard) from error
+        self.simulated = bool(getattr(tensorrt_llm, "__assay_standin__", False))
+        self._require_device()
+        folder = checkpoint_folder(self.job)
+        try:
+            with overhearing() as heard:
+                self._llm = tensorrt_llm.LLM(**self._arguments(str(folder)))
+        except Exception as error:
+            raise self._failed(error, heard) from error
         settings = self._effective()
         require_setting(settings, "enable_block_reuse", False, "TensorRT-LLM")
         require_setting(settings, "max_batch_size", self.job.batch_size, "TensorRT-LLM")

@@ -61,11 +61,11 @@ class Vllm(SchedulingEngine):
         self.simulated = bool(getattr(vllm, "__assay_standin__", False))
         self._require_device(vllm)
         folder = checkpoint_folder(self.job)
-        with overhearing() as heard:
-            try:
+        try:
+            with overhearing() as heard:
                 self._llm = vllm.LLM(**self._arguments(str(folder)))
-            except Exception as error:
-                raise self._failed(error, heard) from error
+        except Exception as error:
+            raise self._failed(error, heard) from error
         settings = self._effective(vllm)
         self._require_as_asked(settings)
         return settings
