@@ -159,7 +159,7 @@ class RemoteEngine(Engine):
         self._send(wire.ADD, add_body(numbers, prompts, tokens))
 
     def advance(self) -> Sequence[Tuple[int, int]]:
-        """See Engine. The process goes on by itself: what it sent since the last call is here at once."""
+        """See Engine. The process continues by itself: what it sent since the last call is here at once."""
         kind, body = self._receive()
         if kind != wire.TOKENS:
             raise self._unexpected(kind, body)

@@ -133,7 +133,7 @@ class Vllm(SchedulingEngine):
         return arguments
 
     def _failed(self, error: BaseException, heard: Overheard) -> BaseException:
-        """Why vLLM did not start: its engine is a process of its own, which says so on standard error alone."""
+        """Why vLLM did not start: its engine is a process of its own, and the reason is on standard error alone."""
         said = one_line(error)
         if "initialization failed" in str(error):
             said = (heard.errors() or [said])[0]
