@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.harness.modules import core_check
+from tests.harness.modules import core_check, errors, scheduled_loop
 from tests.harness.test_generation import (
     PROMPT,
     TOKENS,
@@ -43,6 +43,20 @@ def test_a_call_ends_when_every_sequence_of_the_batch_has_its_next_token(
     scheduling = outcome.ok.details["scheduling"]
     assert scheduling["tokens_an_arrival"] == pytest.approx(4 * TOKENS if together else 4)
     assert scheduling["first_token_ns"]["earliest"] <= scheduling["first_token_ns"]["last"]
+
+
+def test_a_step_of_a_batch_waits_for_its_slowest_sequence() -> None:
+    batch = scheduled_loop._Batch(10, 2, 3)
+    # Of each arrival: sequences that got their first token, and steps of the whole batch that ended.
+    assert batch.take([(10, 5)]) == (1, 0)
+    assert batch.take([(10, 6), (11, 7)]) == (1, 1)
+    assert batch.take([(10, 8)]) == (0, 0)
+    assert batch.take([(11, 9), (11, 4)]) == (0, 2)
+    assert batch.ids.tolist() == [[5, 6, 8], [7, 9, 4]]
+    with pytest.raises(errors.StageFailure):
+        batch.take([(11, 1)])
+    with pytest.raises(errors.StageFailure):
+        batch.take([(12, 1)])
 
 
 def test_its_logits_are_those_of_engines_that_are_led(make_job: MakeJob) -> None:

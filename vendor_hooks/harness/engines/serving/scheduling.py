@@ -6,6 +6,7 @@ import numpy as np
 
 from harness.engine import Engine
 from harness.errors import StageFailure
+from harness.job import Job
 
 
 class SchedulingEngine(Engine):
@@ -36,7 +37,7 @@ class SchedulingEngine(Engine):
         return self.last_logits(self._so_far)
 
 
-def longest(job: Any) -> int:
+def longest(job: Job) -> int:
     """The longest sequence of a job: prompts of a task's own length in the whole loop are longer than core's."""
     lengths = job.generation
     assert lengths is not None, "only a case of generation has sequences"
@@ -44,13 +45,14 @@ def longest(job: Any) -> int:
     return min(wanted, lengths.context)
 
 
-def require_room(job: Any, free_tokens: int) -> None:
+def require_room(job: Job, free_tokens: int) -> None:
     """Raise StageFailure (out_of_memory) unless a whole batch's keys and values are in the cache at once.
 
     An engine with less room would let sequences wait, or drop some and compute them again: its figures would be those
     of a smaller batch.
     """
     lengths = job.generation
+    assert lengths is not None, "only a case of generation has sequences"
     needed = job.batch_size * (lengths.prompt + lengths.tokens)
     if free_tokens < needed:
         raise StageFailure(

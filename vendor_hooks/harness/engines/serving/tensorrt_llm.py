@@ -20,6 +20,7 @@ from harness.engines.serving.scheduling import (
     require_uncached,
 )
 from harness.errors import StageFailure, one_line, out_of_memory, says_out_of_memory
+from harness.job import Job
 from harness.models import torch_module
 
 #: The share of the memory that weights leave, which keys and values take: TensorRT-LLM's own default.
@@ -38,7 +39,7 @@ class TensorRtLlm(SchedulingEngine):
     ``engine_options`` in vendor.toml: ``arguments``, which are passed on to ``tensorrt_llm.LLM``.
     """
 
-    def __init__(self, job: Any) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._llm: Any = None
         self._loop: Any = None

@@ -19,6 +19,7 @@ from harness.engines.serving.scheduling import (
     require_uncached,
 )
 from harness.errors import StageFailure, one_line, out_of_memory, says_out_of_memory
+from harness.job import Job
 from harness.models import torch_module
 
 #: Texts of vLLM's errors about memory, besides those of CUDA: a cache too small for a sequence, memory in use.
@@ -41,7 +42,7 @@ class Vllm(SchedulingEngine):
     ``arguments``, which are passed on to ``vllm.LLM``.
     """
 
-    def __init__(self, job: Any) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._llm: Any = None
         self._asked = 0
