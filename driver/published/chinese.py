@@ -58,6 +58,7 @@ CHINESE = {
     "chip unconfirmed": "加速卡未确认",
     "LoadGen's run not valid": "LoadGen 判定该次运行无效",
     "faster with repeated samples than with fresh ones": "重复样本比新样本更快",
+    "whole computes every step from the beginning": "whole 循环的每一步都从头计算",
     "part of a device": "仅设备的一部分",
     "arithmetic not read back": "算术未回读",
     "other arithmetic or target than asked": "实际算术或目标与要求不同",
