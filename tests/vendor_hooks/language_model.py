@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.harness.job_folder import JobFolder, Outcome
 
 CASE = ROOT / "cases" / "llama_pydoc"
-PROMPT, TOKENS, COUNT = 16, 4, 6
+PROMPT, TOKENS, COUNT, BATCH = 16, 4, 6, 4
 VOCABULARY = 256
 SIZES = {"context": 128, "hidden": 96, "layers": 4, "heads": 4, "kv_heads": 2, "head_size": 24}
 #: Cosine of a step's logits in 16 bits and in fp32: the case's own bound.
@@ -33,7 +33,7 @@ def windows() -> NDArray[np.int32]:
 
 
 def language_job(
-    folder: Path, vendor: str, engine: str, *, batch_size: int = 2, **changes: Any
+    folder: Path, vendor: str, engine: str, *, batch_size: int = BATCH, **changes: Any
 ) -> JobFolder:
     """Return a job of ``engine`` that generates with the case's weights."""
     settings = {

@@ -128,8 +128,8 @@ def test_the_published_vendors_are_there_with_their_engines() -> None:
 
 
 PROMISED = """
-nvidia = ["tensorrt", "torch_tensorrt", "inductor", "eager", "trtexec"]
-ascend = ["cann", "ais_bench", "benchmark"]
+nvidia = ["tensorrt", "torch_tensorrt", "inductor", "eager", "trtexec", "vllm", "tensorrt_llm"]
+ascend = ["cann", "ais_bench", "benchmark", "vllm"]
 intel = ["openvino"]
 amd = ["zentorch", "inductor", "eager"]
 "amd/rocm7" = ["migraphx", "onnxruntime", "inductor", "eager"]

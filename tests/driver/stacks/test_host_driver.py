@@ -153,7 +153,9 @@ def test_an_older_branch_accepts_only_its_own_later_releases(
     assert is_enough(version, wanted) is enough
 
 
-@pytest.mark.parametrize("stack", ["cuda13-trt10.16", "cuda13-trt11"])
+@pytest.mark.parametrize(
+    "stack", ["cuda13-trt10.16", "cuda13-trt11", "cuda13-vllm0.29", "cuda13-trtllm1.2"]
+)
 def test_cuda_13_runs_on_branch_580_and_later(stack: str) -> None:
     requirement = load_catalog(ROOT).vendors["nvidia"].manifest.drivers[stack]
     assert is_enough("580.95.05", requirement) is True

@@ -39,7 +39,7 @@ def test_a_call_ends_when_every_sequence_of_the_batch_has_its_next_token(
     assert samples.sum() == core.wall_ns
     later = samples.reshape(-1, TOKENS)[:, 1:]
     # Tokens that come together end their calls together: only the first call of a batch took time.
-    assert (later.max() == 0) is together
+    assert bool(later.max() == 0) is together
     scheduling = outcome.ok.details["scheduling"]
     assert scheduling["tokens_an_arrival"] == pytest.approx(4 * TOKENS if together else 4)
     assert scheduling["first_token_ns"]["earliest"] <= scheduling["first_token_ns"]["last"]

@@ -13,6 +13,7 @@ from tests.harness.job_folder import ROOT
 from tests.harness.scenarios.conftest import scenario
 from tests.harness.test_measured_stage import loop
 from tests.vendor_hooks.language_model import (
+    BATCH,
     COUNT,
     PROMPT,
     TOKENS,
@@ -57,12 +58,12 @@ def test_vllm_in_fp32_says_what_torch_says(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_settings_are_those_that_the_engine_reports(tmp_path: Path, engine: str) -> None:
-    report = ran(make(tmp_path, engine, batch_size=3)).ok
+    report = ran(make(tmp_path, engine)).ok
     effective = report.effective
     assert (effective["precision"], effective["dtype"]) == ("bf16", "bfloat16")
     cache = {"vllm": "enable_prefix_caching", "tensorrt_llm": "enable_block_reuse"}[engine]
     most = {"vllm": "max_num_seqs", "tensorrt_llm": "max_batch_size"}[engine]
-    assert (effective[cache], effective[most], report.simulated) == (False, 3, True)
+    assert (effective[cache], effective[most], report.simulated) == (False, BATCH, True)
     assert report.versions[engine]
     if engine == "vllm":
         assert (effective["arithmetic"], effective["max_model_len"]) == ("bf16", PROMPT + TOKENS)
@@ -72,9 +73,9 @@ def test_the_settings_are_those_that_the_engine_reports(tmp_path: Path, engine: 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_batch_advances_together_in_continuous_steps(tmp_path: Path, engine: str) -> None:
-    outcome = ran(make(tmp_path, engine, batch_size=4))
+    outcome = ran(make(tmp_path, engine))
     core = loop(outcome.ok, "core")
-    assert (core.calls % TOKENS, core.items) == (0, 4 * core.calls)
+    assert (core.calls % TOKENS, core.items) == (0, BATCH * core.calls)
     assert outcome.ok.details["scheduling"]["tokens_an_arrival"] > 1
     assert outcome.ok.core_agreement == 1.0
     assert "from the beginning" in warned(outcome, "steps_recomputed")
@@ -147,7 +148,7 @@ def test_a_case_that_cannot_write_its_weights_is_told_what_it_lacks(tmp_path: Pa
     assert "cannot write" in ran(job).failed("contract")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["vllm", pytest.param("tensorrt_llm", marks=pytest.mark.slow)])
 def test_loadgen_s_server_adds_prompts_to_a_running_batch(tmp_path: Path, engine: str) -> None:
     asked = scenario(
         "server",
@@ -156,7 +157,7 @@ def test_loadgen_s_server_adds_prompts_to_a_running_batch(tmp_path: Path, engine
         latency_bound_ns=2_000_000_000,
         token_bound_ns=1_000_000_000,
     )
-    outcome = ran(make(tmp_path, engine, batch_size=4, scenario=asked))
+    outcome = ran(make(tmp_path, engine, scenario=asked))
     said = outcome.ok.scenario
     assert said is not None
     # Of six samples; in 16 bits, two tokens may be as probable as each other.

@@ -3,6 +3,8 @@
 import json
 import os
 
+from assay_standin import settings
+
 #: Of each layer: keys and values, [heads, tokens, size] each.
 NO_TOKENS = 0
 
@@ -15,6 +17,9 @@ class Llama:
     """``folder`` with config.json and safetensors; parameters and activations in a torch dtype."""
 
     def __init__(self, folder, dtype):
+        import torch
+
+        torch.set_num_threads(settings.threads())
         self.config = read_config(folder)
         self.dtype = dtype
         self._weights = {name: tensor.to(dtype) for name, tensor in _tensors(folder).items()}
