@@ -146,6 +146,10 @@ class ArchiveSpec(Frozen):
     md5: str = Field(pattern=r"^[0-9a-f]{32}$", description="as its publisher gives it")
 
 
+READ = {"weights", "options"}
+"""What a dataset.py may read besides its source, and does unless the case says otherwise."""
+
+
 class DataSpec(Frozen):
     """The dataset: its layout, size and source."""
 
@@ -195,9 +199,9 @@ class DataSpec(Frozen):
 
     @model_validator(mode="after")
     def _only_dataset_py_reads(self) -> Self:
-        given = sorted({"reads", "files"} & self.model_fields_set)
-        if self.layout != "own" and given:
-            raise ValueError(f"{given[0]} is for the layout `own`, whose dataset.py reads it")
+        given = "files" if self.files else "reads" if set(self.reads) != READ else None
+        if self.layout != "own" and given is not None:
+            raise ValueError(f"{given} is for the layout `own`, whose dataset.py reads it")
         return self
 
 

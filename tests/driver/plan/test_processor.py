@@ -52,7 +52,8 @@ def test_the_remedy_names_the_vendors_that_measure_this_processor() -> None:
     unfit = misfit(amd, XEON, ours.values())
     assert unfit is not None
     assert unfit[1].startswith("use VENDOR=cpu or VENDOR=intel or VENDOR=onnxruntime, which")
-    own = replace(asking(vendor_id="GenuineIntel"), name="own")
+    intels = asking(vendor_id="GenuineIntel")
+    own = replace(intels, manifest=intels.manifest.model_copy(update={"name": "own"}))
     only = misfit(amd, XEON, [amd, own])
     assert only is not None
     assert only[1] == "use VENDOR=own, which measures this processor"
