@@ -13,8 +13,9 @@ import pytest
 from driver.models.base import FailureKind, RunnerName, StageName, Tier, WarningCode
 from driver.models.report import Measurement, Memory
 from driver.results.received import watch
-from driver.session import claims
-from driver.session.result import _clock_unchecked, exit_code
+from driver.session.judging import claims
+from driver.session.result import exit_code
+from driver.session.warnings import _clock_unchecked
 from tests.driver.session.test_run import Lab, nothing_left
 
 if TYPE_CHECKING:
