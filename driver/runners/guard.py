@@ -17,11 +17,12 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 CANNOT_START = 126
+STAT_BYTES = 1024
+"""More than the line of a process takes up to its parent (proc_pid_stat(5))."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -109,16 +110,13 @@ def _reap_adopted() -> None:
 def descendants(root: int, *, zombies: bool = False) -> list[int]:
     """Return the pids of all live descendants of ``root``, without ``root`` itself; ``zombies``: those too."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    for name in (entry.name for entry in os.scandir("/proc") if entry.name.isdigit()):
         try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            state, parent = _state_and_parent(name)
         except OSError:
             continue  # it has ended
-        state, parent = fields[0], int(fields[1])
-        if zombies or state not in "ZX":
-            children.setdefault(parent, []).append(int(entry.name))
+        if zombies or state not in b"ZX":
+            children.setdefault(parent, []).append(int(name))
     found: list[int] = []
     todo = [root]
     while todo:
@@ -126,6 +124,18 @@ def descendants(root: int, *, zombies: bool = False) -> list[int]:
         found += below
         todo += below
     return found
+
+
+def _state_and_parent(pid: str) -> tuple[bytes, int]:
+    """Return the state of a process and its parent; all of them are read each time, so without a file object."""
+    descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    try:
+        line = os.read(descriptor, STAT_BYTES)
+    finally:
+        os.close(descriptor)
+    # The command's name is in parentheses, and may have some itself.
+    state, parent = line[line.rindex(b")") + 1 :].split(None, 2)[:2]
+    return state, int(parent)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ OTHERS_FILES = {
     # module: what its functions read; none of it is in `out`, in a cache or beside a job
     "driver/session/run.py": {"_write": "the result that it has just written"},
     "driver/runners/base.py": {"CappedLog.__init__": "the log, to write it"},
-    "driver/runners/guard.py": {"descendants": "/proc"},
+    "driver/runners/guard.py": {"_state_and_parent": "/proc"},
     "driver/runners/memory.py": {
         "kernel_oom_kills": "/proc",
         "_sizes": "/proc",
