@@ -5,16 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import pytest
 
 from driver.models.manifest_keys import MANIFESTS, page, tables
 from driver.verbs.maintenance.schemas import schema_texts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIVER = sorted((ROOT / "driver").rglob("*.py"))
@@ -49,13 +47,38 @@ IMPURE = {"os", "subprocess", "shutil", "socket", "tempfile", "docker", "time", 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "factory"}
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the modules that a file imports anywhere in it, outside TYPE_CHECKING blocks or in them."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+class Code(NamedTuple):
+    """What the tests ask of a file: parsing the driver takes longer than everything else here."""
+
+    imports: tuple[str, ...]
+    prints: bool
+
+
+@cache
+def code(path: Path) -> Code:
+    """Return the modules that a file imports anywhere in it, TYPE_CHECKING or not, and whether it prints."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    found = tuple(module for node in nodes for module in _imported(node))
+    return Code(imports=found, prints=any(map(_prints, nodes)))
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module]
+    return []
+
+
+def _prints(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr"):
+        return isinstance(node.value, ast.Name) and node.value.id == "sys"
+    return isinstance(node, ast.Name) and node.id == "print"
+
+
+def imports(path: Path) -> tuple[str, ...]:
+    """Return the modules that a file imports."""
+    return code(path).imports
 
 
 def name(path: Path) -> str:
@@ -92,19 +115,6 @@ def test_one_module_knows_docker() -> None:
 
 
 def test_one_module_prints() -> None:
-    def prints(path: Path) -> bool:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        return any(
-            (isinstance(node, ast.Name) and node.id == "print")
-            or (
-                isinstance(node, ast.Attribute)
-                and node.attr in ("stdout", "stderr")
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "sys"
-            )
-            for node in ast.walk(tree)
-        )
-
     # Programs of their own, which run without the driver's packages.
     allowed = {
         CONSOLE,
@@ -112,7 +122,7 @@ def test_one_module_prints() -> None:
         "driver/bundle/loader/program.py",
         "driver/stacks/install/first_environment.py",
     }
-    assert {name(path) for path in DRIVER if prints(path)} <= allowed
+    assert {name(path) for path in DRIVER if code(path).prints} <= allowed
 
 
 @pytest.mark.parametrize("path", PURE, ids=name)
@@ -145,9 +155,12 @@ def test_importing_the_driver_pulls_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("path", schema_texts(), ids=lambda path: path.name)
+SCHEMAS = schema_texts()
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
 def test_the_schemas_are_those_of_the_models(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == schema_texts()[path], "type: make schemas"
+    assert path.read_text(encoding="utf-8") == SCHEMAS[path], "type: make schemas"
 
 
 @pytest.mark.parametrize("file", MANIFESTS)

@@ -37,6 +37,7 @@ PAGES = [
     if not name.startswith("CHANGELOG")
 ]
 RECORDER = f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"
+VERBS = typer.main.get_command(app)
 CATALOG = load_catalog(ROOT, [EXAMPLES / "acme"], [EXAMPLES / "resnet_18"])
 
 
@@ -100,8 +101,7 @@ def called(tree: Path, command: list[str]) -> list[str] | None:
 
 def accepted(arguments: list[str]) -> dict[str, Any]:
     """Parse the driver's arguments as the command line does; return the values by option."""
-    command = typer.main.get_command(app)
-    verb = command.commands[arguments[0]]  # type: ignore[attr-defined]
+    verb = VERBS.commands[arguments[0]]  # type: ignore[attr-defined]
     context = verb.make_context(arguments[0], list(arguments[1:]))
     given = {name: value for name, value in context.params.items() if name in VARIABLES}
     return {**case_options(context.args), **given}

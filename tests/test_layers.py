@@ -11,6 +11,7 @@ from tests.architecture import DRIVER, NAMES, PAGE, ROOT, dotted, imports, layer
 
 MOST_IN_A_PACKAGE = 14
 MOST_IN_THE_DRIVER = 6
+IMPORTS = tuple(imports(modules()))
 PACKAGES = sorted({path.parent for path in modules() if path.parent != DRIVER})
 
 
@@ -26,7 +27,7 @@ def test_each_layer_imports_only_from_those_below_it() -> None:
     place = {name: number for number, name in enumerate((*NAMES, "driver"))}
     upward = [
         f"{found.importer}:{found.line} imports {found.imported}"
-        for found in imports(modules())
+        for found in IMPORTS
         if place[found.edge[0]] > place[found.edge[1]]
     ]
     assert upward == []
@@ -34,7 +35,7 @@ def test_each_layer_imports_only_from_those_below_it() -> None:
 
 def test_no_module_imports_itself_by_a_detour() -> None:
     graph: dict[str, set[str]] = {}
-    for found in imports(modules()):
+    for found in IMPORTS:
         graph.setdefault(found.importer, set()).add(found.imported)
     try:
         TopologicalSorter(graph).prepare()

@@ -84,18 +84,35 @@ def files(folders: list[str]) -> Iterator[str]:
             yield name
 
 
+GROUP = r"\((?:[^()]|\([^()]*\))*\)"
+OPTIONAL = rf"(?:{GROUP}|\[[^\]]*\]|\\?.)[*?{{][^}}]*|{GROUP}|\[[^\]]*\]|\\."
+"""What a match may lack, or have in another form: groups, classes, escapes, whatever a quantifier follows."""
+
+
 def hits(folders: list[str]) -> Iterator[Hit]:
     """Yield every place where one of WORDS stands."""
-    patterns = [(re.compile(word, re.IGNORECASE), better) for word, better in WORDS.items()]
+    patterns = [
+        (_letters(word), re.compile(word, re.IGNORECASE), better) for word, better in WORDS.items()
+    ]
     for name in files(folders):
         try:
-            lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+            text = (ROOT / name).read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        for number, line in enumerate(lines, start=1):
-            for pattern, better in patterns:
+        plain = text.lower()
+        near = [(pattern, better) for letters, pattern, better in patterns if letters in plain]
+        for number, line in enumerate(text.splitlines() if near else (), start=1):
+            for pattern, better in near:
                 if pattern.search(line):
                     yield Hit(path=name, line=number, text=line.strip(), better=better)
+
+
+def _letters(word: str) -> str:
+    """Return letters that every match of a pattern contains: a file without them is not searched line by line."""
+    if "|" in re.sub(GROUP, "", word):
+        return ""
+    runs = re.findall(r"[a-z ]{2,}", re.sub(OPTIONAL, "\n", word.lower()))
+    return max(runs, key=len, default="")
 
 
 SPEAKERS = {
