@@ -17,6 +17,7 @@ from driver.system.hashing import file_sha256
 from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.shared import made_once
 from tests.vendor_hooks.cpu import tiny_onnx as wire
+from tests.vendor_hooks.reference.stack import server_of
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -122,9 +123,9 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
     (job.folder / "out").mkdir()
     env = {**job.environment(python), "ASSAY_STANDIN_THREADS": "1", **environment}
     if any((job.folder / "cache").iterdir()):
-        return job.outcome(*_run(job, stage, env))
+        return job.outcome(*_run(job, stage, env, python))
     left = made_once(
-        f"stage-{_key(job, stage, env)}", lambda folder: _record(job, stage, env, folder)
+        f"stage-{_key(job, stage, env)}", lambda folder: _record(job, stage, env, python, folder)
     )
     for name in LEFT:
         shutil.copytree(left / name, job.folder / name, symlinks=True, dirs_exist_ok=True)
@@ -153,15 +154,17 @@ def _key(job: JobFolder, stage: str, env: dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _record(job: JobFolder, stage: str, env: dict[str, str], folder: Path) -> None:
-    code, log = _run(job, stage, env)
+def _record(job: JobFolder, stage: str, env: dict[str, str], python: Path, folder: Path) -> None:
+    code, log = _run(job, stage, env, python)
     for name in LEFT:
         shutil.copytree(job.folder / name, folder / name, symlinks=True)
     ended = {"code": code, "log": log, "job": str(job.folder)}
     (folder / "ended.json").write_text(json.dumps(ended), encoding="utf-8")
 
 
-def _run(job: JobFolder, stage: str, env: dict[str, str]) -> tuple[int, str]:
+def _run(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
+    if _of_torch(job, env):
+        return _forked(job, stage, env, python)
     done = subprocess.run(
         [str(job.folder / "hook" / "hook"), stage, str(job.folder)],
         env=env,
@@ -171,6 +174,30 @@ def _run(job: JobFolder, stage: str, env: dict[str, str]) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
+
+
+SERVER = Path(__file__).with_name("stage_server.py")
+AT_IMPORT = ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "ASSAY_STANDIN_TENSORRT", "ASSAY_STANDIN_CHIP")
+"""What the stand-in of torch.cuda reads when torch is imported."""
+
+
+def _of_torch(job: JobFolder, env: dict[str, str]) -> bool:
+    """Whether a stage imports torch with the stand-in in it, as any other such stage does.
+
+    Other stacks set variables with which their libraries are loaded.
+    """
+    key = job.document["job"]
+    torchs = manifest(key["vendor"]).engines[key["engine"]].needs == "weights"
+    asked = any(env.get(name, "0") != "0" for name in AT_IMPORT)
+    return torchs and key["vendor"] in ("metax", "nvidia") and not asked
+
+
+def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
+    """Run a stage where torch has been imported: that takes longer than all else in it."""
+    log = job.folder.with_name(f"{job.folder.name}.log")
+    request = {"stage": stage, "job": str(job.folder), "environment": env, "log": str(log)}
+    code = server_of(python, SERVER).run(request)
+    return code, log.read_text(encoding="utf-8")
 
 
 def assert_right(outcome: Outcome) -> None:

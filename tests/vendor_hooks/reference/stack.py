@@ -79,7 +79,7 @@ def forked(
             "scratch": scratch,
             "environment": environment,
         }
-        status = _server(python).run(request)
+        status = server_of(python).run(request)
         said = [Path(scratch, name).read_text(encoding="utf-8") for name in ("out", "err")]
     return subprocess.CompletedProcess([str(script)], status, *said)
 
@@ -87,9 +87,9 @@ def forked(
 class ProbeServer:
     """A process of the reference stack that has imported its frameworks; each probe is a fork of it."""
 
-    def __init__(self, python: Path) -> None:
+    def __init__(self, python: Path, program: Path = SERVER) -> None:
         self._process = subprocess.Popen(
-            [str(python), "-B", str(SERVER)],
+            [str(python), "-B", str(program)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={
@@ -112,7 +112,7 @@ class ProbeServer:
         self._process.stdin.flush()
         if not select.select([self._process.stdout], [], [], PROBE_LIMIT_S)[0]:
             self.stop()
-            raise TimeoutError(f"{request['script']} took longer than {PROBE_LIMIT_S} s")
+            raise TimeoutError(f"{request} took longer than {PROBE_LIMIT_S} s")
         return int(self._process.stdout.readline())
 
     def stop(self) -> None:
@@ -120,11 +120,12 @@ class ProbeServer:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
-        _server.cache_clear()
+        server_of.cache_clear()
 
 
 @cache
-def _server(python: Path) -> ProbeServer:
-    server = ProbeServer(python)
+def server_of(python: Path, program: Path = SERVER) -> ProbeServer:
+    """Return the process of this Python that runs ``program``, started by whoever needs it first."""
+    server = ProbeServer(python, program)
     atexit.register(server.stop)
     return server

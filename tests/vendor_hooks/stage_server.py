@@ -1,0 +1,131 @@
+"""Runs stages in processes that it forks, one after the other: torch, and the stand-in in it, are imported once.
+
+Standard input has a request a line, {"stage", "job", "environment", "log"}; when a stage has ended, its
+exit status is a line of standard output. The engine has a process of its own as always. That is a fork
+too, made before the stage begins: it waits for what ``python3 -m harness.boundary.enter`` would be called with.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+
+import torch  # noqa: F401
+
+ENTER = ["-m", "harness.boundary.enter"]
+LARGEST = 1 << 17
+#: Descriptors that nothing else has here.
+FREE = 200
+
+
+def become(request):
+    """Turn this process into one that runs a stage alone."""
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for number, descriptor in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
+        os.dup2(descriptor, number)
+    os.environ.clear()
+    os.environ.update(request["environment"], PYTHONPATH=request["job"])
+    tempfile.tempdir = None
+    sys.path[:1] = [request["job"]]
+
+
+class Spare:
+    """A fork for the engine: ``Popen`` has it become the process that the harness starts."""
+
+    DEVNULL = subprocess.DEVNULL
+
+    def __init__(self):
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._ours.close()
+            _enter(theirs)
+        theirs.close()
+
+    def Popen(self, command, *, stdin, env, pass_fds, start_new_session):  # noqa: N802  # as subprocess has it
+        """Start the engine's process, as subprocess.Popen does."""
+        if command[-3:-1] != ENTER or self._pid is None:
+            return subprocess.Popen(
+                command,
+                stdin=stdin,
+                env=env,
+                pass_fds=pass_fds,
+                start_new_session=start_new_session,
+            )
+        pid, self._pid = self._pid, None
+        asked = {"settings": command[-1], "environment": env, "numbers": list(pass_fds)}
+        socket.send_fds(self._ours, [json.dumps(asked).encode()], list(pass_fds))
+        return Started(pid)
+
+
+class Started:
+    """What the harness asks of the process that it started."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self._code = None
+
+    def wait(self):
+        """Wait for its end."""
+        self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def poll(self):
+        """Its exit code, once somebody has waited for it."""
+        return self._code
+
+
+def _enter(requests):
+    """Wait for what to become, in a session of its own; end where the stage needs no engine."""
+    os.setsid()
+    body, descriptors, _, _ = socket.recv_fds(requests, LARGEST, 8)
+    if not body:
+        os._exit(0)
+    asked = json.loads(body)
+    requests.close()
+    kept = [fcntl.fcntl(one, fcntl.F_DUPFD, FREE) for one in descriptors]
+    os.closerange(3, FREE)
+    for one, number in zip(kept, asked["numbers"], strict=True):
+        os.dup2(one, number)
+        os.close(one)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    status = 1
+    try:
+        from harness.boundary.enter import main
+
+        main(asked["settings"])
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def run(request):
+    """Run the stage in this process; return its exit status."""
+    become(request)
+    spare = Spare()
+    from harness.__main__ import main
+    from harness.boundary import process
+
+    process.subprocess = spare
+    return main([request["stage"], request["job"]])
+
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        ended = 1
+        try:
+            ended = run(json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201
