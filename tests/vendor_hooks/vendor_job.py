@@ -176,7 +176,7 @@ def _run(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple
     return done.returncode, done.stdout + done.stderr
 
 
-SERVER = Path(__file__).with_name("stage_server.py")
+SERVER = Path(__file__).parent / "probes" / "stage_server.py"
 AT_IMPORT = ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "ASSAY_STANDIN_TENSORRT", "ASSAY_STANDIN_CHIP")
 """What the stand-in of torch.cuda reads when torch is imported."""
 
