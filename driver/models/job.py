@@ -138,6 +138,8 @@ class JobFile(Frozen):
     harness_engine: str | None = None
     validate_engine: Name | None = None
     validate_precision: Name | None = None
+    validate_harness_engine: str | None = None
+    validate_options: dict[str, Any] = {}
     arithmetic: str
     precision_options: dict[str, Any] = {}
     engine_options: dict[str, Any] = {}

@@ -329,7 +329,7 @@ class VendorManifest(Frozen):
 
     @model_validator(mode="after")
     def _grants_precisions_no_more_devices(self) -> Self:
-        for part in (self, *self.stacks.values()):
+        for part in (self, *map(self.of_stack, self.stacks)):
             for engine in part.engines.values():
                 for precision in engine.precisions.values():
                     check_variables(precision.env, part.devices)

@@ -40,7 +40,7 @@ class Identity:
 def identities(listed: str | None, static: str) -> dict[int, Identity]:
     """Return each GPU by amd-smi's number. ``listed`` is None where this release has no ``list -e``.
 
-    Raises MonitorFormatError if several GPUs cannot be distinguished by HIP's numbers.
+    Raises MonitorFormatError where several GPUs have no number for HIP.
     """
     known = {} if listed is None else {_number(entry): entry for entry in _entries(listed)}
     found = {_number(entry): entry for entry in _entries(static)}

@@ -121,6 +121,7 @@ def _validates(choice: Choice, host: HostFacts) -> bool:
 def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) -> JobFile:
     """Return job.json as every stage gets it, apart from the stage's name and repeat."""
     case, engine = choice.case.manifest, choice.engine
+    framework = choice.vendor.manifest.engines.get(engine.validate_engine or "")
     return JobFile(
         job=key,
         stage=StageName.EXPORT,
@@ -135,6 +136,8 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
         harness_engine=engine.harness_engine,
         validate_engine=engine.validate_engine,
         validate_precision=_validate_precision(choice),
+        validate_harness_engine=framework.harness_engine if framework else None,
+        validate_options=framework.options if framework else {},
         arithmetic=choice.precision.arithmetic,
         precision_options=choice.precision.options,
         engine_options=engine.options,

@@ -136,6 +136,17 @@ def test_validate_runs_its_own_engine_at_its_own_precision(make_job: MakeJob) ->
     assert {found.name for found in report.measurements} == {"core", "whole"}
 
 
+def test_validate_may_run_an_engine_of_the_harness_of_another_name(make_job: MakeJob) -> None:
+    """It looked for a file of that name in the hook's folder, and found another stack's engine there."""
+    job = make_job(
+        engine="colours",
+        validate_engine="eager",
+        validate_harness_engine="no_such_engine",
+    ).with_pictures(5)
+    message = job.run("validate").failed("contract")
+    assert "harness/engines/no_such_engine.py" in message
+
+
 def test_compile_leaves_the_files_of_the_cache_with_their_digests(make_job: MakeJob) -> None:
     job = make_job()
     (job.folder / "cache" / "engine.plan").write_bytes(b"compiled")

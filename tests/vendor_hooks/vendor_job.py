@@ -67,6 +67,10 @@ def vendor_job(
         "engine_needs": spec.needs,
         "harness_engine": spec.harness_engine,
     }
+    framework = vendor_toml.engines.get(str(changes.get("validate_engine")))
+    if framework is not None:
+        settings["validate_harness_engine"] = framework.harness_engine
+        settings["validate_options"] = framework.options
     job = JobFolder(
         folder,
         hook=ROOT / "vendor_hooks" / name,

@@ -220,7 +220,8 @@ class Job:
         if (name, job.precision) != (self.engine, self.precision):
             job.precision_options = {}
         if name != self.engine:
-            job.engine_options, job.harness_engine = {}, None
+            job.engine_options = self.document.get("validate_options", {})
+            job.harness_engine = self.document.get("validate_harness_engine")
         return job
 
     def _path(self, name: str) -> pathlib.Path:

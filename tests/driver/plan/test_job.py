@@ -192,6 +192,15 @@ def test_only_smoke_runs_of_slow_models_on_a_host_make_a_single_pass(
     assert (StageName.VALIDATE in job.stages) is validates
 
 
+def test_an_engine_of_the_harness_validates_with_its_own_options() -> None:
+    tree = load_catalog(Path(__file__).resolve().parents[3])
+    asked = Request(case="vit_b_32", vendor="amd", engine="migraphx")
+    job = plan_job(choose(asked, tree), MATERIAL, HOST).template
+    assert (job.harness_engine, job.validate_engine) == (None, "eager")
+    assert job.validate_harness_engine == "torch_cuda"
+    assert job.validate_options["torch_build"] == "hip"
+
+
 @pytest.mark.parametrize(
     ("options", "tier"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,21 +83,14 @@ def test_operators_on_the_host_fail_any_other_run(tmp_path: Path, python: Path) 
     assert "a part of the graph on the host" in outcome.failed("compile")
 
 
-@pytest.mark.parametrize(
-    ("precision", "batch_size"), [("bf16", 4), ("fp16", 2)], ids=["precision", "batch"]
-)
-def test_a_program_that_was_compiled_for_something_else_is_compiled_again(
-    tmp_path: Path, python: Path, precision: str, batch_size: int
-) -> None:
-    before = vendor_job(
-        tmp_path / "before", ROCM, "migraphx", precision=precision, batch_size=batch_size
-    )
+def test_a_program_of_another_precision_is_compiled_again(tmp_path: Path, python: Path) -> None:
+    before = vendor_job(tmp_path / "before", ROCM, "migraphx", precision="bf16")
     assert run(before, "compile", python).ok
     job = vendor_job(tmp_path / "job", ROCM, "migraphx")
     for path in (before.folder / "cache").iterdir():
         (job.folder / "cache" / path.name).write_bytes(path.read_bytes())
     outcome = run(job, "infer", python)
-    assert "was compiled again" in warned(outcome, "recompiled")
+    assert "precision was bf16, now fp16" in warned(outcome, "recompiled")
     assert_right(outcome)
 
 
@@ -158,11 +152,13 @@ def test_eager_is_pytorchs_on_rocm(
 
 
 def test_eager_validates_migraphx_and_gives_the_same(tmp_path: Path, python: Path) -> None:
-    asked = {"validate_engine": "eager", "validate_precision": "fp32"}
+    asked: dict[str, Any] = {"validate_engine": "eager", "validate_precision": "fp32"}
     job = vendor_job(tmp_path / "job", ROCM, "migraphx", precision="fp32", **asked)
     ours = run(job, "infer", python).npz("raw.npz")["logits"]
     validated = run(job, "validate", python)
     assert_right(validated)
+    # Not the engine of that name of another stack, which runs on the host.
+    assert (validated.ok.simulated, validated.ok.effective["device"]) == (True, "AMD Instinct MI300X")
     # The case's module pushes three classes down by a bias; its graph has the first three alone.
     np.testing.assert_allclose(ours[:, :3], validated.npz("raw.npz")["logits"][:, :3], atol=1e-5)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def test_a_build_that_gives_nothing_says_why(
 
 
 def test_eager_validates_ixrt_and_gives_the_same(tmp_path: Path, python: Path) -> None:
-    asked = {"validate_engine": "eager", "validate_precision": "fp32"}
+    asked: dict[str, Any] = {"validate_engine": "eager", "validate_precision": "fp32"}
     job = vendor_job(tmp_path / "job", "iluvatar", "ixrt", precision="fp32", **asked)
     ours = run(job, "infer", python).npz("raw.npz")["logits"]
     validated = run(job, "validate", python)

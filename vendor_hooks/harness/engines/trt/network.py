@@ -13,7 +13,7 @@ LINES = 4
 def make_logger(trt: Any, title: str = "TensorRT") -> Any:
     """A logger that keeps errors and warnings, and copies all messages to the stage's log."""
 
-    class Log(trt.ILogger):  # type: ignore[misc]
+    class Log(trt.ILogger):
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: List[str] = []
