@@ -1,4 +1,4 @@
-"""PyTorch on a device that appears as ``torch.cuda``: the engine `eager` of several vendors.
+"""PyTorch on a device with streams and events, such as ``torch.cuda``: the engine `eager` of several vendors.
 
 vendor.toml may name it instead of a file in engines/: ``harness_engine = "torch_cuda"``. Keys of
 [engines.<name>.options]:
@@ -24,7 +24,9 @@ OVERRIDE = "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"
 class TorchCuda(TorchStreams):
     """The case's own module on the device, in torch.inference_mode.
 
-    A vendor derives from this class and may override ``accelerate`` (a compiler) and ``dtype_name``.
+    A vendor derives from this class and may override ``accelerate`` (a compiler) and ``dtype_name``. A device
+    that PyTorch knows by another name, with the same streams and events, sets ``device_type`` and overrides
+    ``switch`` and ``effective``, which know CUDA's switches.
     """
 
     def __init__(self, job: Job) -> None:
@@ -103,11 +105,11 @@ class TorchCuda(TorchStreams):
     def _build(self, torch: Any) -> Any:
         """The case's module, on the device, in the dtype of the precision."""
         module, self._attention = torch_module.build(self.job)
-        return module.to(getattr(torch, self.dtype_name())).to("cuda").eval()
+        return module.to(getattr(torch, self.dtype_name())).to(self.device_type).eval()
 
     def examples(self, torch: Any) -> List[Any]:
         """The inputs of a full batch on the device, as the module takes them."""
-        held = torch_slot.full_batch(torch, self.job, self.job.inputs, device="cuda")
+        held = torch_slot.full_batch(torch, self.job, self.job.inputs, device=self.device_type)
         for tensor in held.values():
             tensor.zero_()
         return self.as_called(torch, [held[spec.name] for spec in self.job.inputs])

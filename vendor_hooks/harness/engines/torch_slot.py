@@ -11,15 +11,16 @@ class TorchSlot:
     Events: start and end of copy in, compute and copy out, in this order.
     """
 
-    def __init__(self, torch: Any, job: Job) -> None:
+    def __init__(self, torch: Any, job: Job, device_type: str = "cuda") -> None:
         self._torch = torch
         self._inputs, self._outputs = job.inputs, job.outputs
         self.host_in = full_batch(torch, job, job.inputs, device="cpu", pin_memory=True)
-        self.device_in = full_batch(torch, job, job.inputs, device="cuda")
+        self.device_in = full_batch(torch, job, job.inputs, device=device_type)
         self.host_out = full_batch(torch, job, job.outputs, device="cpu", pin_memory=True)
-        self.marks = [torch.cuda.Event(enable_timing=True) for _ in range(5)]
+        event = getattr(torch, device_type).Event
+        self.marks = [event(enable_timing=True) for _ in range(5)]
         # The last event blocks: the waiting thread sleeps instead of spinning.
-        self.marks.append(torch.cuda.Event(enable_timing=True, blocking=True))
+        self.marks.append(event(enable_timing=True, blocking=True))
         #: The module's outputs on the device, kept alive until they are copied out.
         self.outputs: List[Any] = []
         self._rows: List[Optional[int]] = []

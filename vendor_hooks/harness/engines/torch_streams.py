@@ -1,4 +1,4 @@
-"""Batches on a device that appears as ``torch.cuda``, with copies beside the computation.
+"""Batches on a device with streams and events, such as ``torch.cuda``, with copies beside the computation.
 
 Three streams (copy in, compute, copy out) and two batches in flight: while one batch computes, the next
 is staged in pinned host memory and copied. Pinned and device buffers are allocated once and reused.
@@ -24,6 +24,8 @@ class TorchStreams(Engine):
     device, so that one vendor's GPU is never reported as another's.
     """
 
+    #: PyTorch's name of the device; ``torch.<device_type>`` has its streams, events and memory.
+    device_type = "cuda"
     in_flight = 2
     reuses_outputs = True
 
@@ -33,18 +35,23 @@ class TorchStreams(Engine):
         self._idle: Deque[torch_slot.TorchSlot] = collections.deque()
         self._streams: Tuple[Any, ...] = ()
 
+    def runtime(self, torch: Any) -> Any:
+        """The module of the device: ``torch.cuda``."""
+        return getattr(torch, self.device_type)
+
     def open_torch(self) -> Any:
         """Import torch; StageFailure (host, image) without a device or for another device's build."""
         import torch
 
-        self.simulated = self.simulated or bool(getattr(torch.cuda, "__assay_standin__", False))
+        runtime = self.runtime(torch)
+        self.simulated = self.simulated or bool(getattr(runtime, "__assay_standin__", False))
         self._require_build(torch)
-        if torch.cuda.is_available() and torch.cuda.device_count():
+        if runtime.is_available() and runtime.device_count():
             return torch
         raise StageFailure(
             "host",
-            "PyTorch {} sees no device (torch.cuda.is_available() is {})".format(
-                torch.__version__, torch.cuda.is_available()
+            "PyTorch {} sees no device (torch.{}.is_available() is {})".format(
+                torch.__version__, self.device_type, runtime.is_available()
             ),
             "make doctor VENDOR={} checks driver, device nodes and container runtime".format(
                 self.job.vendor
@@ -66,10 +73,14 @@ class TorchStreams(Engine):
     def begin_streams(self, torch: Any, call: Any) -> None:
         """Make streams and buffers for ``call``: device tensors of a batch → device tensors of its outputs."""
         self._call = call
-        self._streams = tuple(torch.cuda.Stream() for _ in range(3))
-        self._idle.extend(torch_slot.TorchSlot(torch, self.job) for _ in range(self.in_flight))
+        runtime = self.runtime(torch)
+        self._streams = tuple(runtime.Stream() for _ in range(3))
+        slots = (
+            torch_slot.TorchSlot(torch, self.job, self.device_type) for _ in range(self.in_flight)
+        )
+        self._idle.extend(slots)
         # Weights were copied on the default stream, for which the three others do not wait.
-        torch.cuda.synchronize()
+        runtime.synchronize()
 
     def as_called(self, torch: Any, tensors: Sequence[Any]) -> List[Any]:  # noqa: ARG002
         """The inputs of a batch in the dtypes that the call takes: as they are in host memory."""
@@ -79,23 +90,23 @@ class TorchStreams(Engine):
         """Enqueue staging, copy in, compute and copy out, without waiting for any of them."""
         import torch
 
-        slot = self._idle.popleft()
+        slot, on = self._idle.popleft(), self.runtime(torch).stream
         copy_in, compute, copy_out = self._streams
         marks = slot.marks
         with torch.inference_mode():
             tensors = slot.stage(inputs)
-            with torch.cuda.stream(copy_in):
+            with on(copy_in):
                 marks[0].record(copy_in)
                 for host, device in tensors:
                     device.copy_(host, non_blocking=True)
                 marks[1].record(copy_in)
             compute.wait_event(marks[1])
-            with torch.cuda.stream(compute):
+            with on(compute):
                 marks[2].record(compute)
                 slot.hold(self._call(*self.as_called(torch, [device for _, device in tensors])))
                 marks[3].record(compute)
             copy_out.wait_event(marks[3])
-            with torch.cuda.stream(copy_out):
+            with on(copy_out):
                 marks[4].record(copy_out)
                 slot.copy_out()
                 marks[5].record(copy_out)
@@ -120,8 +131,9 @@ class TorchStreams(Engine):
 
         if self._call is None:
             return None
-        free, total = torch.cuda.mem_get_info()
-        return total - free, total, "torch.cuda.mem_get_info at the end of the stage, all processes"
+        free, total = self.runtime(torch).mem_get_info()
+        source = "torch.{}.mem_get_info at the end of the stage, all processes"
+        return total - free, total, source.format(self.device_type)
 
     def versions(self) -> Dict[str, str]:
         """Versions of torch and of the device's runtime below it."""
