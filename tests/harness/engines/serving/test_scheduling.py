@@ -43,7 +43,7 @@ def test_prompts_that_were_computed_pass(cached: int | None) -> None:
 def test_steps_compute_the_sequences_so_far_from_their_beginning() -> None:
     asked: list[Any] = []
 
-    class Recording(scheduling.SchedulingEngine):  # type: ignore[misc, name-defined]
+    class Recording(scheduling.SchedulingEngine):  # type: ignore[misc]
         def last_logits(self, sequences: Any) -> Any:
             asked.append(sequences.tolist())
             return np.zeros((len(sequences), 3), np.float32)

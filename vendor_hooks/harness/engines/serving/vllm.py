@@ -67,7 +67,7 @@ class Vllm(SchedulingEngine):
                 self._llm = vllm.LLM(**self._arguments(str(folder)))
         except Exception as error:
             raise self._failed(error, heard) from error
-        settings = self._effective(vllm)
+        settings = self._effective()
         self._require_as_asked(settings)
         return settings
 
@@ -148,7 +148,7 @@ class Vllm(SchedulingEngine):
             "read the full log beside the result: the first traceback of EngineCore says why",
         )
 
-    def _effective(self, vllm: Any) -> Dict[str, Any]:
+    def _effective(self) -> Dict[str, Any]:
         config = self._llm.llm_engine.vllm_config
         model, cache, scheduler = config.model_config, config.cache_config, config.scheduler_config
         dtype = str(model.dtype).replace("torch.", "")
@@ -156,7 +156,7 @@ class Vllm(SchedulingEngine):
         compilation = getattr(config, "compilation_config", None)
         return {
             "precision": PRECISIONS.get(dtype, dtype),
-            "arithmetic": torch_module.arithmetic([dtype], tf32=self._allows_tf32(vllm)),
+            "arithmetic": torch_module.arithmetic([dtype], tf32=self._allows_tf32()),
             "dtype": dtype,
             "quantization": getattr(model, "quantization", None),
             "cache_dtype": str(getattr(cache, "cache_dtype", None)),
@@ -174,11 +174,11 @@ class Vllm(SchedulingEngine):
             "scheduling": "continuous batching by vLLM",
         }
 
-    def _allows_tf32(self, vllm: Any) -> bool:
+    def _allows_tf32(self) -> bool:
         """Whether products of fp32 may be TF32: vLLM's own switch, which is "highest" unless somebody sets it."""
-        import vllm.envs
+        from vllm import envs
 
-        switch = getattr(vllm.envs, "VLLM_FLOAT32_MATMUL_PRECISION", "highest")
+        switch = getattr(envs, "VLLM_FLOAT32_MATMUL_PRECISION", "highest")
         return bool(switch != "highest")
 
     def _require_as_asked(self, settings: Dict[str, Any]) -> None:
