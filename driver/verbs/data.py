@@ -139,7 +139,7 @@ def _show(
     how = "already prepared from this source"
     if not dataset.cached:
         rate = dataset.count / wall_s
-        how = f"{counted(dataset.count, noun)} in {wall_s:.1f} s, {rate:.0f}/s"
+        how = f"{counted(dataset.count, noun)} in {wall_s:.1f} s, {rate:.3g}/s"
     if dataset.count != expected:
         console.say(
             f"  ! the dataset has {counted(dataset.count, noun)}, but the published one has {expected}"

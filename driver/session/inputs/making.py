@@ -82,7 +82,7 @@ def made(site: Site, choice: Choice, stacks: Stacks, making: Making) -> IndexedD
 
     Raises DataFault if it cannot be made.
     """
-    with locked(making.folder.with_suffix(".lock")):
+    with locked(making.folder.with_name(f"{making.folder.name}.lock")):
         damaged = _damaged(site, making)
         if damaged is None:
             return read_indexed(making.folder, cached=True)
