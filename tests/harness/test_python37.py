@@ -34,7 +34,7 @@ HARNESS_MODULES = sorted(
 )
 HEAVY = {
     "PIL", "simplejpeg", "torch", "onnx", "onnxruntime", "openvino", "tensorrt", "transformers",
-    "diffusers", "safetensors", "scipy", "cv2", "pydantic", "acl", "tvm",
+    "diffusers", "safetensors", "scipy", "cv2", "pydantic", "acl", "tvm", "vllm", "tensorrt_llm",
 }  # fmt: skip
 
 
