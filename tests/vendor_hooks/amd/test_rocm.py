@@ -158,7 +158,10 @@ def test_eager_validates_migraphx_and_gives_the_same(tmp_path: Path, python: Pat
     validated = run(job, "validate", python)
     assert_right(validated)
     # Not the engine of that name of another stack, which runs on the host.
-    assert (validated.ok.simulated, validated.ok.effective["device"]) == (True, "AMD Instinct MI300X")
+    assert (validated.ok.simulated, validated.ok.effective["device"]) == (
+        True,
+        "AMD Instinct MI300X",
+    )
     # The case's module pushes three classes down by a bias; its graph has the first three alone.
     np.testing.assert_allclose(ours[:, :3], validated.npz("raw.npz")["logits"][:, :3], atol=1e-5)
 
