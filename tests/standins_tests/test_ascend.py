@@ -126,6 +126,42 @@ def test_atc_knows_the_chips_of_its_release(
     assert (f"E10001: Value [{soc_version}]" in done.stdout) is not taken
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"precision_mode": "force_fp16", "precision_mode_v2": "fp16"}, "E10056"),
+        ({"precision_mode_v2": "force_fp16"}, "E10001: Value [force_fp16]"),
+        ({"precision_mode_v2": "mixed_bfloat16"}, "does not support bfloat16"),
+        ({"precision_mode_v2": "origin", "allow_hf32": "false"}, "Ascend310P3 does not support it"),
+        ({"precision_mode_v2": "origin", "soc_version": "Ascend310"}, "E10001: Value [Ascend310]"),
+    ],
+)
+def test_atc_of_cann_9_refuses(
+    program: Run, tmp_path: Path, changes: dict[str, str | None], expected: str
+) -> None:
+    tiny_model.write(tmp_path)
+    done = convert(program, changes, ASSAY_STANDIN_CANN="9.1.0")
+    assert done.returncode == 255
+    assert expected in done.stdout
+
+
+def test_atc_of_cann_5_does_not_know_the_newer_flag(program: Run, tmp_path: Path) -> None:
+    tiny_model.write(tmp_path)
+    done = convert(program, {"precision_mode_v2": "fp16"})
+    assert (done.returncode, "unknown command line flag" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(("hf32", "precision"), [(None, "tf32"), ("false", "fp32")])
+def test_a_910b_computes_hf32_unless_it_is_told_not_to(
+    program: Run, tmp_path: Path, hf32: str | None, precision: str
+) -> None:
+    tiny_model.write(tmp_path)
+    changes = {"precision_mode_v2": "origin", "soc_version": "Ascend910B4", "allow_hf32": hf32}
+    done = convert(program, changes, ASSAY_STANDIN_CANN="9.1.0")
+    assert done.returncode == 0, done.stdout
+    assert f'"precision": "{precision}"'.encode() in (tmp_path / "model.om").read_bytes()
+
+
 def test_atc_refuses_an_unknown_flag(program: Run, tmp_path: Path) -> None:
     tiny_model.write(tmp_path)
     done = convert(program, {"frobnicate": "1"})

@@ -21,10 +21,13 @@ MODULES = {
     "amd": ["migraphx", "assay_standin_rocm"],
     "iluvatar": ["cuda.cudart", "tensorrt", "ixrt", "assay_standin_corex"],
     "nvidia": ["tensorrt", "cuda.cudart", "cuda.bindings.runtime", "assay_standin_torch_cuda"],
-    "ascend": ["acl", "aclruntime", "ais_bench.infer.interface", "assay_standin.benchmark_tool"],
+    "ascend": [
+        "acl", "aclruntime", "ais_bench.infer.interface", "assay_standin.benchmark_tool",
+        "assay_standin_cann", "assay_standin.cann_provider",
+    ],
     "kunlunxin": ["tvm", "tvm.relay.xpu.patterns"],
     "metax": ["assay_standin_maca"],
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(STANDINS)))

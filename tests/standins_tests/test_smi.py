@@ -28,6 +28,7 @@ TOOLS = [
     ("nvidia-smi", "T4", "Tesla T4", 15360),
     ("npu-smi", "310P3", "310P3", 21534),
     ("npu-smi", "310", "310", 8192),
+    ("npu-smi", "910B4", "910B4", 32768),
     ("xpu_smi", "R200", "R200", 32768),
     ("mx-smi", "C500", "MetaX C500", 65536),
     ("ixsmi", "MR-V100", "Iluvatar MR-V100", 32768),
@@ -58,6 +59,13 @@ def test_it_is_as_busy_as_it_is_told_to_be(program: Run, tool: str, chip: str) -
     environment = {"ASSAY_STANDIN_CHIP": chip, "ASSAY_STANDIN_USE": "64"}
     done = program(VENDORS[tool], tool, *COMMANDS[tool][1:], **environment)
     assert PARSERS[tool](done.stdout)[0].utilisation_percent == 64
+
+
+def test_mx_smi_of_maca_3_prints_boards(program: Run) -> None:
+    done = program("metax", "mx-smi", ASSAY_STANDIN_MACA="3.8.1.2")
+    assert "Board       Name | GPU   Persist-M" in done.stdout
+    (reading,) = PARSERS["mx-smi"](done.stdout)
+    assert (reading.name, reading.driver_version) == ("MetaX C500", "3.8.30")
 
 
 def test_nvidia_smi_prints_headers_and_units_where_they_are_not_switched_off(program: Run) -> None:

@@ -109,8 +109,8 @@ print(said)
 WITHOUT_HALF = """
 import json
 import assay_standin_torch_cuda, torch
-from assay_standin import torch_cuda
-torch_cuda._computes_half = lambda torch: False
+from assay_standin import torch_device
+torch_device._computes_half = lambda torch: False
 module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(288, 4)).eval()
 batch = torch.randn(2, 3, 8, 8)
 with torch.inference_mode():

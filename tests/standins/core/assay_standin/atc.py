@@ -1,4 +1,4 @@
-"""atc, CANN 5.1: ONNX in, .om out; its flags, its refusals, what it prints."""
+"""atc, CANN 5.1 and 9.1: ONNX in, .om out; its flags, its refusals, what it prints."""
 
 import json
 import os
@@ -13,12 +13,17 @@ FLAGS = {
     "optypelist_for_implmode", "fusion_switch_file", "buffer_optimize", "mode", "weight", "help",
     "enable_small_channel", "auto_tune_mode", "op_debug_level", "input_shape_range", "core_type",
 }  # fmt: skip
+# Since CANN 8 (GE's atc, options.cc).
+NEWER_FLAGS = {"precision_mode_v2", "allow_hf32"}
 # Ascend710 is 310P's older name: RC1 takes it still (document 004), and the newer one already (model zoo
 # pages of that release); no page of RC2 has the older.
 SOCS = {
     "5.1.RC1": ("Ascend310", "Ascend310P1", "Ascend310P3", "Ascend710", "Ascend910A", "Ascend910B"),
     "5.1.RC2": ("Ascend310", "Ascend310P1", "Ascend310P3", "Ascend910A", "Ascend910B"),
-}
+    "9.1.0": (
+        "Ascend310P1", "Ascend310P3", "Ascend910B1", "Ascend910B2", "Ascend910B3", "Ascend910B4",
+    ),
+}  # fmt: skip
 PRECISION = {
     "force_fp16": "fp16",
     # The same mode as cube_fp16in_fp32out of later releases (GE API 9.1, AOE 9.0): the cube unit takes fp16.
@@ -27,7 +32,15 @@ PRECISION = {
     "allow_fp32_to_fp16": "fp16",
     "must_keep_origin_dtype": "fp32",
 }
-NEWEST_OPSET = 11
+PRECISION_V2 = {
+    "fp16": "fp16",
+    "origin": "fp32",
+    "cube_fp16in_fp32out": "fp16in_fp32out",
+    "mixed_float16": "fp16",
+    "mixed_bfloat16": "bf16",
+}
+MIXED = ("allow_mix_precision", "mixed_float16", "mixed_bfloat16")
+NEWEST_OPSET = {"5.1.RC1": 11, "5.1.RC2": 11, "9.1.0": 18}
 
 
 class Refused(Exception):
@@ -56,9 +69,10 @@ def main(argv):
 
 def _flags(argv):
     flags = {}
+    known = FLAGS | NEWER_FLAGS if settings.value("cann").startswith("9.") else FLAGS
     for word in argv:
         name, _, value = word.lstrip("-").partition("=")
-        if not word.startswith("--") or name not in FLAGS:
+        if not word.startswith("--") or name not in known:
             print("ERROR: unknown command line flag '{}'".format(name), file=sys.stderr)
             sys.exit(1)
         flags[name] = value.strip("\"'")
@@ -82,8 +96,8 @@ def _convert(flags):
     _check_choices(flags)
     model = _read(flags["model"])
     shapes = _shapes(model, flags)
-    mode = flags.get("precision_mode") or "force_fp16"
-    if mode == "allow_mix_precision":
+    mode, arithmetic = _precision(flags)
+    if mode in MIXED:
         _check_mixlist(flags.get("modify_mixlist"))
     elif flags.get("modify_mixlist"):
         raise _invalid("modify_mixlist", flags["modify_mixlist"],
@@ -94,7 +108,7 @@ def _convert(flags):
                       "[MatMul].\n        Possible Cause: The operator is not supported by the system.")  # fmt: skip
     if "oom" in faults_asked:
         raise Refused("EL0004", "Failed to allocate memory of 1073741824 bytes.")
-    _write(model, flags, shapes, PRECISION[mode])
+    _write(model, flags, shapes, mode, arithmetic)
     return (
         "W11001: High-priority service of op[Add_2] is invalid." if "warn" in faults_asked else ""
     )
@@ -106,9 +120,7 @@ def _check_choices(flags):
         raise _invalid(
             "soc_version", soc, "the soc_version is not one of {}.".format(", ".join(known))
         )
-    mode = flags.get("precision_mode") or "force_fp16"
-    if mode not in PRECISION:
-        raise _invalid("precision_mode", mode, "it must be one of {}.".format(", ".join(PRECISION)))
+    _precision(flags)
     if flags.get("log", "null") not in ("null", "debug", "info", "warning", "error"):
         raise Refused("E10010", "Value [{}] for parameter [--log] is invalid. The value must be "
                       "[debug, info, warning, error, null].".format(flags["log"]))  # fmt: skip
@@ -124,6 +136,27 @@ def _check_choices(flags):
         raise _invalid("output", flags["output"], "the folder does not exist.")
 
 
+def _precision(flags):
+    """Return (mode, arithmetic), of one of the two flags."""
+    older, newer = flags.get("precision_mode"), flags.get("precision_mode_v2")
+    if older and newer:
+        raise Refused("E10056", "[--precision_mode] and [--precision_mode_v2] cannot be configured at the "
+                      "same time.")  # fmt: skip
+    name, modes = ("precision_mode_v2", PRECISION_V2) if newer else ("precision_mode", PRECISION)
+    mode = newer or older or "force_fp16"
+    if mode not in modes:
+        raise _invalid(name, mode, "it must be one of {}.".format(", ".join(modes)))
+    newest = flags["soc_version"].startswith("Ascend910B")
+    if mode == "mixed_bfloat16" and not newest:
+        raise _invalid(name, mode, "{} does not support bfloat16.".format(flags["soc_version"]))
+    if flags.get("allow_hf32") and not newest:
+        raise _invalid("allow_hf32", flags["allow_hf32"], "{} does not support it.".format(
+            flags["soc_version"]))  # fmt: skip
+    # Convolutions are in HF32 unless it is switched off; it keeps as many bits as TF32.
+    hf32 = newest and flags.get("allow_hf32") != "false"
+    return mode, "tf32" if modes[mode] == "fp32" and hf32 else modes[mode]
+
+
 def _read(path):
     if not os.path.isfile(path):
         raise _invalid("model", path, "the file does not exist.")
@@ -132,11 +165,12 @@ def _read(path):
     except onnx_file.OnnxError as error:
         raise Refused("E19999", "Inner Error! [Invoke][Parse] parse onnx model [{}] failed: {}".format(
             path, error)) from None  # fmt: skip
-    if model.opset > NEWEST_OPSET:
+    newest = NEWEST_OPSET[settings.value("cann")]
+    if model.opset > newest:
         operator = model.operators[0]
         raise Refused("E19010", "No parser is registered for Op [{0}_0, optype [ai.onnx::{1}::{0}]]. "
                       "Possible Cause: opset {1} is newer than {2}.".format(
-                          operator, model.opset, NEWEST_OPSET))  # fmt: skip
+                          operator, model.opset, newest))  # fmt: skip
     if "NotAnOperator" in model.operators:
         raise Refused("E19010", "No parser is registered for Op [NotAnOperator_1, optype "
                       "[ai.onnx::{}::NotAnOperator]].".format(model.opset))  # fmt: skip
@@ -191,7 +225,7 @@ def _check_mixlist(path):
                        'it must be a JSON file such as {"black-list": {"to-add": []}}.')  # fmt: skip
 
 
-def _write(model, flags, shapes, precision):
+def _write(model, flags, shapes, mode, precision):
     symbols = {}
     for port in model.inputs:
         pairs = zip(port.dims, shapes[port.name])
@@ -200,7 +234,7 @@ def _write(model, flags, shapes, precision):
         "tool": "atc",
         "cann": settings.value("cann"),
         "soc_version": flags["soc_version"],
-        "precision_mode": flags.get("precision_mode") or "force_fp16",
+        "precision_mode": mode,
         "inputs": [[p.name, p.dtype.name, list(shapes[p.name])] for p in model.inputs],
         "free_dimensions": {name: size for name, size in symbols.items() if name},
         "dynamic_batch": flags.get("dynamic_batch_size", ""),

@@ -26,6 +26,7 @@ NVIDIA = {
 ASCEND = {
     "310": Chip("310", 8192, 12.8, "Ascend310"),
     "310P3": Chip("310P3", 21534, 65.8, "Ascend310P3"),
+    "910B4": Chip("910B4", 32768, 89.9, "Ascend910B4"),
 }
 KUNLUNXIN = {"R200": Chip("R200", 32768, 112.0, "KUNLUN2")}
 AMD = {

@@ -1,24 +1,20 @@
 """MetaX's ONNX Runtime: the real one, with a MACAExecutionProvider that runs on the CPU."""
 
-from assay_standin import faults, provider
-
-PROVIDER = "MACAExecutionProvider"
+from assay_standin import provider
 
 
 class MacaSession(provider.ProviderSession):
-    """MACA's errors."""
+    """MacaRT's session; it has one option, the device's number."""
 
-    provider = PROVIDER
+    providers = ("MACAExecutionProvider",)
+    device = "GPU"
+    no_memory = "MACA failure 2: mcErrorMemoryAllocation ; out of memory"
 
-    def open_device(self, model, options):
-        """Refuse another device, and memory that is full where that is asked for."""
-        for each in options:
-            if str(each.get("device_id", "0")) != "0":
-                raise RuntimeError(
-                    "MACA failure 101: mcErrorInvalidDevice ; invalid device ordinal"
-                )
-        if "oom" in faults.strike("load"):
-            raise RuntimeError("MACA failure 2: mcErrorMemoryAllocation ; out of memory")
+    def open_device(self, provider, options):
+        """There is one device."""
+        if str(options.get("device_id", "0")) != "0":
+            raise RuntimeError("MACA failure 101: mcErrorInvalidDevice ; invalid device ordinal")
+        return {"device_id": "0"}
 
 
 def patch(onnxruntime):

@@ -8,6 +8,7 @@ DEFAULTS = {
     "ais_bench": "0.0.2",
     "cann": "5.1.RC2",
     "cuda": "12.1",
+    "maca": "2.19.2.5",
     "layer_info": "names",
 }
 

@@ -164,6 +164,8 @@ def npu_smi(argv):
         return 1
     if chip.name == "310":
         _npu_table_310(settings.value("driver", "21.0.3.1"), chip)
+    elif chip.name.startswith("910"):
+        _npu_table_hbm(settings.value("driver", "25.5.2"), chip)
     else:
         _npu_table(settings.value("driver", "22.0.2"), chip)
     return 0
@@ -209,6 +211,25 @@ def _npu_table(version, chip):
     print(rule.replace("-", "="))
 
 
+def _npu_table_hbm(version, chip):
+    rule = "+---------------------------+---------------+----------------------------------------------------+"
+    print("+" + "-" * 96 + "+")
+    print("| npu-smi {:<25}Version: {:<53}|".format(version, version))
+    print(rule)
+    print(
+        "| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|"
+    )
+    print(
+        "| Chip                      | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |"
+    )
+    print(rule.replace("-", "="))
+    print("| 0     {:<20}| OK            | {:<12}{:<18}{:<21}|".format(
+        chip.name, chip.power_w, 39, "0    / 0"))  # fmt: skip
+    print("| 0                         | 0000:41:00.0  | {:<12}{:<18}{:<21}|".format(
+        _use(), "0    / 0", "2922 / {}".format(chip.memory_mib)))  # fmt: skip
+    print(rule.replace("-", "="))
+
+
 # --- Kunlunxin --------------------------------------------------------------------------------
 def xpu_smi(argv):
     """``xpu_smi`` and ``xpu_smi -m``."""
@@ -236,7 +257,9 @@ def xpu_smi(argv):
 def mx_smi(argv):
     """``mx-smi`` and ``mx-smi -L``."""
     chip = _begin("metax")
-    print("mx-smi  version: 2.2.4\n")
+    maca = settings.value("maca")
+    version = "2.2.4" if maca.startswith("2.") else "2.3.1"
+    print("mx-smi  version: {}\n".format(version))
     if argv == ["-L"]:
         print(
             "GPU#0    MXC500      0000:01:00.0   Available (UUID: GPU-00000000-a55a-4000-8000-0000000000c5)"
@@ -249,10 +272,15 @@ def mx_smi(argv):
     print("Timestamp                                         : {}\n".format(time.ctime()))
     print("Attached GPUs                                     : 1")
     print("+---------------------------------------------------------------------------------+")
-    print("| MX-SMI 2.2.4                        Kernel Mode Driver Version: {:<16}|".format(
-        settings.value("driver", "2.14.8")))  # fmt: skip
-    print("| MACA Version: 2.19.2.5              BIOS Version: 1.24.4.0                      |")
-    print("|------------------------------------+---------------------+----------------------+")
+    print("| MX-SMI {:<28}Kernel Mode Driver Version: {:<17}|".format(
+        version, settings.value("driver", "2.14.8" if version == "2.2.4" else "3.8.30")))  # fmt: skip
+    print("| MACA Version: {:<22}BIOS Version: 1.24.4.0                      |".format(maca))
+    (_mx_table if version == "2.2.4" else _mx_table_of_boards)(chip)
+    return 0
+
+
+def _mx_table(chip):
+    print("|------------------------------------+---------------------+----------------------|")
     print("| GPU         NAME                   | Bus-id              | GPU-Util             |")
     print("| Temp        Pwr:Usage/Cap          | Memory-Usage        | GPU-State            |")
     print("|====================================+=====================+======================|")
@@ -265,4 +293,22 @@ def mx_smi(argv):
     memory = "{}/{} MiB".format(chip.memory_mib // 8, chip.memory_mib)
     print("| 64C         {:<23}| {:<20}| Available            |".format(power, memory))
     print("+------------------------------------+---------------------+----------------------+")
-    return 0
+
+
+def _mx_table_of_boards(chip):
+    """As from 2.2.9 on."""
+    rule = "|------------------+-----------------+---------------------+----------------------|"
+    print(rule)
+    print("| Board       Name | GPU   Persist-M | Bus-id              | GPU-Util      sGPU-M |")
+    print("| Pwr:Usage/Cap    | Temp       Perf | Memory-Usage        | GPU-State            |")
+    print(rule.replace("-", "="))
+    use = "{}%".format(_use())
+    print(
+        "| 0     {:>10} | 0           Off | 0000:01:00.0        | {:<12}Disabled |".format(
+            chip.name, use
+        )
+    )
+    power = "{:.0f}W / 350W".format(chip.power_w)
+    memory = "{}/{} MiB".format(chip.memory_mib // 8, chip.memory_mib)
+    print("| {:<17}| 64C          P0 | {:<20}| Available            |".format(power, memory))
+    print("+------------------+-----------------+---------------------+----------------------+")

@@ -142,7 +142,10 @@ def _legal(dst, src, count, kind):
 
 
 def get_mem_info(attr):
-    """Return (free, total, ret), bytes."""
-    total = chips.chip("ascend").memory_mib << 20
+    """Return (free, total, ret), bytes; a 910B has HBM (1) alone, the others DDR (0) alone."""
+    chip = chips.chip("ascend")
+    if attr != (1 if chip.name.startswith("910") else 0):
+        return 0, 0, 0
+    total = chip.memory_mib << 20
     used = sum(buffer.nbytes for buffer in state.device_memory.values())
     return total - used, total, 0
