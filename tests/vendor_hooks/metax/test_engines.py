@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.harness.interpreters import cpu_stack
+from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.standin import SITE, standin_python
 from tests.vendor_hooks.vendor_job import assert_right, core, vendor_job, warned
 from tests.vendor_hooks.vendor_job import run_as_driven as run
@@ -55,6 +58,33 @@ def test_eager_says_what_ran_on_which_maca(
     assert core(outcome).in_flight == 2
 
 
+def test_eager_runs_half_precision_on_maca_3(tmp_path: Path) -> None:
+    job = vendor_job(tmp_path / "job", "metax", "eager", stack="maca3.8", precision="fp16")
+    outcome = run(job, "infer", standin_python("metax", maca="3.8.1.2"))
+    assert_right(outcome)
+    report = outcome.ok
+    assert (report.effective["maca"], report.effective["arithmetic"]) == ("3.8.1.2", "fp16")
+    assert report.versions["torch"].endswith("+metax3.8.1.2")
+
+
+@pytest.mark.parametrize(
+    ("version", "attribute", "maca"),
+    [
+        ("2.10.0+metax3.8.1.0", "3.8.1.0", "3.8.1.0"),
+        ("2.10.0+metax3.8.1.0", None, "3.8.1.0"),
+        ("2.0.0+mc2.19.2.5", None, "2.19.2.5"),
+        ("2.13.0+cu130", None, None),
+    ],
+)
+def test_macas_version_is_an_attribute_of_pytorch_or_in_its_version(
+    monkeypatch: pytest.MonkeyPatch, version: str, attribute: str | None, maca: str | None
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "vendor_hooks"))
+    eager = importlib.import_module("vendor_hooks.metax.engines.eager")
+    torch = SimpleNamespace(__version__=version, version=SimpleNamespace(maca=attribute))
+    assert eager.maca_version(torch) == maca
+
+
 def test_another_vendors_gpu_is_not_booked_on_metax(tmp_path: Path) -> None:
     job = vendor_job(tmp_path / "job", "metax", "eager")
     message = run(job, "compile", standin_python("nvidia")).failed("image")
@@ -67,11 +97,11 @@ def test_macart_infers_on_the_provider_that_it_reads_back(tmp_path: Path, python
     report = outcome.ok
     assert report.simulated
     assert report.core_agreement == 1.0
-    assert report.effective["providers"][0] == "MACAExecutionProvider"
-    assert report.effective["node_providers"] == {"MACAExecutionProvider": 3}
-    assert report.effective["profiling"] is False
+    assert report.effective["provider"] == "MACAExecutionProvider"
+    assert report.effective["provider_options"] == {"device_id": "0"}
+    assert report.effective["nodes"] == {"MACAExecutionProvider": 3}
     assert report.warnings == ()
-    assert report.effective["arithmetic"] == "fp32"
+    assert "MACAExecutionProvider" in report.effective["arithmetic_unread"]
     assert report.effective["input_dtypes"] == {"input": "tensor(float)"}
     assert "onnxruntime" in report.versions
 
@@ -104,7 +134,7 @@ def test_a_provider_that_leaves_its_work_to_the_host_is_refused(
 ) -> None:
     job = vendor_job(tmp_path / "job", "metax", "macart")
     message = run(job, "infer", python, ODD_MACA="fallback").failed("host")
-    assert "fell back to CPUExecutionProvider" in message
+    assert "did not load MACAExecutionProvider" in message
 
 
 def test_a_provider_that_is_listed_and_gets_no_node_is_refused(
@@ -112,20 +142,21 @@ def test_a_provider_that_is_listed_and_gets_no_node_is_refused(
 ) -> None:
     job = vendor_job(tmp_path / "job", "metax", "macart")
     message = run(job, "infer", python, ODD_MACA="host:*").failed("compile")
-    assert "none of the graph's 3 nodes ran on MACAExecutionProvider" in message
+    assert "MACAExecutionProvider took 0 of 3 nodes" in message
 
 
-def test_nodes_that_run_on_the_host_are_said_and_counted_once(tmp_path: Path, python: Path) -> None:
-    job = vendor_job(tmp_path / "job", "metax", "macart")
-    said = "1 of the graph's 3 nodes ran on CPUExecutionProvider (MatMul)"
-    assert said in warned(run(job, "compile", python, ODD_MACA="host:MatMul"), "effective_differs")
-    # Nothing is left to the host any more: what it says is what compile found.
-    outcome = run(job, "infer", python)
+def test_nodes_that_run_on_the_host_are_counted_and_an_error_from_standard_on(
+    tmp_path: Path, python: Path
+) -> None:
+    job = vendor_job(tmp_path / "smoke", "metax", "macart")
+    job.document["job"]["tier"] = "smoke"
+    outcome = run(job, "infer", python, ODD_MACA="host:MatMul")
+    said = "took 2 of 3 nodes; ONNX Runtime gave the CPU 1 MatMul"
     assert said in warned(outcome, "effective_differs")
-    assert outcome.ok.effective["node_providers"] == {
-        "CPUExecutionProvider": 1,
-        "MACAExecutionProvider": 2,
-    }
+    assert outcome.ok.effective["cpu_operators"] == {"MatMul": 1}
+    job = vendor_job(tmp_path / "standard", "metax", "macart")
+    job.document["job"]["tier"] = "standard"
+    assert said in run(job, "compile", python, ODD_MACA="host:MatMul").failed("compile")
 
 
 def test_full_memory_is_told_as_such(tmp_path: Path, python: Path) -> None:

@@ -1,7 +1,11 @@
 """PyTorch on MACA, which appears as torch.cuda: fp32, tf32, fp16, bf16. It also validates macart."""
 
+import re
+
 from harness.engines.torch_cuda import TorchCuda
 from harness.errors import StageFailure
+
+_MACA = re.compile(r"\+(?:mc|metax)(\d[\d.]*)")
 
 
 class Eager(TorchCuda):
@@ -32,9 +36,15 @@ class Eager(TorchCuda):
 
 
 def maca_version(torch):
-    """``2.19.2.5`` from torch.version.maca, or from a PyTorch version such as 2.0.0+mc2.19.2.5; else None."""
+    """``2.19.2.5`` from torch.version.maca, or from a PyTorch version; else None.
+
+    2.0.0+mc2.19.2.5 is that of MACA 2, 2.10.0+metax3.8.1.0 that of MACA 3.
+    """
     named = getattr(torch.version, "maca", None)
-    return named or torch.__version__.partition("+mc")[2] or None
+    if named:
+        return named
+    found = _MACA.search(torch.__version__)
+    return found.group(1) if found else None
 
 
 ENGINE = Eager
