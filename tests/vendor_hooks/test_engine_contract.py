@@ -12,6 +12,7 @@ import pytest
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.amd.stack import zen_stack
+from tests.vendor_hooks.ascend.stack import CHIPS, cann_python
 from tests.vendor_hooks.cpu.stack import inductor_stack, iree_stack
 from tests.vendor_hooks.intel.stack import openvino_stack
 from tests.vendor_hooks.language_model import assert_speaks, language_job, validated
@@ -63,10 +64,9 @@ def python_of(vendor: str, engine: str) -> Path:
     stack = manifest(vendor).engines[engine].stacks[0]
     if (vendor, engine) in SERVING:
         return standin_python(vendor)
-    settings = {
-        "ascend": {"cann": stack.removeprefix("cann").upper()},
-        "nvidia": {"tensorrt": "8.6.1", "layer_info": "detailed"},
-    }
+    if vendor == "ascend":
+        return cann_python(stack)
+    settings = {"nvidia": {"tensorrt": "8.6.1", "layer_info": "detailed"}}
     python = standin_python(vendor.partition("/")[0], **settings.get(vendor, {}))
     return with_reference_stack(python) if vendor == "kunlunxin" else python
 
@@ -78,7 +78,8 @@ class EngineJob:
         self, folder: Path, vendor: str, engine: str, precision: str | None = None
     ) -> None:
         make = language_job if (vendor, engine) in SERVING else vendor_job
-        self.job = make(folder / "job", vendor, engine, precision=precision)
+        chip = CHIPS.get(manifest(vendor).engines[engine].stacks[0])
+        self.job = make(folder / "job", vendor, engine, precision=precision, chip=chip)
         self.folder = self.job.folder
         self._python = python_of(vendor, engine)
 

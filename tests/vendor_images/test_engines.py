@@ -164,14 +164,15 @@ def test_an_engine_runs_in_its_container(
     assert (job["stack"], job["engine"], job["runner"]) == (stack, name, "docker")
     assert job["precision"] == spec.default_precision
     codes = {warning["code"] for warning in result["warnings"]}
-    # By default TensorRT's layers have names alone: what is not read back is not taken from the job.
+    # By default TensorRT's layers have names alone, and no provider of ONNX Runtime states it: what is not read
+    # back is not taken from the job.
     unread = "arithmetic_unread" in codes
-    stated = provenance["effective"]["infer"].get("arithmetic")
     silent = name == "torch_tensorrt" or spec.harness_engine == "onnxruntime"
+    stated = provenance["effective"]["infer"].get("arithmetic")
     assert stated == (None if unread and silent else precision.arithmetic)
     assert unread == bool(provenance["effective"]["infer"].get("arithmetic_unread"))
     assert provenance["core"]["clock"] == spec.clock
-    if vendor == "ascend":
+    if vendor == "ascend" and name in ("cann", "ais_bench", "benchmark"):
         assert provenance["effective"]["infer"]["chip_source"] == "npu-smi"
 
     assert metrics["p_infer_core"] > 0

@@ -1,7 +1,12 @@
-"""atc: ONNX (opset 11, static batch) → .om for one chip; its log goes to the stage's, its codes to failures."""
+"""atc: ONNX (opset 11, static batch) → .om for one chip; its log goes to the stage's, its codes to failures.
+
+From CANN 8 on, `--precision_mode_v2` is the advised flag; both cannot be given (GE documents of CANN 9.1, Precision
+Tuning). vendor.toml names the stacks whose atc gets it.
+"""
 
 import os
 import pathlib
+import platform
 import re
 
 from harness import files
@@ -23,6 +28,15 @@ ARITHMETIC = {
     "force_fp32": "fp16",
     "must_keep_origin_dtype": "fp32",
 }
+#: precision_mode → the same mode of precision_mode_v2 (GE documents of CANN 9.1; the names of atc's options.cc).
+V2 = {
+    "force_fp16": "fp16",
+    "allow_mix_precision": "mixed_float16",
+    "force_fp32": "cube_fp16in_fp32out",
+    "must_keep_origin_dtype": "origin",
+}
+#: Chips that compute fp32 convolutions in HF32, of 11 bits, unless it is switched off (ATC 9.1, --allow_hf32).
+_HF32 = "Ascend910B"
 _HINTS = (
     ("E19010", "atc cannot parse this operator or opset; CANN 5.1 takes opset 11"),
     ("E10001", "correct that parameter in vendor_hooks/ascend/vendor.toml"),
@@ -37,12 +51,14 @@ class Atc:
         self._job = job
         self.soc_version = soc_version
         self._options = job.precision_options
+        self._precision_flags = self._flags()
         made_from = {
             "graph": graph_digest(job),
             "soc_version": soc_version,
             "cann": cann_version(job),
             "batch_size": job.batch_size,
-            "precision_mode": self._options["precision_mode"],
+            # Of the older flag the mode alone, as in the records of engines that were made before.
+            "precision_mode": " ".join(self._precision_flags).replace("--precision_mode=", ""),
             "mixlist": files.sha256(self._mixlist()) if self._mixlist() else None,
         }
         self.file = EngineFile(job.cache_dir / FILE_NAME, made_from)
@@ -58,7 +74,7 @@ class Atc:
             "precision": self._job.precision,
             "arithmetic": ARITHMETIC[self._options["precision_mode"]],
             "arithmetic_unread": "atc accepted this mode, but states nothing of the model's operators",
-            "precision_mode": self._options["precision_mode"],
+            "precision_mode": self._precision_flags[0].rpartition("=")[2],
             "modify_mixlist": self._options.get("modify_mixlist"),
             "soc_version": self.soc_version,
             "command": " ".join(ran.argv),
@@ -76,10 +92,19 @@ class Atc:
             "--input_shape={}".format(input_shapes(self._job.inputs, self._job.batch_size)),
         ]
         words += ["--soc_version={}".format(self.soc_version)]
-        words += ["--precision_mode={}".format(self._options["precision_mode"])]
+        words += self._precision_flags
         if self._mixlist():
             words += ["--modify_mixlist={}".format(self._mixlist())]
         return words + ["--log={}".format(self._job.engine_options.get("log", "error"))]
+
+    def _flags(self):
+        mode = self._options["precision_mode"]
+        if self._job.stack not in self._job.engine_options.get("precision_mode_v2", ()):
+            return ["--precision_mode={}".format(mode)]
+        flags = ["--precision_mode_v2={}".format(V2[mode])]
+        if V2[mode] == "origin" and self.soc_version.startswith(_HF32):
+            flags.append("--allow_hf32=false")
+        return flags
 
     def _format(self):
         pictures = all(len(spec.shape) == 3 and spec.batched for spec in self._job.inputs)
@@ -120,18 +145,27 @@ def input_shapes(specs, batch_size):
 
 def cann_version(job):
     """The version that the toolkit states; the stack's name where it states none."""
-    home = pathlib.Path(
-        os.environ.get("ASCEND_TOOLKIT_HOME", "/usr/local/Ascend/ascend-toolkit/latest")
-    )
-    for name in ("compiler/version.info", "version.info"):
+    home = pathlib.Path(_toolkit_home())
+    # CANN 9's documents name the last one, below a folder of the machine's architecture.
+    named = ["compiler/version.info", "version.info"]
+    named.append("{}-linux/ascend_toolkit_install.info".format(platform.machine()))
+    for name in named:
         try:
             text = (home / name).read_text(encoding="utf-8")
         except OSError:
             continue
-        version = re.search(r"^Version=(\S+)", text, re.MULTILINE)
+        version = re.search(r"^version=(\S+)", text, re.MULTILINE | re.IGNORECASE)
         if version:
             return version.group(1)
     return home.resolve().name if home.exists() else job.stack
+
+
+def _toolkit_home():
+    """The toolkit's folder, as its set_env.sh names it."""
+    for variable in ("ASCEND_TOOLKIT_HOME", "ASCEND_HOME_PATH"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    return "/usr/local/Ascend/ascend-toolkit/latest"
 
 
 def _warnings(text):

@@ -8,8 +8,7 @@ from harness.engine import Engine
 from harness.engines import vendor_tool
 from harness.errors import StageFailure, out_of_memory
 from hook import atc, device, soc
-
-IN_CONTAINERS = ("docker", "apptainer")
+from hook.device_number import device_number
 
 
 class Cann(Engine):
@@ -80,9 +79,7 @@ class Cann(Engine):
 
     def number(self):
         """The number of the device in this process."""
-        # In a container, the only device is number 0.
-        in_container = self.job.document["job"]["runner"] in IN_CONTAINERS
-        return 0 if in_container else int(self.job.device.split(",")[0])
+        return device_number(self.job)
 
     @contextlib.contextmanager
     def lent(self):
@@ -132,7 +129,7 @@ class Cann(Engine):
                 "{} when loading a .om that was just compiled for {} (CHIP={}, chip taken from {})".format(
                     error, compiler.soc_version, self.job.chip, self._chip.source
                 ),
-                "name the chip of this device, CHIP=310 or CHIP=310P (npu-smi info on the host shows it); if "
+                "name the chip of this device, such as CHIP=310P or CHIP=910B4 (npu-smi info on the host shows it); if "
                 "it is right already, make doctor VENDOR=ascend checks whether the driver suits STACK",
             ) from error
 
