@@ -54,21 +54,31 @@ ON_STANDINS = [one for one in ALL if one[0] not in REAL]
 UNREADABLE = ("model.onnx", "Failed to parse ONNX model", "Error parsing message")
 
 
-def python_of(vendor: str, engine: str) -> Path:
-    """Return a Python of the engine's first stack: the real one, or one with the vendor's stand-in."""
+#: Stacks of nvidia with another TensorRT than 8.6.1.
+TENSORRT = {"cuda13-trt10.16": "10.16.1", "cuda13-ort": "10.16.1"}
+#: Engines whose stacks have package onnx.
+WITH_ONNX = (("kunlunxin", "xtcl"), ("nvidia", "ort_cuda"))
+
+
+def python_of(vendor: str, engine: str, precision: str | None = None) -> Path:
+    """Return a Python of the first stack with the engine and a precision: the real one, or one with a stand-in."""
     if vendor in REAL:
         python, reason = OF_ENGINE.get((vendor, engine), REAL[vendor])()
         if python is None:
             pytest.skip(reason)
         return python
-    stack = manifest(vendor).engines[engine].stacks[0]
+    stack = manifest(vendor).engines[engine].stacks_with(precision)[0]
     if (vendor, engine) in SERVING:
         return standin_python(vendor)
     if vendor == "ascend":
         return cann_python(stack)
-    settings = {"nvidia": {"tensorrt": "8.6.1", "layer_info": "detailed"}}
-    python = standin_python(vendor.partition("/")[0], **settings.get(vendor, {}))
-    return with_reference_stack(python) if vendor == "kunlunxin" else python
+    with_onnx = (vendor, engine) in WITH_ONNX
+    settings = {
+        "nvidia": {"tensorrt": TENSORRT.get(stack, "8.6.1"), "layer_info": "detailed"},
+    }
+    own = {"packages": "onnx"} if with_onnx and vendor == "nvidia" else {}
+    python = standin_python(vendor.partition("/")[0], **settings.get(vendor, {}), **own)
+    return with_reference_stack(python) if with_onnx else python
 
 
 class EngineJob:
@@ -78,10 +88,10 @@ class EngineJob:
         self, folder: Path, vendor: str, engine: str, precision: str | None = None
     ) -> None:
         make = language_job if (vendor, engine) in SERVING else vendor_job
-        chip = CHIPS.get(manifest(vendor).engines[engine].stacks[0])
+        chip = CHIPS.get(manifest(vendor).engines[engine].stacks_with(precision)[0])
         self.job = make(folder / "job", vendor, engine, precision=precision, chip=chip)
         self.folder = self.job.folder
-        self._python = python_of(vendor, engine)
+        self._python = python_of(vendor, engine, precision)
 
     def run(self, stage: str, fault: str = "") -> Outcome:
         """Run a stage; ``fault`` is the stand-in's."""

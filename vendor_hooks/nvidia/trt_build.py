@@ -7,6 +7,8 @@ from hook import trt_cast, trt_release
 
 #: The precision flags that are read back; 11 has TF32 only.
 FLAGS = ("FP16", "BF16", "INT8", "FP8", "TF32")
+#: Flags of a weakly typed network that permit another arithmetic than fp32 or tf32.
+PERMITTED = (("FP16", "fp16"), ("BF16", "bf16"))
 #: The layers that do a model's arithmetic, and DataType → arithmetic.
 COMPUTING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
 ARITHMETIC = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
@@ -72,6 +74,8 @@ class Build:
             config.set_flag(flags.TF32)
         if job.precision == "fp16" and not self._strong:
             config.set_flag(flags.FP16)
+        if job.precision == "bf16" and not self._strong:
+            config.set_flag(flags.BF16)
         # The engine then states the datatypes of its layers, which load reads back; a context of a release
         # without the other property would be slowed by them.
         if hasattr(trt.IExecutionContext, "nvtx_verbosity"):
@@ -109,7 +113,7 @@ class Build:
         if counts:
             found = max(sorted(counts), key=lambda name: counts[name])
         else:
-            found = "fp16" if "FP16" in on else "fp32"
+            found = next((name for flag, name in PERMITTED if flag in on), "fp32")
         return "tf32" if found == "fp32" and "TF32" in on else found
 
     def _timing_cache(self, config, path):

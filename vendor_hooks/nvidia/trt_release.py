@@ -10,6 +10,10 @@ OLDEST = (8, 5)
 NEWEST_MAJOR = 11
 #: Every network is strongly typed: there are no precision flags, and each layer computes in the graph's types.
 STRONGLY_TYPED_SINCE = (11,)
+#: The builder's flag BF16 came with 9 (the bindings of 8.6 lack it, those of 10 have it).
+BF16_SINCE = (9,)
+#: Tensor cores have bfloat16 from Ampere on (CUDA's programming guide, arithmetic by compute capability).
+BF16_CAPABILITY = (8, 0)
 
 
 def numbers(text):
@@ -21,6 +25,30 @@ def numbers(text):
 def is_strongly_typed(version):
     """Tell whether networks of a release such as (11, 1, 0) are always strongly typed."""
     return version >= STRONGLY_TYPED_SINCE
+
+
+def require_precision(precision, text, device):
+    """Raise StageFailure (image, host) where a release or a device has no such precision.
+
+    ``device`` is (name, compute capability such as "8.0").
+    """
+    if precision != "bf16":
+        return
+    if numbers(text) < BF16_SINCE:
+        raise StageFailure(
+            "image",
+            "TensorRT {} has no bf16, which came with release {}".format(text, BF16_SINCE[0]),
+            "use STACK=cuda13-trt10.16 or STACK=cuda13-trt11, or PRECISION=fp16",
+        )
+    name, capability = device
+    if numbers(capability) < BF16_CAPABILITY:
+        raise StageFailure(
+            "host",
+            "{} has compute capability {}, and bf16 needs {}.{} (Ampere) or newer".format(
+                name, capability, *BF16_CAPABILITY
+            ),
+            "use PRECISION=fp16",
+        )
 
 
 def require_known(text, oldest=OLDEST):

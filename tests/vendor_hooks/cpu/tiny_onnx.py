@@ -12,8 +12,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FLOAT = 1
+FLOAT, BFLOAT16 = 1, 16
 OPSET = 18
+#: Whose pooling has bfloat16.
+BFLOAT16_OPSET = 22
 IR_VERSION = 8
 
 
@@ -38,12 +40,12 @@ def message(field: int, body: bytes | str) -> bytes:
     return varint(field << 3 | 2) + varint(len(raw)) + raw
 
 
-def value_info(name: str, shape: tuple[int | str, ...]) -> bytes:
-    """Return a ValueInfoProto of a float tensor; a string is a named dimension."""
+def value_info(name: str, shape: tuple[int | str, ...], kind: int = FLOAT) -> bytes:
+    """Return a ValueInfoProto of a tensor, by default float; a string is a named dimension."""
     dims = b"".join(
         message(1, message(2, size) if isinstance(size, str) else number(1, size)) for size in shape
     )
-    tensor_type = number(1, FLOAT) + message(2, dims)
+    tensor_type = number(1, kind) + message(2, dims)
     return message(1, name) + message(2, message(1, tensor_type))
 
 
@@ -60,21 +62,38 @@ def initializer(name: str, array: NDArray[np.float32]) -> bytes:
     return dims + number(2, FLOAT) + message(8, name) + message(9, raw)
 
 
+def short_initializer(name: str, array: NDArray[np.float32]) -> bytes:
+    """Return a TensorProto of bfloat16: the upper halves of the numbers."""
+    dims = b"".join(number(1, size) for size in array.shape)
+    raw = (array.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
+    return dims + number(2, BFLOAT16) + message(8, name) + message(9, raw)
+
+
 def colour_graph(weights: NDArray[np.float32], side: int) -> bytes:
     """Return a model: input [batch, 3, side, side] → logits [batch, classes]."""
+    return _colours(initializer("weights", weights), weights.shape[1], side, FLOAT, OPSET)
+
+
+def short_graph(weights: NDArray[np.float32], side: int) -> bytes:
+    """Return the same model in bfloat16, its input and output too."""
+    short = short_initializer("weights", weights)
+    return _colours(short, weights.shape[1], side, BFLOAT16, BFLOAT16_OPSET)
+
+
+def _colours(weights: bytes, classes: int, side: int, kind: int, opset: int) -> bytes:
     graph = b"".join(
         (
             message(1, node("GlobalAveragePool", ["input"], "pooled")),
             message(1, node("Flatten", ["pooled"], "flat")),
             message(1, node("MatMul", ["flat", "weights"], "logits")),
             message(2, "colours"),
-            message(5, initializer("weights", weights)),
-            message(11, value_info("input", ("batch", 3, side, side))),
-            message(12, value_info("logits", ("batch", weights.shape[1]))),
+            message(5, weights),
+            message(11, value_info("input", ("batch", 3, side, side), kind)),
+            message(12, value_info("logits", ("batch", classes), kind)),
         )
     )
-    opset = message(1, "") + number(2, OPSET)
-    return number(1, IR_VERSION) + message(7, graph) + message(8, opset)
+    version = message(1, "") + number(2, opset)
+    return number(1, IR_VERSION) + message(7, graph) + message(8, version)
 
 
 def colour_weights(classes: int) -> NDArray[np.float32]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.harness.job_folder import CLASSES, SIDE
+from tests.vendor_hooks.cpu import tiny_onnx as wire
 from tests.vendor_hooks.standin import standin_python
 from tests.vendor_hooks.vendor_job import assert_right, core, vendor_job, warned
 from tests.vendor_hooks.vendor_job import run_as_driven as run
@@ -39,6 +41,27 @@ def test_a_precision_is_a_flag_that_the_builder_keeps(
     assert report.effective["device"] == "Iluvatar MR-V100"
     assert report.versions["ixrt"].startswith("1.1")
     assert core(outcome).in_flight == 2
+
+
+def test_inputs_and_outputs_of_an_engine_may_be_bfloat16(tmp_path: Path, python: Path) -> None:
+    """numpy has no such type: they pass as their bits, as in TensorRT, whose code this is."""
+    job = vendor_job(
+        tmp_path / "job",
+        "iluvatar",
+        "ixrt",
+        precision="bf16",
+        inputs=[{"name": "input", "shape": [3, SIDE, SIDE], "dtype": "bfloat16"}],
+        outputs=[{"name": "logits", "shape": [CLASSES], "dtype": "bfloat16"}],
+    )
+    (job.folder / "model" / "model.onnx").write_bytes(
+        wire.short_graph(wire.colour_weights(CLASSES), SIDE)
+    )
+    outcome = run(job, "infer", python)
+    assert_right(outcome)
+    assert outcome.ok.effective["io_dtypes"] == {"input": "bfloat16", "logits": "bfloat16"}
+    logits = outcome.npz("raw.npz")["logits"]
+    assert logits.dtype == np.float32
+    assert not (logits.view(np.uint32) & 0xFFFF).any(), "they are not rounded to bfloat16"
 
 
 def test_nvidias_tensorrt_is_not_booked_on_iluvatar(tmp_path: Path) -> None:

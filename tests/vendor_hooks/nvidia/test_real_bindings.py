@@ -59,6 +59,7 @@ RECEIVERS = {
 #: Names that some releases lack, each with those that have it; the hook's version branches keep from the others.
 SOME_RELEASES = {
     ("BuilderFlag", "FP16"): "until 10",
+    ("BuilderFlag", "BF16"): "since 9 until 10",
     ("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH"): "until 10",
     ("ICudaEngine", "device_memory_size"): "until 10",
     ("ICudaEngine", "device_memory_size_v2"): "since 10.1",
@@ -78,7 +79,7 @@ USED_ONLY = {
 UNREACHED = {("OnnxParser", "get_error"), ("OnnxParser", "num_errors")}
 #: What the run touches by getattr, under names that the source has in lists.
 LISTED = {
-    "BF16", "CONVOLUTION", "DECONVOLUTION", "EINSUM", "FP8", "INT8", "MATRIX_MULTIPLY",
+    "CONVOLUTION", "DECONVOLUTION", "EINSUM", "FP8", "INT8", "MATRIX_MULTIPLY",
 }  # fmt: skip
 #: A class of Python has the buffer protocol only as bytes, whose methods come along.
 AS_BYTES = {"IHostMemory"}
@@ -127,7 +128,10 @@ def described(release: str) -> Any:
 def names_in_the_source() -> set[tuple[str, str]]:
     """Return (class, name) of everything that the hook's source uses of TensorRT."""
     own = [HOOK / "trt_build.py", HOOK / "trt_plan.py", HOOK / "engines" / "tensorrt.py"]
-    files = [*own, *(SHARED / name for name in ("network.py", "engine.py", "plan.py"))]
+    files = [
+        *own,
+        *(SHARED / name for name in ("network.py", "engine.py", "plan.py", "datatypes.py")),
+    ]
     found = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -149,11 +153,11 @@ def version(release: str) -> tuple[int, ...]:
 
 
 def has(release: str, rule: str) -> bool:
-    """Tell whether a rule such as "until 10" or "since 10.1" includes a release."""
-    word, _, bound = rule.partition(" ")
-    numbers = version(bound)
-    ours = version(release)[: len(numbers)]
-    return ours <= numbers if word == "until" else ours >= numbers
+    """Tell whether a rule such as "until 10", "since 10.1" or "since 9 until 10" includes a release."""
+    words = rule.split()
+    bounds = [(word, version(bound)) for word, bound in zip(words[::2], words[1::2], strict=True)]
+    ours = [(word, version(release)[: len(bound)], bound) for word, bound in bounds]
+    return all(own <= bound if word == "until" else own >= bound for word, own, bound in ours)
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -176,8 +180,18 @@ def test_every_name_that_the_hook_uses_is_in_the_release_or_behind_a_branch(rele
     assert absent & known == set(), "a name that is there needs no branch"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16"])
-@pytest.mark.parametrize("release", RELEASES)
+#: Of RELEASES, those with bf16.
+WITH_BF16 = RELEASES[1:]
+
+
+def precisions_of(release: str) -> tuple[str, ...]:
+    """Return the precisions that a release has."""
+    return ("fp32", "tf32", "fp16", "bf16") if release in WITH_BF16 else ("fp32", "tf32", "fp16")
+
+
+@pytest.mark.parametrize(
+    ("release", "precision"), [(one, each) for one in RELEASES for each in precisions_of(one)]
+)
 def test_a_release_accepts_every_call_of_a_build_a_load_and_a_batch(
     release: str, precision: str
 ) -> None:
@@ -191,20 +205,37 @@ def test_a_release_accepts_every_call_of_a_build_a_load_and_a_batch(
     assert document["cached"] is True
 
 
-@pytest.mark.parametrize("release", RELEASES[1:])
+@pytest.mark.parametrize("release", WITH_BF16)
+def test_a_tensor_of_bfloat16_passes_as_its_bits(release: str) -> None:
+    """nptype raises a TypeError for it."""
+    document = ran(release, "bf16", "BF16")
+    assert "failure" not in document, document
+    assert document["effective"]["io_dtypes"] == {"input": "bfloat16", "logits": "bfloat16"}
+    # 1 + 2**-8 lies between two numbers of bfloat16: the even one is taken.
+    assert document["staged"] == [0x3F80, 0x3F82, 0xC040, 0x7F80]
+    assert document["outputs"] == [1.0, 1.015625, -3.0, float("inf")]
+
+
+@pytest.mark.parametrize("release", WITH_BF16)
 def test_a_tensor_whose_type_numpy_lacks_is_named(release: str) -> None:
-    """nptype raises a TypeError for bfloat16."""
-    kind, message = ran(release, "fp32", "BF16")["failure"]
+    """nptype raises a TypeError for fp8."""
+    kind, message = ran(release, "fp32", "FP8")["failure"]
     assert (kind, message) == (
         "contract",
-        "the engine's tensor input has the type BF16, which numpy lacks",
+        "the engine's tensor input has the type FP8, which numpy lacks",
     )
+
+
+def test_a_release_without_bf16_is_refused() -> None:
+    kind, message = ran("8.6.1", "bf16")["failure"]
+    assert (kind, message) == ("image", "TensorRT 8.6.1 has no bf16, which came with release 9")
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_run_comes_to_every_name_of_the_source(release: str) -> None:
     """A name that neither this run nor the list above knows would be used without having been checked."""
-    used = {(kind, name) for one in ("fp32", "fp16") for kind, name in ran(release, one)["used"]}
+    runs = [ran(release, one)["used"] for one in precisions_of(release)]
+    used = {(kind, name) for one in runs for kind, name in one}
     rules = {**SOME_RELEASES, **USED_ONLY}
     wanted = {one for one in names_in_the_source() if has(release, rules.get(one, "since 8.5"))}
     ours = {one for one in wanted if one[0] not in ("Severity", "ILogger")}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from tests.harness.job_folder import CLASSES, SIDE
+from tests.vendor_hooks.cpu import tiny_onnx as wire
 from tests.vendor_hooks.standin import standin_python, with_reference_stack
 from tests.vendor_hooks.vendor_job import assert_right, core, run, vendor_job, warned
 
@@ -38,15 +41,41 @@ def test_each_precision_is_what_the_builder_was_told(
     assert report.core_agreement == 1.0
 
 
-@pytest.mark.parametrize("release", ["8.5.1", "10.3.0", "10.16.1"])
-def test_until_10_a_precision_is_a_flag(tmp_path: Path, release: str) -> None:
-    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="fp16")
+@pytest.mark.parametrize(
+    ("release", "precision"),
+    [("8.5.1", "fp16"), ("10.3.0", "fp16"), ("10.16.1", "fp16"), ("10.16.1", "bf16")],
+)
+def test_until_10_a_precision_is_a_flag(tmp_path: Path, release: str, precision: str) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision=precision)
     outcome = run(job, "infer", standin_python("nvidia", tensorrt=release))
     assert_right(outcome)
     effective = outcome.ok.effective
-    assert (effective["typing"], effective["flags"]) == ("weak", ["FP16", "TF32"])
-    assert effective["layer_arithmetic"] == {"fp16": 1}
+    assert (effective["typing"], effective["flags"]) == ("weak", [precision.upper(), "TF32"])
+    assert effective["arithmetic"] == precision
+    assert effective["layer_arithmetic"] == {precision: 1}
+    # Inputs and outputs of a weakly typed network stay as the graph has them.
+    assert effective["io_dtypes"] == {"input": "float32", "logits": "float32"}
     assert outcome.ok.warnings == ()
+
+
+def test_a_release_without_bf16_is_refused(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="bf16")
+    message = run(job, "compile", python).failed("image")
+    assert "TensorRT 8.6.1 has no bf16, which came with release 9" in message
+
+
+def test_a_chip_without_bf16_is_refused(tmp_path: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="bf16")
+    outcome = run(job, "compile", standin_python("nvidia", tensorrt="10.16.1", chip="T4"))
+    assert "Tesla T4 has compute capability 7.5, and bf16 needs 8.0" in outcome.failed("host")
+
+
+def test_a_builder_that_ignores_bf16_is_recorded_as_what_it_built(tmp_path: Path) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="bf16")
+    python = standin_python("nvidia", tensorrt="10.16.1")
+    outcome = run(job, "infer", python, ASSAY_STANDIN_FAULT="compile:ignore")
+    assert outcome.ok.effective["arithmetic"] == "tf32"
+    assert "bf16 was requested" in warned(outcome, "effective_differs")
 
 
 @pytest.fixture
@@ -57,7 +86,12 @@ def strong() -> Path:
 
 @pytest.mark.parametrize(
     ("precision", "flags", "network"),
-    [("fp32", [], "fp32"), ("tf32", ["TF32"], "fp32"), ("fp16", ["TF32"], "fp16")],
+    [
+        ("fp32", [], "fp32"),
+        ("tf32", ["TF32"], "fp32"),
+        ("fp16", ["TF32"], "fp16"),
+        ("bf16", ["TF32"], "bf16"),
+    ],
 )
 def test_since_11_a_precision_is_in_the_graph(
     tmp_path: Path, strong: Path, precision: str, flags: list[str], network: str
@@ -73,6 +107,27 @@ def test_since_11_a_precision_is_in_the_graph(
     assert effective["io_dtypes"] == {"input": "float32", "logits": "float32"}
     assert list((job.folder / "cache").glob("cast*")) == [], "the cast graph is gone"
     assert outcome.ok.warnings == ()
+
+
+def test_inputs_and_outputs_of_an_engine_may_be_bfloat16(tmp_path: Path, strong: Path) -> None:
+    """TensorRT's nptype has no numpy type for it: they pass as their bits."""
+    job = vendor_job(
+        tmp_path / "job",
+        "nvidia",
+        "tensorrt",
+        precision="bf16",
+        inputs=[{"name": "input", "shape": [3, SIDE, SIDE], "dtype": "bfloat16"}],
+        outputs=[{"name": "logits", "shape": [CLASSES], "dtype": "bfloat16"}],
+    )
+    (job.folder / "model" / "model.onnx").write_bytes(
+        wire.short_graph(wire.colour_weights(CLASSES), SIDE)
+    )
+    outcome = run(job, "infer", strong)
+    assert_right(outcome)
+    assert outcome.ok.effective["io_dtypes"] == {"input": "bfloat16", "logits": "bfloat16"}
+    logits = outcome.npz("raw.npz")["logits"]
+    assert logits.dtype == np.float32
+    assert not (logits.view(np.uint32) & 0xFFFF).any(), "they are not rounded to bfloat16"
 
 
 def test_an_engine_of_another_cast_is_built_again(tmp_path: Path, strong: Path) -> None:

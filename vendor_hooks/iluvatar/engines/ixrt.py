@@ -34,7 +34,7 @@ class IxRt(NamedTensors):
         return dict(
             settings,
             in_flight=self.in_flight,
-            io_dtypes={name: str(dtype) for name, (_, dtype) in self.tensors().items()},
+            io_dtypes={name: one.name for name, one in self.tensors().items()},
             # A flag permits a precision and forces none, and no document says how to read layers back.
             arithmetic_unread="IxRT does not state in which arithmetic an engine's layers compute",
         )

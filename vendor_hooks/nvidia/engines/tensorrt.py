@@ -1,4 +1,4 @@
-"""TensorRT through its v3 API (8.5 to 11): fp32, tf32 or fp16; built ahead of time, cached."""
+"""TensorRT through its v3 API (8.5 to 11): fp32, tf32, fp16 or bf16; built ahead of time, cached."""
 
 from harness.engines.trt import network as networks
 from harness.engines.trt.engine import NamedTensors
@@ -37,7 +37,9 @@ class TensorRt(NamedTensors):
         if self._device is None:
             trt_release.require_known(tensorrt.__version__)
             log = networks.make_logger(tensorrt)
-            self._plan = self.plan(self.open_device(log), log)
+            device = self.open_device(log)
+            trt_release.require_precision(self.job.precision, tensorrt.__version__, device.device())
+            self._plan = self.plan(device, log)
 
     def begin(self, engine):
         """Make the context; it names layers only."""
@@ -53,7 +55,7 @@ class TensorRt(NamedTensors):
             "in_flight": self.in_flight,
             "layers": self._engine.num_layers,
             "activation_bytes": self._activation_bytes(),
-            "io_dtypes": {n: str(d) for n, (_, d) in self.tensors().items()},
+            "io_dtypes": {name: one.name for name, one in self.tensors().items()},
         }
 
     def _activation_bytes(self):

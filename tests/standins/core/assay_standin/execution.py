@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from assay_standin import faults, settings
+from assay_standin import bfloat16, faults, settings
 from assay_standin.precision import ROUNDING
 
 
@@ -13,15 +13,23 @@ class Execution:
         faults.strike("load")
         self._round = ROUNDING[program.header["precision"]]
         self._session = _session(program)
-        self.inputs = [_port(node) for node in self._session.get_inputs()]
-        self.outputs = [_port(node) for node in self._session.get_outputs()]
+        self._brain = set(program.header.get("bfloat16", ()))
+        self.inputs = [self._port(node) for node in self._session.get_inputs()]
+        self.outputs = [self._port(node) for node in self._session.get_outputs()]
 
     def run(self, feeds):
-        """Return the outputs, in order, of a dict name → array."""
+        """Return the outputs, in order, of a dict name → array; of bfloat16 both are the bits, uint16."""
         faults.strike("infer")
-        lowered = {name: self._lower(array) for name, array in feeds.items()}
-        arrays = self._session.run([port[0] for port in self.outputs], lowered)
-        return faults.spoil([self._lower(array) for array in arrays])
+        wide = {n: bfloat16.widened(a) if n in self._brain else a for n, a in feeds.items()}
+        lowered = {name: self._lower(array) for name, array in wide.items()}
+        names = [port[0] for port in self.outputs]
+        arrays = [self._lower(array) for array in self._session.run(names, lowered)]
+        spoilt = zip(names, faults.spoil(arrays))
+        return [bfloat16.narrowed(a) if name in self._brain else a for name, a in spoilt]
+
+    def _port(self, node):
+        name, dtype, dims = _port(node)
+        return name, bfloat16.DTYPE if name in self._brain else dtype, dims
 
     def _lower(self, array):
         return self._round(array) if array.dtype == np.float32 else array

@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay_standin import wire
+from assay_standin import bfloat16, wire
 
 # onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto : field numbers and data types.
 DTYPES = {
     1: np.dtype("float32"), 2: np.dtype("uint8"), 3: np.dtype("int8"), 6: np.dtype("int32"),
     7: np.dtype("int64"), 9: np.dtype("bool"), 10: np.dtype("float16"), 11: np.dtype("float64"),
+    bfloat16.BFLOAT16: bfloat16.DTYPE,
 }  # fmt: skip
 FLOAT, FLOAT16 = 1, 10
 # Smaller tensors (shapes, scalars) stay inside the graph: operators need them to infer shapes.
@@ -68,6 +69,16 @@ class OnnxFile:
     def half(self):
         """Whether the graph was cast to float16: some weight is."""
         return any(weight.data_type == FLOAT16 for weight in self.weights)
+
+    @property
+    def brain(self):
+        """Whether the graph was cast to bfloat16: some weight is."""
+        return any(weight.data_type == bfloat16.BFLOAT16 for weight in self.weights)
+
+    @property
+    def brain_ports(self):
+        """The names of inputs and outputs that are bfloat16."""
+        return [port.name for port in self.inputs + self.outputs if port.dtype == bfloat16.DTYPE]
 
     def _read(self):
         for number, _, value, begin, end in wire.fields(self._data):
@@ -137,7 +148,7 @@ class OnnxFile:
         ``replace`` makes a list of nodes of each node, all as bytes; None keeps every node.
 
         Weights over INLINE_BYTES are taken out as external data of the file "weights"; they come back
-        as [(name, array)], in the order of their offsets.
+        as [(name, array)], in the order of their offsets. What is bfloat16 comes back as float32.
         """
         begin, end = self.graph_span
         graph, outside, offset = [], [], 0
@@ -147,10 +158,12 @@ class OnnxFile:
                 graph += [wire.bytes_field(1, node) for node in replace(bytes(value))]
                 continue
             if number != 5:
-                graph.append(bytes(self._graph[start:stop]))
+                graph.append(_float32(number, value, bytes(self._graph[start:stop])))
                 continue
             weight = next(order)
             array = _array(weight)
+            if weight.data_type == bfloat16.BFLOAT16:
+                weight, array = weight._replace(data_type=FLOAT), bfloat16.widened(array)
             if weight.data_type == FLOAT:
                 array = np.ascontiguousarray(change(array))
             inline = array.nbytes <= INLINE_BYTES or weight.data_type not in DTYPES
@@ -168,6 +181,13 @@ def read(path):
         raise OnnxError("{} is not there".format(path))
     with open(path, "rb") as file:
         return OnnxFile(file.read(), os.path.dirname(os.path.abspath(path)))
+
+
+def _float32(number, value, whole):
+    """Return a field of a graph with float32 in place of bfloat16: nodes, inputs, outputs, value_info."""
+    change = {1: bfloat16.node, 11: bfloat16.value_info, 12: bfloat16.value_info,
+              13: bfloat16.value_info}.get(number)  # fmt: skip
+    return whole if change is None else wire.bytes_field(number, change(bytes(value)))
 
 
 def _array(weight):

@@ -38,7 +38,8 @@ def compile_model(model, header, precision):
     """Make a Program of an OnnxFile, its float weights rounded to ``precision``."""
     replace = cube.rounded if precision == "fp16in_fp32out" else None
     graph, weights = model.rewrite(ROUNDING[precision], replace)
-    return Program(dict(header, precision=precision), graph, weights)
+    ports = {"bfloat16": model.brain_ports} if model.brain_ports else {}
+    return Program(dict(header, precision=precision, **ports), graph, weights)
 
 
 def loads(data):

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from assay_standin import chips, cuda_runtime, execution, faults, tensorrt_build
+from assay_standin import bfloat16, chips, cuda_runtime, execution, faults, tensorrt_build
 from assay_standin.tensorrt_build import BuildError as _BuildError
 
 _VERSION = tensorrt_build.version()
@@ -136,12 +136,17 @@ class IHostMemory(bytes):
         return len(self)
 
 
+def _datatype(dtype):
+    """Return the DataType of a port; what is uint16 here are the bits of bfloat16."""
+    return DataType.BF16 if dtype == bfloat16.DTYPE else _FROM_NUMPY[dtype.name]
+
+
 class ITensor:
     """An input or output of a network; -1 where a dimension is dynamic."""
 
     def __init__(self, port):
         self.name = port.name
-        self.dtype = _FROM_NUMPY[port.dtype.name]
+        self.dtype = _datatype(port.dtype)
         self.shape = tuple(dim if isinstance(dim, int) else -1 for dim in port.dims)
 
 
@@ -153,11 +158,12 @@ class _LayerInput:
 
 
 class ILayer:
-    """One operator; a graph that was cast to float16 computes in it."""
+    """One operator; a graph that was cast to float16 or bfloat16 computes in it."""
 
-    def __init__(self, operator, half):
+    def __init__(self, operator, model):
         self.type = _COMPUTING.get(operator, LayerType.ELEMENTWISE)
-        self._input = _LayerInput(DataType.HALF if half else DataType.FLOAT)
+        cast = DataType.BF16 if model.brain else DataType.FLOAT
+        self._input = _LayerInput(DataType.HALF if model.half else cast)
 
     def get_input(self, index):
         """Return the input."""
@@ -187,7 +193,7 @@ class INetworkDefinition:
 
     def get_layer(self, index):
         """Return the layer."""
-        return ILayer(self.model.operators[index], self.model.half)
+        return ILayer(self.model.operators[index], self.model)
 
     def get_input(self, index):
         """Return the input."""
@@ -513,7 +519,7 @@ class ICudaEngine:
 
     def get_tensor_dtype(self, name):
         """Return the DataType."""
-        return _FROM_NUMPY[self._port(name)[0].name]
+        return _datatype(self._port(name)[0])
 
     def _port(self, name):
         return self._inputs.get(name) or self._outputs[name]

@@ -37,10 +37,11 @@ def strongly_typed():
 
 def chosen(model, asked):
     """Return the precision that is built: ``asked``, or the graph's where networks are strongly typed."""
-    if strongly_typed() and model.half:
-        return "fp16"
-    # The flag permits fp16, it does not force it.
-    return "tf32" if asked == "fp16" and "ignore" in faults.asked("compile") else asked
+    if strongly_typed() and (model.half or model.brain):
+        return "fp16" if model.half else "bf16"
+    # The flag permits a precision, it does not force it.
+    ignored = asked in ("fp16", "bf16") and "ignore" in faults.asked("compile")
+    return "tf32" if ignored else asked
 
 
 def layer_information(precision, detailed):

@@ -2,6 +2,7 @@
 
 argv: the folder of vendor_hooks, the precision, the datatype of the engine's tensors. Prints one JSON document:
 version; used: [class, name] of everything that the hook touched; effective: the settings that it read back;
+staged: what the input's buffer began with; outputs: what the hook made of the same in the output's;
 failure: kind and message of a StageFailure.
 """
 
@@ -192,20 +193,31 @@ def run(folder, precision):
 
     shared.Cuda, slot.Buffer = Device, Buffer
     # The cast needs a graph; it is tested with the package that does it.
-    trt_cast.cast, trt_cast.converter = (lambda source, _folder: source), (lambda: "none")
+    trt_cast.cast, trt_cast.converter = (lambda source, *_: source), (lambda: "none")
     engine = TensorRt(make_job(folder, precision))
+    inputs = np.zeros((4, 3, 8, 8), np.float32)
+    inputs[0, 0, 0, :4] = [1 + 2**-8, 1 + 2**-6 + 2**-20, -3, np.inf]
     try:
         engine.compile()
         effective = engine.load()
-        ticket = engine.submit({"input": np.zeros((4, 3, 8, 8), np.float32)})
-        engine.wait(ticket)
+        ticket = engine.submit({"input": inputs})
+        staged = ticket.buffers["input"].array[0, 0, 0, :4]
+        # A device would have written there.
+        ticket.buffers["logits"].array[0, :4] = staged
+        outputs = engine.wait(ticket)["logits"]
         # Again, with a profile, a timing cache and an engine that are there already.
         again = TensorRt(engine.job)
         again.compile()
         engine.close()
     except StageFailure as failure:
         return {"failure": [failure.kind, failure.message]}
-    return {"effective": effective, "warnings": engine.warnings(), "cached": again.cached}
+    return {
+        "effective": effective,
+        "warnings": engine.warnings(),
+        "cached": again.cached,
+        "staged": staged.tolist(),
+        "outputs": outputs[0, :4].tolist(),
+    }
 
 
 def main():

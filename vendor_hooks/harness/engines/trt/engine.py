@@ -6,10 +6,9 @@ What is here: device, streams, buffers, calls. A vendor's engine builds or loads
 import collections
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
-import numpy as np
-
 from harness.engine import Engine, Phases
 from harness.engines.trt.cuda import Cuda
+from harness.engines.trt.datatypes import Binding, binding
 from harness.engines.trt.slot import CudaSlot
 from harness.errors import StageFailure, out_of_memory
 from harness.job import Arrays, Job, TensorSpec
@@ -66,15 +65,16 @@ class NamedTensors(Engine):
         self._slots = [CudaSlot(self._device, tensors) for _ in range(self.in_flight)]
         self._idle.extend(self._slots)
 
-    def tensors(self) -> Dict[str, Tuple[Tuple[int, ...], Any]]:
-        """Name → (shape of a full batch, dtype in the engine) of every input and output."""
+    def tensors(self) -> Dict[str, Binding]:
+        """Name → Binding of every input and output."""
         specs = {spec.name: spec for spec in self.job.inputs + self.job.outputs}
         found = {}
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
             if name in specs:
-                dtype = self._numpy_dtype(name, self._engine.get_tensor_dtype(name))
-                found[name] = (_full_shape(specs[name], self.job.batch_size), dtype)
+                shape = _full_shape(specs[name], self.job.batch_size)
+                dtype = self._engine.get_tensor_dtype(name)
+                found[name] = binding(self.sdk(), name, dtype, shape)
         missing = sorted(set(specs) - set(found))
         if missing:
             raise StageFailure(
@@ -87,19 +87,6 @@ class NamedTensors(Engine):
                 ),
             )
         return found
-
-    def _numpy_dtype(self, name: str, dtype: Any) -> Any:
-        try:
-            return np.dtype(self.sdk().nptype(dtype))
-        # 10 and 11 raise it for bfloat16, which numpy lacks.
-        except TypeError as error:
-            raise StageFailure(
-                "contract",
-                "the engine's tensor {} has the type {}, which numpy lacks".format(
-                    name, dtype.name
-                ),
-                "export the graph with fp32 inputs and outputs",
-            ) from error
 
     def submit(self, inputs: Arrays) -> CudaSlot:
         """Stage in pinned memory, then enqueue copy in, inference and copy out, without waiting."""
@@ -123,7 +110,7 @@ class NamedTensors(Engine):
         device.record(marks[5], copy_out)
         return slot
 
-    def _stage(self, slot: CudaSlot, spec: TensorSpec, array: np.ndarray) -> Tuple[Any, int]:
+    def _stage(self, slot: CudaSlot, spec: TensorSpec, array: Any) -> Tuple[Any, int]:
         if not self._context.set_input_shape(spec.name, array.shape):
             raise self._refused("shape {} of {}".format(list(array.shape), spec.name))
         return slot.stage(spec, array)
