@@ -6,6 +6,8 @@ A vendor whose chip has a provider needs no Python. Keys of [engines.<name>.opti
 - ``provider_options``: a table, as the provider documents them; precisions may add to it by a table of the
   same name under their own options. In texts, ``{device}`` is DEVICE, ``{threads}`` the number of threads,
   ``{cache}`` a folder that is kept
+- ``next_providers``: a table of providers that may take what the first one leaves, best first, each with a table
+  of its options (precisions may add to these, too): TensorRT's leaves nodes to CUDA's. What they got is named
 - ``session_config``: a table of session options
 - ``cpu_operators``: operators that may run on the CPU instead, such as ``["Cast"]``
 - ``host_memory = true``: the provider computes on the host's processor, in its memory
@@ -13,24 +15,30 @@ A vendor whose chip has a provider needs no Python. Keys of [engines.<name>.opti
   ``dml``, ``gpu``, ``npu``); known for the providers of ``graph_steps.DEVICE_TYPES``, else host memory
 """
 
-import collections
+import contextlib
 import json
-import pathlib
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from harness.engine import WarningEntry
 from harness.engines.graph_steps import GraphSteps, device_of
 from harness.engines.host_memory import host_memory
+from harness.engines.node_placements import (
+    CPU,
+    RECORD,
+    Placements,
+    beyond,
+    profile_placements,
+    recorded_here,
+    recorded_placements,
+    totals,
+)
 from harness.engines.token_steps import StepEngine
 from harness.errors import StageFailure
 from harness.job import Arrays, Job, TensorSpec
 
-CPU = "CPUExecutionProvider"
-RECORD = "session.record_ep_graph_assignment_info"
-#: What ONNX Runtime puts between providers: it computes nothing.
-COPIES = ("MemcpyFromHost", "MemcpyToHost")
 #: Threads that keep spinning take the cores from decoding (p_infer_whole) and, on busy machines, from each
 #: other. 50 µs are enough between two operators. Measured on two busy cores: twice the items/s.
 SPINNING = {
@@ -59,6 +67,7 @@ class OnnxRuntime(StepEngine):
         self._names = [spec.name for spec in job.outputs]
         options = job.engine_options
         self._provider: str = options.get("provider", CPU)
+        self._next: Mapping[str, Any] = options.get("next_providers", {})
         self._allowed: Sequence[str] = options.get("cpu_operators", ())
         self._on_host: bool = options.get("host_memory", self._provider == CPU)
         self.static_batch = job.document.get("export", {}).get("batch") == "static"
@@ -72,7 +81,7 @@ class OnnxRuntime(StepEngine):
         onnxruntime = self._import()
         self.simulated = bool(getattr(onnxruntime, "__assay_standin__", False))
         self._require_build(onnxruntime)
-        placed: Dict[str, Dict[str, int]] = {}
+        placed: Placements = {}
         if self._provider == CPU:
             self._session = self._open(onnxruntime, {})
         else:
@@ -83,7 +92,7 @@ class OnnxRuntime(StepEngine):
             self._steps = self._graph_steps(self._session)
         return self._effective(placed)
 
-    def _placed(self, onnxruntime: Any) -> Dict[str, Dict[str, int]]:
+    def _placed(self, onnxruntime: Any) -> Placements:
         """Open the session; return provider → operator → nodes, by the session, or by a profile of one call."""
         recorded = recorded_here(onnxruntime.InferenceSession)
         if not recorded:
@@ -106,29 +115,42 @@ class OnnxRuntime(StepEngine):
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = profile
-        provider = (self._provider, self._provider_options())
-        # Without this, Python catches a provider's error and opens a session on the CPU instead.
-        session = onnxruntime.InferenceSession(
-            str(self.job.onnx_path), options, providers=[provider], enable_fallback=0
-        )
-        if self._provider not in session.get_providers():
+        providers = [(self._provider, self._provider_options())]
+        providers += [(name, self._next_options(name)) for name in self._next]
+        with self.graph() as path:
+            # Without the last argument, Python catches a provider's error and opens a session on the CPU instead.
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=providers, enable_fallback=0
+            )
+        for name, _ in providers:
+            self._require_loaded(session, name)
+        return session
+
+    @contextlib.contextmanager
+    def graph(self) -> Iterator[Path]:
+        """The path of the graph to open; override it for a provider that wants another one than the exported."""
+        yield self.job.onnx_path
+
+    def _require_loaded(self, session: Any, provider: str) -> None:
+        """Raise StageFailure where ONNX Runtime left out a provider that was asked for, which it does silently."""
+        if provider not in session.get_providers():
             raise StageFailure(
                 "host",
                 "ONNX Runtime did not load {}: its library or its driver is missing (the log has "
-                "ONNX Runtime's own message)".format(self._provider),
+                "ONNX Runtime's own message)".format(provider),
                 "make doctor VENDOR={} checks the device; the provider's document names the libraries "
                 "that it needs".format(self.job.vendor),
             )
-        return session
 
     def _require_build(self, onnxruntime: Any) -> None:
-        """Raise StageFailure unless this build of ONNX Runtime has the provider."""
+        """Raise StageFailure unless this build of ONNX Runtime has the providers."""
         available = onnxruntime.get_available_providers()
-        if self._provider not in available:
+        missing = [name for name in (self._provider, *self._next) if name not in available]
+        if missing:
             raise StageFailure(
                 "image",
                 "ONNX Runtime {} of stack {} has no {}; it has {}".format(
-                    onnxruntime.__version__, self.job.stack, self._provider, ", ".join(available)
+                    onnxruntime.__version__, self.job.stack, missing[0], ", ".join(available)
                 ),
                 "correct `provider` under [engines.{}.options] in vendor.toml, or take the provider's build "
                 "of ONNX Runtime into requirements.in, then: make lock".format(self.job.engine),
@@ -137,6 +159,15 @@ class OnnxRuntime(StepEngine):
     def _provider_options(self) -> Dict[str, str]:
         given: Dict[str, Any] = dict(self.job.engine_options.get("provider_options", {}))
         given.update(self.job.precision_options.get("provider_options", {}))
+        return self._filled(given)
+
+    def _next_options(self, provider: str) -> Dict[str, str]:
+        given: Dict[str, Any] = dict(self._next[provider])
+        given.update(self.job.precision_options.get("next_providers", {}).get(provider, {}))
+        return self._filled(given)
+
+    def _filled(self, given: Dict[str, Any]) -> Dict[str, str]:
+        """Options as ONNX Runtime takes them: texts, with what stands in braces put in."""
         cache = self.job.cache_dir / "onnxruntime"
         values = {
             key: json.dumps(value) if isinstance(value, (bool, dict, list)) else str(value)
@@ -151,18 +182,22 @@ class OnnxRuntime(StepEngine):
             for key, value in values.items()
         }
 
-    def _judge(self, placed: Dict[str, Dict[str, int]]) -> None:
-        """Fail, or warn in a smoke run, if nodes run on the CPU that the manifest does not allow there."""
+    def _judge(self, placed: Placements) -> None:
+        """Fail, or warn in a smoke run, if nodes run on the CPU that the manifest does not allow there.
+
+        Nodes that a next provider got are no failure, but never silent.
+        """
         on_cpu = placed.get(CPU, {})
-        left = {name: count for name, count in on_cpu.items() if name not in self._allowed}
-        nothing = not placed.get(self._provider)
+        left = beyond(on_cpu, self._allowed)
+        nodes = totals(placed)
+        nothing = not nodes.get(self._provider)
+        took = "{} took {} of {} nodes".format(
+            self._provider, nodes.get(self._provider, 0), sum(nodes.values())
+        )
+        self._name_the_next(placed, took)
         if not left and not nothing:
             return
-        counted = ", ".join("{} {}".format(left[name], name) for name in sorted(left))
-        total = sum(sum(nodes.values()) for nodes in placed.values())
-        message = "{} took {} of {} nodes; ONNX Runtime gave the CPU {}".format(
-            self._provider, sum(placed.get(self._provider, {}).values()), total, counted or "none"
-        )
+        message = "{}; ONNX Runtime gave the CPU {}".format(took, left or "none")
         remedy = (
             "change the graph or the provider's options until it takes them; if they may run on the CPU, name "
             "them: cpu_operators = {} under [engines.{}.options] in vendor.toml".format(
@@ -196,7 +231,20 @@ class OnnxRuntime(StepEngine):
                 )
             )
 
-    def _effective(self, placed: Dict[str, Dict[str, int]]) -> Dict[str, Any]:
+    def _name_the_next(self, placed: Placements, took: str) -> None:
+        shares = [
+            "{} {}".format(name, beyond(placed[name], ())) for name in self._next if name in placed
+        ]
+        if shares:
+            remedy = "compare it with figures of the same engine only, or use an engine that runs the whole graph"
+            message = "{}; ONNX Runtime gave {}".format(took, "; ".join(shares))
+            self._warnings.append(("effective_differs", message, remedy))
+
+    def _arithmetic(self) -> Dict[str, Any]:
+        """What runs, for the report; override it for a provider that states it."""
+        return {"arithmetic_unread": UNREAD.format(self._provider)}
+
+    def _effective(self, placed: Placements) -> Dict[str, Any]:
         options = self._session.get_session_options()
         settings = {
             "precision": self.job.precision,
@@ -211,9 +259,9 @@ class OnnxRuntime(StepEngine):
             # Its kernels for x86 and Arm compute fp32 in fp32.
             settings["arithmetic"] = "fp32"
             return settings
-        nodes = {name: sum(operators.values()) for name, operators in placed.items()}
+        nodes = totals(placed)
         settings.update(
-            arithmetic_unread=UNREAD.format(self._provider),
+            self._arithmetic(),
             provider_options=self._reported_options(),
             requested_options=self._provider_options(),
             nodes=nodes,
@@ -221,6 +269,8 @@ class OnnxRuntime(StepEngine):
             share_of_nodes=round(nodes.get(self._provider, 0) / max(sum(nodes.values()), 1), 4),
             cpu_operators=placed.get(CPU, {}),
         )
+        if self._next:
+            settings["next_operators"] = {n: placed[n] for n in self._next if n in placed}
         return settings
 
     def _graph_steps(self, session: Any) -> GraphSteps:
@@ -284,47 +334,6 @@ class OnnxRuntime(StepEngine):
 def _plain(value: str) -> str:
     """One spelling of a flag: providers report "1" for "true"."""
     return {"true": "1", "false": "0"}.get(value.lower(), value)
-
-
-def recorded_here(session: Any) -> bool:
-    """Whether this release tells which nodes it assigned to which provider."""
-    return hasattr(session, "get_provider_graph_assignment_info")
-
-
-def recorded_placements(session: Any) -> Dict[str, Dict[str, int]]:
-    """Provider → operator → nodes of the graph, as the session assigned them (ONNX Runtime 1.24 and later)."""
-    return _counted(
-        (subgraph.ep_name, node.op_type)
-        for subgraph in session.get_provider_graph_assignment_info()
-        for node in subgraph.get_nodes()
-    )
-
-
-def profile_placements(path: str) -> Dict[str, Dict[str, int]]:
-    """Provider → operator → nodes that one profiled call ran; a fused part of the graph is one node.
-
-    Removes the profile.
-    """
-    profile = pathlib.Path(path)
-    events = json.loads(profile.read_text(encoding="utf-8"))
-    profile.unlink()
-    ran = (
-        event.get("args", {})
-        for event in events
-        if event.get("cat") == "Node" and event.get("name", "").endswith("_kernel_time")
-    )
-    return _counted(
-        (args["provider"], args["op_name"])
-        for args in ran
-        if args.get("provider") and args["op_name"] not in COPIES
-    )
-
-
-def _counted(pairs: Iterator[Tuple[str, str]]) -> Dict[str, Dict[str, int]]:
-    found: Dict[str, Dict[str, int]] = {}
-    for (provider, operator), count in sorted(collections.Counter(pairs).items()):
-        found.setdefault(provider, {})[operator] = count
-    return found
 
 
 ENGINE = OnnxRuntime
