@@ -128,7 +128,9 @@ def test_the_published_vendors_are_there_with_their_engines() -> None:
 
 
 PROMISED = """
-nvidia = ["tensorrt", "torch_tensorrt", "inductor", "eager", "trtexec", "vllm", "tensorrt_llm"]
+nvidia = [
+    "tensorrt", "torch_tensorrt", "inductor", "eager", "ort_cuda", "ort_tensorrt", "trtexec", "vllm", "tensorrt_llm",
+]
 ascend = ["cann", "ais_bench", "benchmark", "vllm"]
 intel = ["openvino"]
 amd = ["zentorch", "inductor", "eager"]

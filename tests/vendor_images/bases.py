@@ -40,6 +40,7 @@ BASES = {
     ("nvidia", "cuda11.3-trt7.2"): "tensorrt-21.06",
     ("nvidia", "cuda11.8-trt8.5"): "pytorch-22.11",
     ("nvidia", "cuda12.1-trt8.6"): "pytorch-23.06",
+    ("nvidia", "cuda13-ort"): "pytorch-26.05",
     ("nvidia", "cuda13-trt10.16"): "pytorch-26.05",
     ("nvidia", "cuda13-trt11"): "pytorch-26.07",
     ("nvidia", "cuda13-vllm0.29"): "serving-3.12",

@@ -154,7 +154,8 @@ def test_an_older_branch_accepts_only_its_own_later_releases(
 
 
 @pytest.mark.parametrize(
-    "stack", ["cuda13-trt10.16", "cuda13-trt11", "cuda13-vllm0.29", "cuda13-trtllm1.2"]
+    "stack",
+    ["cuda13-trt10.16", "cuda13-trt11", "cuda13-ort", "cuda13-vllm0.29", "cuda13-trtllm1.2"],
 )
 def test_cuda_13_runs_on_branch_580_and_later(stack: str) -> None:
     requirement = load_catalog(ROOT).vendors["nvidia"].manifest.drivers[stack]
