@@ -24,6 +24,7 @@ PROVIDERS = {
     "cann_provider": ["CANNExecutionProvider"],
     "maca": ["MACAExecutionProvider"],
     "migraphx_provider": ["MIGraphXExecutionProvider"],
+    "ort_gpu": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
 }
 CODE = """
 import importlib, json, os, sys

@@ -9,14 +9,10 @@ import os
 
 import numpy as np
 
-from assay_standin import chips, faults, settings
+from assay_standin import chips, faults, provider
 from assay_standin.precision import ROUNDING
 
-CUDA, TENSORRT, CPU = (
-    "CUDAExecutionProvider",
-    "TensorrtExecutionProvider",
-    "CPUExecutionProvider",
-)
+CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 #: Every option that the providers know, with its default as the session states it.
 OPTIONS = {
     CUDA: {
@@ -38,178 +34,38 @@ OPTIONS = {
 }  # fmt: skip
 
 
-class CudaValue:
-    """An OrtValue in device memory."""
+class GpuSession(provider.ProviderSession):
+    """CUDA's and TensorRT's options, arithmetic and errors."""
 
-    def __init__(self, array):
-        self._array = np.array(array)
+    providers = (TENSORRT, CUDA)
+    device = "GPU"
+    memory = "cuda"
+    no_memory = "CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc(&p, size);"
 
-    def device_name(self):
-        """Return where it is."""
-        return "cuda"
-
-    def shape(self):
-        """Return the shape."""
-        return list(self._array.shape)
-
-    def update_inplace(self, np_arr):
-        """Copy an array of the same size there."""
-        if np_arr.size != self._array.size or np_arr.dtype != self._array.dtype:
-            raise RuntimeError("The input size of numpy array does not match the size of OrtValue.")
-        self._array[...] = np_arr.reshape(self._array.shape)
-
-    def numpy(self):
-        """Copy it to the host."""
-        return self._array.copy()
-
-
-class GpuBinding:
-    """What a session reads and writes, and in which memory."""
-
-    def __init__(self, session):
-        self._session = session
-        self._inputs, self._places, self._outputs = {}, {}, []
-
-    def bind_cpu_input(self, name, arr_on_cpu):
-        """Bind an array of the host."""
-        self._inputs[name] = arr_on_cpu
-
-    def bind_ortvalue_input(self, name, ortvalue):
-        """Bind a value, wherever it is."""
-        self._inputs[name] = ortvalue
-
-    def bind_output(self, name, device_type="cpu", device_id=0):
-        """Have the session allocate an output there."""
-        if device_type not in ("cpu", "cuda") or device_id != 0:
-            raise RuntimeError("Unsupported device type: {}".format(device_type))
-        self._places[name] = device_type
-
-    def synchronize_inputs(self):
-        """Wait until the inputs are there."""
-
-    def synchronize_outputs(self):
-        """Wait until the outputs are there."""
-
-    def get_outputs(self):
-        """Return the last run's outputs."""
-        return self._outputs
-
-
-class GpuSession:
-    """Goes before ONNX Runtime's own InferenceSession: its nodes are CUDA's or TensorRT's where these were asked for."""
-
-    value_type = None
-    _gpu = ()
-    _half = False
-
-    def __init__(
-        self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **kwargs
-    ):
-        asked = [(p, {}) if isinstance(p, str) else p for p in providers or [CPU]]
-        unknown = [name for name, _ in asked if name not in (CUDA, TENSORRT, CPU)]
-        if unknown:
-            raise ValueError(
-                "Specified provider {!r} is not in available provider names".format(unknown[0])
-            )
-        self._options = {name: _checked(name, given) for name, given in asked if name != CPU}
-        # A provider whose libraries are missing is left out, with a warning.
-        missing = (settings.value("ort_missing") or "").split(",")
-        self._gpu = tuple(name for name in self._options if name not in missing)
-        if self._gpu and "oom" in faults.strike("load"):
-            raise RuntimeError("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc(&p, size);")
-        super().__init__(path_or_bytes, sess_options, providers=[CPU], **kwargs)
-        if TENSORRT in self._gpu:
-            self._half = self._options[TENSORRT]["trt_fp16_enable"] == "1"
-            _engine(self._options[TENSORRT], path_or_bytes)
-
-    def get_providers(self):
-        """Return the providers that were loaded, best first."""
-        return [*self._gpu, CPU] if self._gpu else super().get_providers()
-
-    def get_provider_options(self):
-        """Return every option of each."""
-        own = {name: dict(self._options[name]) for name in self._gpu}
-        return dict(own, **super().get_provider_options())
-
-    def get_provider_graph_assignment_info(self):
-        """Return which provider got which nodes."""
-        found = super().get_provider_graph_assignment_info()
-        if not self._gpu:
-            return found
-        left, taken = _left(), {}
-        for node in (node for one in found for node in one.get_nodes()):
-            taken.setdefault(_taker(node.op_type, self._gpu, left), []).append(node)
-        return [_Assigned(provider, nodes) for provider, nodes in taken.items()]
-
-    def io_binding(self):
-        """Return an IOBinding."""
-        return GpuBinding(self) if self._gpu else super().io_binding()
-
-    def run(self, output_names, input_feed, run_options=None):
-        """Run one batch of the host's arrays."""
-        outputs = super().run(output_names, self._lowered(input_feed), run_options)
-        if not self._gpu:
-            return outputs
-        faults.strike("infer")
-        return faults.spoil([self._round(array) for array in outputs])
-
-    def run_with_iobinding(self, iobinding, run_options=None):
-        """Run on bound values."""
-        if not isinstance(iobinding, GpuBinding):
-            return super().run_with_iobinding(iobinding, run_options)
-        feeds = {name: _array(value) for name, value in iobinding._inputs.items()}
-        names = list(iobinding._places)
-        outputs = self.run(names, feeds, run_options)
-        host = self.value_type.ortvalue_from_numpy
-        iobinding._outputs = [
-            CudaValue(array) if iobinding._places[name] == "cuda" else host(array)
-            for name, array in zip(names, outputs)
-        ]
-        return None
-
-    def _lowered(self, feed):
-        return {name: self._round(array) for name, array in feed.items()} if self._gpu else feed
-
-    def _round(self, array):
-        lower = self._half and array.dtype == np.float32
-        return ROUNDING["fp16"](array) if lower else array
-
-
-class _Assigned:
-    """What a session says of a subgraph."""
-
-    def __init__(self, ep_name, nodes):
-        self.ep_name, self._nodes = ep_name, nodes
-
-    def get_nodes(self):
-        """Return the nodes."""
-        return self._nodes
-
-
-def _left():
-    """Return provider → operators that it leaves, by the settings ort_left_by_cuda and ort_left_by_tensorrt."""
-    names = {CUDA: "ort_left_by_cuda", TENSORRT: "ort_left_by_tensorrt"}
-    return {one: (settings.value(name) or "").split(",") for one, name in names.items()}
-
-
-def _taker(operator, providers, left):
-    return next((one for one in providers if operator not in left[one]), CPU)
-
-
-def _checked(provider, given):
-    """Return all options of a provider; raises what ONNX Runtime does for one that it does not know."""
-    known = OPTIONS[provider]
-    for name, value in given.items():
-        if name not in known:
-            raise ValueError('Unknown provider option: "{}".'.format(name))
-        if name == "device_id" and str(value) != "0":
+    def open_device(self, provider, options):
+        """Return all options; refuse one that the provider does not know, and a device that is not there."""
+        for name in options:
+            if name not in OPTIONS[provider]:
+                raise ValueError('Unknown provider option: "{}".'.format(name))
+        number = str(options.get("device_id", "0"))
+        if number != "0":
             raise RuntimeError(
                 "Invalid device ID: {}, must be between 0 (inclusive) and 1 (exclusive).".format(
-                    value
+                    number
                 )
             )
-    stated = {name: _stated(str(value)) for name, value in given.items()}
-    return dict(known, **stated)
+        stated = {name: _stated(str(value)) for name, value in options.items()}
+        return dict(OPTIONS[provider], **stated)
+
+    def compile_graph(self, provider, options, model):
+        """Build TensorRT's engine, or find it in the cache."""
+        if provider == TENSORRT:
+            _engine(options, model)
+
+    def lower(self, array):
+        """Round to fp16 where TensorRT may; CUDA's kernels compute in the types of the graph."""
+        half = self._loaded.get(TENSORRT, {}).get("trt_fp16_enable") == "1"
+        return ROUNDING["fp16"](array) if half and array.dtype == np.float32 else array
 
 
 def _stated(value):
@@ -236,31 +92,6 @@ def _engine(options, path):
             out.write(b"ASSAY-STANDIN-PROGRAM\n")
 
 
-def _array(value):
-    if isinstance(value, CudaValue):
-        return value._array
-    return value.numpy() if hasattr(value, "numpy") else value
-
-
 def patch(onnxruntime):
     """Patch a freshly imported onnxruntime."""
-    if getattr(onnxruntime, "__assay_standin__", False):
-        return
-    real, real_providers = onnxruntime.OrtValue, onnxruntime.get_available_providers
-
-    class OrtValue(real):
-        """The real one; on cuda, device memory."""
-
-        @classmethod
-        def ortvalue_from_numpy(cls, numpy_obj, device_type="cpu", device_id=0, *others):
-            """Make a value of an array."""
-            if device_type != "cuda":
-                return real.ortvalue_from_numpy(numpy_obj, device_type, device_id, *others)
-            return CudaValue(numpy_obj)
-
-    bases = (GpuSession, onnxruntime.InferenceSession)
-    onnxruntime.InferenceSession = type("InferenceSession", bases, {"value_type": real})
-    onnxruntime.OrtValue = OrtValue
-    onnxruntime.get_available_providers = lambda: [TENSORRT, CUDA, *real_providers()]
-    onnxruntime.get_device = lambda: "GPU"
-    onnxruntime.__assay_standin__ = True
+    provider.patch(onnxruntime, GpuSession)

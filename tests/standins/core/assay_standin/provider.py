@@ -5,7 +5,7 @@ A vendor's stand-in is a class derived from ProviderSession, and a call of patch
 
 import json
 
-from assay_standin import faults, settings
+from assay_standin import device_memory, faults, settings
 
 EVERY = "*"
 CPU = "CPUExecutionProvider"
@@ -28,7 +28,10 @@ class ProviderSession:
     no_memory = "out of memory"
     #: Operators that no provider takes, so that their nodes run on the CPU; EVERY leaves them none.
     host_operators = ()
+    #: How IO binding names the device's memory; None leaves bound values in the host's.
+    memory = None
     available = staticmethod(list)
+    host_value = None
 
     def __init__(
         self, path_or_bytes, sess_options=None, providers=None, provider_options=None, **kwargs
@@ -78,8 +81,16 @@ class ProviderSession:
         outputs = super().run(output_names, feed, run_options)
         return faults.spoil([self.lower(array) for array in outputs])
 
+    def io_binding(self):
+        """Return an IOBinding, of the device's memory where there is one."""
+        if self.memory is None or not self._loaded:
+            return super().io_binding()
+        return device_memory.Binding(self.memory, self.host_value)
+
     def run_with_iobinding(self, iobinding, run_options=None):
-        """Run on bound buffers; only faults that need no output are there."""
+        """Run on bound buffers; on those of the host, only faults that need no output are there."""
+        if isinstance(iobinding, device_memory.Binding):
+            return iobinding.run(self, run_options)
         if self._loaded:
             faults.strike("infer")
         return super().run_with_iobinding(iobinding, run_options)
@@ -158,12 +169,15 @@ def patch(onnxruntime, kind):
         others = [name for name in real_providers() if name not in kind.providers]
         return [*kind.providers, *others]
 
-    own = {"available": staticmethod(available)}
+    host_value = onnxruntime.OrtValue.ortvalue_from_numpy
+    own = {"available": staticmethod(available), "host_value": staticmethod(host_value)}
     if hasattr(onnxruntime.InferenceSession, ASSIGNED):
         own[ASSIGNED] = _assigned
     bases = (kind, onnxruntime.InferenceSession)
     onnxruntime.InferenceSession = type("InferenceSession", bases, own)
     onnxruntime.get_available_providers = available
+    if kind.memory is not None:
+        onnxruntime.OrtValue = device_memory.values_of(onnxruntime.OrtValue, kind.memory)
     if kind.device is not None:
         onnxruntime.get_device = lambda: kind.device
     onnxruntime.__assay_standin__ = True
