@@ -51,7 +51,9 @@ class Session:
     """Doubles its input; copying in takes 3 ns, computing 100."""
 
     def __init__(self) -> None:
-        self.bindings, self.inputs, self.places = 0, {}, {}
+        self.bindings = 0
+        self.inputs: dict[str, Value] = {}
+        self.places: dict[str, tuple[Any, ...]] = {}
         self.steps: list[str] = []
 
     def io_binding(self) -> Session:

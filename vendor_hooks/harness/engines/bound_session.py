@@ -1,7 +1,7 @@
 """A session of ONNX Runtime whose inputs and outputs are in the device's memory (IO binding).
 
 A plain run copies both inside the call. Here each copy is a step of its own, so that the time of copying in, of
-computing and of copying out are told apart.
+computing and of copying out are known separately.
 """
 
 from typing import Any, Dict, Sequence, Tuple

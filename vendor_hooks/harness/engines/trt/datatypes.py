@@ -1,4 +1,4 @@
-"""How the datatypes of TensorRT's API lie in host memory.
+"""How the datatypes of TensorRT's API are kept in host memory.
 
 numpy has no bfloat16, and TensorRT's nptype raises TypeError for it (10.0 to 11.4). A buffer of that type holds the
 bits as uint16; the harness passes and gets such tensors as float32.
