@@ -1,7 +1,7 @@
 """Train the digits classifier and write all generated files of this case.
 
     pip install -r ../../images/reference/torch2.13/requirements.lock scikit-learn==1.9.1
-    python train.py            # writes weights/ and data/val/ beside this file; three minutes on one core
+    python train.py            # writes weights/, data/val/ and calibration/ here; three minutes on one core
 
 scikit-learn ships the 1,797 test digits of "Optical Recognition of Handwritten Digits" (E. Alpaydin
 and C. Kaynak, UCI Machine Learning Repository, CC BY 4.0): 8x8 pixels, 17 grey levels. They are
@@ -27,6 +27,8 @@ PICTURE_PIXELS = 48
 INPUT_PIXELS = 32
 GREY_LEVELS = 16
 TEST_EVERY = 5
+#: Of the training pictures, for quantized graphs.
+CALIBRATE_EVERY, CALIBRATION_PICTURES = 22, 64
 SEED = 0
 EPOCHS = 60
 BATCH_SIZE = 64
@@ -117,6 +119,15 @@ def write_test_pictures(images, labels, mask):
         images[number].save(folder / ("%04d.png" % number), optimize=True)
 
 
+def write_calibration_pictures(images, mask):
+    """Write calibration/<number>.png: training pictures, none of which is a test picture."""
+    folder = HERE / "calibration"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for number in np.flatnonzero(~mask)[::CALIBRATE_EVERY][:CALIBRATION_PICTURES]:
+        images[number].save(folder / ("%04d.png" % number), optimize=True)
+
+
 def main():
     """Write the test pictures, train, print the accuracy, write the weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -127,6 +138,7 @@ def main():
     images, digits = pictures()
     mask = test_mask(digits)
     write_test_pictures(images, digits, mask)
+    write_calibration_pictures(images, mask)
     inputs, labels = as_inputs(images), torch.from_numpy(digits)
     network = train(inputs[~mask], labels[~mask], epochs)
     with torch.no_grad():

@@ -149,7 +149,13 @@ def _code(case: Case) -> Iterator[Finding]:
 
 def _material(case: Case) -> Iterator[Finding]:
     manifest = case.manifest
-    for key, inside in (("weights", manifest.weights.bundled), ("data", manifest.data.bundled)):
+    calibration = manifest.calibration.bundled if manifest.calibration is not None else None
+    folders = (
+        ("weights", manifest.weights.bundled),
+        ("data", manifest.data.bundled),
+        ("calibration", calibration),
+    )
+    for key, inside in folders:
         if inside is not None and not (case.folder / inside).is_dir():
             yield failed(
                 f"{key}.bundled", f"the folder {inside} is missing", "add it, or remove the key"

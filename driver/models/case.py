@@ -205,6 +205,13 @@ class DataSpec(Frozen):
         return self
 
 
+class CalibrationSpec(Frozen):
+    """Items that a quantized graph is calibrated on; no accuracy is measured on them."""
+
+    bundled: str = Field(description="folder of the case with these files, without labels")
+    source: str = Field(description="where they come from, and why none is in the dataset")
+
+
 class MetricSpec(Frozen):
     """The accuracy figure of the case."""
 
@@ -367,6 +374,9 @@ class CaseManifest(Frozen):
     model: ModelSpec = Field(description="the architecture and its size")
     weights: WeightsSpec = Field(description="where weights come from")
     data: DataSpec = Field(description="the dataset")
+    calibration: CalibrationSpec | None = Field(
+        default=None, description="items that a quantized graph is calibrated on"
+    )
     metric: MetricSpec = Field(description="the accuracy figure")
     gate: GateSpec = Field(description="how far accuracy may fall")
     run: CaseRun = Field(description="defaults of a run")

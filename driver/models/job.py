@@ -120,6 +120,17 @@ class ScenarioJob(Frozen):
     )
 
 
+class QuantizeJob(Frozen):
+    """What the export quantizes to, and the items that it calibrates on: files of the case, or generated pictures."""
+
+    precision: Literal["int8"]
+    bundled: str | None = Field(default=None, description="folder of the case with the files")
+    generated: dict[str, Any] = Field(
+        default={},
+        description="count, width, height and seed of pictures, and the first one's number",
+    )
+
+
 class JobFile(Frozen):
     """job.json (schema ``assay/job/1``): everything that the guest learns about its job."""
 
@@ -154,6 +165,7 @@ class JobFile(Frozen):
     input_kind: Literal["file", "tensor"] = "file"
     generation: GenerationJob | None = None
     scenario: ScenarioJob | None = None
+    quantize: QuantizeJob | None = None
     seed: int = 0
     threads: int = Field(ge=1)
     paths: GuestPaths = GuestPaths()

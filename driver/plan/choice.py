@@ -14,6 +14,7 @@ from driver.models.job import GenerationJob, Measure, ScenarioJob
 from driver.plan.chips import SeenDevice, choose_chip, identities
 from driver.plan.generation import generation_job, require_engine
 from driver.plan.options import parse_options, resolved
+from driver.plan.quantization import require_calibration
 from driver.plan.scenario import batch_size_of, scenario_job
 from driver.plan.tiers import choose_measure, choose_tier
 
@@ -101,6 +102,7 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     chip = choose_chip(vendor, request.chip, seen)
     _require_arithmetic(chip, precision_name, precision)
     require_engine(case, vendor, engine_name, engine, catalog.vendors)
+    require_calibration(case, precision_name, precision, request.data)
     runner = request.runner or _default_runner(stack, request.host)
     if request.host is not None and runner is not RunnerName.DOCKER:
         raise UsageFault(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from driver.models.base import StageName
 from driver.models.job import JobFile, JobKey
 from driver.plan.memory import validation_fits
+from driver.plan.quantization import quantize_job
 from driver.plan.tiers import choose_golden_count, is_slow_item
 from driver.system.hashing import key_of
 
@@ -144,6 +145,7 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
         chip_options=choice.chip.options,
         case_options=choice.guest_options,
         preprocess=dict(choice.preprocess),
+        quantize=quantize_job(choice.case, choice.precision, material.data_kind),
         measure=choice.measure,
         golden_count=_golden_count(choice, material),
         weights=material.weights_kind,
@@ -159,8 +161,19 @@ def _template(key: JobKey, choice: Choice, material: Material, host: HostFacts) 
 def _keys(choice: Choice, material: Material) -> tuple[str, str, str]:
     """Return the content keys of the exported model, the golden outputs and the compiled engine."""
     export = choice.engine.export
+    quantize = quantize_job(choice.case, choice.precision, material.data_kind)
+    # Others keep the key that they had before.
+    quantized = (
+        {}
+        if quantize is None
+        else {
+            "quantize": quantize.model_dump(),
+            "preprocess": dict(choice.preprocess),
+        }
+    )
     export_key = key_of(
-        {
+        quantized
+        | {
             "case": material.code["case"],
             "harness": material.code["harness"],
             "reference": material.code["reference"],

@@ -48,7 +48,7 @@ def gate(cosine: float, arithmetic: str, *, core: float | None = None, **figures
 EQUAL: dict[str, Any] = {"acc_infer": 98.6, "acc_val": 98.6, "acc_kind": "labels"}
 
 
-@pytest.mark.parametrize("arithmetic", ["fp32", "tf32", "fp16", "bf16"])
+@pytest.mark.parametrize("arithmetic", ["fp32", "tf32", "fp16", "bf16", "int8"])
 def test_noise_that_validation_shares_fails(arithmetic: str) -> None:
     found = gate(NOISE, arithmetic, **EQUAL)
     assert found.passed is False

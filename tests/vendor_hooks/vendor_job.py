@@ -66,6 +66,7 @@ def vendor_job(
         "export": spec.export.model_dump(),
         "engine_needs": spec.needs,
         "harness_engine": spec.harness_engine,
+        "quantize": _quantize(spec.precisions[precision].quantize),
     }
     framework = vendor_toml.engines.get(str(changes.get("validate_engine")))
     if framework is not None:
@@ -88,7 +89,54 @@ def vendor_job(
     }
     batch: int | str = batch_size if spec.export.batch == "static" else "batch"
     write_graph(folder / "model" / "model.onnx", batch=batch, opset=spec.export.opset)
+    if job.document["quantize"] is not None:
+        quantized = quantized_graph(batch=batch, opset=spec.export.opset)
+        (folder / "model" / "model.int8.onnx").write_bytes(quantized)
     return job.with_pictures(10)
+
+
+def _quantize(precision: str | None) -> dict[str, Any] | None:
+    return None if precision is None else {"precision": precision, "bundled": "calibration"}
+
+
+def quantized_graph(*, batch: int | str, opset: int) -> bytes:
+    """Return the same model with quantizers around its product, as the export writes it."""
+    steps = np.float32(1 / 127)
+    quantizers = [
+        wire.node(operator, [name, f"{base}_scale", "zero"], output)
+        for base in ("flat", "weights")
+        for operator, name, output in (
+            ("QuantizeLinear", base, f"{base}_whole"),
+            ("DequantizeLinear", f"{base}_whole", f"{base}_again"),
+        )
+    ]
+    nodes = [
+        wire.node("GlobalAveragePool", ["input"], "pooled"),
+        wire.node("Flatten", ["pooled"], "flat"),
+        *quantizers,
+        wire.node("MatMul", ["flat_again", "weights_again"], "logits"),
+    ]
+    weights = wire.colour_weights(CLASSES)
+    tensors = [
+        wire.initializer("weights", weights),
+        wire.initializer("flat_scale", np.asarray(steps)),
+        wire.initializer("weights_scale", np.asarray(steps)),
+        wire.zero_point("zero"),
+    ]
+    body = b"".join(
+        (
+            *(wire.message(1, one) for one in nodes),
+            wire.message(2, "quantized"),
+            *(wire.message(5, one) for one in tensors),
+            wire.message(11, wire.value_info("input", (batch, 3, SIDE, SIDE))),
+            wire.message(12, wire.value_info("logits", (batch, CLASSES))),
+        )
+    )
+    return (
+        wire.number(1, wire.IR_VERSION)
+        + wire.message(7, body)
+        + wire.message(8, wire.message(1, "") + wire.number(2, opset))
+    )
 
 
 def write_graph(path: Path, *, batch: int | str, opset: int) -> None:

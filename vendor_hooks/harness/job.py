@@ -181,6 +181,12 @@ class Job:
         return self.model_dir / "model.onnx"
 
     @property
+    def graph_path(self) -> pathlib.Path:
+        """The graph to compute: the exported one, or that with quantizers where the precision has them."""
+        quantize = self.document.get("quantize")
+        return self.model_dir / "model.int8.onnx" if quantize else self.onnx_path
+
+    @property
     def weights_dir(self) -> pathlib.Path:
         """The user's weights; present only in stages that need them."""
         return self._path("weights")

@@ -8,7 +8,7 @@ from hook import trt_cast, trt_release
 #: The precision flags that are read back; 11 has TF32 only.
 FLAGS = ("FP16", "BF16", "INT8", "FP8", "TF32")
 #: Flags of a weakly typed network that permit another arithmetic than fp32 or tf32.
-PERMITTED = (("FP16", "fp16"), ("BF16", "bf16"))
+PERMITTED = (("FP16", "fp16"), ("BF16", "bf16"), ("INT8", "int8"))
 #: The layers that do a model's arithmetic, and DataType → arithmetic.
 COMPUTING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
 ARITHMETIC = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
@@ -76,6 +76,9 @@ class Build:
             config.set_flag(flags.FP16)
         if job.precision == "bf16" and not self._strong:
             config.set_flag(flags.BF16)
+        # Of a graph with quantizers, which say what is int8: a strongly typed network obeys them without.
+        if job.precision == "int8" and not self._strong:
+            config.set_flag(flags.INT8)
         # The engine then states the datatypes of its layers, which load reads back; a context of a release
         # without the other property would be slowed by them.
         if hasattr(trt.IExecutionContext, "nvtx_verbosity"):
@@ -91,9 +94,18 @@ class Build:
             "flags": [f for f in FLAGS if hasattr(flags, f) and config.get_flag(getattr(flags, f))],
             "workspace_bytes": config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE),
         }
-        self.effective.update(self._types(network) if self._strong else {"typing": "weak"})
+        self.effective.update(self._typing(network))
         self.effective["arithmetic"] = self._arithmetic()
         return config
+
+    def _typing(self, network):
+        """How the network is typed and, where its types decide, what it computes in.
+
+        Around quantizers they do not: what is dequantized is fp32, and the builder fuses it with the layer.
+        """
+        if not self._strong:
+            return {"typing": "weak"}
+        return {"typing": "strong"} if self._job.precision == "int8" else self._types(network)
 
     def _types(self, network):
         """What a strongly typed network computes in: arithmetic → number of computing layers."""
@@ -112,6 +124,8 @@ class Build:
         counts = self.effective.get("network_arithmetic")
         if counts:
             found = max(sorted(counts), key=lambda name: counts[name])
+        elif self._strong and self._job.precision == "int8":
+            found = "int8"
         else:
             found = next((name for flag, name in PERMITTED if flag in on), "fp32")
         return "tf32" if found == "fp32" and "TF32" in on else found

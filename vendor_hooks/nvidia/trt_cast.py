@@ -36,7 +36,7 @@ def converter():
 def graph(job, version):
     """Yield the path of the graph to parse: the exported one, or its cast copy, which is removed afterwards."""
     if not is_needed(job, version):
-        yield job.onnx_path
+        yield job.graph_path
         return
     folder = job.cache_dir / "cast"
     shutil.rmtree(str(folder), ignore_errors=True)

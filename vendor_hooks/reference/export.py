@@ -24,6 +24,7 @@ from hook import (
     macs,
     module,
     onnx_export,
+    quantize,
     stored_weights,
 )
 
@@ -149,6 +150,9 @@ class Export:
         if described["macs"] is None:
             described["macs"] = graph_macs.count(self._model / "model.onnx", job)
             described["macs_scope"] = graph_macs.SCOPE
+        if job.document.get("quantize"):
+            with self._step("quantize"):
+                described["quantized"] = quantize.write(job, self._model)
         described.update(
             opset=opset,
             batch=job.batch_size if needs["batch"] == "static" else "dynamic",
@@ -166,6 +170,9 @@ class Export:
         artifacts = [files.artifact(path, self._job.folder) for path in written if path.exists()]
         described["onnx_sha256"] = artifacts[0]["sha256"]
         described["data_sha256"] = artifacts[1]["sha256"] if artifacts[1:] else None
+        if "quantized" in described:
+            artifacts.append(files.artifact(self._model / quantize.FILE, self._job.folder))
+            described["quantized_sha256"] = artifacts[-1]["sha256"]
         if stored_weights.is_large(self._model / "model.onnx"):
             # The saved weights, to which a graph of their size refers.
             paths = sorted((self._model / TORCH).glob("*.safetensors"))

@@ -23,7 +23,11 @@ REPORT = "report.json"
 EXPORT = "model/export.json"
 GOLDEN = "golden/golden.json"
 DESCRIBED = {
-    EXPORT: {"onnx_sha256": "model/model.onnx", "data_sha256": "model/model.data"},
+    EXPORT: {
+        "onnx_sha256": "model/model.onnx",
+        "data_sha256": "model/model.data",
+        "quantized_sha256": "model/model.int8.onnx",
+    },
     GOLDEN: {"sha256": "golden/golden.npz"},
 }
 """What the documents of an artifact say of its files: document → key of the digest → file."""

@@ -12,6 +12,7 @@ import pytest
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours, write_files
 from tests.vendor_hooks.cpu.tiny_onnx import colour_graph, colour_weights
+from tests.vendor_hooks.vendor_job import run, vendor_job, warned
 
 if TYPE_CHECKING:
     from tests.harness.job_folder import Outcome
@@ -46,6 +47,29 @@ def expected() -> np.ndarray[Any, Any]:
 
 def predicted(outcome: Outcome) -> np.ndarray[Any, Any]:
     return outcome.npz("predictions.npz")["classes"][:, 0]
+
+
+def test_onnx_runtime_computes_a_quantized_graph_in_whole_numbers(
+    tmp_path: Path, python: Path
+) -> None:
+    outcome = run(
+        vendor_job(tmp_path / "job", "cpu", "onnxruntime", precision="int8"), "infer", python
+    )
+    np.testing.assert_array_equal(predicted(outcome), expected())
+    effective = outcome.ok.effective
+    assert (effective["precision"], effective["arithmetic"]) == ("int8", "int8")
+    # Read from the kernels that a profiled call ran.
+    assert effective["layer_arithmetic"] == {"int8": 1}
+    assert outcome.ok.warnings == ()
+
+
+def test_quantizers_that_are_not_there_are_found(tmp_path: Path, python: Path) -> None:
+    job = vendor_job(tmp_path / "job", "cpu", "onnxruntime", precision="int8")
+    model = job.folder / "model"
+    (model / "model.int8.onnx").write_bytes((model / "model.onnx").read_bytes())
+    outcome = run(job, "infer", python)
+    assert outcome.ok.effective["arithmetic"] == "fp32"
+    assert "int8 was requested, but" in warned(outcome, "effective_differs")
 
 
 def test_onnx_runtime_infers_and_says_what_it_ran_on(tmp_path: Path, python: Path) -> None:

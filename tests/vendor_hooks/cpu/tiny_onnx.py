@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FLOAT, BFLOAT16 = 1, 16
+FLOAT, INT8, BFLOAT16 = 1, 3, 16
 OPSET = 18
 #: Whose pooling has bfloat16.
 BFLOAT16_OPSET = 22
@@ -60,6 +60,11 @@ def initializer(name: str, array: NDArray[np.float32]) -> bytes:
     dims = b"".join(number(1, size) for size in array.shape)
     raw = array.astype("<f4").tobytes()
     return dims + number(2, FLOAT) + message(8, name) + message(9, raw)
+
+
+def zero_point(name: str) -> bytes:
+    """Return a TensorProto: the int8 scalar 0."""
+    return number(2, INT8) + message(8, name) + message(9, b"\0")
 
 
 def short_initializer(name: str, array: NDArray[np.float32]) -> bytes:

@@ -60,6 +60,7 @@ RECEIVERS = {
 SOME_RELEASES = {
     ("BuilderFlag", "FP16"): "until 10",
     ("BuilderFlag", "BF16"): "since 9 until 10",
+    ("BuilderFlag", "INT8"): "until 10",
     ("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH"): "until 10",
     ("ICudaEngine", "device_memory_size"): "until 10",
     ("ICudaEngine", "device_memory_size_v2"): "since 10.1",
@@ -79,7 +80,7 @@ USED_ONLY = {
 UNREACHED = {("OnnxParser", "get_error"), ("OnnxParser", "num_errors")}
 #: What the run touches by getattr, under names that the source has in lists.
 LISTED = {
-    "CONVOLUTION", "DECONVOLUTION", "EINSUM", "FP8", "INT8", "MATRIX_MULTIPLY",
+    "CONVOLUTION", "DECONVOLUTION", "EINSUM", "FP8", "MATRIX_MULTIPLY",
 }  # fmt: skip
 #: A class of Python has the buffer protocol only as bytes, whose methods come along.
 AS_BYTES = {"IHostMemory"}
@@ -186,7 +187,8 @@ WITH_BF16 = RELEASES[1:]
 
 def precisions_of(release: str) -> tuple[str, ...]:
     """Return the precisions that a release has."""
-    return ("fp32", "tf32", "fp16", "bf16") if release in WITH_BF16 else ("fp32", "tf32", "fp16")
+    common = ("fp32", "tf32", "fp16", "int8")
+    return (*common, "bf16") if release in WITH_BF16 else common
 
 
 @pytest.mark.parametrize(

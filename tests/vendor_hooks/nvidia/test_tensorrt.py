@@ -58,6 +58,21 @@ def test_until_10_a_precision_is_a_flag(tmp_path: Path, release: str, precision:
     assert outcome.ok.warnings == ()
 
 
+@pytest.mark.parametrize(("release", "flags"), [("8.6.1", ["INT8", "TF32"]), ("11.1.0", ["TF32"])])
+def test_int8_is_in_the_graph_and_until_10_in_a_flag(
+    tmp_path: Path, release: str, flags: list[str]
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="int8")
+    outcome = run(job, "infer", standin_python("nvidia", tensorrt=release))
+    assert_right(outcome)
+    effective = outcome.ok.effective
+    assert effective["flags"] == flags
+    assert (effective["arithmetic"], effective["layer_arithmetic"]) == ("int8", {"int8": 1})
+    # What is dequantized is fp32: the network's types say nothing of what runs.
+    assert "network_arithmetic" not in effective
+    assert outcome.ok.warnings == ()
+
+
 def test_a_release_without_bf16_is_refused(tmp_path: Path, python: Path) -> None:
     job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="bf16")
     message = run(job, "compile", python).failed("image")

@@ -79,10 +79,12 @@ class EngineFile:
 
 
 def graph_digest(job: Job) -> str:
-    """The identity of the exported graph: sha256 of model.onnx and of its external data."""
+    """The identity of the exported graph: sha256 of model.onnx, of its external data, and of a quantized one."""
     try:
         described = json.loads((job.model_dir / "export.json").read_text(encoding="utf-8"))
-        return "{}/{}".format(described["onnx_sha256"], described.get("data_sha256"))
+        exported = "{}/{}".format(described["onnx_sha256"], described.get("data_sha256"))
+        quantized = described.get("quantized_sha256")
+        return "{}/{}".format(exported, quantized) if quantized else exported
     except (OSError, ValueError, KeyError):
         # A graph that was put there by hand: the digest of its file, and the size of its data.
         data = job.model_dir / "model.data"

@@ -11,6 +11,18 @@ RECORD = "session.record_ep_graph_assignment_info"
 #: What ONNX Runtime puts between providers: it computes nothing.
 COPIES = ("MemcpyFromHost", "MemcpyToHost")
 
+#: ONNX Runtime's operators that multiply whole numbers, and those that multiply floating-point numbers.
+INTEGER = (
+    "ConvInteger",
+    "DynamicQuantizeMatMul",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "QGemm",
+    "QLinearConv",
+    "QLinearMatMul",
+)
+FLOATING = ("Conv", "FusedConv", "FusedGemm", "FusedMatMul", "Gemm", "MatMul")
+
 #: Provider → operator → nodes.
 Placements = Dict[str, Dict[str, int]]
 
@@ -52,6 +64,16 @@ def profile_placements(path: str) -> Placements:
 def totals(placed: Placements) -> Dict[str, int]:
     """Provider → nodes."""
     return {name: sum(operators.values()) for name, operators in placed.items()}
+
+
+def arithmetic_counts(placed: Placements) -> Dict[str, int]:
+    """Arithmetic → nodes of ONNX Runtime's own kernels that multiply: int8 and fp32; those of none are left out."""
+    ran: Dict[str, int] = placed.get(CPU, {})
+    counts = {
+        "int8": sum(ran.get(name, 0) for name in INTEGER),
+        "fp32": sum(ran.get(name, 0) for name in FLOATING),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def beyond(operators: Mapping[str, int], allowed: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ from harness.engines.node_placements import (
     CPU,
     RECORD,
     Placements,
+    arithmetic_counts,
     beyond,
     profile_placements,
     recorded_here,
@@ -96,10 +97,7 @@ class OnnxRuntime(StepEngine):
         """Open the session; return provider → operator → nodes, by the session, or by a profile of one call."""
         recorded = recorded_here(onnxruntime.InferenceSession)
         if not recorded:
-            profiled = self._open(onnxruntime, {}, profile=str(self.job.out_dir / "profile"))
-            self._run_zeros(profiled)
-            placed = profile_placements(profiled.end_profiling())
-            del profiled
+            placed = self._profiled(onnxruntime)
         self._session = self._open(onnxruntime, {RECORD: "1"} if recorded else {})
         if recorded:
             placed = recorded_placements(self._session)
@@ -129,7 +127,7 @@ class OnnxRuntime(StepEngine):
     @contextlib.contextmanager
     def graph(self) -> Iterator[Path]:
         """The path of the graph to open; override it for a provider that wants another one than the exported."""
-        yield self.job.onnx_path
+        yield self.job.graph_path
 
     def _require_loaded(self, session: Any, provider: str) -> None:
         """Raise StageFailure where ONNX Runtime left out a provider that was asked for, which it does silently."""
@@ -258,6 +256,8 @@ class OnnxRuntime(StepEngine):
         if self._provider == CPU:
             # Its kernels for x86 and Arm compute fp32 in fp32.
             settings["arithmetic"] = "fp32"
+            if self.job.document.get("quantize"):
+                settings.update(self._of_integers())
             return settings
         nodes = totals(placed)
         settings.update(
@@ -272,6 +272,30 @@ class OnnxRuntime(StepEngine):
         if self._next:
             settings["next_operators"] = {n: placed[n] for n in self._next if n in placed}
         return settings
+
+    def _of_integers(self) -> Dict[str, Any]:
+        """What a quantized graph computes in: of the fused kernels that one profiled call ran.
+
+        Quantizers around an operator that has no kernel for whole numbers leave it in fp32.
+        """
+        counts = arithmetic_counts(self._profiled(self._import()))
+        found = max(sorted(counts), key=lambda name: counts[name]) if counts else "fp32"
+        if found != self.job.arithmetic:
+            ran = ", ".join("{} in {}".format(counts[name], name) for name in sorted(counts))
+            message = (
+                "{} was requested, but of the operators that multiply, ONNX Runtime ran {}".format(
+                    self.job.arithmetic, ran or "none that is known"
+                )
+            )
+            remedy = "compare it only with figures of the arithmetic that ran"
+            self._warnings.append(("effective_differs", message, remedy))
+        return {"arithmetic": found, "layer_arithmetic": counts}
+
+    def _profiled(self, onnxruntime: Any) -> Placements:
+        """Provider → operator → nodes that one call ran, in a session of its own."""
+        profiled = self._open(onnxruntime, {}, profile=str(self.job.out_dir / "profile"))
+        self._run_zeros(profiled)
+        return profile_placements(profiled.end_profiling())
 
     def _graph_steps(self, session: Any) -> GraphSteps:
         given = self.job.engine_options.get("device_type")

@@ -419,6 +419,7 @@ class Builder:
         profiles = [profile.shapes for profile in config.profiles]
         detailed = config.profiling_verbosity == ProfilingVerbosity.DETAILED
         try:
+            tensorrt_build.require_ranges(network.model, precision)
             engine = tensorrt_build.engine(network.model, precision, profiles, detailed)
         except _BuildError as error:
             self._logger.log(ILogger.Severity.ERROR, str(error))

@@ -35,8 +35,27 @@ def strongly_typed():
     return version() >= (11,)
 
 
+def _quantized(model):
+    return "QuantizeLinear" in model.operators
+
+
+def require_ranges(model, asked):
+    """Raise where int8 has neither quantizers nor a calibrator, and where quantizers lack the flag."""
+    if _quantized(model) and asked != "int8" and not strongly_typed():
+        raise BuildError(
+            "4: [network.cpp::validate] Int8 precision has been set for a layer or layer output, but int8 is "
+            "not configured in the builder"
+        )
+    if asked == "int8" and not _quantized(model):
+        raise BuildError(
+            "4: [standardEngineBuilder.cpp] Calibration failure: no calibrator, no Q/DQ layers"
+        )
+
+
 def chosen(model, asked):
     """Return the precision that is built: ``asked``, or the graph's where networks are strongly typed."""
+    if _quantized(model) and strongly_typed():
+        return "int8"
     if strongly_typed() and (model.half or model.brain):
         return "fp16" if model.half else "bf16"
     # The flag permits a precision, it does not force it.

@@ -157,6 +157,7 @@ def make_job(folder, precision):
     onnx.write_bytes(b"the parser's stub does not read it")
     return types.SimpleNamespace(
         onnx_path=onnx,
+        graph_path=onnx,
         model_dir=onnx.parent,
         cache_dir=folder / "cache",
         precision=precision,
