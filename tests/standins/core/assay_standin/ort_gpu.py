@@ -16,12 +16,15 @@ CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 #: Every option that the providers know, with its default as the session states it.
 OPTIONS = {
     CUDA: {
-        "device_id": "0", "gpu_mem_limit": "18446744073709551615", "use_tf32": "1",
-        "arena_extend_strategy": "kNextPowerOfTwo", "cudnn_conv_algo_search": "EXHAUSTIVE",
-        "cudnn_conv_use_max_workspace": "1", "cudnn_conv1d_pad_to_nc1d": "0",
-        "do_copy_in_default_stream": "1", "enable_cuda_graph": "0", "prefer_nhwc": "0",
-        "tunable_op_enable": "0", "use_ep_level_unified_stream": "0", "fuse_conv_bias": "0",
-        "sdpa_kernel": "0", "enable_skip_layer_norm_strict_mode": "0",
+        "arena_extend_strategy": "kNextPowerOfTwo", "cudnn_conv1d_pad_to_nc1d": "0",
+        "cudnn_conv_algo_search": "EXHAUSTIVE", "cudnn_conv_use_max_workspace": "1",
+        "device_id": "0", "do_copy_in_default_stream": "1", "enable_cuda_graph": "0",
+        "enable_cudnn": "1", "external_data_loader_reading_threads": "4", "fuse_conv_bias": "0",
+        "gpu_external_alloc": "0", "gpu_external_empty_cache": "0", "gpu_external_free": "0",
+        "gpu_mem_limit": "18446744073709551615", "has_user_compute_stream": "0",
+        "prefer_nhwc": "0", "sdpa_kernel": "0", "tunable_op_enable": "0",
+        "tunable_op_max_tuning_duration_ms": "0", "tunable_op_tuning_enable": "0",
+        "use_ep_level_unified_stream": "0", "use_tf32": "1", "user_compute_stream": "0",
     },
     TENSORRT: {
         "device_id": "0", "trt_fp16_enable": "0", "trt_bf16_enable": "0", "trt_int8_enable": "0",

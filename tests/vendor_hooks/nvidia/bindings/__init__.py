@@ -37,7 +37,7 @@ def installed(name: str) -> tuple[Path | None, str]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with locked(FOLDER / f"{folder.name}.lock"):
         done = folder / "done"
-        wanted = (HERE / f"{name}.txt").read_text(encoding="utf-8") + _stub()
+        wanted = (HERE / f"{name}.txt").read_text(encoding="utf-8") + _stub() + _stub("cuda_stub.c")
         if done.is_file() and done.read_text(encoding="utf-8") == wanted:
             return folder, ""
         shutil.rmtree(folder, ignore_errors=True)
@@ -45,12 +45,13 @@ def installed(name: str) -> tuple[Path | None, str]:
         if problem:
             return None, problem
         _add_stubs(folder)
+        _add_cuda(folder)
         done.write_text(wanted, encoding="utf-8")
     return folder, ""
 
 
-def _stub() -> str:
-    return (HERE / "stub.c").read_text(encoding="utf-8")
+def _stub(name: str = "stub.c") -> str:
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def _install(lock: Path, folder: Path) -> str:
@@ -86,3 +87,26 @@ def _add_stubs(folder: Path) -> None:
     for name in sorted(name for name in needed if not SYSTEM.match(name)):
         run_tool("gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-Wl,-soname,{name}",
                  "-o", str(library / name), str(source), "-l:libstdc++.so.6")  # fmt: skip
+
+
+#: The functions that cuda_stub.c itself has.
+OWN = re.compile(r"^(?:int|const char \*)(?: |)(\w+)\(", re.MULTILINE)
+
+
+def _add_cuda(folder: Path) -> None:
+    """Write CUDA's libraries for ONNX Runtime's provider, with every symbol that it lacks."""
+    capi = folder / "onnxruntime" / "capi"
+    if not capi.is_dir():
+        return
+    library = folder / "lib"
+    library.mkdir()
+    modules = [capi / f"libonnxruntime_providers_{name}.so" for name in ("cuda", "shared")]
+    own = {*OWN.findall(_stub("cuda_stub.c")), "__tls_get_addr"}
+    names = [one.name for one in lacking_symbols(modules) if one.name not in own]
+    source = library / "cuda_stub.c"
+    functions = "".join(f"FUNCTION({name})\n" for name in names)
+    source.write_text(_stub("cuda_stub.c") + functions, encoding="utf-8")
+    for name in sorted(set(needed_libraries(modules[0]))):
+        if re.match("libcu", name):
+            run_tool("gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", f"-Wl,-soname,{name}",
+                     "-o", str(library / name), str(source))  # fmt: skip
