@@ -57,7 +57,7 @@ UNREADABLE = ("model.onnx", "Failed to parse ONNX model", "Error parsing message
 #: Stacks of nvidia with another TensorRT than 8.6.1.
 TENSORRT = {"cuda13-trt10.16": "10.16.1", "cuda13-ort": "10.16.1"}
 #: Engines whose stacks have package onnx.
-WITH_ONNX = (("kunlunxin", "xtcl"), ("nvidia", "ort_cuda"))
+WITH_ONNX = (("kunlunxin", "xtcl"), ("nvidia", "ort_cuda"), ("nvidia", "ort_tensorrt"))
 
 
 def python_of(vendor: str, engine: str, precision: str | None = None) -> Path:

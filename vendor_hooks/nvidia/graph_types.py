@@ -1,4 +1,4 @@
-"""What the nodes of an ONNX graph that do a model's arithmetic compute in: the types of their inputs."""
+"""What the nodes of an ONNX graph compute in: the types of their inputs and outputs."""
 
 import collections
 
@@ -23,6 +23,22 @@ def computing(path):
     if not +counts:
         return {}, "no node of the graph is known to compute"
     return dict(+counts), ""
+
+
+def whole_number_nodes(path):
+    """Return the names of the nodes whose outputs are all whole numbers or truth values: those of shapes, and masks."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    infos = [*graph.input, *graph.output, *graph.value_info]
+    kinds = {info.name: info.type.tensor_type.elem_type for info in infos}
+    whole = {onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.BOOL}
+    return {
+        node.name
+        for node in graph.node
+        if node.name and all(kinds.get(name) in whole for name in node.output if name)
+    }
 
 
 def _types(graph):

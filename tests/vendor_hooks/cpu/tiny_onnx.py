@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FLOAT, INT8, BFLOAT16 = 1, 3, 16
+FLOAT, INT8, INT64, BFLOAT16 = 1, 3, 7, 16
 OPSET = 18
 #: Whose pooling has bfloat16.
 BFLOAT16_OPSET = 22
@@ -60,6 +60,17 @@ def initializer(name: str, array: NDArray[np.float32]) -> bytes:
     dims = b"".join(number(1, size) for size in array.shape)
     raw = array.astype("<f4").tobytes()
     return dims + number(2, FLOAT) + message(8, name) + message(9, raw)
+
+
+def integers(name: str, values: list[int]) -> bytes:
+    """Return a TensorProto of int64."""
+    raw = np.array(values, "<i8").tobytes()
+    return number(1, len(values)) + number(2, INT64) + message(8, name) + message(9, raw)
+
+
+def integer_attribute(name: str, value: int) -> bytes:
+    """Return the field of a NodeProto with an attribute that is a whole number."""
+    return message(5, message(1, name) + number(3, value) + number(20, 2))
 
 
 def zero_point(name: str) -> bytes:

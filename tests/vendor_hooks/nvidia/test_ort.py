@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.harness.job_folder import ROOT
+from tests.harness.job_folder import CLASSES, ROOT, SIDE
+from tests.vendor_hooks.cpu import tiny_onnx as wire
 from tests.vendor_hooks.standin import standin_python, with_reference_stack
 from tests.vendor_hooks.token_graph import (
     assert_generates,
@@ -99,6 +100,48 @@ def test_what_tensorrt_leaves_to_cuda_is_named(tmp_path: Path, python: Path) -> 
     assert effective["nodes"][CUDA] == 1
     said = warned(outcome, "effective_differs")
     assert f"{TENSORRT} took 2 of 3 nodes; ONNX Runtime gave {CUDA} 1 Flatten" in said
+
+
+def with_shapes() -> bytes:
+    """Return the tests' graph, with zeros of a shape that it computes."""
+    first = wire.node("Shape", ["input"], "shape") + wire.message(3, "shape_of_input")
+    sizes = wire.node("Gather", ["shape", "where"], "rows") + wire.message(3, "rows_of_shape")
+    joined = wire.node("Concat", ["rows", "rest"], "wanted", wire.integer_attribute("axis", 0))
+    nodes = [
+        wire.node("GlobalAveragePool", ["input"], "pooled"),
+        first,
+        sizes,
+        joined + wire.message(3, "wanted_shape"),
+        wire.node("Flatten", ["pooled"], "flat"),
+        wire.node("Expand", ["nothing", "wanted"], "zeros"),
+        wire.node("Add", ["flat", "zeros"], "same"),
+        wire.node("MatMul", ["same", "weights"], "logits"),
+    ]
+    body = b"".join(
+        (
+            *(wire.message(1, one) for one in nodes),
+            wire.message(2, "shapes"),
+            wire.message(5, wire.initializer("weights", wire.colour_weights(CLASSES))),
+            wire.message(5, wire.initializer("nothing", np.zeros((1, 3), np.float32))),
+            wire.message(5, wire.integers("where", [0])),
+            wire.message(5, wire.integers("rest", [3])),
+            wire.message(11, wire.value_info("input", ("batch", 3, SIDE, SIDE))),
+            wire.message(12, wire.value_info("logits", ("batch", CLASSES))),
+        )
+    )
+    opset = wire.message(8, wire.message(1, "") + wire.number(2, wire.OPSET))
+    return wire.number(1, wire.IR_VERSION) + wire.message(7, body) + opset
+
+
+def test_shapes_may_be_computed_on_the_cpu(tmp_path: Path, python: Path) -> None:
+    """CUDA's provider leaves them there by design, from `standard` on too."""
+    job = job_of(tmp_path, "ort_cuda", tier="standard")
+    (job.folder / "model" / "model.onnx").write_bytes(with_shapes())
+    outcome = run_as_driven(job, "infer", python, ASSAY_STANDIN_ORT_LEFT_BY_CUDA="Gather,Concat")
+    assert_right(outcome)
+    assert outcome.ok.effective["cpu_operators"] == {}
+    assert outcome.ok.effective["nodes"]["CPUExecutionProvider, shapes"] == 2
+    assert outcome.ok.warnings == ()
 
 
 def left_to_the_cpu(folder: Path, engine: str, tier: str, python: Path, stage: str) -> Outcome:

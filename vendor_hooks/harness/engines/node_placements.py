@@ -3,9 +3,11 @@
 import collections
 import json
 import pathlib
-from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterator, Mapping, Sequence, Tuple
 
 CPU = "CPUExecutionProvider"
+#: In place of CPU for nodes that compute shapes: providers on a device leave these to it by design.
+SHAPES = "CPUExecutionProvider, shapes"
 #: The session option that has a session record it (ONNX Runtime 1.24 and later).
 RECORD = "session.record_ep_graph_assignment_info"
 #: What ONNX Runtime puts between providers: it computes nothing.
@@ -32,10 +34,16 @@ def recorded_here(session: Any) -> bool:
     return hasattr(session, "get_provider_graph_assignment_info")
 
 
-def recorded_placements(session: Any) -> Placements:
-    """Provider → operator → nodes of the graph, as the session assigned them (ONNX Runtime 1.24 and later)."""
+def recorded_placements(session: Any, shapes: Collection[str] = ()) -> Placements:
+    """Provider → operator → nodes of the graph, as the session assigned them (ONNX Runtime 1.24 and later).
+
+    ``shapes`` has the names of nodes that compute shapes: on the CPU they are counted under SHAPES.
+    """
     return _counted(
-        (subgraph.ep_name, node.op_type)
+        (
+            SHAPES if subgraph.ep_name == CPU and node.name in shapes else subgraph.ep_name,
+            node.op_type,
+        )
         for subgraph in session.get_provider_graph_assignment_info()
         for node in subgraph.get_nodes()
     )

@@ -18,7 +18,7 @@ A vendor whose chip has a provider needs no Python. Keys of [engines.<name>.opti
 import contextlib
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -100,8 +100,12 @@ class OnnxRuntime(StepEngine):
             placed = self._profiled(onnxruntime)
         self._session = self._open(onnxruntime, {RECORD: "1"} if recorded else {})
         if recorded:
-            placed = recorded_placements(self._session)
+            placed = recorded_placements(self._session, self._shape_nodes())
         return placed
+
+    def _shape_nodes(self) -> Collection[str]:
+        """Names of nodes that compute shapes, which may run on the CPU; override it where they are known."""
+        return ()
 
     def _open(self, onnxruntime: Any, config: Dict[str, str], profile: Optional[str] = None) -> Any:
         options = onnxruntime.SessionOptions()

@@ -2,14 +2,14 @@
 
 import contextlib
 
-from harness.engines.onnxruntime_device import DeviceOnnxRuntime
 from hook import engine_layers, graph_types, kept_cast
+from hook.ort_engine import NvidiaOnnxRuntime
 
 #: The provider's option for TF32 in matrix products and convolutions of fp32: on by default.
 TF32 = "use_tf32"
 
 
-class OrtCuda(DeviceOnnxRuntime):
+class OrtCuda(NvidiaOnnxRuntime):
     """Each kernel computes in the types of its node, so the graph decides; TF32 is an option of the provider."""
 
     def __init__(self, job):

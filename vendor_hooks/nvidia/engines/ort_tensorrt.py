@@ -2,7 +2,7 @@
 
 import os
 
-from harness.engines.onnxruntime_device import DeviceOnnxRuntime
+from hook.ort_engine import NvidiaOnnxRuntime
 
 #: 0 keeps NVIDIA's libraries from TF32, whatever a program asks for; the provider has no option for it
 #: (TensorRT's developer guide, "TF32"; ONNX Runtime's issue 26029).
@@ -13,7 +13,7 @@ UNREAD = (
 )
 
 
-class OrtTensorRt(DeviceOnnxRuntime):
+class OrtTensorRt(NvidiaOnnxRuntime):
     """The provider keeps engines and timings in the cache; static shapes need no profiles."""
 
     def _arithmetic(self):
