@@ -51,7 +51,7 @@ def main():
     """Open, count, bind."""
     try:
         session = opened(sys.argv[1], json.loads(sys.argv[2]))
-    except Exception as error:  # whatever it raises is what the test looks at
+    except Exception as error:  # whatever it raises is what the test reads
         return {"failure": [type(error).__name__, " ".join(str(error).split())]}
     placed = collections.defaultdict(collections.Counter)
     for subgraph in session.get_provider_graph_assignment_info():
