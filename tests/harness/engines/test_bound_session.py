@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness import modules  # noqa: F401 - puts the harness on the path
 
-bound_session: Any = import_module("harness.engines.bound_session")
+bound_session: Any = import_module("harness.engines.ort.bound_session")
 
 
 class Value:

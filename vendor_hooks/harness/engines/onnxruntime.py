@@ -25,7 +25,7 @@ import numpy as np
 from harness.engine import WarningEntry
 from harness.engines.graph_steps import GraphSteps, device_of
 from harness.engines.host_memory import host_memory
-from harness.engines.node_placements import (
+from harness.engines.ort.node_placements import (
     CPU,
     RECORD,
     Placements,

@@ -6,9 +6,9 @@ A vendor's engine derives from it: ``class OrtCuda(DeviceOnnxRuntime)``. Options
 from typing import Any, Dict, Optional, Tuple
 
 from harness.engine import Phases
-from harness.engines.bound_session import BoundSession
 from harness.engines.graph_steps import device_of
 from harness.engines.onnxruntime import OnnxRuntime
+from harness.engines.ort.bound_session import BoundSession
 from harness.job import Arrays, Job
 
 

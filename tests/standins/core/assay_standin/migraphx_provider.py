@@ -30,7 +30,7 @@ class MIGraphXSession(provider.ProviderSession):
     no_memory = "HIP failure 2: out of memory ; GPU=0"
 
     def open_device(self, provider, options):
-        """Refuse an unknown option, another device and a flag that is none; return the options in effect, as text."""
+        """Refuse an unknown option, another device and an invalid flag; return the options in effect, as text."""
         unknown = sorted(set(options) - KNOWN)
         if unknown:
             raise RuntimeError("Invalid MIGraphX EP option: {}".format(unknown[0]))
