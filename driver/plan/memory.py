@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from driver.errors import EnvironmentFault
 from driver.models.base import ELEMENT_BYTES
+from driver.plan.quantization import can_calibrate
 
 if TYPE_CHECKING:
     from driver.models.vendor import EngineSpec
@@ -101,5 +102,6 @@ def _fitting(choice: Choice, engine: EngineSpec, total: int) -> list[str]:
         name
         for name, one in engine.precisions.items()
         if (not one.stacks or choice.stack.name in one.stacks)
+        and can_calibrate(choice.case, one, choice.request.data)
         and weights_bytes(choice, one.arithmetic) + cache_bytes(choice, one.arithmetic) <= total
     ]

@@ -19,17 +19,22 @@ SYNTHETIC = "synthetic"
 
 def require_calibration(case: Case, name: str, precision: PrecisionSpec, data: str | None) -> None:
     """Raise UsageFault where a precision quantizes and the case has nothing to calibrate on."""
-    manifest = case.manifest
-    generated = data == SYNTHETIC and manifest.data.layout == PICTURES
-    if precision.quantize is None or manifest.calibration is not None or generated:
+    if can_calibrate(case, precision, data):
         return
     remedy = "use another PRECISION"
-    if manifest.data.layout == PICTURES:
+    if case.manifest.data.layout == PICTURES:
         remedy = "use DATA=synthetic, which generates some, or another PRECISION"
     raise UsageFault(
         f"{name} is calibrated on items on which no accuracy is measured, and case {case.name} has none",
         f"{remedy}; [calibration] of case.toml names them",
     )
+
+
+def can_calibrate(case: Case, precision: PrecisionSpec, data: str | None) -> bool:
+    """Return whether a precision needs no calibration, or the case has what to calibrate on."""
+    manifest = case.manifest
+    generated = data == SYNTHETIC and manifest.data.layout == PICTURES
+    return precision.quantize is None or manifest.calibration is not None or generated
 
 
 def quantize_job(case: Case, precision: PrecisionSpec, data_kind: str) -> QuantizeJob | None:

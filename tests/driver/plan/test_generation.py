@@ -25,7 +25,7 @@ def test_an_engine_without_prefill_and_decode_is_skipped_with_a_reason() -> None
     assert isinstance(chosen[0], Choice)
     assert isinstance(chosen[1], Skip)
     assert "generates token by token, which engine" in chosen[1].reason
-    assert chosen[1].remedy == "choose ENGINE=vllm"
+    assert chosen[1].remedy == "choose ENGINE=ort_cuda"
 
 
 def test_vendors_that_can_are_named_where_no_engine_of_this_one_can() -> None:

@@ -38,6 +38,7 @@ RECEIVERS = {
     "self._trt": "tensorrt",
     "self.sdk()": "tensorrt",
     "_sdk()": "tensorrt",
+    "sdk": "tensorrt",
     "builder": "Builder",
     "self._builder": "Builder",
     "network": "INetworkDefinition",
