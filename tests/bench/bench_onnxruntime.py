@@ -72,8 +72,11 @@ def compare(bench: Bench, choice: Choice, pairs: int, seconds: int) -> bool:
     def theirs(*, its_own: bool) -> float:
         return bare(bench, choice, results[-1], seconds, its_own=its_own)
 
-    sides: list[Callable[[], float]] = [ours]
-    sides += [partial(theirs, its_own=False), partial(theirs, its_own=True)]
+    sides: list[Callable[[], float]] = [
+        ours,
+        partial(theirs, its_own=False),
+        partial(theirs, its_own=True),
+    ]
     own, same, default = in_turns(pairs, sides)
     ratio, to_default = own.times(same), own.times(default)
     reached = abs(ratio - 1) <= TOLERANCE and to_default >= 1 - TOLERANCE

@@ -21,9 +21,13 @@ class OnnxRuntimeCann(OnnxRuntime):
         mode = settings["provider_options"].get("precision_mode")
         if mode != settings["requested_options"]["precision_mode"]:
             settings["precision"] = mode
-        if mode in atc.ARITHMETIC:
-            settings["arithmetic"] = atc.ARITHMETIC[mode]
         return settings
+
+    def _arithmetic(self):
+        """The arithmetic of the mode that the provider reports; those of single operators it does not state."""
+        found = super()._arithmetic()
+        mode = self._reported_options().get("precision_mode")
+        return dict(found, arithmetic=atc.ARITHMETIC[mode]) if mode in atc.ARITHMETIC else found
 
     def _provider_options(self):
         return dict(super()._provider_options(), device_id=str(device_number(self.job)))
