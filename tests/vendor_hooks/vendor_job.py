@@ -239,9 +239,10 @@ def _of_torch(job: JobFolder, env: dict[str, str]) -> bool:
     Other stacks set variables with which their libraries are loaded.
     """
     key = job.document["job"]
+    if key["vendor"] not in ("metax", "nvidia"):
+        return False
     torchs = manifest(key["vendor"]).engines[key["engine"]].needs == "weights"
-    asked = any(env.get(name, "0") != "0" for name in AT_IMPORT)
-    return torchs and key["vendor"] in ("metax", "nvidia") and not asked
+    return torchs and not any(env.get(name, "0") != "0" for name in AT_IMPORT)
 
 
 def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:

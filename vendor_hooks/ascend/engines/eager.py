@@ -29,12 +29,12 @@ class Eager(TorchCuda):
         super().__init__(job)
         self._warnings = []
 
-    def _open(self):
+    def open_torch(self):
         """Import torch_npu, select the device, and refuse a precision that it would replace."""
         set_work_folders(self.job)
         import torch_npu  # noqa: F401
 
-        torch = super()._open()
+        torch = super().open_torch()
         self._select(torch, device_number(self.job))
         name = torch.npu.get_device_name()
         self._require_precision(torch, name)
