@@ -81,8 +81,9 @@ def test_the_arithmetic_of_each_precision_is_that_of_its_mode(
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "vendor_hooks"))
     atc = importlib.import_module("vendor_hooks.ascend.atc")
-    for name, engine in manifest("ascend").engines.items():
-        for precision in engine.precisions.values() if name != "eager" else ():
+    for engine in manifest("ascend").engines.values():
+        # The modes are those of what compiles graphs; the others are named after torch's types.
+        for precision in engine.precisions.values() if engine.needs == "onnx" else ():
             options = precision.options.get("provider_options", precision.options)
             assert precision.arithmetic == atc.ARITHMETIC[options["precision_mode"]]
 
