@@ -23,3 +23,8 @@ def zen_stack() -> tuple[Path | None, str]:
     if unfit is not None:
         return None, unfit[0]
     return stack_python(vendor.stacks["zen"].folder, "ASSAY_ZEN_PYTHON", "zentorch")
+
+
+def replaces_operators() -> bool:
+    """Return whether zentorch has operators for this processor; without AVX-512 all is inductor's."""
+    return "avx512f" in read_identity().flags

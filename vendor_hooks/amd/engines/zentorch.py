@@ -38,9 +38,19 @@ class ZenTorch(OnZen, CompiledHost):
             (
                 "effective_differs",
                 "zentorch replaced no operator of this graph: what ran is inductor's",
-                "compare it with ENGINE=inductor; a model of matrix products or attention has some",
+                _remedy(),
             ),
         )
+
+
+def _remedy():
+    """What would help: zentorch leaves every graph to inductor where the processor has no AVX-512."""
+    import zentorch
+
+    supported = getattr(zentorch._C, "is_avx512_supported", None)
+    if supported is not None and not supported():
+        return "zentorch's operators need AVX-512 (Zen 4 or newer); here, measure ENGINE=inductor"
+    return "compare it with ENGINE=inductor; a model of matrix products or attention has some"
 
 
 ENGINE = ZenTorch
