@@ -43,7 +43,7 @@ def test_a_row_is_a_case_a_precision_and_a_batch_size() -> None:
         (("--row", "vit_b_32:fp32:x"), "the batch size is 'x'"),
         (("--row", "vit_b_32:fp32:0"), "the batch size is '0'"),
         (("--row", "vit_bb:fp32:1"), "unknown case 'vit_bb' (did you mean vit_b?)"),
-        (("--row", "vit_b_32:int8:1"), "'int8'"),
+        (("--row", "vit_b_32:int4:1"), "'int4'"),
         (("--pairs", "0"), "'0' and must be a whole number"),
         (("--seconds", "2.5"), "'2.5' and must be a whole number"),
     ],

@@ -104,7 +104,7 @@ def test_json_is_the_only_thing_on_standard_output() -> None:
 def test_the_list_has_short_names_and_engines() -> None:
     done = assay("list")
     assert "vit_l_16" in done.stdout
-    assert "onnxruntime (fp32)" in done.stdout
+    assert "onnxruntime (fp32, int8)" in done.stdout
 
 
 @pytest.mark.parametrize(

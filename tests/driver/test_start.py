@@ -26,7 +26,7 @@ SLOW = {
     "xml",
 }
 """Modules of the standard library that take as long as a catalog."""
-EVERY_VERB = {"cli", "console", "errors", "models", "plan", "system"}
+EVERY_VERB = {"cli", "console", "errors", "models", "options", "plan", "system"}
 CATALOG = {"catalog", "monitors", "stacks", "verbs"}
 SESSION = {"aggregate", "datasets", "events", "published", "results", "runners", "session"}
 

@@ -70,7 +70,7 @@ def test_its_own_operators_run(tmp_path: Path) -> None:
     its_own = any(name.startswith("zentorch::") for name in operators)
     assert its_own == replaces_operators(), operators
     if not its_own:
-        # A result under its name would be inductor's, and says so.
+        # Its results would be those of inductor, so each has a warning.
         assert "AVX-512" in outcome.ok.warnings[0].remedy
     assert outcome.ok.versions["zentorch"]
     assert "g++" in outcome.ok.effective["cxx"]
