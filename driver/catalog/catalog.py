@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from driver.catalog.found_python import FoundPython
 
 
+ListedChip = tuple[str, ChipSpec]
+"""A chip of vendor.toml and its name there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A case and its folder."""
@@ -97,11 +101,32 @@ class Vendor:
     def for_request(self, stack: str | None, engine: str | None, chip: str | None) -> Vendor:
         """Return the vendor as the hardware of a request sees it: the first kind that has all that is named.
 
-        Where none has it all, STACK decides alone; the lookups of the names that are left then fail.
+        Where none has it all, STACK decides alone, else ENGINE.
         """
-        fitting = (one for one in self.hardware if one.has(stack=stack, engine=engine, chip=chip))
-        of_stack = (one for one in self.others if one.has(stack=stack))
-        return next(fitting, None) or (next(of_stack, self) if stack else self)
+        all_names = {"stack": stack, "engine": engine, "chip": chip}
+        for names in (all_names, {"stack": stack}, {"engine": engine}):
+            found = next((one for one in self.hardware if one.has(**names)), None)
+            if found is not None and any(names.values()):
+                return found
+        return self
+
+    def require_one_hardware(self, chosen: Vendor, **named: str | None) -> None:
+        """Raise UsageFault for an engine or a chip of other hardware than ``chosen``, which the rest names."""
+        for what, name in named.items():
+            owners = [one for one in self.hardware if name is not None and one.has(**{what: name})]
+            if owners and chosen not in owners:
+                raise UsageFault(
+                    f"{what} {name!r} of {self.name} belongs to {owners[0].of_stacks}, and what is named "
+                    f"beside it to {chosen.of_stacks}",
+                    f"leave one of them out: the engines of {chosen.of_stacks} are "
+                    f"{', '.join(chosen.manifest.engines)}, its chips {', '.join(chosen.manifest.chips)}",
+                )
+
+    @property
+    def of_stacks(self) -> str:
+        """Return the stacks that run on this hardware, as text: "stack rocm7"."""
+        names = sorted(set(self.stacks) - set(self.manifest.stacks))
+        return f"{'stack' if len(names) == 1 else 'stacks'} {', '.join(names)}"
 
     def has(
         self, *, stack: str | None = None, engine: str | None = None, chip: str | None = None
@@ -119,18 +144,28 @@ class Vendor:
         chosen = name or self.manifest.default_engine
         if chosen not in self.manifest.engines:
             known = {name for one in self.hardware for name in one.manifest.engines}
-            raise unknown(f"engine of vendor {self.label}", chosen, known)
+            raise unknown(f"engine of vendor {self.name}", chosen, known)
         return chosen, self.manifest.engines[chosen]
 
     def stack(
-        self, name: str | None, engine_name: str, engine: EngineSpec, precision: str | None = None
+        self,
+        name: str | None,
+        engine_name: str,
+        engine: EngineSpec,
+        precision: str | None = None,
+        chip: ListedChip | None = None,
     ) -> Stack:
-        """Return the named stack, else the default if it has engine and precision, else the first that has both.
+        """Return the named stack, else one that has engine and precision and supports the chip.
 
-        Raises UsageFault for an unknown stack, and for one without the engine or the precision.
+        Of several, that is the first of the chip's own, else the vendor's default, else the engine's first.
+        Raises UsageFault for an unknown stack, and for one without the engine or the precision, or that
+        does not support the chip.
         """
         default, having = self.manifest.default_stack, engine.stacks_with(precision)
-        chosen = name or (default if default in having else having[0])
+        supporting = chip[1].stacks if chip is not None else ()
+        preferred = (*(supporting or (default,)), *(() if supporting else having))
+        fitting = next((one for one in preferred if one in having), having[0])
+        chosen = name or fitting
         if chosen not in self.stacks and any(one.found for one in self.stacks.values()):
             raise UsageFault(
                 f"STACK={chosen} and STACK_PYTHON name two different stacks of {self.name}",
@@ -146,6 +181,12 @@ class Vendor:
             raise UsageFault(
                 f"stack {chosen!r} of {self.name} has no {precision} for engine {engine_name!r}",
                 f"use STACK={having[0]}, or PRECISION={engine.default_precision}",
+            )
+        if chip is not None and supporting and chosen not in supporting:
+            other = f"use STACK={fitting}" if fitting in supporting else "choose another ENGINE"
+            raise UsageFault(
+                f"stack {chosen!r} of {self.name} does not support {chip[0]}",
+                f"{other}, or another CHIP",
             )
         return found
 
@@ -171,7 +212,7 @@ class Vendor:
             if listed.lower() == wanted.lower():
                 return listed, spec
         known = {name for one in self.hardware for name in one.manifest.chips}
-        raise unknown(f"chip of vendor {self.label}", wanted, known)
+        raise unknown(f"chip of vendor {self.name}", wanted, known)
 
 
 @dataclass(frozen=True, kw_only=True)

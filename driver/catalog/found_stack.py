@@ -38,9 +38,14 @@ def _of_vendor(vendor: Vendor, found: FoundPython) -> Vendor:
     engines = {
         name: _of_engine(engine, stack.name) for name, engine in vendor.manifest.engines.items()
     }
+    # Its releases are not the pinned ones, so it may support every chip.
+    chips = {
+        name: chip.model_copy(update={"stacks": ()}) for name, chip in vendor.manifest.chips.items()
+    }
     manifest = vendor.manifest.model_copy(
         update={
             "engines": engines,
+            "chips": chips,
             "drivers": _drivers(vendor.manifest.drivers.get(default.name), stack.name),
             "default_stack": stack.name,
         }

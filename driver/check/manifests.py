@@ -118,6 +118,8 @@ def _chips(vendor: Vendor) -> Iterator[Finding]:
         for precision in engine.precisions.values()
     }
     for name, chip in vendor.manifest.chips.items():
+        for stack in chip.stacks:
+            yield from _named(vendor.table(f"chips.{name}.stacks"), stack, vendor.stacks)
         yield _chip(name, chip, wanted)
 
 

@@ -48,7 +48,7 @@ class MissingFault(DataFault):
 
 
 def _remedy(lacks: Sequence[Lack]) -> str:
-    prepare = "".join(f", or type {one.prepare} once" for one in lacks if one.prepare)
+    prepare = "".join(f", or type `{one.prepare}` once" for one in lacks if one.prepare)
     return (
         f"type {' '.join(one.pair for one in lacks)}{prepare}, or set "
         f"{_joined(one.setting for one in lacks)} in assay.local.toml, or type "

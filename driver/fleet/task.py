@@ -107,15 +107,8 @@ class NodeTask:
     def _require_same_tree(self) -> None:
         """Raise EnvironmentFault if this node has other code than the one that the sweep was planned with."""
         made_of = MadeOf(self.settings, self.catalog)
-        request = self._request(None)
-        vendor = self.catalog.vendor(request.vendor)
-        vendor = vendor.for_request(request.stack, request.engine, request.chip)
-        engine_name, engine = vendor.engine(request.engine)
-        made_of.add(
-            self.catalog.case(request.case),
-            vendor,
-            vendor.stack(request.stack, engine_name, engine, request.precision),
-        )
+        choice = choose(self._request(None), self.catalog)
+        made_of.add(choice.case, choice.vendor, choice.stack)
         other = [
             name for name, digest in made_of.code.items() if digest != self.plan.tree.code.get(name)
         ]

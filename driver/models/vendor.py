@@ -120,6 +120,10 @@ class ChipSpec(Frozen):
 
     title: str = Field(description="display name")
     match: tuple[str, ...] = Field(default=(), description="the monitor's names for it, in full")
+    stacks: tuple[Name, ...] = Field(
+        default=(),
+        description="the stacks that support it, preferred one first, if not all do; others are refused",
+    )
     peaks: dict[str, Peak] = Field(
         default={},
         description="dense operations per second (two per multiply-accumulate) by arithmetic, for "

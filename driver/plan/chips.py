@@ -17,11 +17,9 @@ from driver.models.vendor import ChipSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.catalog.catalog import Vendor
+    from driver.catalog.catalog import ListedChip, Vendor
 
 GIB = 1 << 30
-ListedChip = tuple[str, ChipSpec]
-
 PROCESSOR = "processor"
 PART_OF_MEMORY = 0.75
 """A device with a smaller share of its chip's memory is a part of it: drivers reserve a tenth at most."""
@@ -57,11 +55,17 @@ class ChosenChip:
     part: str = ""
 
 
-def choose_chip(vendor: Vendor, asked: str | None, devices: tuple[SeenDevice, ...]) -> ChosenChip:
+def choose_chip(
+    vendor: Vendor,
+    asked: str | None,
+    devices: tuple[SeenDevice, ...],
+    stacks: tuple[str, ...] = (),
+) -> ChosenChip:
     """Return the chip of a job.
 
     ``asked`` is CHIP, or None; ``devices`` are the selected ones as the monitor names them, empty where
-    there is no monitor or it reports none. Raises UsageFault for a CHIP that is unknown or that the
+    there is no monitor or it reports none. ``stacks`` are those that the job may run in: without a device,
+    one of them supports the chip that is assumed. Raises UsageFault for a CHIP that is unknown or that the
     device contradicts, and for devices of different chips.
     """
     if vendor.manifest.runs_on_host:
@@ -79,7 +83,7 @@ def choose_chip(vendor: Vendor, asked: str | None, devices: tuple[SeenDevice, ..
     if found:
         ((name, spec),) = found.values()
         return ChosenChip(name=name, spec=spec)
-    return _unlisted(vendor, unlisted[0]) if unlisted else _assumed(vendor)
+    return _unlisted(vendor, unlisted[0], stacks) if unlisted else _assumed(vendor, stacks)
 
 
 def identities(vendor: Vendor, selected: str, devices: tuple[SeenDevice, ...]) -> tuple[str, ...]:
@@ -142,7 +146,13 @@ def _part(vendor: Vendor, asked: str | None, devices: tuple[SeenDevice, ...]) ->
             f"leave CHIP out (a part of a chip has its own name and no MFU), or use a whole {asked}",
         )
     _, spec = _listed(vendor, device.whole) or vendor.chip(None)
-    own = ChipSpec(title=device.name, match=(device.name,), options=spec.options, lacks=spec.lacks)
+    own = ChipSpec(
+        title=device.name,
+        match=(device.name,),
+        stacks=spec.stacks,
+        options=spec.options,
+        lacks=spec.lacks,
+    )
     return ChosenChip(name=device.name, spec=own, part=part)
 
 
@@ -181,10 +191,10 @@ def _as_asked(vendor: Vendor, asked: str, known: Mapping[str, ListedChip | None]
     )
 
 
-def _unlisted(vendor: Vendor, device_name: str) -> ChosenChip:
+def _unlisted(vendor: Vendor, device_name: str, stacks: tuple[str, ...]) -> ChosenChip:
     """Return a chip without peaks, under the device's own name."""
     if not any(chip.match for chip in vendor.manifest.chips.values()):
-        return _assumed(vendor)
+        return _assumed(vendor, stacks)
     _, default = vendor.chip(None)
     return ChosenChip(
         name=device_name,
@@ -193,9 +203,15 @@ def _unlisted(vendor: Vendor, device_name: str) -> ChosenChip:
     )
 
 
-def _assumed(vendor: Vendor) -> ChosenChip:
-    """Return the vendor's default chip; without peaks where it is one of several."""
-    name, spec = vendor.chip(None)
+def _assumed(vendor: Vendor, stacks: tuple[str, ...]) -> ChosenChip:
+    """Return the default chip, or the first that a stack supports; without peaks where it is one of several."""
+    default = vendor.chip(None)
+    supported = (
+        chip
+        for chip in (default, *vendor.manifest.chips.items())
+        if not chip[1].stacks or not stacks or set(chip[1].stacks) & set(stacks)
+    )
+    name, spec = next(supported, default)
     if len(vendor.manifest.chips) == 1:
         return ChosenChip(name=name, spec=spec)
     return ChosenChip(

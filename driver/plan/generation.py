@@ -42,7 +42,7 @@ def _only_generates(case: Case, vendor: Vendor, name: str) -> UsageFault:
     engines = vendor.manifest.engines
     others = [other for other, spec in engines.items() if spec.generates != "only"]
     return UsageFault(
-        f"engine {name} of {vendor.name} runs language models that generate, and {case.name} is none",
+        f"engine {name} of {vendor.name} runs only language models that generate, and {case.name} does not",
         f"choose ENGINE={others[0]}" if others else "choose another VENDOR",
     )
 

@@ -99,6 +99,10 @@ def _vendor_rows(catalog: Catalog) -> list[tuple[str, ...]]:
                 if stack.name in spec.stacks
             ]
             alone = "yes" if stack.manifest.process_runner else "no"
-            chips = ", ".join(manifest.chips)
+            chips = ", ".join(
+                chip
+                for chip, spec in manifest.chips.items()
+                if not spec.stacks or stack.name in spec.stacks
+            )
             rows.append((name, stack.name, "; ".join(engines), chips, alone))
     return rows

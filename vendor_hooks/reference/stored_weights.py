@@ -40,7 +40,11 @@ def save(model, path):
 
 
 def is_large(path):
-    """Whether the weights that a graph's file refers to are LARGE_BYTES or more."""
+    """Whether the weights that a graph's file refers to are LARGE_BYTES or more.
+
+    Of a file that has more than those, only what the graph takes of it counts: a graph has its own transposed copies
+    of weights that are stored for torch, too.
+    """
     files = (one for one in path.parent.rglob("*") if one.is_file())
     if sum(one.stat().st_size for one in files) < LARGE_BYTES:
         # Reading a graph of hundreds of megabytes takes a second.
@@ -48,7 +52,13 @@ def is_large(path):
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
-    return sum((path.parent / name).stat().st_size for name in locations(model)) >= LARGE_BYTES
+    spans = {}
+    for tensor in model.graph.initializer:
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        if "location" in where:
+            # Tied weights are the same bytes.
+            spans[(where["location"], where.get("offset"))] = int(where["length"])
+    return sum(spans.values()) >= LARGE_BYTES
 
 
 def locations(model):

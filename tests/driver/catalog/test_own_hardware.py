@@ -80,9 +80,15 @@ def test_a_processors_job_is_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"stack": "rocm7", "engine": "zentorch"}, "engine of vendor amd/rocm7"),
-        ({"stack": "zen", "engine": "migraphx"}, "engine of vendor amd "),
-        ({"stack": "rocm7", "chip": "host"}, "chip of vendor amd/rocm7"),
+        (
+            {"stack": "rocm7", "engine": "zentorch"},
+            "engine 'zentorch' of amd belongs to stack zen, and what is named beside it to stack rocm7 "
+            "leave one of them out: the engines of stack rocm7 are migraphx, onnxruntime, inductor, eager, "
+            "its chips MI300X, MI325X",
+        ),
+        ({"stack": "zen", "engine": "migraphx"}, "engine 'migraphx' of amd belongs to stack rocm7"),
+        ({"stack": "rocm7", "chip": "host"}, "chip 'host' of amd belongs to stack zen"),
+        ({"engine": "migraphx", "chip": "HOST"}, "chip 'HOST' of amd belongs to stack zen"),
         ({"engine": "eager", "precision": "fp16"}, "precision of amd eager"),
         ({"engine": "migrafx"}, "migraphx"),
     ],

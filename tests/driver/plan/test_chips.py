@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from driver.catalog.catalog import Vendor, load_catalog
+from driver.catalog.found_python import FoundPython
+from driver.catalog.found_stack import with_found
 from driver.errors import UsageFault
 from driver.models.base import RunnerName
 from driver.monitors.seen import seen_devices
@@ -91,6 +93,67 @@ def test_an_undetected_chip_has_no_peaks(nvidia: Vendor) -> None:
 def test_devices_of_two_chips_are_refused(nvidia: Vendor) -> None:
     with pytest.raises(UsageFault, match="different chips: NVIDIA H200, Tesla T4"):
         choose_chip(nvidia, None, seen("NVIDIA H200", "Tesla T4"))
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "stack", "chip"),
+    [
+        # The stack follows the chip, asked for or seen …
+        ({"engine": "cann"}, "310P3", "cann5.1.rc2", "310P"),
+        ({"engine": "cann"}, "910B3", "cann9.1-910b", "910B3"),
+        ({"engine": "cann", "chip": "910B4"}, "", "cann9.1-910b", "910B4"),
+        ({"engine": "eager"}, "310P3", "cann9.1-310p", "310P"),
+        # … and where neither tells it, the chip that is assumed follows the stack.
+        ({"stack": "cann9.1-910b"}, "", "cann9.1-910b", "910B1"),
+        ({"engine": "eager", "precision": "fp16"}, "", "cann9.1-310p", "310P"),
+        # A device that vendor.toml does not list runs in any.
+        ({"engine": "cann"}, "910C", "cann5.1.rc2", "910C"),
+    ],
+)
+def test_chip_and_stack_fit(given: dict[str, str], device: str, stack: str, chip: str) -> None:
+    request = Request(case="vit_l_16", vendor="ascend", **given)
+    devices = {"ascend": seen(device)} if device else {}
+    choice = choose(request, load_catalog(ROOT), devices)
+    assert (choice.stack.name, choice.chip_name) == (stack, chip)
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "remedy"),
+    [
+        (
+            {"vendor": "ascend", "stack": "cann5.1.rc1", "chip": "910B1"},
+            "stack 'cann5.1.rc1' of ascend does not support 910B1",
+            "use STACK=cann9.1-910b, or another CHIP",
+        ),
+        (
+            {"vendor": "ascend", "engine": "benchmark", "chip": "910B1"},
+            "stack 'cann5.1.rc1' of ascend does not support 910B1",
+            "choose another ENGINE, or another CHIP",
+        ),
+        (
+            {"vendor": "nvidia", "stack": "cuda12.1-trt8.6", "chip": "B200"},
+            "stack 'cuda12.1-trt8.6' of nvidia does not support B200",
+            "use STACK=cuda13-trt10.16, or another CHIP",
+        ),
+    ],
+)
+def test_a_stack_that_does_not_support_the_chip_is_refused(
+    given: dict[str, str], message: str, remedy: str
+) -> None:
+    with pytest.raises(UsageFault) as caught:
+        choose(Request(case="vit_l_16", **given), load_catalog(ROOT))
+    assert (caught.value.message, caught.value.remedy) == (message, remedy)
+
+
+def test_a_python_of_the_host_may_support_every_chip() -> None:
+    python = FoundPython(
+        python=Path("/opt/venv/bin/python3"), version="3.12.3", packages={}, digest="1" * 64
+    )
+    catalog = with_found(load_catalog(ROOT), stack=python, reference=None)
+    choice = choose(
+        Request(case="vit_l_16", vendor="ascend", chip="910B1", runner="process"), catalog
+    )
+    assert choice.stack.name == "found-11111111"
 
 
 @pytest.mark.parametrize("vendor", ["cpu", "intel"])

@@ -39,7 +39,9 @@ def test_vendors_that_can_are_named_where_no_engine_of_this_one_can() -> None:
 def test_an_engine_of_language_models_alone_refuses_other_cases(engine: str) -> None:
     with pytest.raises(UsageFault) as caught:
         choose(Request(case="vit_digits", vendor="nvidia", engine=engine), load_catalog(ROOT))
-    assert f"engine {engine} of nvidia runs language models that generate" in caught.value.message
+    assert (
+        f"engine {engine} of nvidia runs only language models that generate" in caught.value.message
+    )
     assert caught.value.remedy == "choose ENGINE=tensorrt"
 
 

@@ -239,6 +239,13 @@ def test_an_export_with_its_data_cut_or_missing_is_refused(odd: dict[str, dict[s
     assert odd["large_cut"]["kind"] == "export"
 
 
+def test_only_weights_that_a_graph_takes_of_a_file_make_it_large(
+    odd: dict[str, dict[str, Any]],
+) -> None:
+    """SAM's graph and its weights for torch are 2.4 GiB each, and were taken for 4.8: never simplified."""
+    assert odd["share_of_a_file"]["large"] == [True, False]
+
+
 def test_synthetic_weights_are_kept_as_a_folder_that_loads_again(
     odd: dict[str, dict[str, Any]],
 ) -> None:

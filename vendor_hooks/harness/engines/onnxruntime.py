@@ -95,12 +95,11 @@ class OnnxRuntime(StepEngine):
 
     def _placed(self, onnxruntime: Any) -> Placements:
         """Open the session; return provider → operator → nodes, by the session, or by a profile of one call."""
-        recorded = recorded_here(onnxruntime.InferenceSession)
-        if not recorded:
-            placed = self._profiled(onnxruntime)
-        self._session = self._open(onnxruntime, {RECORD: "1"} if recorded else {})
-        if recorded:
-            placed = recorded_placements(self._session, self._shape_nodes())
+        if recorded_here(onnxruntime.InferenceSession):
+            self._session = self._open(onnxruntime, {RECORD: "1"})
+            return recorded_placements(self._session, self._shape_nodes())
+        placed = self._profiled(onnxruntime)
+        self._session = self._open(onnxruntime, {})
         return placed
 
     def _shape_nodes(self) -> Collection[str]:

@@ -212,6 +212,26 @@ def conversions():
     return [node.name for node in model.graph.node]
 
 
+def share_of_a_file():
+    """Tell whether a graph is large that takes 1,000 bytes of a longer file, by two names, under two limits."""
+    folder = MODEL / "share"
+    folder.mkdir()
+    (folder / "others.data").write_bytes(bytes(10_000))
+    tensors = []
+    for name in ("one", "tied"):
+        tensor = from_array(np.zeros(250, np.float32), name)
+        onnx.external_data_helper.set_external_data(tensor, "others.data", 4_000, 1_000)
+        tensor.ClearField("raw_data")
+        tensors.append(tensor)
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], tensors))
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    kept, found = stored_weights.LARGE_BYTES, []
+    for stored_weights.LARGE_BYTES in (1_000, 1_001):
+        found.append(stored_weights.is_large(folder / "model.onnx"))
+    stored_weights.LARGE_BYTES = kept
+    return {"large": found}
+
+
 def value_dependent():
     """Export a model that reads a tensor's value, which torch cannot count."""
     from case import model as case_model
@@ -248,6 +268,7 @@ PIXELS = {"input": np.zeros((1, 3, 32, 32), np.float32)}
 WRONG = {"output": np.eye(1, 10, dtype=np.float32)}
 FOUND["disagrees"] = failure(agreement.require, MODEL / "model.onnx", [(PIXELS, WRONG)], 1)
 FOUND["external"], FOUND["data_cut"], FOUND["data_missing"] = external()
+FOUND["share_of_a_file"] = share_of_a_file()
 FOUND["not_simplified"] = not_simplified()
 FOUND["beyond"] = beyond_two_gigabytes()
 FOUND["synthetic"] = synthetic()
