@@ -8,7 +8,9 @@ assay_fault() { # MESSAGE REMEDY; exit code 3 is "the environment", as everywher
 }
 
 # The folder of environments, wheels and caches: ASSAY_HOME, else `home` of assay.local.toml, else .assay.
+# ASSAY_HOME_NOT_TYPED says which one nobody typed, so that no command in a remedy repeats it.
 assay_home() {
+    assay_typed=${ASSAY_HOME:-}
     if [ -z "${ASSAY_HOME:-}" ] && [ -f "$assay_root/assay.local.toml" ]; then
         ASSAY_HOME=$(sed -n "s/^home[[:space:]]*=[[:space:]]*[\"']\(.*\)[\"'][[:space:]]*\(#.*\)\{0,1\}\$/\1/p" \
             "$assay_root/assay.local.toml")
@@ -16,6 +18,7 @@ assay_home() {
     fi
     ASSAY_HOME=${ASSAY_HOME:-$assay_root/.assay}
     case $ASSAY_HOME in /*) ;; *) ASSAY_HOME=$PWD/$ASSAY_HOME ;; esac
+    [ -n "$assay_typed" ] || export ASSAY_HOME_NOT_TYPED="$ASSAY_HOME"
     export ASSAY_HOME
     for folder in "$assay_root" "$ASSAY_HOME"; do
         case $folder in *:*) assay_fault "$folder has a ':' in its path, where PATH and PYTHONPATH would split it" \

@@ -49,6 +49,7 @@ LOOKS = (
     Look(case="bert_large", arguments=("--limit", "8"), items=8, memory_gib=8),
     Look(case="detr_resnet_50", arguments=("--limit", "4"), items=4, memory_gib=4),
     Look(case="dlrm_kaggle", arguments=("--limit", "4096"), items=4096, memory_gib=12),
+    Look(case="smollm2_135m", arguments=("--limit", "4"), items=4, memory_gib=4),
     Look(case="sam_h", arguments=("--limit", "3"), items=3, memory_gib=14),
 )
 

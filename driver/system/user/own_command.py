@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 TYPED = "ASSAY_TYPED"
 """Where the Makefile leaves the names of the variables on its command line, which it exports."""
 
+DEFAULT_HOME = "ASSAY_HOME_NOT_TYPED"
+"""Where driver/bootstrap.sh leaves the folder that it chose for ASSAY_HOME, which nobody had set."""
+
 FROM_ENVIRONMENT = frozenset(
     {
         "ALLOWED_SIGNERS",
@@ -132,6 +135,8 @@ class OwnCommand:
             given = {name: environ[name] for name in typed.split() if name in environ}
             return cls(verb=argv[1], given=given)
         own = OWN_OPTIONS.get(argv[1], frozenset())
+        if environ.get("ASSAY_HOME") == environ.get(DEFAULT_HOME):
+            own |= {"ASSAY_HOME"}
         outside = {
             name: environ[name] for name in sorted(FROM_ENVIRONMENT - own) if environ.get(name)
         }

@@ -14,6 +14,7 @@ from driver.plan.request import VARIABLES
 from driver.system.settings import ROOT
 from driver.system.user.own_command import (
     CARRIED,
+    DEFAULT_HOME,
     FROM_ENVIRONMENT,
     RUN,
     TAKES,
@@ -133,6 +134,15 @@ def test_a_variable_can_be_dropped_on_purpose() -> None:
     own = by_make("sweep", BS="1", DRY_RUN="1").changed({"DRY_RUN": None})
     assert str(own) == "make sweep BS=1"
     assert "--dry-run" not in str(by_script("sweep", "--dry-run").changed({"DRY_RUN": None}))
+
+
+@pytest.mark.parametrize(
+    ("default", "shown"),
+    [("/tree/.assay", "driver/assay run --case sam"), ("/other", "ASSAY_HOME=/tree/.assay ")],
+)
+def test_a_home_that_nobody_typed_is_not_repeated(default: str, shown: str) -> None:
+    environ = {"ASSAY_HOME": "/tree/.assay", DEFAULT_HOME: default}
+    assert str(by_script("run", "--case", "sam", **environ)).startswith(shown)
 
 
 def test_outside_a_process_of_assay_a_remedy_stays_as_it_is() -> None:
