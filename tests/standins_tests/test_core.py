@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,3 +138,17 @@ def test_unknown_fault_is_refused(
     monkeypatch.setenv("ASSAY_STANDIN_FAULT", text)
     with pytest.raises(SystemExit, match="is known"):
         faults.asked("infer")
+
+
+@pytest.mark.parametrize("rate", [None, 1000])
+def test_the_clock_of_tools_is_the_hosts_unless_it_is_to_run_faster(
+    standin: Import, monkeypatch: pytest.MonkeyPatch, rate: int | None
+) -> None:
+    if rate is not None:
+        monkeypatch.setenv("ASSAY_STANDIN_CLOCK_RATE", str(rate))
+    clock = standin("nvidia", "assay_standin.clock")
+    before_s, began_s = time.perf_counter(), clock.now_s()
+    time.sleep(0.01)
+    ended_s, after_s = clock.now_s(), time.perf_counter()
+    # Rounded as numbers of that size are.
+    assert 0.01 * (rate or 1) <= ended_s - began_s <= (after_s - before_s) * (rate or 1) + 1e-6

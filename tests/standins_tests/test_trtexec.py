@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,20 @@ def test_exported_times_are_those_of_the_version(
     # One more where a query of the warm-up began a rounding before its end.
     assert len(counted) == pytest.approx(trtexec_output.parse(done.stdout).queries, abs=1)
     assert (len(rows) > len(counted)) is has_warm_up
+
+
+def test_it_measures_as_long_as_asked_by_its_own_clock(program: Run, tmp_path: Path) -> None:
+    tiny_model.write(tmp_path)
+    began_s = time.monotonic()
+    done = program(
+        "nvidia", "trtexec", "--onnx=model.onnx", "--shapes=image:4x3x8x8", "--iterations=1",
+        "--duration=200", "--warmUp=0", ASSAY_STANDIN_CLOCK_RATE="2000",
+    )  # fmt: skip
+    took_s = time.monotonic() - began_s
+    assert done.returncode == 0, done.stderr
+    wall_s = trtexec_output.parse(done.stdout).wall_s
+    assert wall_s is not None
+    assert took_s < 200 <= wall_s
 
 
 @pytest.mark.parametrize(

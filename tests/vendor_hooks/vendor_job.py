@@ -173,7 +173,7 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
     job.write_job(stage)
     shutil.rmtree(job.folder / "out")
     (job.folder / "out").mkdir()
-    env = {**job.environment(python), "ASSAY_STANDIN_THREADS": "1", **environment}
+    env = {**job.environment(python), **USUAL, **environment}
     if any((job.folder / "cache").iterdir()):
         return job.outcome(*_run(job, stage, env, python))
     left = made_once(
@@ -192,6 +192,9 @@ def run_as_driven(job: JobFolder, stage: str, python: Path, **more: str) -> Outc
     precision = vendor.engines[key["engine"]].precisions[key["precision"]]
     return run(job, stage, python, **{**vendor.devices.env, **precision.env, **more})
 
+
+USUAL = {"ASSAY_STANDIN_THREADS": "1", "ASSAY_STANDIN_CLOCK_RATE": "20"}
+"""Settings of the stand-ins, unless a test has its own: trtexec takes whole seconds, and is busy for so long."""
 
 LEFT = ("out", "cache")
 """The folders that a stage writes to."""

@@ -10,6 +10,7 @@ DEFAULTS = {
     "cuda": "12.1",
     "maca": "2.19.2.5",
     "layer_info": "names",
+    "clock_rate": "1",
 }
 
 
