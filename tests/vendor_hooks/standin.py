@@ -53,6 +53,11 @@ def _make(base: Path, vendor: str, settings: tuple[tuple[str, str], ...], folder
     )
 
 
+def is_standin(python: Path) -> bool:
+    """Return whether a Python has a vendor's stand-in."""
+    return (python.parents[1] / "assay-standins").is_dir()
+
+
 def with_reference_stack(python: Path) -> Path:
     """Let ``python`` import the reference stack too, for packages that a vendor's stack pins (onnx)."""
     reference, reason = reference_stack()

@@ -5,7 +5,9 @@ The engines come from the manifests: a new one is tested here without a line of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +21,16 @@ from tests.vendor_hooks.intel.stack import openvino_stack
 from tests.vendor_hooks.language_model import assert_speaks, language_job, validated
 from tests.vendor_hooks.onnxruntime.stack import provider_stack
 from tests.vendor_hooks.standin import standin_python, with_reference_stack
-from tests.vendor_hooks.vendor_job import assert_right, core, manifest, run_as_driven, vendor_job
+from tests.vendor_hooks.vendor_job import (
+    LEFT,
+    assert_right,
+    core,
+    driven,
+    manifest,
+    run_as_driven,
+    run_by_hook,
+    vendor_job,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +111,10 @@ class EngineJob:
         faulty = {"ASSAY_STANDIN_FAULT": fault} if fault else {}
         return run_as_driven(self.job, stage, self._python, **faulty)
 
+    def run_by_hook(self, stage: str) -> Outcome:
+        """Run a stage as a process runner does."""
+        return run_by_hook(self.job, stage, self._python, **driven(self.job))
+
     def compile(self) -> None:
         """Compile; skips an engine that leaves no file."""
         if not self.run("compile").ok.artifacts:
@@ -130,6 +145,39 @@ def test_predictions_are_right_and_what_ran_is_reported(
         )
     assert core(outcome).clock == spec.clock
     assert report.versions
+
+
+BY_HOOK = {vendor: engine for vendor, engine in reversed(ON_STANDINS)}
+"""One engine of every vendor: its first."""
+
+
+@pytest.mark.parametrize(("vendor", "engine"), BY_HOOK.items())
+def test_the_hook_itself_does_what_a_stage_does_that_is_forked(
+    tmp_path: Path, vendor: str, engine: str
+) -> None:
+    """All other stages on stand-ins are forks of a process that has imported what they import."""
+    hooked = EngineJob(tmp_path / "hooked", vendor, engine)
+    forked = EngineJob(tmp_path / "forked", vendor, engine)
+    assert _left(hooked, hooked.run_by_hook("infer")) == _left(forked, forked.run("infer"))
+
+
+def _left(job: EngineJob, outcome: Outcome) -> dict[str, Any]:
+    """Return what infer reported and left that is no measurement."""
+    assert_right(outcome)
+    report = outcome.ok
+    files = (path for name in LEFT for path in (job.folder / name).rglob("*"))
+    document = {
+        "effective": {k: v for k, v in report.effective.items() if not k.endswith("_ns")},
+        "versions": report.versions,
+        "warnings": [warning.model_dump(mode="json") for warning in report.warnings],
+        "simulated": report.simulated,
+        "clocks": {one.name: (one.clock, one.in_flight) for one in report.measurements},
+        "files": sorted(str(path.relative_to(job.folder)) for path in files),
+    }
+    # Another test's job may have been the one that ran.
+    text = re.sub(r"/[^ \":=]*/job/", "/job/", json.dumps(document))
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 @pytest.mark.parametrize(("vendor", "engine"), OF_GRAPHS)

@@ -14,10 +14,12 @@ import numpy as np
 from driver.catalog.manifests import read_manifest
 from driver.models.vendor import VendorManifest
 from driver.system.hashing import file_sha256
+from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.shared import made_once
 from tests.vendor_hooks.cpu import tiny_onnx as wire
 from tests.vendor_hooks.reference.stack import server_of
+from tests.vendor_hooks.standin import is_standin
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -170,10 +172,7 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
     A stage of a fresh job that has been run in this test run, with the same job, graph, Python and
     environment, is not run again: what it left is copied.
     """
-    job.write_job(stage)
-    shutil.rmtree(job.folder / "out")
-    (job.folder / "out").mkdir()
-    env = {**job.environment(python), **USUAL, **environment}
+    env = _ready(job, stage, python, environment)
     if any((job.folder / "cache").iterdir()):
         return job.outcome(*_run(job, stage, env, python))
     left = made_once(
@@ -185,12 +184,29 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
     return job.outcome(document["code"], document["log"].replace(document["job"], str(job.folder)))
 
 
+def run_by_hook(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome:
+    """Run a stage as a process runner does, in any case."""
+    return job.outcome(*_hooked(job, stage, _ready(job, stage, python, environment), python))
+
+
 def run_as_driven(job: JobFolder, stage: str, python: Path, **more: str) -> Outcome:
     """Run a stage with the variables that vendor.toml has for the device and the job's precision, and more."""
+    return run(job, stage, python, **{**driven(job), **more})
+
+
+def driven(job: JobFolder) -> dict[str, str]:
+    """Return the variables that vendor.toml has for the device and the job's precision."""
     key = job.document["job"]
     vendor = manifest(f"{key['vendor']}/{key['stack']}")
     precision = vendor.engines[key["engine"]].precisions[key["precision"]]
-    return run(job, stage, python, **{**vendor.devices.env, **precision.env, **more})
+    return {**vendor.devices.env, **precision.env}
+
+
+def _ready(job: JobFolder, stage: str, python: Path, environment: dict[str, str]) -> dict[str, str]:
+    job.write_job(stage)
+    shutil.rmtree(job.folder / "out")
+    (job.folder / "out").mkdir()
+    return {**job.environment(python), **USUAL, **environment}
 
 
 USUAL = {"ASSAY_STANDIN_THREADS": "1", "ASSAY_STANDIN_CLOCK_RATE": "20"}
@@ -218,8 +234,11 @@ def _record(job: JobFolder, stage: str, env: dict[str, str], python: Path, folde
 
 
 def _run(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
-    if _of_torch(job, env):
-        return _forked(job, stage, env, python)
+    return (_forked if _can_fork(env, python) else _hooked)(job, stage, env, python)
+
+
+def _hooked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
+    """Run a stage as a process runner does, by the hook itself; return its exit status and its log."""
     done = subprocess.run(
         [str(job.folder / "hook" / "hook"), stage, str(job.folder)],
         env=env,
@@ -232,28 +251,50 @@ def _run(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple
 
 
 SERVER = Path(__file__).parent / "probes" / "stage_server.py"
-AT_IMPORT = ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "ASSAY_STANDIN_TENSORRT", "ASSAY_STANDIN_CHIP")
-"""What the stand-in of torch.cuda reads when torch is imported."""
+AT_LOADING = ("GOMP_", "KMP_", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH_")
+"""How variables begin that Python, torch and the libraries of numpy read when they are loaded."""
+AS_WITHOUT = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0"}
+"""Variables of them with which nothing differs."""
 
 
-def _of_torch(job: JobFolder, env: dict[str, str]) -> bool:
-    """Whether a stage imports torch with the stand-in in it, as any other such stage does.
-
-    Other stacks set variables with which their libraries are loaded.
-    """
-    key = job.document["job"]
-    if key["vendor"] not in ("metax", "nvidia"):
-        return False
-    torchs = manifest(key["vendor"]).engines[key["engine"]].needs == "weights"
-    return torchs and not any(env.get(name, "0") != "0" for name in AT_IMPORT)
+def _can_fork(env: dict[str, str], python: Path) -> bool:
+    """Whether a stage does in a fork what its hook does: on a stand-in, with nothing that libraries are loaded by."""
+    found = shutil.which("python3", path=env["PATH"])
+    changed = (name for name, value in env.items() if AS_WITHOUT.get(name) != value)
+    at_loading = any(name.startswith(AT_LOADING) for name in changed)
+    return is_standin(python) and found == str(python) and not at_loading
 
 
 def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
-    """Run a stage where torch has been imported: that takes longer than all else in it."""
+    """Run a stage where its packages have been imported, which takes longer than all else in it."""
     log = job.folder.with_name(f"{job.folder.name}.log")
-    request = {"stage": stage, "job": str(job.folder), "environment": env, "log": str(log)}
-    code = server_of(python, SERVER).run(request)
+    request = {
+        "stage": stage,
+        "job": str(job.folder),
+        "environment": env,
+        "python": str(python),
+        "log": str(log),
+    }
+    base, reason = cpu_stack()
+    assert base is not None, reason
+    modules = WITH_TORCH if _imports_torch(job, stage) else ALWAYS
+    code = server_of(base, SERVER, *modules).run(request)
     return code, log.read_text(encoding="utf-8")
+
+
+ALWAYS = ("numpy", "PIL.Image", "PIL.PngImagePlugin")
+"""What every stage imports that takes long."""
+WITH_TORCH = (*ALWAYS, "torch", "transformers")
+OF_GRAPHS_WITH_TORCH = (("amd", "migraphx"),)
+"""Engines of graphs that import PyTorch too."""
+
+
+def _imports_torch(job: JobFolder, stage: str) -> bool:
+    key = job.document["job"]
+    vendor, engine = key["vendor"], key["engine"]
+    needs = manifest(f"{vendor}/{key['stack']}").engines[engine].needs
+    # What validates others' outputs is PyTorch.
+    return needs == "weights" or stage == "validate" or (vendor, engine) in OF_GRAPHS_WITH_TORCH
 
 
 def assert_right(outcome: Outcome) -> None:

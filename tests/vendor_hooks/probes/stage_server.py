@@ -1,25 +1,63 @@
-"""Runs stages in processes that it forks, one after the other: torch, and the stand-in in it, are imported once.
+"""Runs stages in processes that it forks, one after the other, for every Python with a stand-in.
 
-Standard input has a request a line, {"stage", "job", "environment", "log"}; when a stage has ended, its
+Those Pythons differ in their own packages alone: what they share, the modules named on the command line (numpy or
+torch) and the code of the harness, is imported and compiled here, once. Standard input has a request a line,
+{"stage", "job", "environment", "python", "log"}; when a stage has ended, its
 exit status is a line of standard output. The engine has a process of its own as always. That is a fork
 too, made before the stage begins: it waits for what ``python3 -m harness.boundary.enter`` would be called with.
 """
 
+import _imp
 import fcntl
+import gc
+import importlib
 import json
 import os
+import site
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import traceback
-
-import torch  # noqa: F401
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
 
 ENTER = ["-m", "harness.boundary.enter"]
 LARGEST = 1 << 17
 #: Descriptors that nothing else has here.
 FREE = 200
+#: The packages that the Pythons with stand-ins share, and find last.
+SHARED = sysconfig.get_path("purelib")
+
+
+class Compiled:
+    """The code of files whose text was compiled before, wherever they lie: job folders link to the same ones."""
+
+    def __init__(self):
+        self._folders, self._codes = set(), {}
+        self._compile = SourceFileLoader.source_to_code
+        SourceFileLoader.source_to_code = lambda loader, text, path, **how: (
+            self._found(text, path) or self._compile(loader, text, path, **how)
+        )
+
+    def add(self, folder):
+        """Compile every file of a folder, unless that was done."""
+        folder = Path(folder).resolve()
+        if folder in self._folders:
+            return
+        self._folders.add(folder)
+        for path in folder.rglob("*.py"):
+            text = path.read_bytes()
+            if text not in self._codes:
+                self._codes[text] = compile(text, str(path), "exec", dont_inherit=True)
+
+    def _found(self, text, path):
+        code = self._codes.get(bytes(text))
+        if code is not None:
+            # As Python names the file of code that it reads from a .pyc.
+            _imp._fix_co_filename(code, path)
+        return code
 
 
 def become(request):
@@ -30,7 +68,18 @@ def become(request):
     os.environ.clear()
     os.environ.update(request["environment"], PYTHONPATH=request["job"])
     tempfile.tempdir = None
+    _become_python(request["python"])
     sys.path[:1] = [request["job"]]
+
+
+def _become_python(python):
+    """Find the packages that another Python finds, in its order; what it imports at start is imported now."""
+    folder = os.path.dirname(os.path.dirname(python))  # noqa: PTH120
+    sys.executable = python
+    sys.prefix = sys.exec_prefix = folder
+    sys.path.remove(SHARED)
+    for packages in site.getsitepackages([folder]):
+        site.addsitedir(packages)
 
 
 class Spare:
@@ -117,12 +166,22 @@ def run(request):
     return main([request["stage"], request["job"]])
 
 
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+compiled = Compiled()
+gc.collect()
 for line in sys.stdin:
+    asked = json.loads(line)
+    for part in ("harness", "hook", "case"):
+        compiled.add(Path(asked["job"], part))
+    compiled.add(Path(asked["python"]).parents[1] / "assay-standins")
+    # A stage's search for garbage would take a tenth of a second more with all that was imported here.
+    gc.freeze()
     child = os.fork()
     if child == 0:
         ended = 1
         try:
-            ended = run(json.loads(line))
+            ended = run(asked)
         except BaseException:
             traceback.print_exc()
         sys.stdout.flush()

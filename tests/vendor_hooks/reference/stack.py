@@ -87,9 +87,9 @@ def forked(
 class ProbeServer:
     """A process of the reference stack that has imported its frameworks; each probe is a fork of it."""
 
-    def __init__(self, python: Path, program: Path = SERVER) -> None:
+    def __init__(self, python: Path, program: Path = SERVER, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [str(python), "-B", str(program)],
+            [str(python), "-B", str(program), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={
@@ -124,8 +124,8 @@ class ProbeServer:
 
 
 @cache
-def server_of(python: Path, program: Path = SERVER) -> ProbeServer:
+def server_of(python: Path, program: Path = SERVER, *arguments: str) -> ProbeServer:
     """Return the process of this Python that runs ``program``, started by whoever needs it first."""
-    server = ProbeServer(python, program)
+    server = ProbeServer(python, program, *arguments)
     atexit.register(server.stop)
     return server
