@@ -14,6 +14,7 @@ import pytest
 from driver.models.base import WarningCode
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
+from tests.shared import made_once
 from tests.vendor_hooks.amd.stack import replaces_operators, zen_stack
 from tests.vendor_hooks.ascend.stack import CHIPS, cann_python
 from tests.vendor_hooks.cpu.stack import inductor_stack, iree_stack
@@ -56,6 +57,9 @@ SERVING = [one for one in EVERY if manifest(one[0]).engines[one[1]].generates ==
 ALL = [one for one in EVERY if one not in SERVING]
 #: A minute of compiling C++: in every run only for amd, where the processor is AMD's.
 COMPILED = ("cpu", "inductor")
+CPP = (COMPILED, ("amd", "inductor"), ("amd", "zentorch"))
+"""Engines that have C++ compiled."""
+KEPT_CXX = ROOT / "tests" / "vendor_hooks" / "probes" / "kept-g++"
 ENGINES = [
     pytest.param(*one, marks=pytest.mark.slow) if one == COMPILED else pytest.param(*one)
     for one in ALL
@@ -104,12 +108,16 @@ class EngineJob:
         self.job = make(folder / "job", vendor, engine, precision=precision, chip=chip)
         self.folder = self.job.folder
         self._python = python_of(vendor, engine, precision)
+        self._compiler: dict[str, str] = {}
+        if (vendor, engine) in CPP:
+            kept = made_once("compiled-c++", lambda _: None)
+            self._compiler = {"CXX": str(KEPT_CXX), "HOME": str(kept)}
 
     def run(self, stage: str, fault: str = "") -> Outcome:
         """Run a stage; ``fault`` is the stand-in's."""
         # Without one, nothing differs from what a vendor's own tests run, which then runs once.
         faulty = {"ASSAY_STANDIN_FAULT": fault} if fault else {}
-        return run_as_driven(self.job, stage, self._python, **faulty)
+        return run_as_driven(self.job, stage, self._python, **self._compiler, **faulty)
 
     def run_by_hook(self, stage: str) -> Outcome:
         """Run a stage as a process runner does."""
