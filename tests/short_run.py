@@ -1,7 +1,8 @@
 """`python -m tests.short_run SECONDS VERB …`: the driver, with smoke runs whose loops last SECONDS.
 
 A test that uses no figure need not wait for one: warm-up, core and latency of two stages keep both cores busy for six
-seconds. Everything else is as `driver/assay` does it.
+seconds. They compute with one thread: two wait for each other by spinning, for as long again where tests share the
+cores. Everything else is as `driver/assay` does it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from driver.__main__ import main
 from driver.models.base import Tier
-from driver.plan.scenario import RULES
+from driver.plan.scenario import RULES, Rules
 from driver.plan.tiers import MEASURES
+from driver.session import site
+from driver.system.host.machine import HostFacts, host_facts
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT_S = 0.2
@@ -62,14 +67,30 @@ def copy_of_cpu(folder: Path, *, validates: bool) -> Path:
     return vendor
 
 
+def measure_briefly(monkeypatch: pytest.MonkeyPatch, seconds: float = SHORT_S) -> None:
+    """Have smoke runs in this process measure as ``short_run`` does, until the test ends."""
+    monkeypatch.setitem(MEASURES, Tier.SMOKE, _measure(seconds))
+    monkeypatch.setitem(RULES, Tier.SMOKE, _rules(seconds))
+    monkeypatch.setattr(site, "host_facts", _one_thread)
+
+
+def _measure(seconds: float) -> dict[str, Any]:
+    brief = {"min_seconds": seconds, "warmup_max_seconds": 0.3, "latency_max_seconds": 0.1}
+    return MEASURES[Tier.SMOKE] | brief
+
+
+def _rules(seconds: float) -> Rules:
+    brief_ms = int(1000 * seconds)
+    return RULES[Tier.SMOKE]._replace(min_duration_ms=brief_ms, probe_duration_ms=brief_ms)
+
+
+def _one_thread() -> HostFacts:
+    return host_facts().model_copy(update={"threads": 1})
+
+
 if __name__ == "__main__":
     seconds = float(sys.argv.pop(1))
-    MEASURES[Tier.SMOKE] |= {
-        "min_seconds": seconds,
-        "warmup_max_seconds": 0.3,
-        "latency_max_seconds": 0.1,
-    }
-    RULES[Tier.SMOKE] = RULES[Tier.SMOKE]._replace(
-        min_duration_ms=int(1000 * seconds), probe_duration_ms=int(1000 * seconds)
-    )
+    MEASURES[Tier.SMOKE] = _measure(seconds)
+    RULES[Tier.SMOKE] = _rules(seconds)
+    vars(site)["host_facts"] = _one_thread
     sys.exit(main())

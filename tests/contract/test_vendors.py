@@ -15,6 +15,7 @@ from driver.doctor.finding import Finding, failures
 from driver.doctor.probe import gather
 from driver.models.base import RunnerName
 from driver.system.settings import load_settings
+from tests.short_run import measure_briefly
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = load_catalog(ROOT)
@@ -70,13 +71,21 @@ def keeps_the_contract(name: str, runner: RunnerName) -> None:
         pytest.skip(f"{held_up[0].found}; {held_up[0].remedy}")
 
 
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figure of a trial is used."""
+    measure_briefly(monkeypatch)
+
+
 @pytest.mark.stack
+@pytest.mark.usefixtures("briefly")
 @pytest.mark.parametrize("name", ALONE)
 def test_a_vendors_hook_keeps_the_contract_in_process(name: str) -> None:
     keeps_the_contract(name, RunnerName.PROCESS)
 
 
 @pytest.mark.container
+@pytest.mark.usefixtures("briefly")
 @pytest.mark.parametrize("name", VENDORS)
 def test_a_vendors_hook_keeps_the_contract_in_container(name: str) -> None:
     keeps_the_contract(name, RunnerName.DOCKER)

@@ -28,6 +28,7 @@ from driver.system.settings import load_settings
 from driver.verbs.maintenance.scaffold import TEMPLATES, case_kinds, new_case, new_vendor
 from tests.driver.miniature import make_tree
 from tests.driver.test_cli import assay
+from tests.short_run import measure_briefly
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -215,7 +216,10 @@ def tried(catalog: Catalog, case: str, scenario: str | None = None) -> Result:
         *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("detection", "raw")),
     ],
 )
-def test_a_new_case_runs_and_its_macs_are_right(kind: str, tree: Path) -> None:
+def test_a_new_case_runs_and_its_macs_are_right(
+    kind: str, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure_briefly(monkeypatch)
     # LoadGen on pictures and language models is tried by cases of ours.
     loaded = None if kind in ("generation", "image") else "offline"
     new_case("resnet_18", tree, kind=kind)
