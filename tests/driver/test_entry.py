@@ -34,6 +34,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tree with an environment, for tests that do not change it."""
     folder = tmp_path_factory.mktemp("warm")
     tree = plant(folder / "a tree", folder / "shelf")
+    stock(tree / ".assay", folder / "shelf")
     done = assay(tree, ASSAY_HOME=str(tree / ".assay"), **offline(folder / "shelf"))
     assert done.returncode == 0, done.stderr
     return tree

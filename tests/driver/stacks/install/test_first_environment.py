@@ -37,9 +37,14 @@ def poison_of(name: str, folder: Path) -> str:
 
 @pytest.fixture
 def tree(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a tree without an environment, on a machine whose pip knows the shelf."""
+    """Return a tree without an environment, on a machine whose pip knows the shelf.
+
+    uv is there, so that one pip has to start, which fetches acme.
+    """
     monkeypatch.delenv("ASSAY_HOME", raising=False)
-    return plant(tmp_path / "tree", shelf)
+    planted = plant(tmp_path / "tree", shelf)
+    make_uv_wheel(planted / ".assay" / "wheelhouse")
+    return planted
 
 
 def runs(tree: Path, **env: str) -> None:
@@ -80,20 +85,16 @@ def test_no_index_beside_an_index_changes_nothing(
     runs(tree, PIP_NO_INDEX="1", PIP_INDEX_URL=index)
 
 
-@pytest.mark.parametrize(
-    "names", [("PYTHONUSERBASE", "PYTHONPATH", "PYTHONSTARTUP"), ("PYTHONHOME",)]
-)
-def test_variables_of_pythons_change_nothing(tree: Path, names: tuple[str, ...]) -> None:
+def test_variables_of_pythons_change_nothing(tree: Path) -> None:
+    """All at once, as those of pip's."""
     hostile = tree.parent / "hostile"
     version = f"python3.{sys.version_info.minor}"
     for folder in (hostile, hostile / "lib" / version / "site-packages"):
         folder.mkdir(parents=True)
         for module in ("acme", "venv", "zipfile", "typing", "sitecustomize", "usercustomize"):
             (folder / f"{module}.py").write_text("raise SystemExit('hostile')\n", encoding="utf-8")
-    values = {name: str(hostile) for name in names}
-    if "PYTHONSTARTUP" in names:
-        values["PYTHONSTARTUP"] = str(hostile / "acme.py")
-    runs(tree, **values)
+    values = {name: str(hostile) for name in ("PYTHONUSERBASE", "PYTHONPATH", "PYTHONHOME")}
+    runs(tree, PYTHONSTARTUP=str(hostile / "acme.py"), **values)
 
 
 def test_a_driver_that_is_not_installed_whole_is_not_marked(tree: Path, shelf: Path) -> None:
