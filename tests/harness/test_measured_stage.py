@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.harness.job_folder import CLASSES, SIDE, colours, write_files, write_tensors
+from tests.harness.job_folder import (
+    CLASSES,
+    SIDE,
+    JobFolder,
+    Outcome,
+    colours,
+    write_files,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     from driver.models.report import Measurement, StageReport
@@ -21,11 +29,17 @@ def loop(report: StageReport, name: str) -> Measurement:
     return next(found for found in report.measurements if found.name == name)
 
 
-def test_every_item_is_predicted_and_the_last_partial_batch_counts(make_job: MakeJob) -> None:
-    outcome = make_job(batch_size=4).with_pictures(10).run()
-    whole = loop(outcome.ok, "whole")
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Return what the stage of an unremarkable job left: ten pictures in batches of four."""
+    folder = tmp_path_factory.mktemp("usual") / "job"
+    return JobFolder(folder, batch_size=4).with_pictures(10).run()
+
+
+def test_every_item_is_predicted_and_the_last_partial_batch_counts(usual: Outcome) -> None:
+    whole = loop(usual.ok, "whole")
     assert (whole.items, whole.calls) == (10, 3)
-    classes = outcome.npz("predictions.npz")["classes"]
+    classes = usual.npz("predictions.npz")["classes"]
     assert classes.shape == (10, 5)
     np.testing.assert_array_equal(classes[:, 0], colours(10)[1])
 
@@ -47,21 +61,20 @@ def test_a_dataset_smaller_than_a_batch_is_measured_and_counted(make_job: MakeJo
     assert report.core_agreement == 1.0
 
 
-def test_samples_are_raw_nanoseconds_that_add_up_to_the_wall_time(make_job: MakeJob) -> None:
-    outcome = make_job().with_pictures(10).run()
-    report = outcome.ok
+def test_samples_are_raw_nanoseconds_that_add_up_to_the_wall_time(usual: Outcome) -> None:
+    report = usual.ok
     for name in ("core", "whole", "latency"):
         found = loop(report, name)
-        samples = outcome.npy(f"{name}.npy")
+        samples = usual.npy(f"{name}.npy")
         assert samples.dtype == np.int64
         assert len(samples) == found.calls
         assert samples.min() >= 0
         assert samples.sum() <= found.wall_ns
-    assert outcome.npy("core.npy").sum() == loop(report, "core").wall_ns
+    assert usual.npy("core.npy").sum() == loop(report, "core").wall_ns
 
 
-def test_core_says_how_it_was_warmed_up_and_what_it_includes(make_job: MakeJob) -> None:
-    core = loop(make_job().with_pictures(10).run().ok, "core")
+def test_core_says_how_it_was_warmed_up_and_what_it_includes(usual: Outcome) -> None:
+    core = loop(usual.ok, "core")
     assert core.warmup is not None
     assert core.warmup.calls >= 1
     assert core.warmup.first_call_ns > 0
@@ -154,8 +167,8 @@ def test_compile_leaves_the_files_of_the_cache_with_their_digests(make_job: Make
     assert [(found.path, found.bytes) for found in artifacts] == [("cache/engine.plan", 8)]
 
 
-def test_the_report_names_every_file_that_infer_leaves(make_job: MakeJob) -> None:
-    report = make_job().with_pictures(10).run().ok
+def test_the_report_names_every_file_that_infer_leaves(usual: Outcome) -> None:
+    report = usual.ok
     assert {found.path for found in report.artifacts} == {
         f"out/{name}"
         for name in (
@@ -165,10 +178,9 @@ def test_the_report_names_every_file_that_infer_leaves(make_job: MakeJob) -> Non
     }
 
 
-def test_progress_ends_with_the_last_phase(make_job: MakeJob) -> None:
-    outcome = make_job().with_pictures(10).run()
-    assert '"phase": "whole"' in (outcome.out / "progress.json").read_text()
-    assert not list(itertools.chain(outcome.out.glob("*.tmp"), outcome.out.glob("*.json.*")))
+def test_progress_ends_with_the_last_phase(usual: Outcome) -> None:
+    assert '"phase": "whole"' in (usual.out / "progress.json").read_text()
+    assert not list(itertools.chain(usual.out.glob("*.tmp"), usual.out.glob("*.json.*")))
 
 
 def test_an_item_that_is_no_picture_is_named(make_job: MakeJob) -> None:
