@@ -1,6 +1,7 @@
 """A hook for session tests, stdlib only: keeps the contract, or breaks it as `behaviour.json` says.
 
-It runs as ``hook <stage> <job folder>``; a test writes ``{"infer": "half-json"}`` beside it.
+It runs as ``hook <stage> <job folder>``; a test writes ``{"infer": "half-json"}`` beside it. ``@<file>`` is what that
+file holds, which is no part of the hook: with other words in it, the hook is still the same one to a cache.
 """
 
 import hashlib
@@ -16,6 +17,8 @@ job = json.loads((folder / "job.json").read_text())
 here = pathlib.Path(__file__).resolve().parent
 notes = here / "behaviour.json"
 said = json.loads(notes.read_text()).get(stage, "good") if notes.is_file() else "good"
+if said.startswith("@"):
+    said = pathlib.Path(said[1:]).read_text()
 out = folder / "out"
 # compile has no data.
 ITEMS = 0

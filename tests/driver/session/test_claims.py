@@ -30,17 +30,23 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
-def refused(lab: Lab, code: str, stage: StageName = StageName.INFER) -> Result:
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Return a lab for tests that let a hook claim something once, and change nothing else."""
+    return Lab(tmp_path_factory.mktemp("warm")).warmed()
+
+
+def refused(warm: Lab, code: str, stage: StageName = StageName.INFER) -> Result:
     """Run a job whose hook does ``code`` after its good report; return its result, read from disk."""
-    lab.behave(**{stage: f"python:import numpy as np, subprocess, zipfile\n{code}"})
-    finished = lab.run()
+    words = f"python:import numpy as np, subprocess, zipfile\n{code}"
+    finished = warm.behave_once(stage, words)
     result = finished.result
     assert result.failure is not None, "it was accepted"
     assert (result.failure.kind, result.failure.stage) == (FailureKind.CONTRACT, stage)
     assert exit_code(result) == 5
     assert result.metrics.p_infer_core is None
     assert json.loads((finished.folder / "result.json").read_text())["status"] == "failed"
-    assert nothing_left(lab)
+    assert nothing_left(warm)
     assert not secrets_in(finished)
     return result
 
@@ -102,29 +108,29 @@ CLAIMS = {
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_claims_that_contradict_each_other_are_refused(lab: Lab, name: str) -> None:
+def test_claims_that_contradict_each_other_are_refused(warm: Lab, name: str) -> None:
     code, said = CLAIMS[name]
-    failure = refused(lab, code).failure
+    failure = refused(warm, code).failure
     assert failure is not None
     assert any(part in failure.message for part in said.split("|"))
 
 
 @pytest.mark.parametrize("stage", [StageName.VALIDATE, StageName.INFER])
-def test_samples_that_fit_are_kept(lab: Lab, stage: StageName) -> None:
-    lab.behave(**{stage: "python:import numpy as np\n" + sampled(GOOD_SAMPLES)})
-    finished = lab.run()
+def test_samples_that_fit_are_kept(warm: Lab, stage: StageName) -> None:
+    words = "python:import numpy as np\n" + sampled(GOOD_SAMPLES)
+    finished = warm.behave_once(stage, words)
     assert finished.result.failure is None
     (kept,) = finished.result.samples
     assert (kept.name, kept.count) == (f"{stage}-0-core", 2)
     assert (finished.folder / kept.file).is_file()
 
 
-def test_latency_comes_from_the_latency_loop_and_from_no_file_of_that_name(lab: Lab) -> None:
-    lab.behave(
-        infer="python:import numpy as np\n"
+def test_latency_comes_from_the_latency_loop_and_from_no_file_of_that_name(warm: Lab) -> None:
+    words = (
+        "python:import numpy as np\n"
         f"np.save(out / 'latency.npy', {GOOD_SAMPLES})\n" + measured(samples="latency.npy")
     )
-    result = lab.run().result
+    result = warm.behave_once(StageName.INFER, words).result
     assert result.failure is None
     assert result.metrics.latency_ms.samples == 0
 
@@ -155,11 +161,13 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_files_that_are_not_the_stages_own_are_refused(lab: Lab, tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_the_stages_own_are_refused(
+    warm: Lab, tmp_path: Path, name: str
+) -> None:
     secret = tmp_path / "secrets" / "1.png"
     secret.parent.mkdir()
     secret.write_bytes(SECRET)
-    refused(lab, f"SECRET = pathlib.Path({str(secret)!r})\n{FILES[name]}")
+    refused(warm, f"SECRET = pathlib.Path({str(secret)!r})\n{FILES[name]}")
     assert secret.read_bytes() == SECRET
 
 
@@ -171,16 +179,16 @@ def test_files_that_are_not_the_stages_own_are_refused(lab: Lab, tmp_path: Path,
         "(out / 'progress.json').write_bytes(b' ' * (1 << 20))",
     ],
 )
-def test_an_odd_progress_file_ends_the_stage_and_not_the_driver(lab: Lab, odd: str) -> None:
-    failure = refused(lab, f"{odd}\ntime.sleep(600)").failure
+def test_an_odd_progress_file_ends_the_stage_and_not_the_driver(warm: Lab, odd: str) -> None:
+    failure = refused(warm, f"{odd}\ntime.sleep(600)").failure
     assert failure is not None
     assert "left a progress file that is refused" in failure.message
 
 
 @pytest.mark.parametrize("text", ["[" * 50_000, '{"done": 1e400}', '{"phase": 1, "done": "x"}', ""])
-def test_progress_that_cannot_be_read_is_not_shown_and_ends_nothing(lab: Lab, text: str) -> None:
-    lab.behave(infer=f"python:(out / 'progress.json').write_text({text!r}); time.sleep(1)")
-    assert lab.run().result.failure is None
+def test_progress_that_cannot_be_read_is_not_shown_and_ends_nothing(warm: Lab, text: str) -> None:
+    words = f"python:(out / 'progress.json').write_text({text!r}); time.sleep(1)"
+    assert warm.behave_once(StageName.INFER, words).result.failure is None
 
 
 @pytest.mark.parametrize(
@@ -191,25 +199,25 @@ def test_progress_that_cannot_be_read_is_not_shown_and_ends_nothing(lab: Lab, te
     ],
 )
 def test_an_out_folder_beyond_its_quota_ends_the_stage(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, fill: str, said: str
+    warm: Lab, monkeypatch: pytest.MonkeyPatch, fill: str, said: str
 ) -> None:
     monkeypatch.setattr(watch, "OUT_BASE_BYTES", 1 << 20)
     monkeypatch.setattr(watch, "OUT_ENTRIES", 100)
-    failure = refused(lab, f"{fill}\ntime.sleep(600)").failure
+    failure = refused(warm, f"{fill}\ntime.sleep(600)").failure
     assert failure is not None
     assert said in failure.message
     assert failure.message.endswith("it was stopped")
 
 
-def test_memory_beyond_the_device_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_beyond_the_device_is_refused(warm: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "driver.session.telemetry.Telemetry.total_bytes"
     monkeypatch.setattr(said, lambda _self: 24 << 30)
     honest = (
         "leave(document(memory={'peak_bytes': 1 << 30, 'total_bytes': 24 << 30, 'source': 'x'}))"
     )
-    lab.behave(infer=f"python:{honest}")
-    assert lab.run().result.metrics.mem_gib == 1.0
-    failure = refused(lab, honest.replace("24 <<", "80 <<")).failure
+    result = warm.behave_once(StageName.INFER, f"python:{honest}").result
+    assert result.metrics.mem_gib == 1.0
+    failure = refused(warm, honest.replace("24 <<", "80 <<")).failure
     assert failure is not None
     assert "the monitor says that the device has 25,769,803,776" in failure.message
 
@@ -262,8 +270,8 @@ def test_samples_whose_sum_wraps_around_to_the_right_time_are_refused() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_report_of_another_user_is_refused(lab: Lab) -> None:
-    refused(lab, "os.chown(out / 'report.json', 4242, 4242)")
+def test_a_report_of_another_user_is_refused(warm: Lab) -> None:
+    refused(warm, "os.chown(out / 'report.json', 4242, 4242)")
 
 
 ANSWERS = """
@@ -281,15 +289,14 @@ leave(document(measurements=[dict(loop('core'), **claim), loop('whole')]))
 """
 
 
-def test_a_loop_that_took_longer_by_the_drivers_clock_breaks_the_contract(lab: Lab) -> None:
-    failure = refused(lab, ANSWERS.format(rate=0.5)).failure
+def test_a_loop_that_took_longer_by_the_drivers_clock_breaks_the_contract(warm: Lab) -> None:
+    failure = refused(warm, ANSWERS.format(rate=0.5)).failure
     assert failure is not None
     assert "by the driver's clock" in failure.message
 
 
-def test_the_result_has_each_loop_by_both_clocks(lab: Lab) -> None:
-    lab.behave(infer=f"python:{ANSWERS.format(rate=1)}")
-    result = lab.run().result
+def test_the_result_has_each_loop_by_both_clocks(warm: Lab) -> None:
+    result = warm.behave_once(StageName.INFER, f"python:{ANSWERS.format(rate=1)}").result
     assert result.status == "ok"
     core = result.provenance["clock"]["infer-0"]["loops"]["core"]
     assert core["guest_s"] > 0.4

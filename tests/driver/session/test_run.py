@@ -22,6 +22,7 @@ from driver.plan.choice import choose
 from driver.plan.request import Request
 from driver.runners.process import ProcessRunner
 from driver.runners.spec import Caller, InstalledStack
+from driver.session.judging.claims import MEASURED_STAGES
 from driver.session.result import exit_code
 from driver.session.run import FinishedJob, run_job
 from driver.session.site import Site
@@ -130,6 +131,25 @@ class Lab:
         path = self.root / "vendor_hooks" / hook / "behaviour.json"
         path.write_text(json.dumps(stages))
 
+    def warmed(self) -> Lab:
+        """Return this lab after a good job, so that jobs of ``behave_once`` neither export nor compile."""
+        for stage in MEASURED_STAGES:
+            self._words(stage).write_text("good")
+        self.behave(**{stage: f"@{self._words(stage)}" for stage in MEASURED_STAGES})
+        assert self.run().result.status == "ok"
+        return self
+
+    def behave_once(self, stage: StageName, behaviour: str, **changes: object) -> FinishedJob:
+        """Run a job whose hook behaves so in ``stage``, and is none the less the one that compiled."""
+        self._words(stage).write_text(behaviour)
+        try:
+            return self.run(**changes)
+        finally:
+            self._words(stage).write_text("good")
+
+    def _words(self, stage: StageName) -> Path:
+        return self.root.with_name(f"{stage}.txt")
+
     def limit(self, stage: StageName, seconds: float) -> None:
         """Set a stage's time limit."""
         path = self.root / "cases/tiny/case.toml"
@@ -168,6 +188,12 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Return a lab for tests that let a hook behave once, and change nothing else."""
+    return Lab(tmp_path_factory.mktemp("warm")).warmed()
+
+
 def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: ModuleType) -> Lab:
     """Return a lab whose settings and site a verb's module takes."""
     made = Lab(tmp_path)
@@ -194,8 +220,8 @@ def test_a_good_job_is_recorded_with_every_stage(lab: Lab) -> None:
     assert nothing_left(lab)
 
 
-def test_the_result_on_disk_carries_the_digest_of_its_content(lab: Lab) -> None:
-    document = json.loads((lab.run().folder / "result.json").read_text())
+def test_the_result_on_disk_carries_the_digest_of_its_content(warm: Lab) -> None:
+    document = json.loads((warm.run().folder / "result.json").read_text())
     assert document["digest"] == canonical_digest(document)
     document["metrics"]["p_infer_core"] *= 2
     assert document["digest"] != canonical_digest(document)
@@ -229,9 +255,8 @@ def test_a_hook_that_measures_by_itself_is_marked_and_refused_at_official(lab: L
     assert "in the process that measures" in result.failure.message
 
 
-def test_a_core_loop_that_computed_something_else_breaks_the_contract(lab: Lab) -> None:
-    lab.behave(infer="disagrees")
-    result = lab.run().result
+def test_a_core_loop_that_computed_something_else_breaks_the_contract(warm: Lab) -> None:
+    result = warm.behave_once(StageName.INFER, "disagrees").result
     assert exit_code(result) == 5
     assert result.failure is not None
     assert "only 50.0% agree" in result.failure.message
@@ -307,29 +332,29 @@ def test_a_second_run_takes_export_and_engine_from_the_cache(lab: Lab) -> None:
     assert [record.status for record in result.stages[:2]] == ["cached", "cached"]
 
 
-def test_repeats_are_fresh_processes(lab: Lab) -> None:
-    result = lab.run(repeat=3).result
+def test_repeats_are_fresh_processes(warm: Lab) -> None:
+    result = warm.run(repeat=3).result
     assert [record.repeat for record in result.stages if record.name == "infer"] == [0, 1, 2]
     assert len(result.metrics.spread["p_infer_core"].values) == 3
 
 
-def test_processes_that_ran_different_arithmetic_count_as_what_the_result_shows(lab: Lab) -> None:
-    lab.behave(
-        infer="python:ran = 'fp16' if job['repeat'] else 'tf32'\n"
+def test_processes_that_ran_different_arithmetic_count_as_what_the_result_shows(warm: Lab) -> None:
+    words = (
+        "python:ran = 'fp16' if job['repeat'] else 'tf32'\n"
         "leave(document(effective={'arithmetic': ran}))"
     )
-    result = lab.run(repeat=2).result
+    result = warm.behave_once(StageName.INFER, words, repeat=2).result
     assert result.provenance["effective"]["infer"]["arithmetic"] == "fp16"
     (found,) = [one for one in result.warnings if one.code is WarningCode.EFFECTIVE_DIFFERS]
     assert "tf32 was requested, but the engine ran fp16 in its last process" in found.message
 
 
-def test_another_arithmetic_in_an_earlier_process_is_not_hidden_by_the_last(lab: Lab) -> None:
-    lab.behave(
-        infer="python:ran = 'tf32' if job['repeat'] else 'fp16'\n"
+def test_another_arithmetic_in_an_earlier_process_is_not_hidden_by_the_last(warm: Lab) -> None:
+    words = (
+        "python:ran = 'tf32' if job['repeat'] else 'fp16'\n"
         "leave(document(effective={'arithmetic': ran}))"
     )
-    result = lab.run(repeat=2).result
+    result = warm.behave_once(StageName.INFER, words, repeat=2).result
     (found,) = [one for one in result.warnings if one.code is WarningCode.EFFECTIVE_DIFFERS]
     assert "tf32 in its last process and fp16 in others, which the figures mix" in found.message
 
@@ -357,9 +382,8 @@ def test_another_arithmetic_in_an_earlier_process_is_not_hidden_by_the_last(lab:
         ("claims-our-clock", '"harness", but its hook never calls the harness'),
     ],
 )
-def test_a_broken_contract_is_attributed_to_the_hook(lab: Lab, behaviour: str, said: str) -> None:
-    lab.behave(infer=behaviour)
-    result = lab.run().result
+def test_a_broken_contract_is_attributed_to_the_hook(warm: Lab, behaviour: str, said: str) -> None:
+    result = warm.behave_once(StageName.INFER, behaviour).result
     assert result.failure is not None
     assert result.failure.kind is FailureKind.CONTRACT
     assert result.failure.stage is StageName.INFER
@@ -368,13 +392,12 @@ def test_a_broken_contract_is_attributed_to_the_hook(lab: Lab, behaviour: str, s
     assert result.metrics.p_infer_core is None
 
 
-def test_a_tool_may_count_copies_that_did_not_happen(lab: Lab) -> None:
-    lab.behave(infer="copies-more-than-it-did")
-    assert lab.run().result.failure is None
+def test_a_tool_may_count_copies_that_did_not_happen(warm: Lab) -> None:
+    assert warm.behave_once(StageName.INFER, "copies-more-than-it-did").result.failure is None
 
 
-def test_a_hook_that_times_itself_is_marked(lab: Lab) -> None:
-    assert lab.run().result.provenance["core"]["clock"] == "hook"
+def test_a_hook_that_times_itself_is_marked(warm: Lab) -> None:
+    assert warm.run().result.provenance["core"]["clock"] == "hook"
 
 
 def test_a_smoke_run_of_a_slow_model_skips_validate(lab: Lab) -> None:
@@ -420,17 +443,15 @@ def test_a_hung_hook_hits_its_time_limit_and_leaves_no_process(lab: Lab) -> None
     assert nothing_left(lab)
 
 
-def test_a_reported_failure_keeps_its_kind_and_remedy(lab: Lab) -> None:
-    lab.behave(infer="fails")
-    result = lab.run().result
+def test_a_reported_failure_keeps_its_kind_and_remedy(warm: Lab) -> None:
+    result = warm.behave_once(StageName.INFER, "fails").result
     assert result.failure is not None
     assert (result.failure.kind, result.failure.remedy) == ("infer", "ask the vendor")
     assert exit_code(result) == 1
 
 
-def test_a_bad_picture_is_reported_by_the_users_file_name(lab: Lab) -> None:
-    lab.behave(infer="bad-item")
-    result = lab.run().result
+def test_a_bad_picture_is_reported_by_the_users_file_name(warm: Lab) -> None:
+    result = warm.behave_once(StageName.INFER, "bad-item").result
     assert result.failure is not None
     assert ".png" in result.failure.message
     assert exit_code(result) == 3
@@ -444,13 +465,13 @@ def test_a_failed_gate_is_shown_as_failed_with_its_figures(lab: Lab) -> None:
     assert exit_code(result) == 4
 
 
-def test_loops_that_a_stage_itself_says_broke_the_contract_have_no_figures(lab: Lab) -> None:
+def test_loops_that_a_stage_itself_says_broke_the_contract_have_no_figures(warm: Lab) -> None:
     for kind, figures in (("contract", False), ("infer", True)):
-        lab.behave(
-            infer=f"python:failure.update(kind={kind!r})\n"
+        words = (
+            f"python:failure.update(kind={kind!r})\n"
             "leave(document(status='failed', failure=failure)); sys.exit(1)"
         )
-        result = lab.run().result
+        result = warm.behave_once(StageName.INFER, words).result
         assert result.failure is not None
         assert result.failure.kind == kind
         assert (result.metrics.p_infer_core is not None) is figures
@@ -555,11 +576,10 @@ def test_a_processor_that_does_not_fit_is_refused_before_anything_is_installed(
         lab.run(precision=precision)
 
 
-def test_a_failure_names_files_that_are_still_there_when_it_is_read(lab: Lab) -> None:
-    lab.behave(infer="names-its-files")
-    failure = lab.run().result.failure
+def test_a_failure_names_files_that_are_still_there_when_it_is_read(warm: Lab) -> None:
+    failure = warm.behave_once(StageName.INFER, "names-its-files").result.failure
     assert failure is not None
-    case = lab.root / "cases" / "tiny"
+    case = warm.root / "cases" / "tiny"
     assert failure.message == f"{case}/task.py and {case}/a are broken, /jobs/case is not ours"
     assert failure.remedy.startswith("read ")
     assert Path(failure.remedy.removeprefix("read ")).is_dir()
@@ -591,10 +611,9 @@ def test_without_room_for_the_result_nothing_half_is_left(
     assert not list(lab.settings.results.rglob("*.json"))
 
 
-def test_a_drift_of_the_core_loop_reaches_the_result(lab: Lab) -> None:
-    lab.behave(infer="slows-down")
+def test_a_drift_of_the_core_loop_reaches_the_result(warm: Lab) -> None:
     for tier, expected in ((Tier.STANDARD, 1), (Tier.SMOKE, 0)):
-        result = lab.run(tier=tier).result
+        result = warm.behave_once(StageName.INFER, "slows-down", tier=tier).result
         assert result.status == "ok", result.failure
         found = [one for one in result.warnings if one.code is WarningCode.DRIFT]
         assert len(found) == expected, tier
