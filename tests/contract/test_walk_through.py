@@ -17,6 +17,7 @@ from driver.check.vendor import check_vendor
 from driver.doctor.finding import failures
 from driver.stacks.wheelhouse import Wheelhouse
 from driver.system.settings import load_settings
+from tests.short_run import short_run
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests/examples/acme"
@@ -89,9 +90,9 @@ def test_an_engine_that_returns_constants_fails_its_check(tmp_path: Path) -> Non
     assert honest in code
     constant = "return {n: a * 0 + 1 for n, a in zip(self._names, ticket.result())}"
     engine.write_text(code.replace(honest, constant), encoding="utf-8")
-    check = "make check VENDOR=acme RUNNER=process"
-    done = follow(f"{PLACE}export VENDOR_PATH={vendor}\n{check}\n", tmp_path)
-    assert done.returncode == 2, done.stderr
+    check = ("check", "--vendor", "acme", "--runner", "process")
+    done = short_run(*check, variables={"VENDOR_PATH": str(vendor)})
+    assert done.returncode == 1, done.stderr
     assert "the accuracy gate failed on 10 items: no validation" in done.stderr
 
 

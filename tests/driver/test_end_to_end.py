@@ -96,8 +96,11 @@ def test_an_interpreter_of_the_host_stands_in_for_the_stack_and_the_result_says_
     tmp_path: Path,
 ) -> None:
     python, _ = cpu_stack()
-    arguments = ("--engine", "eager", "--limit", "8")
-    done = assay_run(tmp_path / "results", *arguments, STACK_PYTHON=str(python))
+    variables = {
+        "STACK_PYTHON": str(python),
+        "VENDOR_PATH": str(copy_of_cpu(tmp_path, validates=False)),
+    }
+    done = assay_run(tmp_path / "results", "--limit", "8", **variables)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     made_of = result["provenance"]["vendor_stack"]

@@ -36,6 +36,7 @@ from driver.system.host.processor import Identity, Processor, read_processor
 from driver.system.settings import Settings
 from tests.driver.miniature import make_pictures, make_tree, write_executable
 from tests.driver.runners.test_leftovers import Engine, container, work_folder
+from tests.shared import made_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,8 +196,10 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 def lab_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: ModuleType) -> Lab:
-    """Return a lab whose settings and site a verb's module takes."""
+    """Return a lab whose settings and site a verb's module takes, with the caches of a job like its own."""
     made = Lab(tmp_path)
+    ran = made_once("lab", lambda folder: Lab(folder).run())
+    shutil.copytree(ran / "home" / "cache", made.settings.cache)
 
     @contextmanager
     def site(*_: object) -> Iterator[Site]:
