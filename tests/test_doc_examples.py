@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -36,7 +37,7 @@ PAGES = [
     ).stdout.split()
     if not name.startswith("CHANGELOG")
 ]
-RECORDER = f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"
+RECORDER = f"#!{sys.executable} -IS\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"
 VERBS = typer.main.get_command(app)
 CATALOG = load_catalog(ROOT, [EXAMPLES / "acme"], [EXAMPLES / "resnet_18"])
 
@@ -81,8 +82,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def called(tree: Path, command: list[str]) -> list[str] | None:
-    """Return the driver's arguments, None for a target that calls another program."""
+@cache
+def called(tree: Path, command: tuple[str, ...]) -> list[str] | None:
+    """Return the driver's arguments, None for a target that calls another program.
+
+    Pages have many commands in common.
+    """
     while re.match(r"[A-Z_]+=", command[0]):
         command = command[1:]
     done = subprocess.run(
@@ -109,7 +114,7 @@ def accepted(arguments: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("example", ALL, ids=lambda one: f"{one.page}: {one.text[:60]}")
 def test_a_command_of_a_page_is_accepted(example: Example, tree: Path) -> None:
-    arguments = called(tree, words(example.text))
+    arguments = called(tree, tuple(words(example.text)))
     if arguments is None:
         return
     given = accepted(arguments)
