@@ -209,7 +209,7 @@ def _ready(job: JobFolder, stage: str, python: Path, environment: dict[str, str]
     return {**job.environment(python), **USUAL, **environment}
 
 
-USUAL = {"ASSAY_STANDIN_THREADS": "1", "ASSAY_STANDIN_CLOCK_RATE": "20"}
+USUAL = {"ASSAY_STANDIN_THREADS": "1", "ASSAY_STANDIN_CLOCK_RATE": "10"}
 """Settings of the stand-ins, unless a test has its own: trtexec takes whole seconds, and is busy for so long."""
 
 LEFT = ("out", "cache")
@@ -284,7 +284,7 @@ def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tu
 
 ALWAYS = ("numpy", "PIL.Image", "PIL.PngImagePlugin")
 """What every stage imports that takes long."""
-WITH_TORCH = (*ALWAYS, "torch", "transformers")
+WITH_TORCH = (*ALWAYS, "torch", "transformers", "torch.distributed.tensor")
 OF_GRAPHS_WITH_TORCH = (("amd", "migraphx"),)
 """Engines of graphs that import PyTorch too."""
 
