@@ -71,7 +71,7 @@ def test_a_failed_monitor_ends_in_a_warning_not_a_failure(
 
 
 def test_a_hung_monitor_costs_the_job_no_time(tmp_path: Path) -> None:
-    limit_s = 8.0
+    limit_s = 4.0
     script = f"echo $$ >> {tmp_path}/pids\nsleep 600"
     lab = lab_with_monitor(tmp_path, script, timeout_s=limit_s)
     began = time.monotonic()
