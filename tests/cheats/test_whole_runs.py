@@ -201,8 +201,8 @@ def test_bf16_sold_as_fp32_fails_the_gate(tmp_path: Path) -> None:
 
 
 def run_slowed(folder: Path, percent: int, *words: str) -> tuple[int, dict[str, Any]]:
-    """Run vit_digits with a hook whose harness counts ``percent`` seconds in a hundred; an honest one validates, too."""
-    vendor = copy_of_cpu(folder, validates=percent == 100)
+    """Run vit_digits with a hook whose harness counts ``percent`` seconds in a hundred."""
+    vendor = copy_of_cpu(folder, validates=False)
     (vendor / "hook").write_text(SLOW_HOOK, encoding="utf-8")
     (vendor / "patched").mkdir()
     patch = SLOW_CLOCK.format(percent=percent)
@@ -210,17 +210,23 @@ def run_slowed(folder: Path, percent: int, *words: str) -> tuple[int, dict[str, 
     return assay(folder, "run", "--engine", "onnxruntime", *words)
 
 
-def test_an_honest_loop_is_as_long_by_the_drivers_clock(tmp_path: Path) -> None:
-    code, result = run_slowed(tmp_path, 100)
-    assert code == 0, result["failure"]
+def stages_by_both_clocks(result: dict[str, Any]) -> set[str]:
+    """Return the stages whose loops were timed by the driver too, which must be as long by its clock."""
     stages = result["provenance"]["clock"]
-    assert set(stages) == {"validate-0", "infer-0"}
     for found in stages.values():
         assert {"core", "whole"} <= set(found["loops"])
         assert found["unchecked"] == []
         for loop in found["loops"].values():
             # Rounded to microseconds.
             assert abs(loop["guest_s"] - loop["driver_s"]) <= loop["within_s"] + 2e-6
+    return set(stages)
+
+
+def test_an_honest_loop_is_as_long_by_the_drivers_clock(tmp_path: Path) -> None:
+    """Validate's loops, too: tests/driver/test_end_to_end.py."""
+    code, result = run_slowed(tmp_path, 100)
+    assert code == 0, result["failure"]
+    assert stages_by_both_clocks(result) == {"infer-0"}
 
 
 @pytest.mark.parametrize("percent", [90, 110])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.cheats.test_whole_runs import stages_by_both_clocks
 from tests.harness.interpreters import cpu_stack
 from tests.short_run import copy_of_cpu, short_run
 from tests.waiting import PATIENCE_S
@@ -88,6 +89,7 @@ def test_the_default_run_gives_a_true_accuracy_and_takes_caches_the_second_time(
     assert result["metrics"]["p_infer_core"] > 0
     assert result["metrics"]["fidelity"]["cosine_min"] > 0.99999
     assert result["metrics"]["core_fidelity"]["cosine_min"] > 0.99999
+    assert stages_by_both_clocks(result) == {"validate-0", "infer-0"}
     cached = [stage["name"] for stage in again["stages"] if stage["cached"]]
     assert cached == ["export", "compile"]
 
