@@ -2,13 +2,12 @@
 
 It runs as ``hook <stage> <job folder>``; a test writes ``{"infer": "half-json"}`` beside it. ``@<file>`` is what that
 file holds, which is no part of the hook: with other words in it, the hook is still the same one to a cache.
+It starts in every stage of every job: what few behaviours need is imported there.
 """
 
-import hashlib
 import json
 import os
 import pathlib
-import struct
 import sys
 import time
 
@@ -144,6 +143,8 @@ elif said == "claims-more-than-it-had":
     loops = [dict(loop(name), wall_ns=10**9) for name in ("core", "whole", "latency")]
     leave(document(measurements=loops))
 elif said == "slows-down":
+    import struct
+
     # 400 calls of 1,500 to 3,500 ns, a millisecond together.
     times = [1500 + 2000 * call // 399 for call in range(400)]
     header = str({"descr": "<i8", "fortran_order": False, "shape": (len(times),)}).encode()
@@ -162,6 +163,8 @@ elif said == "names-no-clock":
 elif said == "claims-our-clock":
     leave(document(measurements=[dict(loop("core"), clock="harness"), loop("whole")]))
 elif said == "makes-an-engine":
+    import hashlib
+
     payload = b"engine" * 99
     (folder / "cache" / "engine.bin").write_bytes(payload)
     made = {"path": "cache/engine.bin", "bytes": len(payload)}
