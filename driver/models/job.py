@@ -123,7 +123,7 @@ class ScenarioJob(Frozen):
 class QuantizeJob(Frozen):
     """What the export quantizes to, and the items that it calibrates on: files of the case, or generated pictures."""
 
-    precision: Literal["int8"]
+    precision: Literal["int8", "fp8"]
     bundled: str | None = Field(default=None, description="folder of the case with the files")
     generated: dict[str, Any] = Field(
         default={},

@@ -34,10 +34,10 @@ class PrecisionSpec(Frozen):
         default={}, description="for the engine: self.job.precision_options"
     )
     env: dict[str, str] = Field(default={}, description="variables for the vendor's stages")
-    quantize: Literal["int8"] | None = Field(
+    quantize: Literal["int8", "fp8"] | None = Field(
         default=None,
-        description="`int8`: the export also writes the graph with quantizers, `model.int8.onnx`, calibrated on "
-        "pictures on which no accuracy is measured",
+        description="`int8`, `fp8` (E4M3): the export also writes the graph with quantizers, `model.int8.onnx` or "
+        "`model.fp8.onnx`, calibrated on pictures on which no accuracy is measured",
     )
     stacks: tuple[Name, ...] = Field(
         default=(),

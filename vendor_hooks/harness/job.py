@@ -184,7 +184,9 @@ class Job:
     def graph_path(self) -> pathlib.Path:
         """The graph to compute: the exported one, or that with quantizers where the precision has them."""
         quantize = self.document.get("quantize")
-        return self.model_dir / "model.int8.onnx" if quantize else self.onnx_path
+        if not quantize:
+            return self.onnx_path
+        return self.model_dir / "model.{}.onnx".format(quantize["precision"])
 
     @property
     def weights_dir(self) -> pathlib.Path:

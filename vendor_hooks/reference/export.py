@@ -171,7 +171,8 @@ class Export:
         described["onnx_sha256"] = artifacts[0]["sha256"]
         described["data_sha256"] = artifacts[1]["sha256"] if artifacts[1:] else None
         if "quantized" in described:
-            artifacts.append(files.artifact(self._model / quantize.FILE, self._job.folder))
+            name = quantize.file_name(described["quantized"]["precision"])
+            artifacts.append(files.artifact(self._model / name, self._job.folder))
             described["quantized_sha256"] = artifacts[-1]["sha256"]
         if stored_weights.is_large(self._model / "model.onnx"):
             # The saved weights, to which a graph of their size refers.

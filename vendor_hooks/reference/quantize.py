@@ -1,8 +1,8 @@
-"""The exported graph with quantizers (QDQ), for engines that compute in int8: one file for every vendor.
+"""The exported graph with quantizers (QDQ), for engines that compute in int8 or fp8: one file for every vendor.
 
-ONNX Runtime's ``quantize_static`` inserts them. Weights have a scale a channel, activations one each, both symmetric,
-and weights stay fp32 before their quantizers: the form that TensorRT takes, too (ONNX Runtime's documentation,
-"Quantize ONNX models", quantization on GPU). NVIDIA's
+ONNX Runtime's ``quantize_static`` inserts them. In int8, weights have a scale a channel, activations one each, both
+symmetric, and weights stay fp32 before their quantizers: the form that TensorRT takes, too (ONNX Runtime's
+documentation, "Quantize ONNX models", quantization on GPU). For fp8, ``fp8_graph`` makes E4M3 of the int8. NVIDIA's
 ModelOpt would pin ONNX Runtime to a build for CUDA 12, and bring CuPy and a torch with CUDA: gigabytes.
 """
 
@@ -15,9 +15,8 @@ import numpy as np
 from harness.errors import StageFailure, one_line
 from harness.inputs.generated_pictures import picture
 from harness.plugins import load_task
-from hook import onnx_export, stored_weights
+from hook import fp8_graph, onnx_export, stored_weights
 
-FILE = "model.int8.onnx"
 #: What multiplies; the rest of a network stays in fp32.
 OPERATORS = ("Conv", "Gemm", "MatMul")
 #: The largest absolute value of an activation over all calibration items is its range.
@@ -27,14 +26,21 @@ JPEG_QUALITY = 90
 BATCH = 16
 
 
+def file_name(precision):
+    """The name of the graph with quantizers, beside model.onnx."""
+    return "model.{}.onnx".format(precision)
+
+
 def write(job, model):
-    """Write ``model``/model.int8.onnx beside model.onnx; return what export.json says of it.
+    """Write the graph with quantizers beside ``model``/model.onnx; return what export.json says of it.
 
     Raises StageFailure: data if an item is unreadable, export for a graph that cannot be quantized.
     """
     import onnxruntime
 
     source = model / "model.onnx"
+    spec = job.document["quantize"]
+    target = model / file_name(spec["precision"])
     if stored_weights.is_large(source):
         raise StageFailure(
             "export",
@@ -45,7 +51,10 @@ def write(job, model):
         )
     payloads = _payloads(job)
     try:
-        _quantize(source, model / FILE, _inputs(job, payloads))
+        if spec["precision"] == "fp8":
+            _quantize_to_fp8(source, target, _inputs(job, payloads))
+        else:
+            _quantize(source, target, _inputs(job, payloads), per_channel=True)
     except StageFailure:
         raise
     # A graph that it does not know raises what the library happens to raise.
@@ -55,7 +64,6 @@ def write(job, model):
             "the graph cannot be quantized: {}".format(one_line(error)),
             "use another PRECISION",
         ) from error
-    spec = job.document["quantize"]
     return {
         "precision": spec["precision"],
         "by": "onnxruntime {}, quantize_static, {}".format(onnxruntime.__version__, METHOD),
@@ -112,7 +120,15 @@ def _inputs(job, payloads):
     ]
 
 
-def _quantize(source, target, batches):
+def _quantize_to_fp8(source, target, batches):
+    with fp8_graph.in_opset(source) as path:
+        kept = fp8_graph.unsupported(path)
+        _quantize(path, target, batches, per_channel=False, kept=kept)
+    fp8_graph.retype(target)
+
+
+def _quantize(source, target, batches, *, per_channel, kept=()):
+    """Write ``target`` with quantizers in int8; nodes whose names are in ``kept`` get none."""
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):
@@ -130,7 +146,8 @@ def _quantize(source, target, batches):
         Reader(),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=list(OPERATORS),
-        per_channel=True,
+        nodes_to_exclude=list(kept),
+        per_channel=per_channel,
         activation_type=quantization.QuantType.QInt8,
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=getattr(quantization.CalibrationMethod, METHOD),

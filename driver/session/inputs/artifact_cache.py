@@ -26,11 +26,12 @@ DESCRIBED = {
     EXPORT: {
         "onnx_sha256": "model/model.onnx",
         "data_sha256": "model/model.data",
-        "quantized_sha256": "model/model.int8.onnx",
     },
     GOLDEN: {"sha256": "golden/golden.npz"},
 }
 """What the documents of an artifact say of its files: document → key of the digest → file."""
+QUANTIZED = {"int8": "model/model.int8.onnx", "fp8": "model/model.fp8.onnx"}
+"""The graph with quantizers, by its precision."""
 DOCUMENT_BYTES = 16 << 20
 
 
@@ -158,6 +159,7 @@ def _described(folder: Path) -> dict[str, str]:
         try:
             document = _document(folder, name)
             found |= {file: document[key] for key, file in files.items() if document.get(key)}
+            found |= _quantized(document)
         except (RefusedFile, OSError, ValueError, AttributeError):
             continue
     report = read_stage_report(folder)
@@ -165,6 +167,13 @@ def _described(folder: Path) -> dict[str, str]:
         if made.path.startswith("cache/"):
             found[made.path] = made.sha256
     return {name: str(digest) for name, digest in found.items()}
+
+
+def _quantized(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the digest of an export's graph with quantizers, by its file."""
+    digest = document.get("quantized_sha256")
+    file = QUANTIZED.get(str((document.get("quantized") or {}).get("precision")))
+    return {file: digest} if digest and file else {}
 
 
 def _document(folder: Path, name: str) -> Any:

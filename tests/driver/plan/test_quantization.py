@@ -26,6 +26,7 @@ default_precision = "fp32"
 [engines.whole.precisions]
 fp32 = { arithmetic = "fp32" }
 int8 = { arithmetic = "int8", quantize = "int8" }
+fp8 = { arithmetic = "fp8", quantize = "fp8" }
 """
 CALIBRATION = '[calibration]\nbundled = "pictures"\nsource = "mine"\n[metric]'
 
@@ -77,8 +78,8 @@ def test_real_data_are_calibrated_on_the_cases_pictures(calibrated: Catalog) -> 
     assert (job.quantize.precision, job.quantize.bundled) == ("int8", "pictures")
 
 
-def test_the_graphs_of_other_precisions_are_not_exported_again(calibrated: Catalog) -> None:
-    plain, whole = (planned(calibrated, name, None) for name in ("fp32", "int8"))
-    assert plain.template.quantize is None
-    assert plain.export_key != whole.export_key
-    assert plain.golden_key == whole.golden_key
+def test_each_precision_that_quantizes_is_an_export_of_its_own(calibrated: Catalog) -> None:
+    jobs = [planned(calibrated, name, None) for name in ("fp32", "int8", "fp8")]
+    assert jobs[0].template.quantize is None
+    assert len({job.export_key for job in jobs}) == len(jobs), "each has a graph of its own"
+    assert len({job.golden_key for job in jobs}) == 1

@@ -1,4 +1,4 @@
-"""A graph with quantizers: what it was calibrated on, and that none of that is in the dataset."""
+"""A graph with quantizers: what it was calibrated on, that none of that is in the dataset, and how right it is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.harness.job_folder import ROOT
+from tests.vendor_hooks.reference.conftest import PROBES
+from tests.vendor_hooks.reference.stack import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +33,7 @@ def exported(outcome: Outcome) -> dict[str, Any]:
     """Return export.json; the file that it describes is there."""
     model = outcome.out / "model"
     document: dict[str, Any] = json.loads((model / "export.json").read_text(encoding="utf-8"))
-    graph = (model / "model.int8.onnx").read_bytes()
+    graph = (model / f"model.{document['quantized']['precision']}.onnx").read_bytes()
     assert document["quantized_sha256"] == hashlib.sha256(graph).hexdigest()
     assert b"DequantizeLinear" in graph
     # The graph for the other precisions stays what it is.
@@ -51,6 +53,32 @@ def test_it_is_calibrated_on_the_cases_pictures_and_says_on_which(
     assert found["by"].startswith("onnxruntime ")
     listed = {artifact.path for artifact in outcome.ok.artifacts}
     assert "out/model/model.int8.onnx" in listed
+
+
+def test_fp8_of_the_real_digits_is_as_right_as_fp32(
+    make_digits: Callable[..., JobFolder], reference_python: Path
+) -> None:
+    """ONNX Runtime's quantizers of E4M3 round for real; what is between them it multiplies in fp32."""
+    # Opset 16 has no float8, and a LayerNormalization of single operators: what TensorRT's engine asks for.
+    quantize = {"precision": "fp8", "bundled": "calibration"}
+    job = make_digits(export={"opset": 16, "batch": "dynamic"}, quantize=quantize)
+    outcome = job.run("export", python=reference_python)
+    assert exported(outcome)["quantized"]["items"] == len(list((CASE / "calibration").iterdir()))
+    left = sorted(path.name for path in (outcome.out / "model").glob("*.onnx"))
+    assert left == ["model.fp8.onnx", "model.onnx"]
+    found = probe(reference_python, PROBES / "fp8_graph.py", str(CASE), str(outcome.out / "model"))
+    assert found["opset"] == 19
+    # FLOAT8E4M3FN, all zero, one a tensor, with its scale: activations and weights alike.
+    assert (found["zero_types"], found["zero_bytes"], found["shapes"]) == ([17], [0], [[]])
+    # The convolution of three channels has no kernel in fp8, so TensorRT gets it in fp32.
+    assert found["quantized"] == {"Gemm": 21, "MatMul": 12}
+    assert found["plain"] == {"Conv": 1}
+    assert found["largest"] == pytest.approx([448] * found["weights"], rel=1e-5)
+    assert found["items"] == 364
+    assert found["right"]["fp32"] == 357
+    assert found["right"]["fp8"] >= 355
+    # The accuracies agree, so the gate asks for 0.9 (docs/figures.md).
+    assert 0.9 < found["cosine_min"] < 0.9999
 
 
 def test_synthetic_data_are_calibrated_on_pictures_that_follow_theirs(
