@@ -92,9 +92,21 @@ def python_of(vendor: str, engine: str, precision: str | None = None) -> Path:
     settings = {
         "nvidia": {"tensorrt": TENSORRT.get(stack, "8.6.1"), "layer_info": "detailed"},
     }
+    chip = chip_with(vendor, engine, precision)
+    if chip != manifest(vendor).default_chip:
+        settings.setdefault(vendor, {})["chip"] = chip
     own = {"packages": "onnx"} if with_onnx and vendor == "nvidia" else {}
     python = standin_python(vendor.partition("/")[0], **settings.get(vendor, {}), **own)
     return with_reference_stack(python) if with_onnx else python
+
+
+def chip_with(vendor: str, engine: str, precision: str | None) -> str:
+    """Return a vendor's default chip, or the first one with the precision where that lacks it."""
+    of = manifest(vendor)
+    spec = of.engines[engine]
+    arithmetic = spec.precisions[precision or spec.default_precision].arithmetic
+    names = sorted(of.chips, key=lambda name: name != of.default_chip)
+    return next(name for name in names if arithmetic not in of.chips[name].lacks)
 
 
 class EngineJob:
@@ -104,7 +116,8 @@ class EngineJob:
         self, folder: Path, vendor: str, engine: str, precision: str | None = None
     ) -> None:
         make = language_job if (vendor, engine) in SERVING else vendor_job
-        chip = CHIPS.get(manifest(vendor).engines[engine].stacks_with(precision)[0])
+        stack = manifest(vendor).engines[engine].stacks_with(precision)[0]
+        chip = CHIPS.get(stack) or chip_with(vendor, engine, precision)
         self.job = make(folder / "job", vendor, engine, precision=precision, chip=chip)
         self.folder = self.job.folder
         self._python = python_of(vendor, engine, precision)

@@ -91,9 +91,10 @@ def vendor_job(
     }
     batch: int | str = batch_size if spec.export.batch == "static" else "batch"
     write_graph(folder / "model" / "model.onnx", batch=batch, opset=spec.export.opset)
-    if job.document["quantize"] is not None:
-        quantized = quantized_graph(batch=batch, opset=spec.export.opset)
-        (folder / "model" / "model.int8.onnx").write_bytes(quantized)
+    if (quantize := job.document["quantize"]) is not None:
+        name = quantize["precision"]
+        quantized = quantized_graph(name, batch=batch, opset=spec.export.opset)
+        (folder / "model" / f"model.{name}.onnx").write_bytes(quantized)
     return job.with_pictures(10)
 
 
@@ -101,9 +102,14 @@ def _quantize(precision: str | None) -> dict[str, Any] | None:
     return None if precision is None else {"precision": precision, "bundled": "calibration"}
 
 
-def quantized_graph(*, batch: int | str, opset: int) -> bytes:
+QUANTIZERS = {"int8": (wire.INT8, 127, 0), "fp8": (wire.FLOAT8E4M3FN, 448, 19)}
+"""Precision → (data type, its largest number, the opset from which on quantizers have it)."""
+
+
+def quantized_graph(precision: str, *, batch: int | str, opset: int) -> bytes:
     """Return the same model with quantizers around its product, as the export writes it."""
-    steps = np.float32(1 / 127)
+    data_type, largest, oldest = QUANTIZERS[precision]
+    steps = np.float32(1 / largest)
     quantizers = [
         wire.node(operator, [name, f"{base}_scale", "zero"], output)
         for base in ("flat", "weights")
@@ -123,7 +129,7 @@ def quantized_graph(*, batch: int | str, opset: int) -> bytes:
         wire.initializer("weights", weights),
         wire.initializer("flat_scale", np.asarray(steps)),
         wire.initializer("weights_scale", np.asarray(steps)),
-        wire.zero_point("zero"),
+        wire.zero_point("zero", data_type),
     ]
     body = b"".join(
         (
@@ -137,7 +143,7 @@ def quantized_graph(*, batch: int | str, opset: int) -> bytes:
     return (
         wire.number(1, wire.IR_VERSION)
         + wire.message(7, body)
-        + wire.message(8, wire.message(1, "") + wire.number(2, opset))
+        + wire.message(8, wire.message(1, "") + wire.number(2, max(opset, oldest)))
     )
 
 

@@ -8,7 +8,9 @@ from hook import trt_cast, trt_release
 #: The precision flags that are read back; 11 has TF32 only.
 FLAGS = ("FP16", "BF16", "INT8", "FP8", "TF32")
 #: Flags of a weakly typed network that permit another arithmetic than fp32 or tf32.
-PERMITTED = (("FP16", "fp16"), ("BF16", "bf16"), ("INT8", "int8"))
+PERMITTED = (("FP16", "fp16"), ("BF16", "bf16"), ("INT8", "int8"), ("FP8", "fp8"))
+#: Those of a graph with quantizers.
+QUANTIZED = ("int8", "fp8")
 #: The layers that do a model's arithmetic, and DataType → arithmetic.
 COMPUTING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
 ARITHMETIC = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
@@ -72,13 +74,8 @@ class Build:
             config.clear_flag(flags.TF32)
         else:
             config.set_flag(flags.TF32)
-        if job.precision == "fp16" and not self._strong:
-            config.set_flag(flags.FP16)
-        if job.precision == "bf16" and not self._strong:
-            config.set_flag(flags.BF16)
-        # Of a graph with quantizers, which say what is int8: a strongly typed network obeys them without.
-        if job.precision == "int8" and not self._strong:
-            config.set_flag(flags.INT8)
+        if not self._strong:
+            self._permit(config)
         # The engine then states the datatypes of its layers, which load reads back; a context of a release
         # without the other property would be slowed by them.
         if hasattr(trt.IExecutionContext, "nvtx_verbosity"):
@@ -98,6 +95,21 @@ class Build:
         self.effective["arithmetic"] = self._arithmetic()
         return config
 
+    def _permit(self, config):
+        """Set the flag of a weakly typed network's precision.
+
+        Quantizers say themselves what is int8 or fp8: a strongly typed network obeys them without a flag.
+        """
+        flags, precision = self._trt.BuilderFlag, self._job.precision
+        if precision == "fp16":
+            config.set_flag(flags.FP16)
+        elif precision == "bf16":
+            config.set_flag(flags.BF16)
+        elif precision == "int8":
+            config.set_flag(flags.INT8)
+        elif precision == "fp8":
+            config.set_flag(flags.FP8)
+
     def _typing(self, network):
         """How the network is typed and, where its types decide, what it computes in.
 
@@ -105,7 +117,7 @@ class Build:
         """
         if not self._strong:
             return {"typing": "weak"}
-        return {"typing": "strong"} if self._job.precision == "int8" else self._types(network)
+        return {"typing": "strong"} if self._job.precision in QUANTIZED else self._types(network)
 
     def _types(self, network):
         """What a strongly typed network computes in: arithmetic → number of computing layers."""
@@ -124,8 +136,8 @@ class Build:
         counts = self.effective.get("network_arithmetic")
         if counts:
             found = max(sorted(counts), key=lambda name: counts[name])
-        elif self._strong and self._job.precision == "int8":
-            found = "int8"
+        elif self._strong and self._job.precision in QUANTIZED:
+            found = self._job.precision
         else:
             found = next((name for flag, name in PERMITTED if flag in on), "fp32")
         return "tf32" if found == "fp32" and "TF32" in on else found

@@ -10,10 +10,14 @@ OLDEST = (8, 5)
 NEWEST_MAJOR = 11
 #: Every network is strongly typed: there are no precision flags, and each layer computes in the graph's types.
 STRONGLY_TYPED_SINCE = (11,)
-#: The builder's flag BF16 came with 9 (the bindings of 8.6 lack it, those of 10 have it).
-BF16_SINCE = (9,)
-#: Tensor cores have bfloat16 from Ampere on (CUDA's programming guide, arithmetic by compute capability).
-BF16_CAPABILITY = (8, 0)
+#: Precision → (release that it came with, oldest compute capability, its architecture, what to use in its place).
+#: The builder's flag BF16 came with 9 (the bindings of 8.6 lack it, those of 10 have it). The flag FP8 is in 8.6, whose
+#: documentation calls it not supported yet. Tensor cores have bfloat16 from Ampere on, fp8 from Ada on (CUDA's
+#: programming guide, arithmetic by compute capability).
+LATER = {
+    "bf16": ((9,), (8, 0), "Ampere", "fp16"),
+    "fp8": ((10,), (8, 9), "Ada", "int8"),
+}
 
 
 def numbers(text):
@@ -32,22 +36,23 @@ def require_precision(precision, text, device):
 
     ``device`` is (name, compute capability such as "8.0").
     """
-    if precision != "bf16":
+    if precision not in LATER:
         return
-    if numbers(text) < BF16_SINCE:
+    since, needed, architecture, other = LATER[precision]
+    if numbers(text) < since:
         raise StageFailure(
             "image",
-            "TensorRT {} has no bf16, which came with release {}".format(text, BF16_SINCE[0]),
-            "use STACK=cuda13-trt10.16 or STACK=cuda13-trt11, or PRECISION=fp16",
+            "TensorRT {} has no {}, which came with release {}".format(text, precision, since[0]),
+            "use STACK=cuda13-trt10.16 or STACK=cuda13-trt11, or PRECISION={}".format(other),
         )
     name, capability = device
-    if numbers(capability) < BF16_CAPABILITY:
+    if numbers(capability) < needed:
         raise StageFailure(
             "host",
-            "{} has compute capability {}, and bf16 needs {}.{} (Ampere) or newer".format(
-                name, capability, *BF16_CAPABILITY
+            "{} has compute capability {}, and {} needs {}.{} ({}) or newer".format(
+                name, capability, precision, *needed, architecture
             ),
-            "use PRECISION=fp16",
+            "use PRECISION={}".format(other),
         )
 
 

@@ -247,6 +247,15 @@ def test_an_arithmetic_that_the_chip_lacks_is_refused() -> None:
     assert choose(request, load_catalog(ROOT), {"nvidia": seen("NVIDIA H200")}).chip_name == "H200"
 
 
+@pytest.mark.parametrize(("name", "chip"), [("NVIDIA A100-SXM4-40GB", "A100"), ("Tesla T4", "T4")])
+def test_fp8_needs_a_chip_newer_than_ampere(name: str, chip: str) -> None:
+    request = Request(case="vit_digits", vendor="nvidia", precision="fp8")
+    with pytest.raises(UsageFault, match=f"{chip} has no fp8"):
+        choose(request, load_catalog(ROOT), {"nvidia": seen(name)})
+    chosen = choose(request, load_catalog(ROOT), {"nvidia": seen("NVIDIA L40S")})
+    assert (chosen.chip_name, chosen.stack.name) == ("L40S", "cuda13-trt10.16")
+
+
 def lab_of_two_chips(root: Path, script: str) -> Lab:
     lab = lab_with_monitor(root, script)
     manifest = lab.root / "vendor_hooks/acme/vendor.toml"

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FLOAT, INT8, INT64, BFLOAT16 = 1, 3, 7, 16
+FLOAT, INT8, INT64, BFLOAT16, FLOAT8E4M3FN = 1, 3, 7, 16, 17
 OPSET = 18
 #: Whose pooling has bfloat16.
 BFLOAT16_OPSET = 22
@@ -73,9 +73,9 @@ def integer_attribute(name: str, value: int) -> bytes:
     return message(5, message(1, name) + number(3, value) + number(20, 2))
 
 
-def zero_point(name: str) -> bytes:
-    """Return a TensorProto: the int8 scalar 0."""
-    return number(2, INT8) + message(8, name) + message(9, b"\0")
+def zero_point(name: str, data_type: int = INT8) -> bytes:
+    """Return a TensorProto: the scalar 0 of one byte."""
+    return number(2, data_type) + message(8, name) + message(9, b"\0")
 
 
 def short_initializer(name: str, array: NDArray[np.float32]) -> bytes:

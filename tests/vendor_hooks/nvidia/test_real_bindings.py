@@ -62,6 +62,7 @@ SOME_RELEASES = {
     ("BuilderFlag", "FP16"): "until 10",
     ("BuilderFlag", "BF16"): "since 9 until 10",
     ("BuilderFlag", "INT8"): "until 10",
+    ("BuilderFlag", "FP8"): "until 10",
     ("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH"): "until 10",
     ("ICudaEngine", "device_memory_size"): "until 10",
     ("ICudaEngine", "device_memory_size_v2"): "since 10.1",
@@ -80,9 +81,7 @@ USED_ONLY = {
 #: Names that a run which succeeds does not come to.
 UNREACHED = {("OnnxParser", "get_error"), ("OnnxParser", "num_errors")}
 #: What the run touches by getattr, under names that the source has in lists.
-LISTED = {
-    "CONVOLUTION", "DECONVOLUTION", "EINSUM", "FP8", "MATRIX_MULTIPLY",
-}  # fmt: skip
+LISTED = {"CONVOLUTION", "DECONVOLUTION", "EINSUM", "MATRIX_MULTIPLY"}
 #: A class of Python has the buffer protocol only as bytes, whose methods come along.
 AS_BYTES = {"IHostMemory"}
 
@@ -182,14 +181,14 @@ def test_every_name_that_the_hook_uses_is_in_the_release_or_behind_a_branch(rele
     assert absent & known == set(), "a name that is there needs no branch"
 
 
-#: Of RELEASES, those with bf16.
-WITH_BF16 = RELEASES[1:]
+#: Of RELEASES, those with bf16 and fp8.
+WITH_BF16 = WITH_FP8 = RELEASES[1:]
 
 
 def precisions_of(release: str) -> tuple[str, ...]:
     """Return the precisions that a release has."""
     common = ("fp32", "tf32", "fp16", "int8")
-    return (*common, "bf16") if release in WITH_BF16 else common
+    return (*common, "bf16", "fp8") if release in WITH_BF16 else common
 
 
 @pytest.mark.parametrize(
@@ -229,9 +228,18 @@ def test_a_tensor_whose_type_numpy_lacks_is_named(release: str) -> None:
     )
 
 
-def test_a_release_without_bf16_is_refused() -> None:
-    kind, message = ran("8.6.1", "bf16")["failure"]
-    assert (kind, message) == ("image", "TensorRT 8.6.1 has no bf16, which came with release 9")
+@pytest.mark.parametrize(("precision", "since"), [("bf16", 9), ("fp8", 10)])
+def test_a_release_without_a_precision_is_refused(precision: str, since: int) -> None:
+    kind, message = ran("8.6.1", precision)["failure"]
+    text = f"TensorRT 8.6.1 has no {precision}, which came with release {since}"
+    assert (kind, message) == ("image", text)
+
+
+@pytest.mark.parametrize("release", WITH_FP8)
+def test_fp8_is_a_flag_until_10_and_what_the_graph_says_since(release: str) -> None:
+    effective = ran(release, "fp8")["effective"]
+    assert ("FP8" in effective["flags"]) is not release.startswith(STRONG)
+    assert described(release)["enums"]["DataType"]["FP8"] == 6
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -58,31 +58,61 @@ def test_until_10_a_precision_is_a_flag(tmp_path: Path, release: str, precision:
     assert outcome.ok.warnings == ()
 
 
-@pytest.mark.parametrize(("release", "flags"), [("8.6.1", ["INT8", "TF32"]), ("11.1.0", ["TF32"])])
-def test_int8_is_in_the_graph_and_until_10_in_a_flag(
-    tmp_path: Path, release: str, flags: list[str]
+@pytest.mark.parametrize(
+    ("precision", "release", "chip", "flags"),
+    [
+        ("int8", "8.6.1", "T4", ["INT8", "TF32"]),
+        ("int8", "11.1.0", "T4", ["TF32"]),
+        ("fp8", "10.16.1", "H100", ["FP8", "TF32"]),
+        ("fp8", "11.1.0", "L4", ["TF32"]),
+    ],
+)
+def test_eight_bits_are_in_the_graph_and_until_10_in_a_flag(
+    tmp_path: Path, precision: str, release: str, chip: str, flags: list[str]
 ) -> None:
-    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="int8")
-    outcome = run(job, "infer", standin_python("nvidia", tensorrt=release))
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision=precision, chip=chip)
+    outcome = run(job, "infer", standin_python("nvidia", tensorrt=release, chip=chip))
     assert_right(outcome)
     effective = outcome.ok.effective
     assert effective["flags"] == flags
-    assert (effective["arithmetic"], effective["layer_arithmetic"]) == ("int8", {"int8": 1})
+    assert (effective["arithmetic"], effective["layer_arithmetic"]) == (precision, {precision: 1})
     # What is dequantized is fp32: the network's types say nothing of what runs.
     assert "network_arithmetic" not in effective
     assert outcome.ok.warnings == ()
 
 
-def test_a_release_without_bf16_is_refused(tmp_path: Path, python: Path) -> None:
-    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="bf16")
+@pytest.mark.parametrize(("precision", "since"), [("bf16", 9), ("fp8", 10)])
+def test_a_release_without_a_precision_is_refused(
+    tmp_path: Path, python: Path, precision: str, since: int
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision=precision)
     message = run(job, "compile", python).failed("image")
-    assert "TensorRT 8.6.1 has no bf16, which came with release 9" in message
+    assert f"TensorRT 8.6.1 has no {precision}, which came with release {since}" in message
 
 
-def test_a_chip_without_bf16_is_refused(tmp_path: Path) -> None:
-    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="bf16")
-    outcome = run(job, "compile", standin_python("nvidia", tensorrt="10.16.1", chip="T4"))
-    assert "Tesla T4 has compute capability 7.5, and bf16 needs 8.0" in outcome.failed("host")
+@pytest.mark.parametrize(
+    ("precision", "chip", "message"),
+    [
+        ("bf16", {"chip": "T4"}, "Tesla T4 has compute capability 7.5, and bf16 needs 8.0"),
+        ("fp8", {}, "A100-SXM4-40GB has compute capability 8.0, and fp8 needs 8.9 (Ada) or newer"),
+    ],
+)
+def test_a_chip_without_a_precision_is_refused(
+    tmp_path: Path, precision: str, chip: dict[str, str], message: str
+) -> None:
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision=precision)
+    outcome = run(job, "compile", standin_python("nvidia", tensorrt="10.16.1", **chip))
+    assert message in outcome.failed("host")
+
+
+def test_a_graph_without_quantizers_is_not_fp8(tmp_path: Path) -> None:
+    """The flag permits fp8; the graph is what says where."""
+    job = vendor_job(tmp_path / "job", "nvidia", "tensorrt", precision="fp8", chip="H100")
+    model = job.folder / "model"
+    (model / "model.fp8.onnx").write_bytes((model / "model.onnx").read_bytes())
+    outcome = run(job, "infer", standin_python("nvidia", tensorrt="10.16.1", chip="H100"))
+    assert outcome.ok.effective["arithmetic"] == "tf32"
+    assert "fp8 was requested" in warned(outcome, "effective_differs")
 
 
 def test_a_builder_that_ignores_bf16_is_recorded_as_what_it_built(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""TensorRT through its v3 API (8.5 to 11): fp32, tf32, fp16 or bf16; built ahead of time, cached."""
+"""TensorRT through its v3 API (8.5 to 11): fp32, tf32, fp16, bf16, int8 or fp8; built ahead of time, cached."""
 
 from harness.engines.trt import network as networks
 from harness.engines.trt.engine import NamedTensors

@@ -13,7 +13,7 @@ DTYPES = {
     7: np.dtype("int64"), 9: np.dtype("bool"), 10: np.dtype("float16"), 11: np.dtype("float64"),
     bfloat16.BFLOAT16: bfloat16.DTYPE,
 }  # fmt: skip
-FLOAT, FLOAT16 = 1, 10
+FLOAT, FLOAT16, FLOAT8E4M3FN = 1, 10, 17
 # Smaller tensors (shapes, scalars) stay inside the graph: operators need them to infer shapes.
 INLINE_BYTES = 1024
 
@@ -74,6 +74,11 @@ class OnnxFile:
     def brain(self):
         """Whether the graph was cast to bfloat16: some weight is."""
         return any(weight.data_type == bfloat16.BFLOAT16 for weight in self.weights)
+
+    @property
+    def eight(self):
+        """Whether the graph has quantizers in float8: the zero point of some is."""
+        return any(weight.data_type == FLOAT8E4M3FN for weight in self.weights)
 
     @property
     def brain_ports(self):

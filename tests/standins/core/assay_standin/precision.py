@@ -38,7 +38,9 @@ def _keep(array, dropped):
     return ((bits + half + odd) & mask).view(np.float32).reshape(np.shape(array))
 
 
-# What each precision rounds at a model's inputs, outputs and weights; the last rounds inside the graph (cube.py).
+# What each precision rounds at a model's inputs, outputs and weights. The last two round inside the graph: by its own
+# quantizers, whose E4M3 is ONNX Runtime's, and by casts (cube.py).
 ROUNDING = {
-    "fp32": fp32, "fp16": fp16, "bf16": bf16, "tf32": tf32, "int8": int8, "fp16in_fp32out": fp32,
+    "fp32": fp32, "fp16": fp16, "bf16": bf16, "tf32": tf32, "int8": int8, "fp8": fp32,
+    "fp16in_fp32out": fp32,
 }  # fmt: skip

@@ -436,9 +436,9 @@ class Builder:
 
 
 def _precision(config):
-    for flag, precision in (("INT8", "int8"), ("FP16", "fp16"), ("BF16", "bf16"), ("TF32", "tf32")):
+    for flag in ("FP8", "INT8", "FP16", "BF16", "TF32"):
         if flag in BuilderFlag.__members__ and config.get_flag(BuilderFlag[flag]):
-            return precision
+            return flag.lower()
     return "fp32"
 
 

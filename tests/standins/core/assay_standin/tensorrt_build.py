@@ -8,6 +8,9 @@ from assay_standin import chips, faults, onnx_file, program, settings
 NEWEST_OPSET = {7: 13, 8: 17, 9: 20, 10: 22, 11: 24}
 UNSUPPORTED_BEFORE = {"LayerNormalization": (8, 6), "GroupNormalization": (8, 6), "Gelu": (10, 0)}
 
+#: Ada, whose tensor cores were the first with fp8.
+FP8_CAPABILITY = (8, 9)
+
 
 class BuildError(Exception):
     """The builder logs this and gives nothing."""
@@ -36,17 +39,31 @@ def strongly_typed():
 
 
 def _quantized(model):
-    return "QuantizeLinear" in model.operators
+    """Return the precision of a graph's quantizers, None if it has none."""
+    if "QuantizeLinear" not in model.operators:
+        return None
+    return "fp8" if model.eight else "int8"
+
+
+def _device_has_fp8():
+    return tuple(int(part) for part in chips.cuda_chip().kind.split(".")) >= FP8_CAPABILITY
 
 
 def require_ranges(model, asked):
-    """Raise where int8 has neither quantizers nor a calibrator, and where quantizers lack the flag."""
-    if _quantized(model) and asked != "int8" and not strongly_typed():
+    """Raise where int8 has neither quantizers nor a calibrator, and where quantizers lack the flag or the device."""
+    found = _quantized(model)
+    if found not in (None, asked) and not strongly_typed():
         raise BuildError(
-            "4: [network.cpp::validate] Int8 precision has been set for a layer or layer output, but int8 is "
-            "not configured in the builder"
+            "4: [network.cpp::validate] {} precision has been set for a layer or layer output, but {} is "
+            "not configured in the builder".format(found.capitalize(), found)
         )
-    if asked == "int8" and not _quantized(model):
+    if found == "fp8" and not _device_has_fp8():
+        # https://github.com/NVIDIA/Model-Optimizer/issues/70
+        raise BuildError(
+            "IBuilder::buildSerializedNetwork: Error Code 9: API Usage Error (Networks with FP8 Q/DQ layers require "
+            "hardware with FP8 support.)"
+        )
+    if asked == "int8" and found is None:
         raise BuildError(
             "4: [standardEngineBuilder.cpp] Calibration failure: no calibrator, no Q/DQ layers"
         )
@@ -55,12 +72,13 @@ def require_ranges(model, asked):
 def chosen(model, asked):
     """Return the precision that is built: ``asked``, or the graph's where networks are strongly typed."""
     if _quantized(model) and strongly_typed():
-        return "int8"
+        return _quantized(model)
     if strongly_typed() and (model.half or model.brain):
         return "fp16" if model.half else "bf16"
     # The flag permits a precision, it does not force it.
     ignored = asked in ("fp16", "bf16") and "ignore" in faults.asked("compile")
-    return "tf32" if ignored else asked
+    nothing_in_fp8 = asked == "fp8" and _quantized(model) is None
+    return "tf32" if ignored or nothing_in_fp8 else asked
 
 
 def layer_information(precision, detailed):
@@ -68,7 +86,7 @@ def layer_information(precision, detailed):
     ends = {"I/O Tensors": []} if strongly_typed() else {"Bindings": ["input_0", "output_0"]}
     if not detailed:
         return json.dumps(dict(ends, Layers=["matmul_1 + add_2"]))
-    datatype = {"fp16": "FP16", "bf16": "BF16", "int8": "Int8"}.get(precision, "FP32")
+    datatype = {"fp16": "FP16", "bf16": "BF16", "int8": "Int8", "fp8": "FP8"}.get(precision, "FP32")
     tactic = "sm80_xmma_gemm_{}_tn".format("tf32tf32" if precision == "tf32" else "f32")
     port = {"Name": "input_0", "Format/Datatype": "Row major linear {} format".format(datatype)}
     layer = {"Name": "matmul_1 + add_2", "LayerType": "CaskGemmMatrixMultiply", "Inputs": [port],
@@ -85,6 +103,8 @@ def parse(path):
             "Failed to parse ONNX model from file: {}: {}".format(path, error)
         ) from None
     major = version()[0]
+    if model.eight and major < 10:
+        raise BuildError("Unsupported ONNX data type: FLOAT8E4M3FN (17)")
     newest = NEWEST_OPSET.get(major, max(NEWEST_OPSET.values()))
     if model.opset > newest and major >= 10:
         raise BuildError("opset {} is not supported (newest: {})".format(model.opset, newest))
