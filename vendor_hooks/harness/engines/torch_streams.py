@@ -9,12 +9,11 @@ from typing import Any, Deque, Dict, List, Optional, Sequence, Tuple
 
 from harness.engine import Engine, Phases
 from harness.engines import torch_slot
+from harness.engines.torch_build import require_build
 from harness.errors import StageFailure
 from harness.job import Arrays, Job
 
 NS_PER_MS = 1e6
-#: What a build of PyTorch that vendor.toml may ask for (``torch_build``) is for.
-BUILDS = {"cuda": "CUDA", "hip": "ROCm", "corex": "CoreX"}
 
 
 class TorchStreams(Engine):
@@ -45,7 +44,7 @@ class TorchStreams(Engine):
 
         runtime = self.runtime(torch)
         self.simulated = self.simulated or bool(getattr(runtime, "__assay_standin__", False))
-        self._require_build(torch)
+        require_build(self.job, torch)
         if runtime.is_available() and runtime.device_count():
             return torch
         raise StageFailure(
@@ -56,18 +55,6 @@ class TorchStreams(Engine):
             "make doctor VENDOR={} checks driver, device nodes and container runtime".format(
                 self.job.vendor
             ),
-        )
-
-    def _require_build(self, torch: Any) -> None:
-        wanted = self.job.engine_options.get("torch_build")
-        # A build names itself in torch.version (hip) or in its own version (2.7.1+corex.4.4.0).
-        if wanted is None or getattr(torch.version, wanted, None) or wanted in _local(torch):
-            return
-        raise StageFailure(
-            "image",
-            "PyTorch {} was not built for {}".format(torch.__version__, BUILDS.get(wanted, wanted)),
-            "use the stack's image (RUNNER=docker), whose base image has that PyTorch; with STACK_PYTHON, "
-            "an environment that has it",
         )
 
     def begin_streams(self, torch: Any, call: Any) -> None:
@@ -149,9 +136,3 @@ class TorchStreams(Engine):
         """Release what is called, and the buffers."""
         self._call = None
         self._idle.clear()
-
-
-def _local(torch: Any) -> List[str]:
-    """What follows the release in a version: ["corex", "4", "4", "0"] of 2.7.1+corex.4.4.0."""
-    text: str = torch.__version__
-    return text.partition("+")[2].split(".")

@@ -18,6 +18,7 @@ from harness.engines.serving.scheduling import (
     require_setting,
     require_uncached,
 )
+from harness.engines.torch_build import require_build
 from harness.errors import StageFailure, one_line, out_of_memory, says_out_of_memory
 from harness.job import Job
 from harness.models import torch_module
@@ -38,8 +39,8 @@ PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 class Vllm(SchedulingEngine):
     """``vllm.LLM`` with token ids in and out: greedy, without a tokenizer, a cache of prompts or a logits processor.
 
-    ``engine_options`` in vendor.toml: ``device_type`` (as vLLM's platform names it), ``enforce_eager``, and
-    ``arguments``, which are passed on to ``vllm.LLM``.
+    ``engine_options`` in vendor.toml: ``device_type`` (as vLLM's platform names it), ``torch_build`` (since ROCm's
+    devices are "cuda", too), ``enforce_eager``, and ``arguments``, which are passed on to ``vllm.LLM``.
     """
 
     def __init__(self, job: Job) -> None:
@@ -60,6 +61,7 @@ class Vllm(SchedulingEngine):
         import vllm
 
         self.simulated = bool(getattr(vllm, "__assay_standin__", False))
+        self._require_build()
         self._require_device(vllm)
         folder = checkpoint_folder(self.job)
         try:
@@ -89,6 +91,12 @@ class Vllm(SchedulingEngine):
     def _compiled_files(self) -> List[str]:
         cache = self.job.cache_dir
         return sorted(str(path) for path in cache.rglob("*") if path.is_file())
+
+    def _require_build(self) -> None:
+        """Raise StageFailure (image) where PyTorch is for other devices than ``torch_build`` says."""
+        import torch
+
+        require_build(self.job, torch)
 
     def _require_device(self, vllm: Any) -> None:
         """Raise StageFailure (host) where vLLM found another kind of device, or none."""
