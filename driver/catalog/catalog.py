@@ -75,9 +75,9 @@ class Vendor:
     stacks: dict[str, Stack]
     invalid: tuple[Invalid, ...] = ()
     others: tuple[Vendor, ...] = ()
-    """The vendor as each stack with tables of its own sees it ([stacks.<name>] of vendor.toml)."""
+    """The vendor on each other kind of hardware that its stacks run on ([stacks.<name>] of vendor.toml)."""
     other_hardware: str = ""
-    """The stack whose own tables these are, "" for the tables that the other stacks share."""
+    """The stack under whose name the tables of this hardware are, "" for those that all other stacks share."""
 
     @property
     def name(self) -> str:
@@ -86,7 +86,7 @@ class Vendor:
 
     @property
     def label(self) -> str:
-        """Return the vendor's name, with the stack where the hardware is that stack's own: amd/rocm7."""
+        """Return the vendor's name, on other hardware with the stack that its tables are under: amd/rocm7."""
         return "/".join(filter(None, (self.name, self.other_hardware)))
 
     def table(self, name: str) -> str:
@@ -116,16 +116,21 @@ class Vendor:
             owners = [one for one in self.hardware if name is not None and one.has(**{what: name})]
             if owners and chosen not in owners:
                 raise UsageFault(
-                    f"{what} {name!r} of {self.name} belongs to {owners[0].of_stacks}, and what is named "
-                    f"beside it to {chosen.of_stacks}",
-                    f"leave one of them out: the engines of {chosen.of_stacks} are "
-                    f"{', '.join(chosen.manifest.engines)}, its chips {', '.join(chosen.manifest.chips)}",
+                    f"{what} {name!r} of {self.name} belongs to the hardware of {owners[0].of_stacks}, and what "
+                    f"is named beside it to that of {chosen.of_stacks}",
+                    f"leave one of them out: the hardware of {chosen.of_stacks} has the engines "
+                    f"{', '.join(chosen.manifest.engines)} and the chips {', '.join(chosen.manifest.chips)}",
                 )
 
     @property
+    def stacks_here(self) -> tuple[str, ...]:
+        """Return the names of the stacks that run on this hardware."""
+        return tuple(sorted(set(self.stacks) - set(self.manifest.heads)))
+
+    @property
     def of_stacks(self) -> str:
-        """Return the stacks that run on this hardware, as text: "stack rocm7"."""
-        names = sorted(set(self.stacks) - set(self.manifest.stacks))
+        """Return the stacks that run on this hardware, as text: "stack zen"."""
+        names = self.stacks_here
         return f"{'stack' if len(names) == 1 else 'stacks'} {', '.join(names)}"
 
     def has(
@@ -134,7 +139,7 @@ class Vendor:
         """Return whether this hardware has everything that is named."""
         chips = {name.lower() for name in self.manifest.chips}
         return (
-            (stack is None or stack in set(self.stacks) - set(self.manifest.stacks))
+            (stack is None or stack in self.stacks_here)
             and (engine is None or engine in self.manifest.engines)
             and (chip is None or chip.lower() in chips)
         )
@@ -330,13 +335,14 @@ def _load_vendor(folder: Path, images: Path) -> Vendor:
 
 
 def _others(vendor: Vendor) -> Iterable[Vendor]:
-    """Yield the vendor as each stack with tables of its own sees it."""
-    for name in vendor.manifest.stacks:
+    """Yield the vendor on each other kind of hardware that its stacks run on."""
+    heads = vendor.manifest.heads
+    for head in vendor.manifest.stacks:
         yield replace(
             vendor,
-            manifest=vendor.manifest.of_stack(name),
-            stacks={name: vendor.stacks[name]} if name in vendor.stacks else {},
-            other_hardware=name,
+            manifest=vendor.manifest.of_stack(head),
+            stacks={name: one for name, one in vendor.stacks.items() if heads.get(name) == head},
+            other_hardware=head,
         )
 
 

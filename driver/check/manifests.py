@@ -20,25 +20,28 @@ WHERE = "vendor.toml"
 def check_manifest(vendor: Vendor) -> Iterator[Finding]:
     """Yield the findings about a vendor's manifest and its stacks."""
     manifest = vendor.manifest
-    shared = sorted(set(vendor.stacks) - set(manifest.stacks))
+    here = vendor.stacks_here
     of_stack = f"stacks.{vendor.other_hardware}"
     problems = [
         *_named(
-            of_stack if vendor.other_hardware else "default_stack", manifest.default_stack, shared
+            of_stack if vendor.other_hardware else "default_stack", manifest.default_stack, here
         ),
         *_named(vendor.table("default_engine"), manifest.default_engine, manifest.engines),
         *_named(vendor.table("default_chip"), manifest.default_chip, manifest.chips),
     ]
     for name, engine in manifest.engines.items():
         problems += _engine(vendor, name, engine)
+    for head, own in manifest.stacks.items():
+        for stack in own.also:
+            problems += _named(f"stacks.{head}.also", stack, vendor.stacks)
     for stack in () if vendor.other_hardware else manifest.drivers:
         problems += _named(f"drivers.{stack}", stack, vendor.stacks)
     yield from problems
     if not problems:
         engines = ", ".join(manifest.engines)
-        yield ok(WHERE, f"engines {engines}; stacks {', '.join(shared)}")
+        yield ok(WHERE, f"engines {engines}; stacks {', '.join(here)}")
     used = {stack for engine in manifest.engines.values() for stack in engine.stacks}
-    for stack in sorted(set(shared) - used):
+    for stack in sorted(set(here) - used):
         yield note(
             f"stack {stack}", "no engine of vendor.toml uses it", "name it in an engine's stacks"
         )

@@ -260,10 +260,15 @@ class OwnHardware(Frozen):
     Each table replaces the vendor's table of that name as a whole.
     """
 
+    also: tuple[Name, ...] = Field(
+        default=(),
+        description="further stacks on the same hardware, which have these tables too; each engine names those "
+        "that have it",
+    )
     title: str = Field(description="display name, as the vendor's")
-    default_engine: Name = Field(description="default of ENGINE with this stack")
+    default_engine: Name = Field(description="default of ENGINE on this hardware")
     default_chip: str = Field(description="chip if neither CHIP nor the monitor names one")
-    engines: dict[Name, EngineSpec] = Field(description="the engines of this stack")
+    engines: dict[Name, EngineSpec] = Field(description="the engines on this hardware")
     chips: dict[str, ChipSpec] = Field(description="the hardware models that it runs on")
     devices: DeviceSpec = Field(
         default=DeviceSpec.model_construct(), description="host access of its containers"
@@ -323,13 +328,19 @@ class VendorManifest(Frozen):
         "such as a vendor's GPUs beside its processors",
     )
 
+    @property
+    def heads(self) -> dict[str, str]:
+        """Return, for each stack on other hardware, the one under whose name its tables are."""
+        return {name: head for head, own in self.stacks.items() for name in (head, *own.also)}
+
     def of_stack(self, name: str) -> Self:
-        """Return the manifest as a stack with tables of its own sees it; itself for another stack."""
-        own = self.stacks.get(name)
-        if own is None:
+        """Return the manifest as a stack on other hardware sees it; itself for another stack."""
+        head = self.heads.get(name)
+        if head is None:
             return self
-        tables = {field: getattr(own, field) for field in type(own).model_fields}
-        return self.model_copy(update={**tables, "default_stack": name, "stacks": {}})
+        own = self.stacks[head]
+        tables = {field: getattr(own, field) for field in type(own).model_fields if field != "also"}
+        return self.model_copy(update={**tables, "default_stack": head, "stacks": {}})
 
     @property
     def runs_on_host(self) -> bool:
@@ -346,11 +357,25 @@ class VendorManifest(Frozen):
 
     @model_validator(mode="after")
     def _gives_own_engines_no_other_stacks(self) -> Self:
-        for stack, own in self.stacks.items():
+        for head, own in self.stacks.items():
+            here = (head, *own.also)
             for name, engine in own.engines.items():
-                if engine.stacks != (stack,):
+                if not engine.stacks or not set(engine.stacks) <= set(here):
                     raise ValueError(
-                        f'stacks.{stack}.engines.{name}.stacks must be ["{stack}"]: these tables are that '
-                        "stack's own"
+                        f"stacks.{head}.engines.{name}.stacks must be of {', '.join(here)}: these tables are "
+                        "of that hardware alone"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _runs_a_stack_on_one_hardware(self) -> Self:
+        named = [self.default_stack]
+        for head, own in self.stacks.items():
+            for name in (head, *own.also):
+                if name in named:
+                    raise ValueError(
+                        f"stacks.{head}: {name!r} runs on two kinds of hardware; name it once, as "
+                        "default_stack, as a table of stacks or in one table's also"
+                    )
+                named.append(name)
         return self

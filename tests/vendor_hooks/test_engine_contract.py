@@ -85,7 +85,7 @@ def python_of(vendor: str, engine: str, precision: str | None = None) -> Path:
         return python
     stack = manifest(vendor).engines[engine].stacks_with(precision)[0]
     if (vendor, engine) in SERVING:
-        return standin_python(vendor)
+        return standin_python(vendor.partition("/")[0])
     if vendor == "ascend":
         return cann_python(stack)
     with_onnx = (vendor, engine) in WITH_ONNX

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STANDINS = ROOT / "tests" / "standins"
 BASES = {
     ("amd", "rocm7"): "rocm-7.2",
+    ("amd", "rocm7-vllm0.29"): "serving-rocm-3.12",
     ("ascend", "cann5.1.rc1"): "python3.7",
     ("ascend", "cann5.1.rc2"): "python3.7",
     ("ascend", "cann9-vllm0.23"): "serving-npu-3.12",

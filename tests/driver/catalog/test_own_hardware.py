@@ -1,4 +1,4 @@
-"""A stack on other hardware has tables of its own in vendor.toml; amd's GPUs beside its processors are one."""
+"""Stacks on other hardware have tables of their own in vendor.toml; amd's GPUs beside its processors are such."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from driver.models.vendor import VendorManifest
 from driver.plan.chips import SeenDevice
 from driver.plan.choice import choose
 from driver.plan.request import Request
-from driver.verbs.listing import catalog_document
+from driver.verbs.listing import _vendor_rows, catalog_document
 
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = load_catalog(ROOT)
@@ -41,6 +41,8 @@ def asked(**given: Any) -> Request:
         ({}, "amd"),
         ({"stack": "zen"}, "amd"),
         ({"stack": "rocm7"}, "amd/rocm7"),
+        ({"stack": "rocm7-vllm0.29"}, "amd/rocm7"),
+        ({"engine": "vllm"}, "amd/rocm7"),
         # Both have this engine: the shared tables come first.
         ({"engine": "eager"}, "amd"),
         ({"engine": "eager", "stack": "rocm7"}, "amd/rocm7"),
@@ -70,6 +72,20 @@ def test_a_gpus_job_has_the_gpus_engine_devices_monitor_and_peaks() -> None:
     assert manifest.processor.vendor_id == ""
 
 
+def test_a_further_stack_on_the_same_hardware_has_the_same_tables() -> None:
+    given = asked(engine="vllm").model_copy(update={"case": "llama_pydoc"})
+    choice = choose(given, CATALOG, {**EPYC, **MI300X})
+    assert (choice.stack.name, choice.chip_name) == ("rocm7-vllm0.29", "MI300X")
+    assert choice.devices == ("GPU-1",)
+    assert choice.vendor is GPUS
+    assert AMD.manifest.of_stack("rocm7-vllm0.29") == AMD.manifest.of_stack("rocm7")
+
+
+def test_an_engine_of_another_stack_on_the_same_hardware_is_refused() -> None:
+    with pytest.raises(UsageFault, match=r"'rocm7-vllm0\.29' of amd has no engine 'migraphx'"):
+        choose(asked(stack="rocm7-vllm0.29", engine="migraphx"), CATALOG, {**EPYC, **MI300X})
+
+
 def test_a_processors_job_is_as_it_was() -> None:
     choice = choose(asked(), CATALOG, {**EPYC, **MI300X})
     assert (choice.engine_name, choice.stack.name) == ("zentorch", "zen")
@@ -82,13 +98,23 @@ def test_a_processors_job_is_as_it_was() -> None:
     [
         (
             {"stack": "rocm7", "engine": "zentorch"},
-            "engine 'zentorch' of amd belongs to stack zen, and what is named beside it to stack rocm7 "
-            "leave one of them out: the engines of stack rocm7 are migraphx, onnxruntime, inductor, eager, "
-            "its chips MI300X, MI325X",
+            "engine 'zentorch' of amd belongs to the hardware of stack zen, and what is named beside it to that of "
+            "stacks rocm7, rocm7-vllm0.29 "
+            "leave one of them out: the hardware of stacks rocm7, rocm7-vllm0.29 has the engines migraphx, "
+            "onnxruntime, inductor, eager, vllm and the chips MI300X, MI325X",
         ),
-        ({"stack": "zen", "engine": "migraphx"}, "engine 'migraphx' of amd belongs to stack rocm7"),
-        ({"stack": "rocm7", "chip": "host"}, "chip 'host' of amd belongs to stack zen"),
-        ({"engine": "migraphx", "chip": "HOST"}, "chip 'HOST' of amd belongs to stack zen"),
+        (
+            {"stack": "zen", "engine": "migraphx"},
+            "engine 'migraphx' of amd belongs to the hardware of stacks rocm7, rocm7-vllm0.29",
+        ),
+        (
+            {"stack": "rocm7", "chip": "host"},
+            "chip 'host' of amd belongs to the hardware of stack zen",
+        ),
+        (
+            {"engine": "migraphx", "chip": "HOST"},
+            "chip 'HOST' of amd belongs to the hardware of stack zen",
+        ),
         ({"engine": "eager", "precision": "fp16"}, "precision of amd eager"),
         ({"engine": "migrafx"}, "migraphx"),
     ],
@@ -104,8 +130,10 @@ def test_a_python_of_the_host_replaces_either_stack() -> None:
         python=Path("/opt/venv/bin/python3"), version="3.12.3", packages={}, digest="1" * 64
     )
     catalog = with_found(CATALOG, stack=python, reference=None)
-    for engine, stack in (("zentorch", "zen"), ("migraphx", "rocm7")):
-        choice = choose(asked(engine=engine, runner="process"), catalog, {**EPYC, **MI300X})
+    for engine, stack in (("zentorch", "zen"), ("migraphx", "rocm7"), ("vllm", "rocm7")):
+        case = "llama_pydoc" if engine == "vllm" else "vit_digits"
+        given = asked(engine=engine, runner="process").model_copy(update={"case": case})
+        choice = choose(given, catalog, {**EPYC, **MI300X})
         assert (choice.stack.name, choice.stack.in_place_of) == ("found-11111111", stack)
 
 
@@ -113,8 +141,15 @@ def test_the_list_has_the_engines_and_chips_of_both() -> None:
     document: Any = catalog_document(CATALOG)
     amd = document["vendors"]["amd"]
     assert amd["engines"]["eager"] == ["fp32", "bf16", "fp16"]
-    assert {"zentorch", "migraphx"} <= set(amd["engines"])
+    assert {"zentorch", "migraphx", "vllm"} <= set(amd["engines"])
     assert amd["chips"] == ["host", "MI300X", "MI325X"]
+
+
+def test_the_list_gives_each_stack_its_engines_and_the_hardware_its_chips() -> None:
+    rows = {row[1]: row[2:4] for row in _vendor_rows(CATALOG) if row[0] == "amd"}
+    assert rows["rocm7-vllm0.29"] == ("vllm (bf16, fp16, fp32)", "MI300X, MI325X")
+    assert "vllm" not in rows["rocm7"][0]
+    assert rows["rocm7"][1] == "MI300X, MI325X"
 
 
 def test_the_check_reads_both() -> None:
@@ -133,6 +168,14 @@ def test_a_wrong_name_is_found_under_its_own_heading() -> None:
     assert "migraphx" in wrong[0].found
 
 
+def test_a_further_stack_that_does_not_exist_is_found() -> None:
+    manifest = AMD.manifest
+    rocm = manifest.stacks["rocm7"].model_copy(update={"also": ("rocm7-vllm0.28",)})
+    wrong = failures(check_manifest(without(AMD, stacks={"rocm7": rocm})))
+    assert [one.what for one in wrong] == ["vendor.toml: stacks.rocm7.also"]
+    assert "rocm7-vllm0.29" in wrong[0].found
+
+
 def document() -> dict[str, Any]:
     return tomllib.loads((ROOT / "vendor_hooks/amd/vendor.toml").read_text(encoding="utf-8"))
 
@@ -141,6 +184,17 @@ def test_its_engines_are_of_no_other_stack() -> None:
     changed = document()
     changed["stacks"]["rocm7"]["engines"]["eager"]["stacks"] = ["rocm7", "zen"]
     with pytest.raises(ValidationError, match=r"stacks\.rocm7\.engines\.eager\.stacks must be"):
+        VendorManifest.model_validate(changed)
+    changed["stacks"]["rocm7"]["engines"]["eager"]["stacks"] = []
+    with pytest.raises(ValidationError, match=r"stacks\.rocm7\.engines\.eager\.stacks must be"):
+        VendorManifest.model_validate(changed)
+
+
+@pytest.mark.parametrize("name", ["zen", "rocm7", "rocm7-vllm0.29"])
+def test_a_stack_runs_on_one_kind_of_hardware(name: str) -> None:
+    changed = document()
+    changed["stacks"]["rocm7"]["also"] += [name]
+    with pytest.raises(ValidationError, match=f"'{name}' runs on two kinds of hardware"):
         VendorManifest.model_validate(changed)
 
 

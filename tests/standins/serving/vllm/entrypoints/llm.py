@@ -5,6 +5,9 @@ import types
 
 from assay_standin import batching, faults, llama, settings
 
+from vllm import platforms
+from vllm.platforms import current_platform
+
 #: vLLM's own, for an LLM on a large GPU.
 BATCHED_TOKENS = 8192
 BLOCK = 16
@@ -40,10 +43,18 @@ class LLM:
             raise TypeError(
                 "EngineArgs.__init__() got an unexpected keyword argument {!r}".format(unknown[0])
             )
+        rocm = current_platform.device_name == "rocm"
+        if rocm:
+            platforms.rocm.import_ray()
+            platforms.rocm.name_device()
         if faults.strike("compile") & {"fail"}:
             _die("RuntimeError: CompilationError: at 12:4: tl.dot has no such shape")
         if faults.strike("load") & {"oom"}:
-            _die("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
+            _die(
+                "torch.OutOfMemoryError: {} out of memory. Tried to allocate 2.00 GiB.".format(
+                    "HIP" if rocm else "CUDA"
+                )
+            )
         self.llm_engine = LLMEngine(dict(KNOWN, model=model, **options))
 
 
