@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from driver.check.trial import TINY_ITEMS
 from tests.cheats.test_whole_runs import stages_by_both_clocks
 from tests.harness.interpreters import cpu_stack
 from tests.short_run import copy_of_cpu, short_run
@@ -22,6 +23,8 @@ from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "cases" / "vit_digits" / "data" / "val"
+TRIALS = str(TINY_ITEMS)
+"""So many items that the golden outputs are those of a vendor's trial."""
 pytestmark = pytest.mark.stack
 
 
@@ -102,7 +105,7 @@ def test_an_interpreter_of_the_host_stands_in_for_the_stack_and_the_result_says_
         "STACK_PYTHON": str(python),
         "VENDOR_PATH": str(copy_of_cpu(tmp_path, validates=False)),
     }
-    done = assay_run(tmp_path / "results", "--limit", "8", **variables)
+    done = assay_run(tmp_path / "results", "--limit", TRIALS, **variables)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     made_of = result["provenance"]["vendor_stack"]
@@ -159,7 +162,7 @@ def test_a_rerun_reproduces_answers_to_the_bit_and_judges_no_smoke_runs_speed(
 ) -> None:
     results = tmp_path / "results"
     vendor = str(copy_of_cpu(tmp_path, validates=False))
-    first = assay_run(results, *of, "--limit", "16", VENDOR_PATH=vendor)
+    first = assay_run(results, *of, "--limit", TRIALS, VENDOR_PATH=vendor)
     assert first.returncode == 0, first.stderr
     (result,) = results.rglob("result.json")
     done = assay("rerun", results, "--result", str(result.parent), VENDOR_PATH=vendor)

@@ -126,9 +126,8 @@ def test_samples_that_fit_are_kept(warm: Lab, stage: StageName) -> None:
 
 
 def test_latency_comes_from_the_latency_loop_and_from_no_file_of_that_name(warm: Lab) -> None:
-    words = (
-        "python:import numpy as np\n"
-        f"np.save(out / 'latency.npy', {GOOD_SAMPLES})\n" + measured(samples="latency.npy")
+    words = f"python:import numpy as np\nnp.save(out / 'latency.npy', {GOOD_SAMPLES})\n" + measured(
+        samples="latency.npy"
     )
     result = warm.behave_once(StageName.INFER, words).result
     assert result.failure is None
