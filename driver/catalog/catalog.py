@@ -144,13 +144,26 @@ class Vendor:
             and (chip is None or chip.lower() in chips)
         )
 
-    def engine(self, name: str | None) -> tuple[str, EngineSpec]:
-        """Return the named engine, or the vendor's default; UsageFault when unknown."""
-        chosen = name or self.manifest.default_engine
+    def engine(self, name: str | None, stack: str | None = None) -> tuple[str, EngineSpec]:
+        """Return the named engine, else the default, or for a named stack without that what the stack is for.
+
+        Raises UsageFault for an unknown engine.
+        """
+        chosen = name or self._default_engine(stack)
         if chosen not in self.manifest.engines:
             known = {name for one in self.hardware for name in one.manifest.engines}
             raise unknown(f"engine of vendor {self.name}", chosen, known)
         return chosen, self.manifest.engines[chosen]
+
+    def _default_engine(self, stack: str | None) -> str:
+        default = self.manifest.default_engine
+        having = {
+            name: one.stacks.index(stack)
+            for name, one in self.manifest.engines.items()
+            if stack is not None and stack in one.stacks
+        }
+        # An engine prefers its first stack: ort_cuda is what cuda13-ort is for, not eager, which it has too.
+        return default if default in having or not having else min(having, key=having.__getitem__)
 
     def stack(
         self,

@@ -96,7 +96,7 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     vendor = whole.for_request(request.stack, request.engine, request.chip)
     whole.require_one_hardware(vendor, engine=request.engine, chip=request.chip)
     _require_device(vendor, request.device)
-    engine_name, engine = vendor.engine(request.engine)
+    engine_name, engine = vendor.engine(request.engine, request.stack)
     precision_name, precision = vendor.precision(engine_name, request.precision)
     seen = (devices or {}).get(vendor.label, ())
     stacks = (request.stack,) if request.stack else engine.stacks_with(precision_name)

@@ -35,6 +35,25 @@ def test_vendors_that_can_are_named_where_no_engine_of_this_one_can() -> None:
         assert f"VENDOR={able}" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("vendor", "stack", "engine"),
+    [
+        ("nvidia", "cuda13-vllm0.29", "vllm"),
+        ("nvidia", "cuda13-trtllm1.2", "tensorrt_llm"),
+        ("nvidia", "cuda13-ort", "ort_cuda"),
+        ("ascend", "cann9-vllm0.23", "vllm"),
+        ("amd", "rocm7-vllm0.29", "vllm"),
+        ("cpu", "torch2.13-inductor", "inductor"),
+        ("cpu", "ort1.31-torch2.13", "onnxruntime"),
+    ],
+)
+def test_a_stack_without_the_default_engine_runs_what_it_is_for(
+    vendor: str, stack: str, engine: str
+) -> None:
+    asked = Request(case="llama_7b", vendor=vendor, stack=stack)
+    assert choose(asked, load_catalog(ROOT)).engine_name == engine
+
+
 @pytest.mark.parametrize("engine", ["vllm", "tensorrt_llm"])
 def test_an_engine_of_language_models_alone_refuses_other_cases(engine: str) -> None:
     with pytest.raises(UsageFault) as caught:

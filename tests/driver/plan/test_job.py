@@ -84,7 +84,7 @@ def test_an_unknown_name_offers_the_nearest(
 
 def test_a_stack_without_the_engine_is_refused(catalog: Catalog) -> None:
     with pytest.raises(UsageFault, match="has no engine 'turbo'"):
-        choose(ask(stack="image-only"), catalog)
+        choose(ask(stack="image-only", engine="turbo"), catalog)
 
 
 @pytest.fixture
