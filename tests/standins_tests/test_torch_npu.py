@@ -18,6 +18,8 @@ pytestmark = pytest.mark.stack
 CODE = """
 import json, os
 import torch, torch_npu
+# What transformers imports where torch_npu is.
+from torch_npu import npu_fusion_attention
 
 def tried(call):
     try:

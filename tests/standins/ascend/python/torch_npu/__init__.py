@@ -7,3 +7,8 @@ __assay_standin__ = True
 __version__ = "2.12.0.post2"
 
 npu = own.patch(torch)
+
+
+def npu_fusion_attention(*_args, **_options):
+    """Refuse: transformers imports it wherever torch_npu is, and no case asks for it."""
+    raise NotImplementedError("the stand-in of torch_npu has no fused attention; use sdpa")
