@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from driver.bundle.contents import Content
     from driver.bundle.parts import JobParts
-    from driver.catalog.catalog import Stack, Vendor
+    from driver.catalog.vendor import Stack, Vendor
     from driver.models.bundle import BundleElsewhere, BundleImage
     from driver.models.result import Result
     from driver.stacks.archived.oci_layout import NamedImage

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.models.result import Result
     from driver.stacks.archived.blob_store import BlobStore
     from driver.stacks.image import StackImage

@@ -20,7 +20,8 @@ from driver.system.host.git import git, is_own_checkout
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from driver.catalog.catalog import Case, Stack, Vendor
+    from driver.catalog.catalog import Case
+    from driver.catalog.vendor import Stack, Vendor
     from driver.datasets.prepared import IndexedDataset
     from driver.datasets.weights import WeightsSource
     from driver.models.result import Result

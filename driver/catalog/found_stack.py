@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Catalog, Stack, Vendor
+    from driver.catalog.catalog import Catalog
     from driver.catalog.found_python import FoundPython
+    from driver.catalog.vendor import Stack, Vendor
     from driver.models.vendor import DriverRequirement, EngineSpec
 
 ANY_RELEASE = "0"

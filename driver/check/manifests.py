@@ -10,7 +10,7 @@ from driver.errors import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from driver.catalog.catalog import Vendor
+    from driver.catalog.vendor import Vendor
     from driver.doctor.finding import Finding
     from driver.models.vendor import ChipSpec, EngineSpec
 

@@ -14,7 +14,7 @@ from driver.system.plain_text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.catalog.catalog import Stack, Vendor
+    from driver.catalog.vendor import Stack, Vendor
     from driver.doctor.finding import Finding
     from driver.stacks.locks import Pin
 

@@ -18,7 +18,7 @@ from driver.system.plain_text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.catalog.catalog import Vendor
+    from driver.catalog.vendor import Vendor
     from driver.check.guest_code import Python
     from driver.doctor.finding import Finding
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from driver.system.host.processor import Identity
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Stack, Vendor
+    from driver.catalog.vendor import Stack, Vendor
     from driver.stacks.host_driver import DriverFact
 
 

@@ -40,7 +40,8 @@ from driver.system.host.processor import read_identity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from driver.catalog.catalog import Case, Catalog, Vendor
+    from driver.catalog.catalog import Case, Catalog
+    from driver.catalog.vendor import Vendor
     from driver.doctor.facts import StackFact
     from driver.models.vendor import MonitorSpec
     from driver.system.settings import Settings

@@ -25,7 +25,8 @@ from driver.stacks.wheelhouse import Wheelhouse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from driver.catalog.catalog import Catalog, Stack, Vendor
+    from driver.catalog.catalog import Catalog
+    from driver.catalog.vendor import Stack, Vendor
     from driver.stacks.image import StackImage
     from driver.system.settings import Settings
 

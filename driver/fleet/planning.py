@@ -17,7 +17,8 @@ from driver.system.host.machine import tree_commit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.catalog.catalog import Case, Catalog, Stack, Vendor
+    from driver.catalog.catalog import Case, Catalog
+    from driver.catalog.vendor import Stack, Vendor
     from driver.models.base import RunnerName
     from driver.models.sweep import SweepTask
     from driver.plan.choice import Choice

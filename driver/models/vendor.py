@@ -152,6 +152,10 @@ class ChipSpec(Frozen):
     chips_per_card: int = Field(default=1, description="chips on a card; figures are for one chip")
     options: dict[str, Any] = Field(default={}, description="for the engine: self.job.chip_options")
 
+    def runs_in(self, *stacks: str) -> bool:
+        """Whether one of the stacks supports it."""
+        return not self.stacks or not set(self.stacks).isdisjoint(stacks)
+
 
 Command = tuple[str, ...]
 

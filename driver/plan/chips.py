@@ -17,7 +17,7 @@ from driver.models.vendor import ChipSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.catalog.catalog import ListedChip, Vendor
+    from driver.catalog.vendor import ListedChip, Vendor
 
 GIB = 1 << 30
 PROCESSOR = "processor"
@@ -209,7 +209,7 @@ def _assumed(vendor: Vendor, stacks: tuple[str, ...]) -> ChosenChip:
     supported = (
         chip
         for chip in (default, *vendor.manifest.chips.items())
-        if not chip[1].stacks or not stacks or set(chip[1].stacks) & set(stacks)
+        if not stacks or chip[1].runs_in(*stacks)
     )
     name, spec = next(supported, default)
     if len(vendor.manifest.chips) == 1:

@@ -21,7 +21,8 @@ from driver.plan.tiers import choose_measure, choose_tier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driver.catalog.catalog import Case, Catalog, Stack, Vendor
+    from driver.catalog.catalog import Case, Catalog
+    from driver.catalog.vendor import Stack, Vendor
     from driver.models.case import OptionValue
     from driver.models.vendor import ChipSpec, EngineSpec, PrecisionSpec
     from driver.plan.chips import ChosenChip
@@ -92,18 +93,15 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     ``devices`` tells the chip where the request does not (see ``driver.plan.chips``).
     """
     case = catalog.case(request.case)
-    whole = catalog.vendor(request.vendor)
-    vendor = whole.for_request(request.stack, request.engine, request.chip)
-    whole.require_one_hardware(vendor, engine=request.engine, chip=request.chip)
-    _require_device(vendor, request.device)
+    vendor = _vendor(request, catalog)
     engine_name, engine = vendor.engine(request.engine, request.stack)
     precision_name, precision = vendor.precision(engine_name, request.precision)
     seen = (devices or {}).get(vendor.label, ())
     stacks = (request.stack,) if request.stack else engine.stacks_with(precision_name)
     chip = choose_chip(vendor, request.chip, seen, stacks)
     stack = vendor.stack(request.stack, engine_name, engine, precision_name, (chip.name, chip.spec))
-    _require_arithmetic(chip, precision_name, precision)
-    require_engine(case, vendor, engine_name, engine, catalog.vendors)
+    _require_arithmetic(vendor, chip, precision_name, precision)
+    require_engine(case, vendor, engine_name, request.stack, catalog.vendors)
     require_calibration(case, precision_name, precision, request.data)
     runner = request.runner or _default_runner(stack, request.host)
     if request.host is not None and runner is not RunnerName.DOCKER:
@@ -152,6 +150,15 @@ def choose(request: Request, catalog: Catalog, devices: SeenDevices | None = Non
     )
 
 
+def _vendor(request: Request, catalog: Catalog) -> Vendor:
+    """Return the vendor on the hardware that a request names."""
+    vendor = catalog.vendor(request.vendor)
+    chosen = vendor.for_request(request.stack, request.engine, request.chip)
+    vendor.require_one_hardware(chosen, engine=request.engine, chip=request.chip)
+    _require_device(chosen, request.device)
+    return chosen
+
+
 def _require_device(vendor: Vendor, device: str) -> None:
     """Raise UsageFault for a second device of a vendor that runs on the host's processor."""
     if vendor.manifest.runs_on_host and device.strip() != "0":
@@ -161,14 +168,23 @@ def _require_device(vendor: Vendor, device: str) -> None:
         )
 
 
-def _require_arithmetic(chip: ChosenChip, name: str, precision: PrecisionSpec) -> None:
+def _require_arithmetic(
+    vendor: Vendor, chip: ChosenChip, name: str, precision: PrecisionSpec
+) -> None:
     """Raise UsageFault for a precision that the chip would silently run as another one."""
     why = chip.spec.lacks.get(precision.arithmetic)
-    if why is not None:
-        raise UsageFault(
-            f"{chip.name} has no {precision.arithmetic}: {why}",
-            f"choose another PRECISION than {name}, or another CHIP",
-        )
+    if why is None:
+        return
+    able = [
+        other
+        for other, spec in vendor.manifest.chips.items()
+        if precision.arithmetic not in spec.lacks
+    ]
+    others = f", or another CHIP ({', '.join(able)})" if able else ""
+    raise UsageFault(
+        f"{chip.name} has no {precision.arithmetic}: {why}",
+        f"choose another PRECISION than {name}{others}",
+    )
 
 
 def expand(

@@ -11,20 +11,22 @@ from driver.models.job import GenerationJob
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.catalog.catalog import Case, Vendor
+    from driver.catalog.catalog import Case
+    from driver.catalog.vendor import Vendor
     from driver.models.case import OptionValue
-    from driver.models.vendor import EngineSpec
 
 
 def require_engine(
-    case: Case, vendor: Vendor, name: str, engine: EngineSpec, vendors: Mapping[str, Vendor]
+    case: Case, vendor: Vendor, name: str, stack: str | None, vendors: Mapping[str, Vendor]
 ) -> None:
     """Raise UsageFault for a case of generation on an engine without prefill and decode, and for others on one of it.
 
-    ``vendors`` are all of them: the remedy names those that can.
+    ``stack`` is STACK, which a remedy replaces where it lacks the engine; ``vendors`` are all of them: the
+    remedy names those that can.
     """
+    engine = vendor.manifest.engines[name]
     if case.manifest.generation is None and engine.generates == "only":
-        raise _only_generates(case, vendor, name)
+        raise _only_generates(case, vendor, name, stack)
     if case.manifest.generation is None or engine.generates:
         return
     able = _generating(vendor)
@@ -32,19 +34,25 @@ def require_engine(
     raise UsageFault(
         f"case {case.name} generates token by token, which engine {name} of {vendor.name} does not "
         "implement (prefill and decode)",
-        f"choose ENGINE={able[0]}"
+        _choose(vendor, able[0], stack)
         if able
         else f"choose {' or '.join(f'VENDOR={other}' for other in sorted(others))}",
     )
 
 
-def _only_generates(case: Case, vendor: Vendor, name: str) -> UsageFault:
+def _only_generates(case: Case, vendor: Vendor, name: str, stack: str | None) -> UsageFault:
     engines = vendor.manifest.engines
     others = [other for other, spec in engines.items() if spec.generates != "only"]
     return UsageFault(
         f"engine {name} of {vendor.name} runs only language models that generate, and {case.name} does not",
-        f"choose ENGINE={others[0]}" if others else "choose another VENDOR",
+        _choose(vendor, others[0], stack) if others else "choose another VENDOR",
     )
+
+
+def _choose(vendor: Vendor, engine: str, stack: str | None) -> str:
+    stacks = vendor.manifest.engines[engine].stacks
+    other = "" if stack is None or stack in stacks else f" STACK={stacks[0]}"
+    return f"choose ENGINE={engine}{other}"
 
 
 def _generating(vendor: Vendor) -> list[str]:

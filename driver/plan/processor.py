@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from driver.catalog.catalog import Vendor
+    from driver.catalog.vendor import Vendor
     from driver.system.host.processor import Identity
 
 

@@ -10,7 +10,8 @@ from driver.models.base import Tier
 from driver.models.job import SCENARIOS, ScenarioJob
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Case, Stack
+    from driver.catalog.catalog import Case
+    from driver.catalog.vendor import Stack
     from driver.plan.request import Request
 
 LOADGEN = "mlcommons-loadgen"

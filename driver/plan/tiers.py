@@ -14,7 +14,8 @@ from driver.plan.scenario import batch_size_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.catalog.catalog import Case, Vendor
+    from driver.catalog.catalog import Case
+    from driver.catalog.vendor import Vendor
     from driver.models.case import OptionValue
     from driver.plan.request import Request
 

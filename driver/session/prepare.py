@@ -31,7 +31,7 @@ from driver.system.hashing import code_digest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.datasets.prepared import IndexedDataset
     from driver.datasets.weights import WeightsSource
     from driver.plan.choice import Choice

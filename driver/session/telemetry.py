@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from driver.catalog.catalog import Vendor
+    from driver.catalog.vendor import Vendor
     from driver.models.base import Warn
     from driver.models.report import Measurement
     from driver.models.vendor import MonitorSpec

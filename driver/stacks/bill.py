@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cyclonedx.model.component import Component
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.models.stack import StackManifest
     from driver.stacks.installer import Installation
     from driver.stacks.wheelhouse import Wheelhouse

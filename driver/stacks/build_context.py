@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
 
 
 def find_installers(stack: Stack, folder: Path | None) -> dict[str, Path]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.models.stack import StackManifest
     from driver.stacks.base_image import Base, ImageApi, Progress
     from driver.system.settings import Settings

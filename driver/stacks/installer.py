@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.events import Listener
     from driver.system.settings import Settings
 

@@ -15,7 +15,7 @@ from driver.stacks.recipes import LOCK
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.stacks.base_image import Progress
     from driver.system.settings import Settings
 

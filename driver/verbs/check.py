@@ -22,8 +22,9 @@ from driver.verbs.showing.findings import show_findings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from driver.catalog.catalog import Case, Catalog, Vendor
+    from driver.catalog.catalog import Case, Catalog
     from driver.catalog.manifests import Invalid
+    from driver.catalog.vendor import Vendor
     from driver.console import Console
     from driver.doctor.finding import Finding
     from driver.system.settings import Settings

@@ -18,7 +18,7 @@ from driver.verbs.showing.findings import list_failures, show_findings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.catalog.catalog import Vendor
+    from driver.catalog.vendor import Vendor
     from driver.console import Console
     from driver.doctor.finding import Finding
 

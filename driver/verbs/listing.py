@@ -8,7 +8,8 @@ from driver.system.settings import load_settings
 from driver.verbs.reading_catalog import read_catalog
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Catalog, Vendor
+    from driver.catalog.catalog import Catalog
+    from driver.catalog.vendor import Vendor
     from driver.console import Console
     from driver.models.vendor import EngineSpec
 
@@ -100,9 +101,7 @@ def _vendor_rows(catalog: Catalog) -> list[tuple[str, ...]]:
             ]
             alone = "yes" if stack.manifest.process_runner else "no"
             chips = ", ".join(
-                chip
-                for chip, spec in manifest.chips.items()
-                if not spec.stacks or stack.name in spec.stacks
+                chip for chip, spec in manifest.chips.items() if spec.runs_in(stack.name)
             )
             rows.append((name, stack.name, "; ".join(engines), chips, alone))
     return rows

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.catalog.catalog import Stack, Vendor, load_catalog
+from driver.catalog.catalog import load_catalog
+from driver.catalog.vendor import Stack, Vendor
 from driver.results.gate import gate_accuracy
 from driver.stacks.locks import parse_lock
 from tests.cases.test_manifests import manifest

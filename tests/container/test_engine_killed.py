@@ -35,7 +35,7 @@ from tests.waiting import wait_gone, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.session.site import Site
 
 pytestmark = [

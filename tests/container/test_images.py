@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.catalog.catalog import Stack, load_catalog
+from driver.catalog.catalog import load_catalog
+from driver.catalog.vendor import Stack
 from driver.errors import ImageFault
 from driver.models.stack import StackManifest
 from driver.stacks.base_image import inspect

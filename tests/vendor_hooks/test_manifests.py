@@ -14,7 +14,7 @@ from driver.stacks.locks import is_current, parse_lock
 from tests.harness.job_folder import ROOT
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Stack, Vendor
+    from driver.catalog.vendor import Stack, Vendor
 
 CATALOG = load_catalog(ROOT)
 VENDORS = [one for vendor in CATALOG.vendors.values() for one in vendor.hardware]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from driver.catalog.catalog import Stack, load_catalog
+from driver.catalog.catalog import load_catalog
+from driver.catalog.vendor import Stack
 from driver.models.stack import StackManifest
 from driver.stacks.base_image import resolve_base
 from driver.stacks.image import ImageBuilder

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from driver.catalog.catalog import Stack, load_catalog
+from driver.catalog.catalog import load_catalog
+from driver.catalog.vendor import Stack
 from driver.errors import AssayError
 from driver.runners.engine.client import connect
 from driver.stacks.image import STAND_IN, ImageBuilder, StackImage

@@ -12,7 +12,7 @@ from tests.vendor_images.bases import STANDINS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.system.settings import Settings
 
 KINDS = (

@@ -100,6 +100,7 @@ class Build:
 
         Quantizers say themselves what is int8 or fp8: a strongly typed network obeys them without a flag.
         """
+        # Each by its name, which a test looks up in NVIDIA's genuine bindings.
         flags, precision = self._trt.BuilderFlag, self._job.precision
         if precision == "fp16":
             config.set_flag(flags.FP16)

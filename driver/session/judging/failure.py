@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.models.base import Failure
     from driver.runners.spec import ContainerSpec
 

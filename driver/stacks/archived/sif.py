@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.runners.apptainer.program import Program
     from driver.stacks.archived.found import FoundImage, Search
     from driver.system.settings import Settings

@@ -33,7 +33,8 @@ from driver.verbs.reading_catalog import read_catalog_here
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from driver.catalog.catalog import Catalog, Stack
+    from driver.catalog.catalog import Catalog
+    from driver.catalog.vendor import Stack
     from driver.console import Console
     from driver.models.bundle import BundleManifest
     from driver.models.result import Result

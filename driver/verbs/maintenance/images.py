@@ -16,7 +16,8 @@ from driver.verbs.reading_catalog import read_catalog
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from driver.catalog.catalog import Catalog, Stack
+    from driver.catalog.catalog import Catalog
+    from driver.catalog.vendor import Stack
     from driver.console import Console
 
 

@@ -18,7 +18,7 @@ from driver.verbs.reading_catalog import read_catalog
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.console import Console
 
 _BASE = re.compile(r"^\[base\][^\[]*", re.MULTILINE)

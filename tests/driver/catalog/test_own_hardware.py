@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from driver.catalog.catalog import Vendor, load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.catalog.found_python import FoundPython
 from driver.catalog.found_stack import with_found
+from driver.catalog.vendor import Vendor
 from driver.check.manifests import check_manifest
 from driver.check.vendor import check_vendor
 from driver.doctor.finding import failures
@@ -100,8 +101,8 @@ def test_a_processors_job_is_as_it_was() -> None:
             {"stack": "rocm7", "engine": "zentorch"},
             "engine 'zentorch' of amd belongs to the hardware of stack zen, and what is named beside it to that of "
             "stacks rocm7, rocm7-vllm0.29 "
-            "leave one of them out: the hardware of stacks rocm7, rocm7-vllm0.29 has the engines migraphx, "
-            "onnxruntime, inductor, eager, vllm and the chips MI300X, MI325X",
+            "leave one of them out; on the hardware of stacks rocm7, rocm7-vllm0.29, ENGINE is one of: "
+            "migraphx, onnxruntime, inductor, eager, vllm, and CHIP one of: MI300X, MI325X",
         ),
         (
             {"stack": "zen", "engine": "migraphx"},

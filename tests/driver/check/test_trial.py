@@ -23,7 +23,7 @@ from tests.driver.doctor.machines import make_facts, make_node, make_stack
 from tests.driver.session.test_run import Lab, OwnPython
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.doctor.facts import Facts
 
 ROOT = Path(__file__).resolve().parents[3]

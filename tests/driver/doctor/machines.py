@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from driver.catalog.catalog import Stack, Vendor
+from driver.catalog.vendor import Stack, Vendor
 from driver.doctor.facts import ContainerEngine, Facts, Machine, Node, StackFact, User
 from driver.models.stack import StackManifest
 from driver.models.vendor import VendorManifest

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from driver.catalog.catalog import Vendor, load_catalog
+from driver.catalog.catalog import load_catalog
 from driver.catalog.found_python import FoundPython
 from driver.catalog.found_stack import with_found
+from driver.catalog.vendor import Vendor
 from driver.errors import UsageFault
 from driver.models.base import RunnerName
 from driver.monitors.seen import seen_devices
@@ -242,8 +243,11 @@ def test_an_arithmetic_that_the_chip_lacks_is_refused() -> None:
     """A T4 would compute in fp32 and report TF32."""
     request = Request(case="vit", vendor="nvidia", engine="trtexec", precision="tf32")
     names = {"nvidia": seen("Tesla T4")}
-    with pytest.raises(UsageFault, match="T4 has no tf32: Turing computes fp32"):
+    with pytest.raises(UsageFault, match="T4 has no tf32: Turing computes fp32") as caught:
         choose(request, load_catalog(ROOT), names)
+    assert caught.value.remedy == (
+        "choose another PRECISION than tf32, or another CHIP (A100, H100, H200, B200, L40S, L4)"
+    )
     assert choose(request, load_catalog(ROOT), {"nvidia": seen("NVIDIA H200")}).chip_name == "H200"
 
 

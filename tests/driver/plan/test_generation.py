@@ -64,6 +64,35 @@ def test_an_engine_of_language_models_alone_refuses_other_cases(engine: str) -> 
     assert caught.value.remedy == "choose ENGINE=tensorrt"
 
 
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        (
+            {"case": "vit_digits", "vendor": "nvidia", "stack": "cuda13-vllm0.29"},
+            "choose ENGINE=tensorrt STACK=cuda12.1-trt8.6",
+        ),
+        (
+            {"case": "vit_digits", "vendor": "amd", "stack": "rocm7-vllm0.29"},
+            "choose ENGINE=migraphx STACK=rocm7",
+        ),
+        (
+            {"case": "llama_7b", "vendor": "nvidia", "stack": "cuda13-trt11"},
+            "choose ENGINE=ort_cuda STACK=cuda13-ort",
+        ),
+        ({"case": "llama_7b", "vendor": "nvidia", "stack": "cuda13-ort", "engine": "eager"}, ""),
+    ],
+)
+def test_what_a_remedy_says_is_not_refused_for_the_stack(
+    given: dict[str, str], remedy: str
+) -> None:
+    with pytest.raises(UsageFault) as caught:
+        choose(Request(**given), load_catalog(ROOT))
+    assert caught.value.remedy == (remedy or "choose ENGINE=ort_cuda")
+    pairs = dict(pair.split("=") for pair in caught.value.remedy.split()[1:])
+    changed = {**given, **{name.lower(): value for name, value in pairs.items()}}
+    assert choose(Request(**changed), load_catalog(ROOT)).engine_name == pairs["ENGINE"]
+
+
 def test_another_engine_of_the_vendor_is_named_if_it_can() -> None:
     asked = request("intel").model_copy(update={"engine": "openvino-latency"})
     with pytest.raises(UsageFault) as caught:

@@ -16,7 +16,7 @@ from driver.system.settings import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from driver.catalog.catalog import Vendor
+    from driver.catalog.vendor import Vendor
 
 EPYC = Identity(
     model="AMD EPYC 9B14", vendor_id="AuthenticAMD", flags=frozenset({"avx2", "avx512_bf16"})

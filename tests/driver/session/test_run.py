@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.events import Progress
     from driver.models.result import Result, StageRecord
 

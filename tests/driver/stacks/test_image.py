@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.catalog.catalog import Stack
+from driver.catalog.vendor import Stack
 from driver.errors import EnvironmentFault, ImageFault, UsageFault
 from driver.models.stack import StackManifest
 from driver.stacks.base_image import resolve_base

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from driver.catalog.catalog import Stack
+from driver.catalog.vendor import Stack
 from driver.stacks import room
 from driver.stacks.image import StackImage
 from driver.system.settings import Settings

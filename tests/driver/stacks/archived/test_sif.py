@@ -12,7 +12,7 @@ import pytest
 
 from driver.bundle.loader.manifest import KEPT
 from driver.bundle.oci import layout_contents
-from driver.catalog.catalog import Stack
+from driver.catalog.vendor import Stack
 from driver.errors import EnvironmentFault, ImageFault
 from driver.models.stack import StackManifest
 from driver.stacks.archived import sif as sifs

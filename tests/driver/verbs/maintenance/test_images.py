@@ -12,7 +12,7 @@ from driver.system.settings import load_settings
 from driver.verbs.maintenance import images
 
 if TYPE_CHECKING:
-    from driver.catalog.catalog import Stack
+    from driver.catalog.vendor import Stack
     from driver.system.settings import Settings
 
 LABS = "registry.lab/cuda:12.1"
