@@ -77,6 +77,9 @@ NOTHING_RUNS = frozenset({"doctor", "check"})
 
 ONE_OF = frozenset({"VENDOR", "CASE"})
 
+OF_VENDOR = frozenset({"STACK", "ENGINE", "CHIP"})
+"""Names that each vendor has of its own: another vendor would refuse them."""
+
 RESULTS = frozenset({"run", "sweep", "rerun", "audit", "report"})
 """Verbs for which OUT is the folder of results."""
 
@@ -147,6 +150,8 @@ class OwnCommand:
     def changed(self, changes: Mapping[str, str | None]) -> Self:
         """Return the command with these variables; a value of None removes one."""
         kept = {**self.given, **changes}
+        if kept.get("VENDOR") != self.given.get("VENDOR"):
+            kept |= dict.fromkeys(OF_VENDOR - changes.keys(), None)
         if self.verb == "check" and changes.keys() & ONE_OF:  # it takes a vendor or a case
             kept |= dict.fromkeys(ONE_OF - changes.keys(), None)
         given = {name: value for name, value in kept.items() if value is not None}

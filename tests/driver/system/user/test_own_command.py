@@ -136,6 +136,17 @@ def test_a_variable_can_be_dropped_on_purpose() -> None:
     assert "--dry-run" not in str(by_script("sweep", "--dry-run").changed({"DRY_RUN": None}))
 
 
+def test_another_vendor_is_not_asked_for_this_ones_stack() -> None:
+    given = by_make(
+        "run", CASE="llama", VENDOR="metax", STACK="maca3.8", ENGINE="eager", CHIP="C500"
+    )
+    assert str(given.changed({"VENDOR": "cpu"})) == "make run CASE=llama VENDOR=cpu"
+    same = given.changed({"VENDOR": "metax", "CHIP": None})
+    assert str(same) == "make run CASE=llama VENDOR=metax STACK=maca3.8 ENGINE=eager"
+    named = given.changed({"VENDOR": "nvidia", "ENGINE": "vllm"})
+    assert str(named) == "make run CASE=llama VENDOR=nvidia ENGINE=vllm"
+
+
 @pytest.mark.parametrize(
     ("default", "shown"),
     [("/tree/.assay", "driver/assay run --case sam"), ("/other", "ASSAY_HOME=/tree/.assay ")],
