@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -225,7 +226,8 @@ def test_an_engine_that_is_killed_is_the_hosts_fault_in_every_stage(
     assert result.failure is not None
     assert (result.failure.kind, result.failure.stage) == (FailureKind.HOST, stage)
     assert exit_code(result) == 3
-    assert "Docker engine" in result.failure.message
+    # Which one depends on whether the driver waits for an answer at that moment, or asks after it.
+    assert re.search("no Docker engine answers|engine ended or cut", result.failure.message)
     assert json.loads((finished.folder / "result.json").read_text())["status"] == "failed"
     assert nothing_left(lab)
     gc.collect()

@@ -32,6 +32,12 @@ NO_INIT = re.compile(
 """Messages of Docker and Podman when the init program for `Init` is not installed."""
 
 
+CUT = re.compile(
+    "Connection (aborted|broken|reset)|Broken pipe|Remote end closed|Incomplete ?Read", re.IGNORECASE
+)
+"""Messages about an engine that ended in the middle of a question or of its answer."""
+
+
 class NoInitError(EnvironmentFault):
     """The engine has no init program (docker-init, catatonit) installed."""
 
@@ -139,6 +145,12 @@ def unreachable(reason: str) -> EnvironmentFault:
         return EnvironmentFault(
             f"no Docker engine answers on this machine ({reason})",
             f"type: sudo systemctl start docker (or set DOCKER_HOST), {other_way()}",
+        )
+    if CUT.search(reason):
+        return EnvironmentFault(
+            f"the container engine ended or cut the connection in the middle ({reason})",
+            "look why in its log (journalctl --unit docker, or podman), start it again, and repeat "
+            f"the command, {other_way()}",
         )
     return EnvironmentFault(
         f"the container engine cannot be used: {reason}", f"type: docker info, {other_way()}"

@@ -6,10 +6,12 @@ import builtins
 import os
 import socket
 from dataclasses import replace
+from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3.exceptions import ProtocolError
 
 from driver.errors import ContractFault, EnvironmentFault, ImageFault
 from driver.models.base import RunnerName
@@ -101,8 +103,16 @@ def test_a_missing_image_says_how_to_make_it() -> None:
 
 
 def test_an_engine_that_went_away_is_the_hosts_fault() -> None:
-    with pytest.raises(EnvironmentFault), engine_faults():
-        raise ConnectionResetError("Connection reset by peer")
+    for said in (
+        ConnectionResetError("Connection reset by peer"),
+        ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer")),
+        ProtocolError("Connection aborted.", RemoteDisconnected("Remote end closed connection")),
+        ProtocolError("Connection broken: IncompleteRead(0 bytes read, 5 more expected)"),
+        BrokenPipeError(32, "Broken pipe"),
+    ):
+        with pytest.raises(EnvironmentFault, match="engine ended or cut") as error, engine_faults():
+            raise said
+        assert "start it again" in error.value.remedy
 
 
 def test_the_guests_lifetime_has_nanosecond_precision() -> None:
