@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from driver.__main__ import OBJECTS_BETWEEN_COLLECTIONS
 from driver.system.files import let_guests_read
-from tests.cores import busy_share, core_times
+from tests.cores import ONE_BLAS_THREAD, busy_share, core_times
 from tests.shared import share
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in getattr(config, "workerinput", {}).get("ignored", IGNORED):
         signal.signal(number, lambda _number, _frame: None)
     let_guests_read()
+    os.environ.update(ONE_BLAS_THREAD)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     _lock_devices_apart(config)
     share(config)
 
@@ -97,6 +101,12 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes long first, file by file: what is short fills the cores at the end."""
     items.sort(key=lambda item: slow_first(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Let no search for garbage look at the tests again: they are most of what there is, and stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @cache

@@ -30,6 +30,7 @@ from driver.system.settings import ROOT
 from tests.bench.entry import ended, writable
 from tests.bench.report_100k import generate
 from tests.bench.row import count
+from tests.browser.program import chromium_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +182,7 @@ def without(*folders: Path) -> None:
 
 def opened_s(page: Path) -> float | None:
     """Return the seconds until Chromium has all rows and charts, or None where there is none."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = chromium_program()
     if program is None:
         return None
     from playwright.sync_api import sync_playwright

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from driver.report.build import ReportFiles, ReportOptions, report
+from tests.browser.program import chromium_program
 from tests.driver.published_figure import FIGURE_OF_000
 from tests.driver.report.conftest import make_tree
 from tests.waiting import PATIENCE_S
@@ -34,7 +34,7 @@ class Opened:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = chromium_program()
     if program is None:
         pytest.skip("no chromium here: apt install chromium")
     # Chromium.s sandbox needs a normal user, but tests in a container often run as root.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tests.browser.program import chromium_program
+
 VIEWS = {"light": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
 READY = "html[data-filled=true][data-drawn=true]"
 
@@ -17,7 +19,7 @@ def main(report: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium_program(), args=arguments)
         for name, (width, scheme) in VIEWS.items():
             page = browser.new_page(
                 viewport={"width": width, "height": 860},

@@ -17,6 +17,8 @@ import numpy as np
 
 from driver.models.job import JobFile
 from driver.models.report import StageReport
+from tests.cores import ONE_BLAS_THREAD
+from tests.harness.forks import NUMPY, exported_by, forked_stage
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -221,7 +223,29 @@ class JobFolder:
     def run(
         self, stage: str = "infer", *, python: Path | None = None, timeout_s: float = PATIENCE_S
     ) -> Outcome:
-        """Run the hook of this folder with ``python`` (this one if None) first on PATH."""
+        """Run a stage with ``python`` (this one if None) first on PATH.
+
+        Where this one is, and the hook hands over to the harness, it is a fork of a process that has imported numpy.
+        """
+        exported = exported_by(self.folder / "hook" / "hook")
+        if python is not None or exported is None:
+            return self.run_by_hook(stage, python=python, timeout_s=timeout_s)
+        self.write_job(stage)
+        own = Path(sys.executable)
+        return self.outcome(
+            *forked_stage(
+                stage,
+                self.folder,
+                {**self.environment(), **exported},
+                python=own,
+                server=(own, NUMPY),
+            )
+        )
+
+    def run_by_hook(
+        self, stage: str = "infer", *, python: Path | None = None, timeout_s: float = PATIENCE_S
+    ) -> Outcome:
+        """Run a stage by the hook of this folder with ``python`` (this one if None) first on PATH."""
         self.write_job(stage)
         done = subprocess.run(
             [str(self.folder / "hook" / "hook"), stage, str(self.folder)],
@@ -236,7 +260,8 @@ class JobFolder:
     def environment(self, python: Path | None = None) -> dict[str, str]:
         """Return what a process runner hands a hook."""
         bin_folder = (python or Path(sys.executable)).parent
-        return {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+        path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+        return {"PATH": path, "LC_ALL": "C.UTF-8", **ONE_BLAS_THREAD}
 
     def outcome(self, returncode: int, log: str) -> Outcome:
         """Read what the stage left in its out folder."""

@@ -58,6 +58,7 @@ def is_standin(python: Path) -> bool:
     return (python.parents[1] / "assay-standins").is_dir()
 
 
+@cache
 def with_reference_stack(python: Path) -> Path:
     """Let ``python`` import the reference stack too, for packages that a vendor's stack pins (onnx)."""
     reference, reason = reference_stack()
@@ -67,6 +68,7 @@ def with_reference_stack(python: Path) -> Path:
     return python
 
 
+@cache
 def _site(python: Path) -> str:
     done = subprocess.run([str(python), "-c", SITE], check=True, capture_output=True, text=True)
     found: str = json.loads(done.stdout)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ import numpy as np
 from driver.catalog.manifests import read_manifest
 from driver.models.vendor import VendorManifest
 from driver.system.hashing import file_sha256
+from tests.cores import ONE_BLAS_THREAD
+from tests.harness.forks import NUMPY, forked_stage
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.shared import made_once
 from tests.vendor_hooks.cpu import tiny_onnx as wire
-from tests.vendor_hooks.reference.stack import server_of
 from tests.vendor_hooks.standin import is_standin
 from tests.waiting import PATIENCE_S
 
@@ -34,9 +36,12 @@ CASE = Path(__file__).parent / "case"
 def manifest(vendor: str) -> VendorManifest:
     """Return the vendor.toml of a vendor, or as one of its stacks with tables of its own sees it: amd/rocm7."""
     name, _, stack = vendor.partition("/")
-    return read_manifest(ROOT / "vendor_hooks" / name / "vendor.toml", VendorManifest).of_stack(
-        stack
-    )
+    return _whole_manifest(name).of_stack(stack)
+
+
+@cache
+def _whole_manifest(name: str) -> VendorManifest:
+    return read_manifest(ROOT / "vendor_hooks" / name / "vendor.toml", VendorManifest)
 
 
 def vendor_job(
@@ -256,11 +261,10 @@ def _hooked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tu
     return done.returncode, done.stdout + done.stderr
 
 
-SERVER = Path(__file__).parent / "probes" / "stage_server.py"
 AT_LOADING = ("GOMP_", "KMP_", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH_")
 """How variables begin that Python, torch and the libraries of numpy read when they are loaded."""
-AS_WITHOUT = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0"}
-"""Variables of them with which nothing differs."""
+AS_WITHOUT = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0", **ONE_BLAS_THREAD}
+"""Variables of them with which nothing differs, or that the process has which is forked."""
 
 
 def _can_fork(env: dict[str, str], python: Path) -> bool:
@@ -273,24 +277,13 @@ def _can_fork(env: dict[str, str], python: Path) -> bool:
 
 def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
     """Run a stage where its packages have been imported, which takes longer than all else in it."""
-    log = job.folder.with_name(f"{job.folder.name}.log")
-    request = {
-        "stage": stage,
-        "job": str(job.folder),
-        "environment": env,
-        "python": str(python),
-        "log": str(log),
-    }
     base, reason = cpu_stack()
     assert base is not None, reason
-    modules = WITH_TORCH if _imports_torch(job, stage) else ALWAYS
-    code = server_of(base, SERVER, *modules).run(request)
-    return code, log.read_text(encoding="utf-8")
+    modules = WITH_TORCH if _imports_torch(job, stage) else NUMPY
+    return forked_stage(stage, job.folder, env, python=python, server=(base, modules))
 
 
-ALWAYS = ("numpy", "PIL.Image", "PIL.PngImagePlugin")
-"""What every stage imports that takes long."""
-WITH_TORCH = (*ALWAYS, "torch", "transformers", "torch.distributed.tensor")
+WITH_TORCH = (*NUMPY, "torch", "transformers", "torch.distributed.tensor")
 OF_GRAPHS_WITH_TORCH = (("amd", "migraphx"),)
 """Engines of graphs that import PyTorch too."""
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp, ttest_ind
 
 from driver.compare import difference
 from driver.compare.difference import DRIFT, NOISE, in_turns, independent
@@ -21,7 +21,7 @@ A, B = [98.0, 100.0, 103.0], [110.0, 111.0, 114.0, 109.0]
 def test_without_drift_the_interval_is_welchs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(difference, "DRIFT", 0.0)
     found = independent([A], [B])
-    welch = ttest_ind(np.log(B), np.log(A), equal_var=False)
+    welch = scipy.stats.ttest_ind(np.log(B), np.log(A), equal_var=False)
     low, high = welch.confidence_interval(0.95)
     assert found.degrees == pytest.approx(welch.df)
     assert found.interval() == pytest.approx((math.exp(low), math.exp(high)), rel=1e-3)
@@ -57,7 +57,7 @@ def test_in_turns_the_interval_is_the_paired_one_and_drift_cancels() -> None:
     faster = [[101.0], [131.5], [90.8], [161.8]]
     found = in_turns(drifting, faster)
     apart = [math.log(b[0] / a[0]) for a, b in zip(drifting, faster, strict=True)]
-    low, high = ttest_1samp(apart, 0).confidence_interval(0.95)
+    low, high = scipy.stats.ttest_1samp(apart, 0).confidence_interval(0.95)
     assert found.interval() == pytest.approx((math.exp(low), math.exp(high)))
     assert found.interval().low > 1
     assert independent(drifting, faster).interval().low < 1

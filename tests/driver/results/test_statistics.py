@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, sem, t
 
 from driver.results import statistics
 
@@ -16,7 +16,7 @@ FIGURES = st.lists(st.floats(min_value=1e-3, max_value=1e6), min_size=3, max_siz
 @pytest.mark.parametrize("percent", sorted(statistics.MINIMUM_SAMPLES))
 def test_minimum_samples_are_those_of_loadgens_early_stopping(percent: int) -> None:
     def chance(samples: int) -> float:
-        return float(binom.cdf(1, samples, 1 - percent / 100))
+        return float(scipy.stats.binom.cdf(1, samples, 1 - percent / 100))
 
     needed = statistics.MINIMUM_SAMPLES[percent]
     assert chance(needed) <= 0.01 < chance(needed - 1)
@@ -78,7 +78,7 @@ def test_an_interval_contains_the_median(values: list[float]) -> None:
 def test_the_interval_of_three_values_is_that_of_students_t_on_logarithms() -> None:
     values = [98.0, 100.0, 103.0]
     logs = np.log(values)
-    low, high = t.interval(0.95, 2, loc=logs.mean(), scale=sem(logs))
+    low, high = scipy.stats.t.interval(0.95, 2, loc=logs.mean(), scale=scipy.stats.sem(logs))
     assert statistics.median_interval(values) == pytest.approx((np.exp(low), np.exp(high)))
 
 
@@ -87,8 +87,8 @@ def test_the_interval_of_many_values_is_that_of_the_sign_test(count: int) -> Non
     found = statistics.median_interval([float(value) for value in range(1, count + 1)])
     assert found is not None
     below = int(found.low) - 1
-    outside = 2 * binom.cdf(below, count, 0.5)
-    assert outside <= 0.05 < 2 * binom.cdf(below + 1, count, 0.5)
+    outside = 2 * scipy.stats.binom.cdf(below, count, 0.5)
+    assert outside <= 0.05 < 2 * scipy.stats.binom.cdf(below + 1, count, 0.5)
     assert found.high == count - below
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kendalltau
 
 from driver.models.base import WarningCode
 from driver.results import warnings
@@ -69,7 +69,7 @@ def test_noise_that_outlasts_a_block_is_less_of_a_trend() -> None:
 def test_the_test_is_never_more_certain_than_kendalls(rates: list[float]) -> None:
     if len(set(rates)) < len(rates):
         return
-    kendall = kendalltau(range(len(rates)), rates, method="asymptotic")
+    kendall = scipy.stats.kendalltau(range(len(rates)), rates, method="asymptotic")
     assert mann_kendall(rates) >= kendall.pvalue * (1 - 1e-9)
     assert trend(rates).change * kendall.statistic >= 0 or abs(kendall.statistic) < 0.3
 

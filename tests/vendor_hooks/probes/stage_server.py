@@ -1,13 +1,14 @@
-"""Runs stages in processes that it forks, one after the other, for every Python with a stand-in.
+"""Runs stages in processes that it forks, one after the other, for every Python that has what it imported.
 
-Those Pythons differ in their own packages alone: what they share, the modules named on the command line (numpy or
-torch) and the code of the harness, is imported and compiled here, once. Standard input has a request a line,
+Those with a stand-in differ in their own packages alone: what they share, the modules named on the command line (numpy
+or torch) and the code of the harness, is imported and compiled here, once. Standard input has a request a line,
 {"stage", "job", "environment", "python", "log"}; when a stage has ended, its
 exit status is a line of standard output. The engine has a process of its own as always. That is a fork
 too, made before the stage begins: it waits for what ``python3 -m harness.boundary.enter`` would be called with.
 """
 
 import _imp
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -20,6 +21,7 @@ import sys
 import sysconfig
 import tempfile
 import traceback
+import types
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
@@ -49,7 +51,10 @@ class Compiled:
         self._folders.add(folder)
         for path in folder.rglob("*.py"):
             text = path.read_bytes()
-            if text not in self._codes:
+            if text in self._codes:
+                continue
+            # What is no Python is the stage's to find.
+            with contextlib.suppress(SyntaxError, ValueError):
                 self._codes[text] = compile(text, str(path), "exec", dont_inherit=True)
 
     def _found(self, text, path):
@@ -158,6 +163,8 @@ def _enter(requests):
 def run(request):
     """Run the stage in this process; return its exit status."""
     become(request)
+    # A process that the stage starts would run this program first, as it runs what started it.
+    sys.modules["__main__"] = types.ModuleType("__main__")
     spare = Spare()
     from harness.__main__ import main
     from harness.boundary import process

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import select
-import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uv import find_uv_bin
 
+from tests.harness.forks import NUMPY, exported_by, forked_stage, server_of
 from tests.harness.interpreters import HOME, stack_python
 from tests.harness.job_folder import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from tests.harness.job_folder import JobFolder, Outcome
 
 HOOK = ROOT / "vendor_hooks" / "reference"
 CASES = ROOT / "cases"
 TIMM_REQUIREMENT = Path(__file__).with_name("timm.txt")
 SERVER = Path(__file__).with_name("probes") / "server.py"
-PROBE_LIMIT_S = 300
 
 
 @cache
@@ -79,53 +76,21 @@ def forked(
             "scratch": scratch,
             "environment": environment,
         }
-        status = server_of(python).run(request)
+        status = server_of(python, SERVER).run(request)
         said = [Path(scratch, name).read_text(encoding="utf-8") for name in ("out", "err")]
     return subprocess.CompletedProcess([str(script)], status, *said)
 
 
-class ProbeServer:
-    """A process of the reference stack that has imported its frameworks; each probe is a fork of it."""
-
-    def __init__(self, python: Path, program: Path = SERVER, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [str(python), "-B", str(program), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={
-                "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-                "HF_HUB_OFFLINE": "1",
-                "TQDM_DISABLE": "1",
-                # Threads that wait for each other by spinning starve where tests share the processor;
-                # and a process without threads can be forked.
-                "OMP_NUM_THREADS": "1",
-            },
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, request: Mapping[str, object]) -> int:
-        """Run a probe; return its exit status."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{json.dumps(request)}\n")
-        self._process.stdin.flush()
-        if not select.select([self._process.stdout], [], [], PROBE_LIMIT_S)[0]:
-            self.stop()
-            raise TimeoutError(f"{request} took longer than {PROBE_LIMIT_S} s")
-        return int(self._process.stdout.readline())
-
-    def stop(self) -> None:
-        """End the process and a probe that may be running."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
-        server_of.cache_clear()
+EXPORTING = (*NUMPY, "torch", "onnx", "transformers.models.vit.modeling_vit")
 
 
-@cache
-def server_of(python: Path, program: Path = SERVER, *arguments: str) -> ProbeServer:
-    """Return the process of this Python that runs ``program``, started by whoever needs it first."""
-    server = ProbeServer(python, program, *arguments)
-    atexit.register(server.stop)
-    return server
+def exported(job: JobFolder, python: Path) -> Outcome:
+    """Export the job's model as its hook does, where torch and transformers have been imported.
+
+    Not for what writes companions: that is a process of its own, which imports them again.
+    """
+    job.write_job("export")
+    environment = {**job.environment(python), **(exported_by(HOOK / "hook") or {})}
+    return job.outcome(
+        *forked_stage("export", job.folder, environment, python=python, server=(python, EXPORTING))
+    )
