@@ -20,7 +20,6 @@ from driver.errors import EnvironmentFault
 from driver.models.base import FailureKind, RunnerName, StageName, Tier, WarningCode
 from driver.plan.choice import choose
 from driver.plan.request import Request
-from driver.runners.process import ProcessRunner
 from driver.runners.spec import Caller, InstalledStack
 from driver.session.judging.claims import MEASURED_STAGES
 from driver.session.result import exit_code
@@ -36,6 +35,7 @@ from driver.system.host.processor import Identity, Processor, read_processor
 from driver.system.settings import Settings
 from tests.driver.miniature import make_pictures, make_tree, write_executable
 from tests.driver.runners.test_leftovers import Engine, container, work_folder
+from tests.driver.session.scripted_runner import ScriptedRunner
 from tests.shared import made_once
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Lab:
                 home=self.settings.home,
                 process=DriverProcess.current(),
             ),
-            runner=ProcessRunner(grace_s=0.2),
+            runner=ScriptedRunner(grace_s=0.2),
             installer=self.installer,
             listener=self.listener,
         )
