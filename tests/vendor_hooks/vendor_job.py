@@ -261,22 +261,29 @@ def _hooked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tu
     return done.returncode, done.stdout + done.stderr
 
 
+AT_START = ("LD_", "OPENBLAS_", "PYTHON")
+"""How variables begin that Python and numpy read when they are loaded."""
 AT_LOADING = ("GOMP_", "KMP_", "LD_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON", "TORCH_")
-"""How variables begin that Python, torch and the libraries of numpy read when they are loaded."""
+"""How variables begin that Python, torch and the libraries of numpy read: for forks of what has imported them all."""
 AS_WITHOUT = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0", **ONE_BLAS_THREAD}
 """Variables of them with which nothing differs, or that the process has which is forked."""
 
 
 def _can_fork(env: dict[str, str], python: Path) -> bool:
-    """Whether a stage does in a fork what its hook does: on a stand-in, with nothing that libraries are loaded by."""
+    """Whether a stage does in a fork what its hook does: nothing may differ that imported libraries were loaded by."""
     found = shutil.which("python3", path=env["PATH"])
     changed = (name for name, value in env.items() if AS_WITHOUT.get(name) != value)
-    at_loading = any(name.startswith(AT_LOADING) for name in changed)
-    return is_standin(python) and found == str(python) and not at_loading
+    read = AT_LOADING if is_standin(python) else AT_START
+    return found == str(python) and not any(name.startswith(read) for name in changed)
 
 
 def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
-    """Run a stage where its packages have been imported, which takes longer than all else in it."""
+    """Run a stage where its packages have been imported, which takes longer than all else in it.
+
+    Of a stack that is no stand-in, the engine's own libraries are loaded by each stage.
+    """
+    if not is_standin(python):
+        return forked_stage(stage, job.folder, env, python=python, server=(python, NUMPY))
     base, reason = cpu_stack()
     assert base is not None, reason
     modules = WITH_TORCH if _imports_torch(job, stage) else NUMPY
