@@ -49,14 +49,22 @@ def _used_s() -> float:
 def _used_by_living_s() -> float:
     """Return what living children used: most stages are forks of one, which waits for them."""
     ticks = 0
-    for listed in Path("/proc/self/task").glob("*/children"):
-        for child in listed.read_text(encoding="ascii").split():
-            # It may end meanwhile; its time is then that of an ended one.
-            with suppress(OSError):
-                stat = Path("/proc", child, "stat").read_text(encoding="utf-8", errors="replace")
-                # utime, stime, cutime and cstime of proc(5), after the name, which may have any character.
-                ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+    for child in _children():
+        # It may end meanwhile; its time is then that of an ended one.
+        with suppress(OSError):
+            stat = Path("/proc", child, "stat").read_text(encoding="utf-8", errors="replace")
+            # utime, stime, cutime and cstime of proc(5), after the name, which may have any character.
+            ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _children(tasks: Path = Path("/proc/self/task")) -> list[str]:
+    """Return the processes that this one's threads started; a thread may end while it is asked."""
+    found = []
+    for listed in tasks.glob("*/children"):
+        with suppress(OSError):
+            found += listed.read_text(encoding="ascii").split()
+    return found
 
 
 READINGS = Readings()
