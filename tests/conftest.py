@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let no search for garbage look at the tests again: they are most of what there is, and stay."""
+    """Leave the tests out of every later search for garbage: they are most of what there is, and stay."""
     gc.collect()
     gc.freeze()
 
