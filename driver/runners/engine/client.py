@@ -33,7 +33,8 @@ NO_INIT = re.compile(
 
 
 CUT = re.compile(
-    "Connection (aborted|broken|reset)|Broken pipe|Remote end closed|Incomplete ?Read", re.IGNORECASE
+    "Connection (aborted|broken|reset)|Broken pipe|Remote end closed|Incomplete ?Read",
+    re.IGNORECASE,
 )
 """Messages about an engine that ended in the middle of a question or of its answer."""
 
