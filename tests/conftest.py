@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HOW = {
     "container": "bash .ci/run as root, or install docker.io and: make images",
     "disk": "free 22 GB where pytest writes, or name another disk: ARGS='--basetemp FOLDER'",
-    "browser": "apt-get install chromium",
+    "browser": "apt-get install chromium-headless-shell",
     "py37": "pyenv install 3.7, or set ASSAY_PYTHON37",
     "slurm": "apt-get install slurm-wlm munge",
     "stack": "let pip reach a package index: make wheelhouse",

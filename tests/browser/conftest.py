@@ -36,7 +36,7 @@ class Opened:
 def chromium() -> Iterator[Browser]:
     program = chromium_program()
     if program is None:
-        pytest.skip("no chromium here: apt install chromium")
+        pytest.skip("no Chromium here: apt-get install chromium-headless-shell")
     # Chromium.s sandbox needs a normal user, but tests in a container often run as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
