@@ -53,6 +53,8 @@ settings.register_profile("assay", deadline=None, derandomize=bool(os.environ.ge
 settings.load_profile("assay")
 
 PYTHONS_OWN = {signal.SIGPIPE, signal.SIGXFSZ}
+SEARCHES = gc.get_threshold()
+"""Python's own thresholds."""
 IGNORED = [
     int(number)
     for number in signal.valid_signals() - PYTHONS_OWN
@@ -107,6 +109,8 @@ def pytest_collection_finish() -> None:
     """Leave the tests out of every later search for garbage: they are most of what there is, and stay."""
     gc.collect()
     gc.freeze()
+    # What a test leaves open in a circle is found while it runs, or soon after.
+    gc.set_threshold(*SEARCHES)
 
 
 @cache

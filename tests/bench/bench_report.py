@@ -30,7 +30,6 @@ from driver.system.settings import ROOT
 from tests.bench.entry import ended, writable
 from tests.bench.report_100k import generate
 from tests.bench.row import count
-from tests.browser.program import chromium_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,7 +181,7 @@ def without(*folders: Path) -> None:
 
 def opened_s(page: Path) -> float | None:
     """Return the seconds until Chromium has all rows and charts, or None where there is none."""
-    program = chromium_program()
+    program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         return None
     from playwright.sync_api import sync_playwright

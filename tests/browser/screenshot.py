@@ -16,10 +16,13 @@ READY = "html[data-filled=true][data-drawn=true]"
 
 def main(report: Path, folder: Path) -> None:
     """Write the top and the charts of the page, in light, dark and at a phone's width, as PNG."""
+    program = chromium_program()
+    if program is None:
+        sys.exit("no Chromium here; type: apt-get install chromium-headless-shell")
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium_program(), args=arguments)
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
         for name, (width, scheme) in VIEWS.items():
             page = browser.new_page(
                 viewport={"width": width, "height": 860},

@@ -30,7 +30,8 @@ from driver.runners.spec import InstalledStack
 from driver.session.result import exit_code
 from driver.stacks.installer import Installation
 from tests.driver.miniature import write_executable
-from tests.driver.session.test_run import HOOK, Lab, nothing_left
+from tests.driver.session.scripted_runner import HOOK
+from tests.driver.session.test_run import Lab, nothing_left
 from tests.waiting import wait_gone, wait_until
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def test_an_engine_that_is_killed_is_the_hosts_fault_in_every_stage(
     assert (result.failure.kind, result.failure.stage) == (FailureKind.HOST, stage)
     assert exit_code(result) == 3
     # Which one depends on whether the driver waits for an answer at that moment, or asks after it.
-    assert re.search("no Docker engine answers|engine ended or cut", result.failure.message)
+    assert re.search("no Docker engine answers|engine ended, or cut", result.failure.message)
     assert json.loads((finished.folder / "result.json").read_text())["status"] == "failed"
     assert nothing_left(lab)
     gc.collect()

@@ -1,4 +1,8 @@
-"""Stages as forks of a process that has imported what they import, which takes longer than all else in most."""
+"""Stages and scripts as forks of a process that has imported what they import: it takes longer than all else in most.
+
+A fork ends without its exit functions (atexit), and starts from what its server has in memory: what is about the start
+or the end of a process, or about what one can reach of another, runs by its hook.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,27 @@ from tests.cores import ONE_BLAS_THREAD
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STAGE_SERVER = Path(__file__).parents[1] / "vendor_hooks" / "probes" / "stage_server.py"
+PROBES = Path(__file__).parents[1] / "vendor_hooks" / "probes"
+STAGE_SERVER, SCRIPT_SERVER = PROBES / "stage_server.py", PROBES / "script_server.py"
+"""What they are asked is in their docstrings."""
 HANDED_OVER = 'PYTHONPATH="$2" exec python3 -B -m harness "$1" "$2"'
 """How a hook ends that leaves the stage to the harness."""
 NUMPY = ("numpy", "PIL.Image", "PIL.PngImagePlugin")
 """What every stage imports that takes long."""
 LIMIT_S = 300
+
+
+def server_environment(python: Path) -> dict[str, str]:
+    """Return the environment of a process of this Python that is forked."""
+    return {
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        "HF_HUB_OFFLINE": "1",
+        "TQDM_DISABLE": "1",
+        # Threads that wait for each other by spinning starve where tests share the processor; and a process
+        # without threads can be forked.
+        "OMP_NUM_THREADS": "1",
+        **ONE_BLAS_THREAD,
+    }
 
 
 class ForkServer:
@@ -36,15 +55,7 @@ class ForkServer:
             [str(python), "-B", str(program), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={
-                "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-                "HF_HUB_OFFLINE": "1",
-                "TQDM_DISABLE": "1",
-                # Threads that wait for each other by spinning starve where tests share the processor;
-                # and a process without threads can be forked.
-                "OMP_NUM_THREADS": "1",
-                **ONE_BLAS_THREAD,
-            },
+            env=server_environment(python),
             text=True,
             start_new_session=True,
         )
@@ -95,11 +106,12 @@ def forked_stage(
     environment: Mapping[str, str],
     *,
     python: Path,
-    server: tuple[Path, tuple[str, ...]],
+    modules: tuple[str, ...],
+    base: Path | None = None,
 ) -> tuple[int, str]:
     """Run a stage of the job folder as ``python`` would; return its exit status and its log.
 
-    ``server``: the Python of the process that is forked, and the modules that it has imported.
+    ``base`` is the Python of the process that is forked, by default the same, and ``modules`` what that has imported.
     """
     log = job.with_name(f"{job.name}.log")
     request = {
@@ -109,6 +121,5 @@ def forked_stage(
         "python": str(python),
         "log": str(log),
     }
-    base, modules = server
-    code = server_of(base, STAGE_SERVER, *modules).run(request)
+    code = server_of(base or python, STAGE_SERVER, *modules).run(request)
     return code, log.read_text(encoding="utf-8")

@@ -223,39 +223,36 @@ class JobFolder:
     def run(
         self, stage: str = "infer", *, python: Path | None = None, timeout_s: float = PATIENCE_S
     ) -> Outcome:
-        """Run a stage with ``python`` (this one if None) first on PATH.
-
-        Where this one is, and the hook hands over to the harness, it is a fork of a process that has imported numpy.
-        """
-        exported = exported_by(self.folder / "hook" / "hook")
-        if python is not None or exported is None:
-            return self.run_by_hook(stage, python=python, timeout_s=timeout_s)
+        """Run the hook of this folder with ``python`` (this one if None) first on PATH."""
         self.write_job(stage)
-        own = Path(sys.executable)
-        return self.outcome(
-            *forked_stage(
-                stage,
-                self.folder,
-                {**self.environment(), **exported},
-                python=own,
-                server=(own, NUMPY),
-            )
-        )
+        return self.outcome(*self.by_hook(stage, self.environment(python), timeout_s))
 
-    def run_by_hook(
-        self, stage: str = "infer", *, python: Path | None = None, timeout_s: float = PATIENCE_S
-    ) -> Outcome:
-        """Run a stage by the hook of this folder with ``python`` (this one if None) first on PATH."""
-        self.write_job(stage)
+    def by_hook(
+        self, stage: str, environment: Mapping[str, str], timeout_s: float = PATIENCE_S
+    ) -> tuple[int, str]:
+        """Run the hook as a process runner does; return its exit status and its log."""
         done = subprocess.run(
             [str(self.folder / "hook" / "hook"), stage, str(self.folder)],
-            env=self.environment(python),
+            env=environment,
             capture_output=True,
             text=True,
             timeout=timeout_s,
             check=False,
         )
-        return self.outcome(done.returncode, done.stdout + done.stderr)
+        return done.returncode, done.stdout + done.stderr
+
+    def run_forked(
+        self, stage: str = "infer", *, python: Path | None = None, modules: tuple[str, ...] = NUMPY
+    ) -> Outcome:
+        """Run a stage as its hook would, which hands over to the harness: a fork that has imported ``modules``."""
+        exported = exported_by(self.folder / "hook" / "hook")
+        assert exported is not None, "this hook does more than a fork would"
+        self.write_job(stage)
+        own = python or Path(sys.executable)
+        environment = {**self.environment(python), **exported}
+        return self.outcome(
+            *forked_stage(stage, self.folder, environment, python=own, modules=modules)
+        )
 
     def environment(self, python: Path | None = None) -> dict[str, str]:
         """Return what a process runner hands a hook."""

@@ -53,7 +53,7 @@ def expected_logits(window: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def test_core_is_whole_sequences_and_every_call_a_token_of_each(make_job: MakeJob) -> None:
-    outcome = make(make_job, batch_size=4).run()
+    outcome = make(make_job, batch_size=4).run_forked()
     core = loop(outcome.ok, "core")
     assert core.calls % TOKENS == 0
     assert core.items == 4 * core.calls
@@ -64,7 +64,7 @@ def test_core_is_whole_sequences_and_every_call_a_token_of_each(make_job: MakeJo
 
 
 def test_whole_has_the_logits_of_each_token_given_those_before_it(make_job: MakeJob) -> None:
-    outcome = make(make_job, batch_size=4, golden_count=6).run()
+    outcome = make(make_job, batch_size=4, golden_count=6).run_forked()
     whole = loop(outcome.ok, "whole")
     assert (whole.items, whole.calls) == (10, 3)
     raw, predictions = outcome.npz("raw.npz"), outcome.npz("predictions.npz")
@@ -81,7 +81,7 @@ def test_whole_has_the_logits_of_each_token_given_those_before_it(make_job: Make
 def test_sampled_sequences_are_greedy_ones_of_changed_prompts(
     make_job: MakeJob, batch_size: int
 ) -> None:
-    outcome = make(make_job, batch_size=batch_size).run()
+    outcome = make(make_job, batch_size=batch_size).run_forked()
     sampled = outcome.npz("core_samples.npz")
     tokens, logits = sampled["input:input_ids"], sampled["output:logits"]
     assert logits.shape == (len(tokens), TOKENS, VOCABULARY)
@@ -98,25 +98,25 @@ def test_sampled_sequences_are_greedy_ones_of_changed_prompts(
 
 
 def test_an_engine_that_returns_too_early_breaks_the_contract(make_job: MakeJob) -> None:
-    message = make(make_job, engine="late", batch_size=2).run().failed("contract")
+    message = make(make_job, engine="late", batch_size=2).run_forked().failed("contract")
     assert "sampled from the core loop" in message
 
 
 def test_an_engine_without_the_two_steps_is_refused(make_job: MakeJob) -> None:
-    message = make(make_job, engine="colours").run().failed("contract")
+    message = make(make_job, engine="colours").run_forked().failed("contract")
     assert "does not implement prefill and decode" in message
 
 
 def test_logits_that_are_no_numbers_fail_the_run(make_job: MakeJob) -> None:
-    message = make(make_job, engine_options={"nan": True}).run().failed("infer")
+    message = make(make_job, engine_options={"nan": True}).run_forked().failed("infer")
     assert "NaN" in message
 
 
 def test_a_cache_that_does_not_fit_is_said_before_the_first_prefill(make_job: MakeJob) -> None:
     # 2 × 2 layers × 2 heads × 4 × 4 bytes = 128 bytes per token; 14 tokens of 4 sequences are 7168 bytes.
     fits = make(make_job, engine_options={"memory": 7168})
-    assert fits.run().ok
-    message = make(make_job, engine_options={"memory": 7167}).run().failed("out_of_memory")
+    assert fits.run_forked().ok
+    message = make(make_job, engine_options={"memory": 7167}).run_forked().failed("out_of_memory")
     assert "4 sequences of 15 tokens" in message
 
 
@@ -125,12 +125,12 @@ def test_an_id_beyond_the_vocabulary_is_named(make_job: MakeJob) -> None:
     beyond = windows(3)
     beyond[0, 4] = VOCABULARY
     write_files(job.data, [window.tobytes() for window in beyond])
-    message = job.run().failed("data")
+    message = job.run_forked().failed("data")
     assert f"id {VOCABULARY}, but the model's vocabulary has {VOCABULARY}" in message
 
 
 def test_an_audit_compares_repeated_prompts_with_fresh_ones(make_job: MakeJob) -> None:
-    report = make(make_job, measure={"audit": True}).run().ok
+    report = make(make_job, measure={"audit": True}).run_forked().ok
     rates = report.details["repeated_inputs"]
     assert len(rates["fresh"]) == len(rates["repeated"]) > 1
 
@@ -170,7 +170,9 @@ def test_questions_of_different_lengths_are_asked_at_their_own(
 ) -> None:
     lengths = [3, 7, 3, 20, 11]
     options = {"static": static}
-    outcome = ask(make_job, lengths, batch_size=3, golden_count=5, engine_options=options).run()
+    outcome = ask(
+        make_job, lengths, batch_size=3, golden_count=5, engine_options=options
+    ).run_forked()
     logits = np.array([answer(length) for length in lengths])
     np.testing.assert_allclose(outcome.npz("raw.npz")["logits"], logits, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(outcome.npz("predictions.npz")["best"], logits.argmax(axis=1))
@@ -181,7 +183,7 @@ def test_questions_of_different_lengths_are_asked_at_their_own(
 
 
 def test_a_question_that_is_longer_than_allowed_is_named(make_job: MakeJob) -> None:
-    message = ask(make_job, [3, LONGEST + 1]).run().failed("data")
+    message = ask(make_job, [3, LONGEST + 1]).run_forked().failed("data")
     assert "a prompt has 21 tokens, not 1 to 20" in message
 
 
@@ -192,7 +194,7 @@ def test_items_too_short_for_core_s_prompts_break_the_contract(make_job: MakeJob
     (case / "task.py").write_text(SHORT_ITEMS, encoding="utf-8")
     (job.folder / "case").unlink()
     (job.folder / "case").symlink_to(case)
-    message = job.run().failed("contract")
+    message = job.run_forked().failed("contract")
     assert "items of 12 tokens, fewer than a prompt and its 15" in message
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.shared import made_once
 from tests.vendor_hooks.cpu import tiny_onnx as wire
 from tests.vendor_hooks.standin import is_standin
-from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -197,7 +195,7 @@ def run(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome
 
 def run_by_hook(job: JobFolder, stage: str, python: Path, **environment: str) -> Outcome:
     """Run a stage as a process runner does, in any case."""
-    return job.outcome(*_hooked(job, stage, _ready(job, stage, python, environment), python))
+    return job.outcome(*job.by_hook(stage, _ready(job, stage, python, environment)))
 
 
 def run_as_driven(job: JobFolder, stage: str, python: Path, **more: str) -> Outcome:
@@ -245,20 +243,7 @@ def _record(job: JobFolder, stage: str, env: dict[str, str], python: Path, folde
 
 
 def _run(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
-    return (_forked if _can_fork(env, python) else _hooked)(job, stage, env, python)
-
-
-def _hooked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
-    """Run a stage as a process runner does, by the hook itself; return its exit status and its log."""
-    done = subprocess.run(
-        [str(job.folder / "hook" / "hook"), stage, str(job.folder)],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    return _forked(job, stage, env, python) if _can_fork(env, python) else job.by_hook(stage, env)
 
 
 AT_START = ("LD_", "OPENBLAS_", "PYTHON")
@@ -283,11 +268,11 @@ def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tu
     Of a stack that is no stand-in, the engine's own libraries are loaded by each stage.
     """
     if not is_standin(python):
-        return forked_stage(stage, job.folder, env, python=python, server=(python, NUMPY))
+        return forked_stage(stage, job.folder, env, python=python, modules=NUMPY)
     base, reason = cpu_stack()
     assert base is not None, reason
     modules = WITH_TORCH if _imports_torch(job, stage) else NUMPY
-    return forked_stage(stage, job.folder, env, python=python, server=(base, modules))
+    return forked_stage(stage, job.folder, env, python=python, modules=modules, base=base)
 
 
 WITH_TORCH = (*NUMPY, "torch", "transformers", "torch.distributed.tensor")

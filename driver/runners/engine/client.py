@@ -30,13 +30,11 @@ NO_INIT = re.compile(
     r'exec: "[^"]*(docker-init|tini|catatonit)"|container-init binary not found', re.IGNORECASE
 )
 """Messages of Docker and Podman when the init program for `Init` is not installed."""
-
-
 CUT = re.compile(
     "Connection (aborted|broken|reset)|Broken pipe|Remote end closed|Incomplete ?Read",
     re.IGNORECASE,
 )
-"""Messages about an engine that ended in the middle of a question or of its answer."""
+"""Messages about an engine that ended before it had answered, as sockets, http.client and urllib3 put it."""
 
 
 class NoInitError(EnvironmentFault):
@@ -149,9 +147,9 @@ def unreachable(reason: str) -> EnvironmentFault:
         )
     if CUT.search(reason):
         return EnvironmentFault(
-            f"the container engine ended or cut the connection in the middle ({reason})",
-            "look why in its log (journalctl --unit docker, or podman), start it again, and repeat "
-            f"the command, {other_way()}",
+            f"the container engine ended, or cut the connection, before it had answered ({reason})",
+            "where it runs, type: journalctl --unit docker (or podman), and start it again; then "
+            f"repeat the command, {other_way()}",
         )
     return EnvironmentFault(
         f"the container engine cannot be used: {reason}", f"type: docker info, {other_way()}"

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 from driver.runners.base import Exit, require_hook
 from driver.runners.job_folder import lay_out
 from driver.runners.process import ProcessRunner, guest_environment, require_python, translated
-from tests.harness.forks import server_of
+from tests.harness.forks import SCRIPT_SERVER, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from driver.runners.spec import ContainerSpec
 
-SERVER = Path(__file__).parents[1] / "scripted_server.py"
+HOOK = (Path(__file__).parents[1] / "scripted_hook.py").read_text(encoding="utf-8")
+IMPORTS = ("json", "pathlib", "time")
+"""What it imports."""
 NEEDS_A_PROCESS = ("hang", "grows", "crashes", "python:", "takes-a-second")
 """How behaviours begin that are about the process itself."""
 CLAIMED_S = 0.01
@@ -41,15 +43,19 @@ class ScriptedRunner(ProcessRunner):
         require_hook(spec)
         python = require_python(spec)
         root, tmp = lay_out(spec)
+        script, *arguments = (translated(word, root) for word in spec.argv)
         log.parent.mkdir(parents=True, exist_ok=True)
         request = {
-            "argv": [translated(word, root) for word in spec.argv],
+            "script": script,
+            "arguments": arguments,
+            "path": [],
             "environment": guest_environment(spec, root=root, tmp=tmp),
             "cwd": str(tmp),
-            "log": str(log),
+            "out": str(log),
+            "err": str(log),
         }
         launched = time.monotonic()
-        code = server_of(Path(sys.executable), SERVER).run(request)
+        code = server_of(Path(sys.executable), SCRIPT_SERVER, *IMPORTS).run(request)
         time.sleep(max(0.0, CLAIMED_S - (time.monotonic() - launched)))
         return Exit(
             code=code,
@@ -65,13 +71,10 @@ class ScriptedRunner(ProcessRunner):
 def _only_reports(folder: Path, stage: str) -> bool:
     """Return whether a hook is a scripted one that writes a report in this stage and ends."""
     hook, notes = folder / "hook", folder / "behaviour.json"
-    if not hook.is_file() or not hook.read_text(encoding="utf-8").endswith(SCRIPT):
+    if not hook.is_file() or not hook.read_text(encoding="utf-8").endswith(HOOK):
         return False
     said = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
     behaviour = said.get(stage, "good")
     if behaviour.startswith("@"):
         behaviour = Path(behaviour[1:]).read_text(encoding="utf-8")
     return not behaviour.startswith(NEEDS_A_PROCESS)
-
-
-SCRIPT = (Path(__file__).parents[1] / "scripted_hook.py").read_text(encoding="utf-8")

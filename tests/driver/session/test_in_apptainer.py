@@ -17,7 +17,8 @@ from driver.stacks.installer import open_installer
 from driver.stacks.recipes import recipe_sha256
 from tests.apptainer import PYTHON, install, lacking, on_path, save_image, write_layer
 from tests.driver.miniature import write_executable
-from tests.driver.session.test_run import HOOK, Lab
+from tests.driver.session.scripted_runner import HOOK
+from tests.driver.session.test_run import Lab
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,7 +35,7 @@ from driver.system.host.processor import Identity, Processor, read_processor
 from driver.system.settings import Settings
 from tests.driver.miniature import make_pictures, make_tree, write_executable
 from tests.driver.runners.test_leftovers import Engine, container, work_folder
-from tests.driver.session.scripted_runner import ScriptedRunner
+from tests.driver.session.scripted_runner import HOOK, ScriptedRunner
 from tests.shared import made_once
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from driver.catalog.vendor import Stack
     from driver.events import Progress
     from driver.models.result import Result, StageRecord
-
-HOOK = (Path(__file__).parents[1] / "scripted_hook.py").read_text(encoding="utf-8")
 
 
 class Recorder:

@@ -30,7 +30,7 @@ def test_a_call_ends_when_every_sequence_of_the_batch_has_its_next_token(
     make_job: MakeJob, together: bool
 ) -> None:
     options = {"together": together}
-    outcome = make(make_job, "serving", batch_size=4, engine_options=options).run()
+    outcome = make(make_job, "serving", batch_size=4, engine_options=options).run_forked()
     core = loop(outcome.ok, "core")
     assert core.calls % TOKENS == 0
     assert (core.items, core.in_flight, core.clock) == (4 * core.calls, 1, "harness")
@@ -60,7 +60,7 @@ def test_a_step_of_a_batch_waits_for_its_slowest_sequence() -> None:
 
 
 def test_its_logits_are_those_of_engines_that_are_led(make_job: MakeJob) -> None:
-    outcome = make(make_job, "serving", batch_size=4, golden_count=6).run()
+    outcome = make(make_job, "serving", batch_size=4, golden_count=6).run_forked()
     logits = np.array([expected_logits(window) for window in windows(10)])
     np.testing.assert_allclose(outcome.npz("raw.npz")["logits"], logits[:6], rtol=1e-4, atol=1e-4)
     predictions = outcome.npz("predictions.npz")
@@ -71,7 +71,7 @@ def test_its_logits_are_those_of_engines_that_are_led(make_job: MakeJob) -> None
 
 
 def test_sampled_sequences_have_the_tokens_that_the_engine_chose(make_job: MakeJob) -> None:
-    outcome = make(make_job, "serving", batch_size=4).run()
+    outcome = make(make_job, "serving", batch_size=4).run_forked()
     sampled = outcome.npz("core_samples.npz")
     tokens, logits = sampled["input:input_ids"], sampled["output:logits"]
     assert logits.shape == (len(tokens), TOKENS, VOCABULARY)
@@ -80,28 +80,32 @@ def test_sampled_sequences_have_the_tokens_that_the_engine_chose(make_job: MakeJ
 
 
 def test_tokens_that_its_own_logits_do_not_choose_break_the_contract(make_job: MakeJob) -> None:
-    message = make(make_job, "serving", engine_options={"wrong": True}).run().failed("contract")
+    message = (
+        make(make_job, "serving", engine_options={"wrong": True}).run_forked().failed("contract")
+    )
     assert "sampled from the core loop" in message
 
 
 def test_a_token_too_many_breaks_the_contract(make_job: MakeJob) -> None:
-    message = make(make_job, "serving", engine_options={"twice": True}).run().failed("contract")
+    message = (
+        make(make_job, "serving", engine_options={"twice": True}).run_forked().failed("contract")
+    )
     assert "which is not running" in message
 
 
 def test_logits_that_are_no_numbers_fail_the_run(make_job: MakeJob) -> None:
-    message = make(make_job, "serving", engine_options={"nan": True}).run().failed("infer")
+    message = make(make_job, "serving", engine_options={"nan": True}).run_forked().failed("infer")
     assert "NaN" in message
 
 
 def test_questions_need_no_decode_steps_and_carry_no_mark(make_job: MakeJob) -> None:
-    outcome = ask(make_job, [3, 7, 3, 20, 11], engine="serving", batch_size=3).run()
+    outcome = ask(make_job, [3, 7, 3, 20, 11], engine="serving", batch_size=3).run_forked()
     assert loop(outcome.ok, "whole").items == 5
     assert outcome.ok.warnings == ()
 
 
 def test_an_audit_compares_repeated_prompts_with_fresh_ones(make_job: MakeJob) -> None:
-    report = make(make_job, "serving", measure={"audit": True}).run().ok
+    report = make(make_job, "serving", measure={"audit": True}).run_forked().ok
     rates = report.details["repeated_inputs"]
     assert len(rates["fresh"]) == len(rates["repeated"]) > 1
 

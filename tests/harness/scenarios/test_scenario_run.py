@@ -35,7 +35,7 @@ MANY = 400
 def ran(make_job: MakeJob, name: str, *, batch_size: int = 4, **changes: Any) -> Outcome:
     own = {key: changes.pop(key) for key in OWN if key in changes}
     job = make_job(batch_size=batch_size, scenario=scenario(name, **own), **changes)
-    outcome = job.with_pictures(COUNT).run()
+    outcome = job.with_pictures(COUNT).run_forked()
     if outcome.returncode == 0:
         # What the driver itself accepts.
         held = JobFile.model_validate_json((job.folder / "job.json").read_text(encoding="utf-8"))
@@ -126,7 +126,7 @@ def test_a_target_that_misses_its_bound_is_followed_by_a_search(make_job: MakeJo
 
 
 def test_only_the_first_process_runs_a_scenario(make_job: MakeJob) -> None:
-    report = make_job(scenario=scenario("offline"), repeat=1).with_pictures(COUNT).run().ok
+    report = make_job(scenario=scenario("offline"), repeat=1).with_pictures(COUNT).run_forked().ok
     assert report.scenario is None
     assert [one.name for one in report.measurements] == ["core", "latency", "whole"]
 

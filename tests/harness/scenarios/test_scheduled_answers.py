@@ -71,4 +71,4 @@ def test_the_rate_under_a_steady_load_of_fresh_prompts_is_measured_first(
 def test_an_engine_whose_timed_tokens_are_others_is_found(make_job: MakeJob) -> None:
     asked = scenario("offline", tokens=True)
     job = make(make_job, "serving", batch_size=4, scenario=asked, engine_options={"twice": True})
-    assert "not running" in job.run().failed("contract")
+    assert "not running" in job.run_forked().failed("contract")

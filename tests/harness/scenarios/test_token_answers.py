@@ -33,7 +33,7 @@ def ran(
     own = {**BOUNDS, "target_qps": target_qps} if name == "server" else {}
     asked = scenario(name, tokens=True, **own)
     job = make(make_job, scenario=asked, **changes)
-    outcome = job.run()
+    outcome = job.run_forked()
     assert outcome.returncode == 0, outcome.log
     held = JobFile.model_validate_json((job.folder / "job.json").read_text(encoding="utf-8"))
     log = read_scenario(held, outcome.report, outcome.out)

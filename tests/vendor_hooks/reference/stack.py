@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from uv import find_uv_bin
 
-from tests.harness.forks import NUMPY, exported_by, forked_stage, server_of
+from tests.harness.forks import NUMPY, SCRIPT_SERVER, server_environment, server_of
 from tests.harness.interpreters import HOME, stack_python
 from tests.harness.job_folder import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.harness.job_folder import JobFolder, Outcome
-
 HOOK = ROOT / "vendor_hooks" / "reference"
 CASES = ROOT / "cases"
 TIMM_REQUIREMENT = Path(__file__).with_name("timm.txt")
-SERVER = Path(__file__).with_name("probes") / "server.py"
+MODELS = ("torch", "onnx", "transformers.models.vit.modeling_vit")
+EXPORTING = (*NUMPY, *MODELS)
+"""What an export imports that takes long."""
+FRAMEWORKS = (*MODELS, "transformers.models.regnet.modeling_regnet")
+"""The same of probes."""
 
 
 @cache
@@ -69,28 +72,17 @@ def forked(
     """Run a script where torch and transformers have been imported, with ``path`` first in sys.path."""
     # Probes write weights of a gigabyte: none stays behind, however a probe ends.
     with tempfile.TemporaryDirectory(prefix="assay-probe-") as scratch:
+        out, err = Path(scratch, "out"), Path(scratch, "err")
+        own = {"TMPDIR": scratch, "PYTHONPATH": os.pathsep.join(path)}
         request = {
             "script": str(script),
             "arguments": arguments,
             "path": path,
-            "scratch": scratch,
-            "environment": environment,
+            "environment": {**server_environment(python), **own, **environment},
+            "cwd": str(Path.cwd()),
+            "out": str(out),
+            "err": str(err),
         }
-        status = server_of(python, SERVER).run(request)
-        said = [Path(scratch, name).read_text(encoding="utf-8") for name in ("out", "err")]
+        status = server_of(python, SCRIPT_SERVER, *FRAMEWORKS).run(request)
+        said = [file.read_text(encoding="utf-8") for file in (out, err)]
     return subprocess.CompletedProcess([str(script)], status, *said)
-
-
-EXPORTING = (*NUMPY, "torch", "onnx", "transformers.models.vit.modeling_vit")
-
-
-def exported(job: JobFolder, python: Path) -> Outcome:
-    """Export the job's model as its hook does, where torch and transformers have been imported.
-
-    Not for what writes companions: that is a process of its own, which imports them again.
-    """
-    job.write_job("export")
-    environment = {**job.environment(python), **(exported_by(HOOK / "hook") or {})}
-    return job.outcome(
-        *forked_stage("export", job.folder, environment, python=python, server=(python, EXPORTING))
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.vendor_hooks.reference.conftest import PROBES
-from tests.vendor_hooks.reference.stack import CASES, exported, probe
+from tests.vendor_hooks.reference.stack import CASES, EXPORTING, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +74,6 @@ def test_the_stage_ends_with_kind_data(
     (wrong / "config.json").write_text(config.replace('"patch_size": 4', '"patch_size": 8'))
     (job.folder / "weights").unlink()
     (job.folder / "weights").symlink_to(wrong)
-    outcome = exported(job, reference_python)
+    outcome = job.run_forked("export", python=reference_python, modules=EXPORTING)
     assert "patch_size 8 instead of 4" in outcome.failed("data")
     assert "Traceback" not in outcome.log

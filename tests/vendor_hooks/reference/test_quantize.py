@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.harness.job_folder import ROOT
-from tests.vendor_hooks.reference import stack
 from tests.vendor_hooks.reference.conftest import PROBES
-from tests.vendor_hooks.reference.stack import probe
+from tests.vendor_hooks.reference.stack import EXPORTING, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +27,11 @@ EXPORT = {"opset": 18, "batch": "dynamic"}
 def digest(payloads: list[bytes]) -> str:
     parts = b"".join(hashlib.sha256(payload).digest() for payload in payloads)
     return hashlib.sha256(parts).hexdigest()
+
+
+def export(job: JobFolder, python: Path) -> Outcome:
+    """Run the stage without a second process, which no graph of this size has."""
+    return job.run_forked("export", python=python, modules=EXPORTING)
 
 
 def exported(outcome: Outcome) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def test_it_is_calibrated_on_the_cases_pictures_and_says_on_which(
     make_digits: Callable[..., JobFolder], reference_python: Path
 ) -> None:
     quantize = {"precision": "int8", "bundled": "calibration"}
-    outcome = stack.exported(make_digits(export=EXPORT, quantize=quantize), reference_python)
+    outcome = export(make_digits(export=EXPORT, quantize=quantize), reference_python)
     found = exported(outcome)["quantized"]
     pictures = sorted((CASE / "calibration").iterdir())
     assert (found["items"], found["items_from"]) == (len(pictures), "calibration")
@@ -63,7 +67,7 @@ def test_fp8_of_the_real_digits_is_as_right_as_fp32(
     # Opset 16 has no float8, and a LayerNormalization of single operators: what TensorRT's engine asks for.
     quantize = {"precision": "fp8", "bundled": "calibration"}
     job = make_digits(export={"opset": 16, "batch": "dynamic"}, quantize=quantize)
-    outcome = stack.exported(job, reference_python)
+    outcome = export(job, reference_python)
     assert exported(outcome)["quantized"]["items"] == len(list((CASE / "calibration").iterdir()))
     left = sorted(path.name for path in (outcome.out / "model").glob("*.onnx"))
     assert left == ["model.fp8.onnx", "model.onnx"]
@@ -88,7 +92,7 @@ def test_synthetic_data_are_calibrated_on_pictures_that_follow_theirs(
     series = {"count": 5, "width": 48, "height": 48, "seed": 0, "first": 256}
     quantize = {"precision": "int8", "generated": series}
     job = make_digits(export={"opset": 16, "batch": "static"}, quantize=quantize)
-    found = exported(stack.exported(job, reference_python))["quantized"]
+    found = exported(export(job, reference_python))["quantized"]
     assert (found["items"], found["items_from"]) == (5, "generated")
 
 

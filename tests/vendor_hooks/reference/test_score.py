@@ -63,7 +63,7 @@ def make_score(tmp_path: Path) -> MakeScore:
 def test_real_data_is_scored_against_labels(make_score: MakeScore) -> None:
     infer = logits([3, 1, 2, 0, 9, 9], [0, 0, 0, 1, 1, 8])
     validate = logits(LABELS, [0, 0, 0, 1, 0, 0])
-    report = make_score(infer=infer, validate=validate).run("score").ok
+    report = make_score(infer=infer, validate=validate).run_forked("score").ok
     assert report.accuracy["infer"].kind == "labels"
     assert report.accuracy["infer"].items == 6
     assert report.accuracy["infer"].values["top1"] == pytest.approx(400 / 6)
@@ -72,13 +72,13 @@ def test_real_data_is_scored_against_labels(make_score: MakeScore) -> None:
 
 
 def test_no_validate_stage_leaves_its_accuracy_out(make_score: MakeScore) -> None:
-    report = make_score(infer=logits(LABELS, [9] * 6)).run("score").ok
+    report = make_score(infer=logits(LABELS, [9] * 6)).run_forked("score").ok
     assert set(report.accuracy) == {"infer"}
 
 
 def test_with_a_limit_the_first_labels_count(make_score: MakeScore) -> None:
     job = make_score(infer=logits(LABELS[:4], [9] * 4), measure={"limit": 4})
-    report = job.with_pictures(6).run("score").ok
+    report = job.with_pictures(6).run_forked("score").ok
     assert report.accuracy["infer"].items == 4
     assert report.accuracy["infer"].values["top1"] == 100.0
 
@@ -89,7 +89,7 @@ def test_anything_synthetic_is_scored_by_agreement(
 ) -> None:
     golden = logits([5, 6, 7], [0, 0, 0])
     infer = logits([5, 6, 8, 1, 1, 1], [0, 0, 7, 0, 0, 0])
-    report = make_score(infer=infer, golden=golden, **synthetic).run("score").ok
+    report = make_score(infer=infer, golden=golden, **synthetic).run_forked("score").ok
     assert report.accuracy["infer"].kind == "agreement"
     assert report.accuracy["infer"].items == 3
     assert report.accuracy["infer"].values["top1"] == pytest.approx(200 / 3)
@@ -100,7 +100,7 @@ def test_fidelity_is_the_worst_item_against_fp32(make_score: MakeScore) -> None:
     golden = np.eye(3, 10, dtype=np.float32) * 2
     infer = golden.copy()
     infer[1, 0] = 2  # 45 degrees off
-    report = make_score(infer=infer, golden=golden).run("score").ok
+    report = make_score(infer=infer, golden=golden).run_forked("score").ok
     assert report.fidelity is not None
     assert report.fidelity.items == 3
     assert report.fidelity.cosine_min == pytest.approx(0.5**0.5)
@@ -108,13 +108,13 @@ def test_fidelity_is_the_worst_item_against_fp32(make_score: MakeScore) -> None:
 
 
 def test_more_predictions_than_labels_is_a_fault_of_the_data(make_score: MakeScore) -> None:
-    outcome = make_score(infer=logits(LABELS, [9] * 6), labels=[1, 2]).run("score")
+    outcome = make_score(infer=logits(LABELS, [9] * 6), labels=[1, 2]).run_forked("score")
     assert "6 predictions, but only 2 labels" in outcome.failed("data")
 
 
 def test_no_predictions_break_the_contract(make_score: MakeScore) -> None:
     golden = logits(LABELS, [9] * 6)
-    outcome = make_score(infer=None, validate=golden, golden=golden).run("score")
+    outcome = make_score(infer=None, validate=golden, golden=golden).run_forked("score")
     assert "infer wrote no predictions.npz" in outcome.failed("contract")
 
 
@@ -122,7 +122,7 @@ def test_cut_predictions_are_no_traceback(make_score: MakeScore) -> None:
     job = make_score(infer=logits(LABELS, [9] * 6))
     path = job.folder / "infer" / "predictions.npz"
     path.write_bytes(path.read_bytes()[:40])
-    outcome = job.run("score")
+    outcome = job.run_forked("score")
     assert "predictions.npz cannot be read" in outcome.failed("contract")
     assert "Traceback" not in outcome.log
 
@@ -130,7 +130,7 @@ def test_cut_predictions_are_no_traceback(make_score: MakeScore) -> None:
 def test_labels_that_cannot_be_read_are_a_fault_of_the_data(make_score: MakeScore) -> None:
     job = make_score(infer=logits(LABELS, [9] * 6))
     (job.folder / "labels" / "labels.json").write_text("{}")
-    assert "labels.json cannot be read" in job.run("score").failed("data")
+    assert "labels.json cannot be read" in job.run_forked("score").failed("data")
 
 
 def rewritten(job: JobFolder, file: str, **arrays: Any) -> JobFolder:
@@ -167,7 +167,7 @@ GOOD = logits(LABELS, [9] * 6)
 def test_what_cannot_be_scored_is_the_hooks_failure_with_what_was_expected(
     make_score: MakeScore, file: str, arrays: dict[str, Any], said: str
 ) -> None:
-    outcome = rewritten(make_score(infer=GOOD), file, **arrays).run("score")
+    outcome = rewritten(make_score(infer=GOOD), file, **arrays).run_forked("score")
     assert said in outcome.failed("contract")
     assert f"infer wrote a {file} that cannot be scored" in outcome.failed("contract")
     assert "Traceback" not in outcome.log
@@ -177,10 +177,10 @@ def test_wider_whole_numbers_are_whole_numbers(make_score: MakeScore) -> None:
     job = rewritten(
         make_score(infer=GOOD), "predictions.npz", classes=classes(GOOD).astype(np.int64)
     )
-    assert job.run("score").ok.accuracy["infer"].values["top1"] == 100.0
+    assert job.run_forked("score").ok.accuracy["infer"].values["top1"] == 100.0
 
 
 def test_no_raw_outputs_break_the_contract(make_score: MakeScore) -> None:
     job = make_score(infer=GOOD)
     (job.folder / "infer" / "raw.npz").unlink()
-    assert "infer wrote no raw.npz" in job.run("score").failed("contract")
+    assert "infer wrote no raw.npz" in job.run_forked("score").failed("contract")

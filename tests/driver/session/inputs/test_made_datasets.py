@@ -14,7 +14,8 @@ from driver.datasets.imagenet.sources import open_source
 from driver.errors import DataFault
 from driver.session.inputs.made_datasets import tensor_bytes
 from tests.driver.miniature import write_executable
-from tests.driver.session.test_run import HOOK, Lab
+from tests.driver.session.scripted_runner import HOOK
+from tests.driver.session.test_run import Lab
 
 if TYPE_CHECKING:
     from pathlib import Path

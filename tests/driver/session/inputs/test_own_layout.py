@@ -15,7 +15,8 @@ from driver.plan.choice import choose
 from driver.runners.spec import Stacks
 from driver.session.inputs.own_items import prepare_own
 from tests.driver.miniature import write_executable
-from tests.driver.session.test_run import HOOK, Lab
+from tests.driver.session.scripted_runner import HOOK
+from tests.driver.session.test_run import Lab
 
 if TYPE_CHECKING:
     from pathlib import Path
