@@ -28,7 +28,11 @@ STAGE_SERVER, SCRIPT_SERVER = PROBES / "stage_server.py", PROBES / "script_serve
 """What they are asked is in their docstrings."""
 HANDED_OVER = 'PYTHONPATH="$2" exec python3 -B -m harness "$1" "$2"'
 """How a hook ends that leaves the stage to the harness."""
-NUMPY = ("numpy", "PIL.Image", "PIL.PngImagePlugin")
+PICTURES = (
+    *("PIL.Image", "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin"),
+    *("PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
+)
+NUMPY = ("numpy", "numpy.random", *PICTURES, "concurrent.futures.thread", "hashlib", "zipfile")
 """What every stage imports that takes long."""
 LIMIT_S = 300
 
@@ -43,6 +47,10 @@ def server_environment(python: Path) -> dict[str, str]:
         # without threads can be forked.
         "OMP_NUM_THREADS": "1",
         **ONE_BLAS_THREAD,
+        # torch._inductor reads these when it is imported; the engines set the last two as here.
+        "CXX": str(PROBES / "kept-g++"),
+        "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
     }
 
 

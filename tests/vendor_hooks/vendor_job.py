@@ -243,7 +243,8 @@ def _record(job: JobFolder, stage: str, env: dict[str, str], python: Path, folde
 
 
 def _run(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
-    return _forked(job, stage, env, python) if _can_fork(env, python) else job.by_hook(stage, env)
+    can_fork = _can_fork(job, stage, env, python)
+    return _forked(job, stage, env, python) if can_fork else job.by_hook(stage, env)
 
 
 AT_START = ("LD_", "OPENBLAS_", "PYTHON")
@@ -254,28 +255,32 @@ AS_WITHOUT = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0", **ONE_BLAS_THREAD}
 """Variables of them with which nothing differs, or that the process has which is forked."""
 
 
-def _can_fork(env: dict[str, str], python: Path) -> bool:
+def _can_fork(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> bool:
     """Whether a stage does in a fork what its hook does: nothing may differ that imported libraries were loaded by."""
     found = shutil.which("python3", path=env["PATH"])
     changed = (name for name, value in env.items() if AS_WITHOUT.get(name) != value)
-    read = AT_LOADING if is_standin(python) else AT_START
+    read = AT_LOADING if is_standin(python) or _imports_torch(job, stage) else AT_START
     return found == str(python) and not any(name.startswith(read) for name in changed)
 
 
 def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tuple[int, str]:
     """Run a stage where its packages have been imported, which takes longer than all else in it.
 
-    Of a stack that is no stand-in, the engine's own libraries are loaded by each stage.
+    Of a stack that is no stand-in, the engine's own libraries are loaded by each stage, except PyTorch.
     """
+    modules = WITH_TORCH if _imports_torch(job, stage) else NUMPY
     if not is_standin(python):
-        return forked_stage(stage, job.folder, env, python=python, modules=NUMPY)
+        return forked_stage(stage, job.folder, env, python=python, modules=modules)
     base, reason = cpu_stack()
     assert base is not None, reason
-    modules = WITH_TORCH if _imports_torch(job, stage) else NUMPY
     return forked_stage(stage, job.folder, env, python=python, modules=modules, base=base)
 
 
-WITH_TORCH = (*NUMPY, "torch", "transformers", "torch.distributed.tensor")
+WITH_TORCH = (
+    *(*NUMPY, "torch", "transformers", "torch.distributed.tensor"),
+    *("torch._inductor.compile_fx", "torch._inductor.codegen.cpp"),
+)
+"""With what torch.compile imports: twice as much as torch itself."""
 OF_GRAPHS_WITH_TORCH = (("amd", "migraphx"),)
 """Engines of graphs that import PyTorch too."""
 

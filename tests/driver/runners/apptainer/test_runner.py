@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from driver.errors import ContractFault, EnvironmentFault, ImageFault
 from driver.runners.apptainer.runner import ApptainerRunner
 from driver.runners.devices import Devices
-from driver.runners.memory import ContainerMemory
+from driver.runners.memory import CHECK_EVERY_S, ContainerMemory
 from driver.runners.spec import InstalledStack
 from driver.system.settings import ROOT
 from tests.driver.runners.clock import Clock
@@ -196,18 +197,22 @@ def test_the_memory_of_what_starts_a_container_is_not_the_guests(
     script = 'echo begun; until [ -e "$2/out/seen" ]; do sleep 0.05; done'
     spec = spec_for(home, apptainer, script)
     seen = Path(str(spec.source("out"))) / "seen"
-    watches: list[ContainerMemory] = []
+    watch = ContainerMemory(os.getpid(), sys.maxsize)
+    begun_s: list[float] = []
 
     def tick() -> None:
-        if (home / "log").read_text() == "begun\n":
-            watches.append(ContainerMemory(os.getpid(), sys.maxsize))
-            watches[-1].exceeded()
+        if (home / "log").read_text() != "begun\n":
+            return
+        begun_s.append(time.monotonic())
+        watch.exceeded()
+        # The runner's own watch looks after a tick, and may have looked just before the container began.
+        if begun_s[-1] - begun_s[0] > 2 * CHECK_EVERY_S:
             seen.touch()
 
     with ApptainerRunner() as runner:
         done = runner.run(spec, log=home / "log", on_tick=tick)
     # This process is large, its container is not.
-    assert 0 < watches[0].peak_bytes < 32 << 20
+    assert 0 < watch.peak_bytes < 32 << 20
     assert done.peak_memory_bytes is not None
     assert done.peak_memory_bytes < 32 << 20
 
