@@ -37,6 +37,7 @@ LAYERS = (
     "log",
     "clock",
     "garbage",
+    "model_search",
     "errors",
 )
 """Top to bottom: each imports only from those below it, type-only imports included."""

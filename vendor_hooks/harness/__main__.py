@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Optional, Sequence
 
-from harness import garbage, log
+from harness import garbage, log, model_search
 from harness.errors import StageFailure, StageInterrupted, from_exception
 from harness.job import Job, read_job
 from harness.outputs.progress import ProgressFile
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     stage, folder = arguments
     garbage.search_rarely()
+    model_search.search_once()
     signal.signal(signal.SIGTERM, _interrupt)
     report = Report(stage)
     job = None

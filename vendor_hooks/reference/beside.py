@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
-from harness import garbage
+from harness import garbage, model_search
 from harness.errors import StageFailure
 from harness.job import read_job
 
@@ -73,6 +73,7 @@ class _Pending:
 def _run(function, job_folder, arguments):
     """In the other process: return (None, result), or ((kind, message, remedy) of a failure, None)."""
     garbage.search_rarely()
+    model_search.search_once()
     if job_folder not in sys.path:
         sys.path.insert(0, job_folder)
     try:

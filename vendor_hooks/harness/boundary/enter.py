@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from harness import garbage
+from harness import garbage, model_search
 from harness.boundary import kernel, sandbox
 
 
@@ -16,6 +16,7 @@ def main(text: str) -> None:
     """Restrict this process, then serve the engine until the harness closes it."""
     settings = json.loads(text)
     garbage.search_rarely()
+    model_search.search_once()
     # The harness ends us; if something kills it, the kernel does.
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != settings["parent"]:
