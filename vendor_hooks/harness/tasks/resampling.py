@@ -56,21 +56,33 @@ FILTERS = {"bilinear": (_bilinear, 1.0), "bicubic": (_bicubic, 2.0)}
 class Pass(NamedTuple):
     """One direction: outputs ``first`` … of a line of inputs, ``block`` of them by each matrix.
 
-    Matrix n has the weights of ``width`` inputs from ``base + n * step``: [width, block], or [block, width] for
-    the rows. ``base`` and the end may lie beyond the line; the weights there are zero. ``live`` inputs count.
+    Matrix (i, j) has the weights of ``width`` inputs from ``base + i * steps[0] + j * steps[1]``: [width, block], or
+    [block, width] for the rows. ``base`` and the end may lie beyond the line; the weights there are zero. ``live``
+    inputs count.
     """
 
     matrices: np.ndarray
     width: int
     block: int
     base: int
-    step: int
+    steps: Tuple[int, int]
     live: Tuple[int, int]
+
+    @property
+    def groups(self) -> Tuple[int, int]:
+        """How many values i and j have."""
+        return self.matrices.shape[0], self.matrices.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of all matrices; the last ones may be beyond those that are asked for."""
+        return self.groups[0] * self.groups[1] * self.block
 
     @property
     def span(self) -> int:
         """Inputs from ``base`` to the end of the last matrix."""
-        return self.step * (len(self.matrices) - 1) + self.width
+        far = [(count - 1) * step for count, step in zip(self.groups, self.steps)]
+        return sum(far) + self.width
 
 
 class Crop(NamedTuple):
@@ -133,7 +145,9 @@ def _passes(shape: Tuple[int, int], crop: Crop, interpolation: str) -> Optional[
     )
     if columns is None or rows is None:
         return None
-    return columns, rows._replace(matrices=np.ascontiguousarray(rows.matrices.transpose(0, 2, 1)))
+    return columns, rows._replace(
+        matrices=np.ascontiguousarray(rows.matrices.transpose(0, 1, 3, 2))
+    )
 
 
 def _rows_first(shape: Tuple[int, int], resized: Tuple[int, int]) -> bool:
@@ -191,25 +205,42 @@ def _blocked(weights: np.ndarray, starts: np.ndarray, block: int) -> Pass:
     """Group the weights; matrices begin at equal distances, so that one call multiplies all of them."""
     count, taps = weights.shape
     numbers = np.arange(count) // block
-    step = int((starts[-1] - starts[0]) * block // max(1, count - 1))
-    offsets = starts - numbers * step
+    inner, steps = _steps(
+        int(numbers[-1]) + 1, float(starts[-1] - starts[0]) * block / max(1, count - 1)
+    )
+    offsets = starts - numbers // inner * steps[0] - numbers % inner * steps[1]
     base = int(offsets.min())
     offsets -= base
     width = int(offsets.max()) + taps
-    matrices = np.zeros((numbers[-1] + 1, width, block))
+    matrices = np.zeros((int(numbers[-1]) + 1, width, block))
     places = np.arange(taps) + offsets[:, None]
     matrices[numbers[:, None], places, (np.arange(count) % block)[:, None]] = weights
-    return Pass(matrices, width, block, base, step, (0, 0))
+    return Pass(matrices.reshape(-1, inner, width, block), width, block, base, steps, (0, 0))
+
+
+def _steps(count: int, pace: float) -> Tuple[int, Tuple[int, int]]:
+    """How to place ``count`` matrices that lie ``pace`` inputs apart: how many a group, and the two whole steps.
+
+    What steps are off by adds up, and each matrix is widened by it. Groups begin near where they should.
+    """
+    divisors = (inner for inner in range(1, count + 1) if count % inner == 0)
+    inner = min(divisors, key=lambda one: _off(pace, one) + _off(pace * one, count // one))
+    return inner, (round(pace * inner), round(pace))
+
+
+def _off(pace: float, count: int) -> float:
+    """By how much the last of ``count`` whole steps is off."""
+    return abs(pace - round(pace)) * (count - 1)
 
 
 def _columns_pass(lines: np.ndarray, columns: Pass, rows: Pass, scratch: Scratch) -> np.ndarray:
     """One channel, uint8 [H, W] → float64 [rows.span, outputs]: the rows that the rows pass needs."""
-    outputs = len(columns.matrices) * columns.block
-    middle = scratch.array("middle", (rows.span, outputs), np.float64)
+    middle = scratch.array("middle", (rows.span, columns.outputs), np.float64)
     strip = min(
         LARGEST_PRODUCT // (columns.width * columns.block),
         max(16, _STRIP_BYTES // (8 * columns.span)),
     )
+    placed = columns.groups[1] * columns.block, columns.block
     begin, end = columns.live
     for top in range(rows.live[0], rows.live[1], strip):
         bottom = min(top + strip, rows.live[1])
@@ -219,11 +250,9 @@ def _columns_pass(lines: np.ndarray, columns: Pass, rows: Pass, scratch: Scratch
         )
         part = middle[top - rows.base : bottom - rows.base]
         np.matmul(
-            _windows(source, 1, columns.step, (len(columns.matrices), bottom - top, columns.width)),
+            _windows(source, 1, columns.steps, columns.groups, (bottom - top, columns.width)),
             columns.matrices,
-            out=_windows(
-                part, 1, columns.block, (len(columns.matrices), bottom - top, columns.block)
-            ),
+            out=_windows(part, 1, placed, columns.groups, (bottom - top, columns.block)),
         )
         _to_pixels(part)
     return middle
@@ -232,20 +261,26 @@ def _columns_pass(lines: np.ndarray, columns: Pass, rows: Pass, scratch: Scratch
 def _rows_pass(
     middle: np.ndarray, rows: Pass, crop: Crop, out: np.ndarray, scratch: Scratch
 ) -> None:
-    found = scratch.array("rows", (len(rows.matrices), rows.block, crop.width), np.float64)
-    windows = _windows(middle, 0, rows.step, (len(rows.matrices), rows.width, crop.width))
+    found = scratch.array("rows", rows.groups + (rows.block, crop.width), np.float64)
+    windows = _windows(middle, 0, rows.steps, rows.groups, (rows.width, crop.width))
     np.matmul(rows.matrices, windows, out=found)
     _to_pixels(found)
     np.copyto(out, found.reshape(-1, crop.width)[: crop.height], casting="same_kind")
 
 
-def _windows(array: np.ndarray, axis: int, step: int, shape: Tuple[int, int, int]) -> np.ndarray:
-    """Windows [number, rows, columns] of a matrix, ``step`` apart along ``axis``; they may overlap."""
-    strides = (step * array.strides[axis],) + array.strides
-    return np.ndarray(shape, array.dtype, array, 0, strides)
+def _windows(
+    array: np.ndarray,
+    axis: int,
+    steps: Tuple[int, int],
+    groups: Tuple[int, int],
+    shape: Tuple[int, int],
+) -> np.ndarray:
+    """Windows [i, j, rows, columns] of a matrix, ``steps`` apart along ``axis``; they may overlap."""
+    strides = tuple(step * array.strides[axis] for step in steps) + array.strides
+    return np.ndarray(groups + shape, array.dtype, array, 0, strides)
 
 
 def _to_pixels(values: np.ndarray) -> None:
     """Round half up (see _UPWARDS) and clip to 0 … 255, in place, as Pillow does after each pass."""
     np.rint(values, out=values)
-    np.clip(values, 0.0, 255.0, out=values)
+    values.clip(0.0, 255.0, out=values)
