@@ -15,7 +15,7 @@ may resize rows first is left to it, see _rows_first.
 """
 
 import functools
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -85,6 +85,21 @@ class Pass(NamedTuple):
         return sum(far) + self.width
 
 
+class _Strip(NamedTuple):
+    """Rows ``top`` … ``bottom`` of a picture in the columns pass: views of memory that channels and strips share.
+
+    ``live`` takes the inputs, float64 [rows, inputs], which ``windows`` show to each matrix; ``products`` show
+    ``part``, float64 [rows, outputs], by matrix.
+    """
+
+    top: int
+    bottom: int
+    live: np.ndarray
+    windows: np.ndarray
+    products: np.ndarray
+    part: np.ndarray
+
+
 class Crop(NamedTuple):
     """A part of a resized picture: (height, width) of the whole, and rows and columns of the part."""
 
@@ -124,10 +139,25 @@ def resampled(
     if passes is None:
         return False
     columns, rows = passes
-    for channel in range(3):
-        middle = _columns_pass(pixels[:, :, channel], columns, rows, scratch)
-        _rows_pass(middle, rows, crop, out[channel], scratch)
-        finish(channel, out[channel])
+    # Views are made once a picture, not once a channel: to make them takes Python as long as to multiply.
+    middle = scratch.array("middle", (rows.span, columns.outputs), np.float64)
+    strips = _strips(columns, rows, middle, scratch)
+    windows = _windows(middle, 0, rows.steps, rows.groups, (rows.width, crop.width))
+    found = scratch.array("rows", rows.groups + (rows.block, crop.width), np.float64)
+    wanted = found.reshape(-1, crop.width)[: crop.height]
+    begin, end = columns.live
+    for channel, plane in enumerate(out):
+        for strip in strips:
+            np.copyto(strip.live, pixels[strip.top : strip.bottom, begin:end, channel])
+            np.matmul(strip.windows, columns.matrices, out=strip.products)
+            np.rint(strip.part, out=strip.part)
+            strip.part.clip(0.0, 255.0, out=strip.part)
+        np.matmul(rows.matrices, windows, out=found)
+        np.rint(found, out=found)
+        # Whole numbers by now, which single precision holds: clipping them there takes half as long.
+        np.copyto(plane, wanted, casting="same_kind")
+        plane.clip(0.0, 255.0, out=plane)
+        finish(channel, plane)
     return True
 
 
@@ -233,39 +263,23 @@ def _off(pace: float, count: int) -> float:
     return abs(pace - round(pace)) * (count - 1)
 
 
-def _columns_pass(lines: np.ndarray, columns: Pass, rows: Pass, scratch: Scratch) -> np.ndarray:
-    """One channel, uint8 [H, W] → float64 [rows.span, outputs]: the rows that the rows pass needs."""
-    middle = scratch.array("middle", (rows.span, columns.outputs), np.float64)
-    strip = min(
+def _strips(columns: Pass, rows: Pass, middle: np.ndarray, scratch: Scratch) -> List[_Strip]:
+    """The rows that the rows pass needs, a strip at a time, whose outputs are rows of ``middle``."""
+    height = min(
         LARGEST_PRODUCT // (columns.width * columns.block),
         max(16, _STRIP_BYTES // (8 * columns.span)),
     )
     placed = columns.groups[1] * columns.block, columns.block
-    begin, end = columns.live
-    for top in range(rows.live[0], rows.live[1], strip):
-        bottom = min(top + strip, rows.live[1])
+    begin, end = (place - columns.base for place in columns.live)
+    found = []
+    for top in range(rows.live[0], rows.live[1], height):
+        bottom = min(top + height, rows.live[1])
         source = scratch.array("columns", (bottom - top, columns.span), np.float64)
-        np.copyto(
-            source[:, begin - columns.base : end - columns.base], lines[top:bottom, begin:end]
-        )
         part = middle[top - rows.base : bottom - rows.base]
-        np.matmul(
-            _windows(source, 1, columns.steps, columns.groups, (bottom - top, columns.width)),
-            columns.matrices,
-            out=_windows(part, 1, placed, columns.groups, (bottom - top, columns.block)),
-        )
-        _to_pixels(part)
-    return middle
-
-
-def _rows_pass(
-    middle: np.ndarray, rows: Pass, crop: Crop, out: np.ndarray, scratch: Scratch
-) -> None:
-    found = scratch.array("rows", rows.groups + (rows.block, crop.width), np.float64)
-    windows = _windows(middle, 0, rows.steps, rows.groups, (rows.width, crop.width))
-    np.matmul(rows.matrices, windows, out=found)
-    _to_pixels(found)
-    np.copyto(out, found.reshape(-1, crop.width)[: crop.height], casting="same_kind")
+        windows = _windows(source, 1, columns.steps, columns.groups, (bottom - top, columns.width))
+        products = _windows(part, 1, placed, columns.groups, (bottom - top, columns.block))
+        found.append(_Strip(top, bottom, source[:, begin:end], windows, products, part))
+    return found
 
 
 def _windows(
@@ -278,9 +292,3 @@ def _windows(
     """Windows [i, j, rows, columns] of a matrix, ``steps`` apart along ``axis``; they may overlap."""
     strides = tuple(step * array.strides[axis] for step in steps) + array.strides
     return np.ndarray(groups + shape, array.dtype, array, 0, strides)
-
-
-def _to_pixels(values: np.ndarray) -> None:
-    """Round half up (see _UPWARDS) and clip to 0 … 255, in place, as Pillow does after each pass."""
-    np.rint(values, out=values)
-    values.clip(0.0, 255.0, out=values)
