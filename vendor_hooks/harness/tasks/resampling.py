@@ -32,6 +32,8 @@ _UPWARDS = 1.0 + 2.0**-31
 LARGEST_PRODUCT = 1 << 18
 #: Bytes of the columns pass's input at once: about what a core's own cache holds.
 _STRIP_BYTES = 1 << 20
+#: Numbers of double precision in a processor's cache line.
+_LINE = 8
 
 Finish = Callable[[int, np.ndarray], None]
 
@@ -51,6 +53,8 @@ def _bicubic(x: np.ndarray) -> np.ndarray:
 
 #: Pillow's name → (kernel, its support). Lanczos needs a sine, whose last bit depends on the library.
 FILTERS = {"bilinear": (_bilinear, 1.0), "bicubic": (_bicubic, 2.0)}
+#: Those without negative weights: what they round to is never beyond 0 … 255.
+WITHIN = ("bilinear",)
 
 
 class Pass(NamedTuple):
@@ -139,24 +143,27 @@ def resampled(
     if passes is None:
         return False
     columns, rows = passes
-    # Views are made once a picture, not once a channel: to make them takes Python as long as to multiply.
+    # Views are made once a picture, not once a channel: to make them takes Python some 20 µs.
     middle = scratch.array("middle", (rows.span, columns.outputs), np.float64)
     strips = _strips(columns, rows, middle, scratch)
     windows = _windows(middle, 0, rows.steps, rows.groups, (rows.width, crop.width))
     found = scratch.array("rows", rows.groups + (rows.block, crop.width), np.float64)
     wanted = found.reshape(-1, crop.width)[: crop.height]
     begin, end = columns.live
+    clips = interpolation not in WITHIN
     for channel, plane in enumerate(out):
         for strip in strips:
             np.copyto(strip.live, pixels[strip.top : strip.bottom, begin:end, channel])
             np.matmul(strip.windows, columns.matrices, out=strip.products)
             np.rint(strip.part, out=strip.part)
-            strip.part.clip(0.0, 255.0, out=strip.part)
+            if clips:
+                strip.part.clip(0.0, 255.0, out=strip.part)
         np.matmul(rows.matrices, windows, out=found)
         np.rint(found, out=found)
         # Whole numbers by now, which single precision holds: clipping them there takes half as long.
         np.copyto(plane, wanted, casting="same_kind")
-        plane.clip(0.0, 255.0, out=plane)
+        if clips:
+            plane.clip(0.0, 255.0, out=plane)
         finish(channel, plane)
     return True
 
@@ -166,13 +173,8 @@ def _passes(shape: Tuple[int, int], crop: Crop, interpolation: str) -> Optional[
     if interpolation not in FILTERS or not crop.inside or _rows_first(shape, crop.resized):
         return None
     # A matrix of the columns pass meets at least 16 rows, one of the rows pass the crop's whole width.
-    columns = _pass(_weights(shape[1], crop.resized[1], interpolation), crop.left, crop.width, 16)
-    rows = _pass(
-        _weights(shape[0], crop.resized[0], interpolation),
-        crop.top,
-        crop.height,
-        crop.width,
-    )
+    columns = _pass(shape[1], crop.resized[1], interpolation, crop.left, crop.width, 16)
+    rows = _pass(shape[0], crop.resized[0], interpolation, crop.top, crop.height, crop.width)
     if columns is None or rows is None:
         return None
     return columns, rows._replace(
@@ -191,14 +193,10 @@ def _rows_first(shape: Tuple[int, int], resized: Tuple[int, int]) -> bool:
 
 
 def _pass(
-    all_of_them: Tuple[np.ndarray, np.ndarray, int],
-    first: int,
-    count: int,
-    lines: int,
+    inputs: int, outputs: int, interpolation: str, first: int, count: int, lines: int
 ) -> Optional[Pass]:
     """The pass for outputs ``first`` … ``first + count``; None if even the smallest product is too large."""
-    weights, starts, inputs = all_of_them
-    weights, starts = weights[first : first + count], starts[first : first + count]
+    weights, starts = _weights(inputs, outputs, interpolation, first, count)
     for block in BLOCKS:
         found = _blocked(weights, starts, block)
         if found.block * found.width * lines <= LARGEST_PRODUCT:
@@ -207,8 +205,10 @@ def _pass(
     return None
 
 
-def _weights(inputs: int, outputs: int, interpolation: str) -> Tuple[np.ndarray, np.ndarray, int]:
-    """Pillow's weights, float64 [outputs, n], the first input of each output, and ``inputs``.
+def _weights(
+    inputs: int, outputs: int, interpolation: str, first: int, count: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Pillow's weights of outputs ``first`` … ``first + count``, float64 [count, n], and the first input of each.
 
     They are multiples of 2^-22, times _UPWARDS.
     """
@@ -216,7 +216,7 @@ def _weights(inputs: int, outputs: int, interpolation: str) -> Tuple[np.ndarray,
     scale = inputs / outputs
     widened = max(scale, 1.0)
     reach = support * widened
-    centres = (np.arange(outputs) + 0.5) * scale
+    centres = (np.arange(first, first + count) + 0.5) * scale
     # Truncation, as C's cast does it; negative values are clipped next.
     starts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
     ends = np.minimum((centres + reach + 0.5).astype(np.int64), inputs)
@@ -228,7 +228,7 @@ def _weights(inputs: int, outputs: int, interpolation: str) -> Tuple[np.ndarray,
     totals = np.cumsum(weights, axis=1)[:, -1:]
     weights = np.divide(weights, totals, out=weights, where=totals != 0.0)
     whole = np.trunc(weights * _ONE + np.copysign(0.5, weights))
-    return whole / _ONE * _UPWARDS, starts, inputs
+    return whole / _ONE * _UPWARDS, starts
 
 
 def _blocked(weights: np.ndarray, starts: np.ndarray, block: int) -> Pass:
@@ -265,16 +265,18 @@ def _off(pace: float, count: int) -> float:
 
 def _strips(columns: Pass, rows: Pass, middle: np.ndarray, scratch: Scratch) -> List[_Strip]:
     """The rows that the rows pass needs, a strip at a time, whose outputs are rows of ``middle``."""
+    # Rows at multiples of a cache line: most windows touch one line fewer.
+    width = -(-columns.span // _LINE) * _LINE
     height = min(
         LARGEST_PRODUCT // (columns.width * columns.block),
-        max(16, _STRIP_BYTES // (8 * columns.span)),
+        max(16, _STRIP_BYTES // (8 * width)),
     )
     placed = columns.groups[1] * columns.block, columns.block
     begin, end = (place - columns.base for place in columns.live)
     found = []
     for top in range(rows.live[0], rows.live[1], height):
         bottom = min(top + height, rows.live[1])
-        source = scratch.array("columns", (bottom - top, columns.span), np.float64)
+        source = scratch.array("columns", (bottom - top, width), np.float64)
         part = middle[top - rows.base : bottom - rows.base]
         windows = _windows(source, 1, columns.steps, columns.groups, (bottom - top, columns.width))
         products = _windows(part, 1, placed, columns.groups, (bottom - top, columns.block))
