@@ -11,6 +11,14 @@ def now_ns() -> int:
     return time.perf_counter_ns()
 
 
+def processor_ns() -> int:
+    """Nanoseconds that processors have spent on this process, all its threads together.
+
+    For choices that other work on the machine must not change; nothing that is reported is measured by it.
+    """
+    return time.process_time_ns()
+
+
 def description() -> Dict[str, Any]:
     """The clock as the operating system describes it, for the report."""
     info = time.get_clock_info("perf_counter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from typing import Any
 
@@ -59,6 +60,12 @@ def test_products_are_chosen_where_they_are_faster(monkeypatch: pytest.MonkeyPat
         tensor = made(picture_tensor.PILLOW)
         tensor.choose(picture())
         assert tensor.resampling == expected
+
+
+def test_waiting_for_a_processor_decides_nothing() -> None:
+    # By the wall, a busy machine took Pillow for the faster one now and then, and kept it.
+    quickest = picture_tensor.PictureTensor._quickest_ns
+    assert quickest(lambda *_: time.sleep(0.02), picture(), picture()) < 10_000_000
 
 
 def test_other_bits_than_pillow_s_are_never_used(

@@ -145,6 +145,14 @@ def test_no_product_wakes_the_threads_of_a_blas(
     assert max(sizes) <= 65536 * 4
 
 
+@pytest.mark.parametrize("inputs", [224, 375, 480, 500, 640, 768, 1536, 2048])
+def test_a_matrix_is_hardly_wider_than_its_outputs_need(inputs: int) -> None:
+    # Equal steps that are off by a part of an input add up over 28 matrices: up to 14 inputs.
+    weights, starts = resampling._weights(inputs, 330, "bicubic", 53, 224)
+    needed = max(starts[n : n + 8].max() - starts[n] for n in range(0, 224, 8)) + weights.shape[1]
+    assert resampling._blocked(weights, starts, 8).width <= needed + 3
+
+
 @pytest.mark.py37
 def test_the_oldest_python_numpy_and_pillow_agree_too() -> None:
     python, reason = python37()

@@ -15,7 +15,7 @@ may resize rows first is left to it, see _rows_first.
 """
 
 import functools
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -32,6 +32,8 @@ _UPWARDS = 1.0 + 2.0**-31
 LARGEST_PRODUCT = 1 << 18
 #: Bytes of the columns pass's input at once: about what a core's own cache holds.
 _STRIP_BYTES = 1 << 20
+#: Numbers of double precision in a processor's cache line.
+_LINE = 8
 
 Finish = Callable[[int, np.ndarray], None]
 
@@ -51,26 +53,55 @@ def _bicubic(x: np.ndarray) -> np.ndarray:
 
 #: Pillow's name → (kernel, its support). Lanczos needs a sine, whose last bit depends on the library.
 FILTERS = {"bilinear": (_bilinear, 1.0), "bicubic": (_bicubic, 2.0)}
+#: Those without negative weights: what they round to is never beyond 0 … 255.
+WITHIN = ("bilinear",)
 
 
 class Pass(NamedTuple):
     """One direction: outputs ``first`` … of a line of inputs, ``block`` of them by each matrix.
 
-    Matrix n has the weights of ``width`` inputs from ``base + n * step``: [width, block], or [block, width] for
-    the rows. ``base`` and the end may lie beyond the line; the weights there are zero. ``live`` inputs count.
+    Matrix (i, j) has the weights of ``width`` inputs from ``base + i * steps[0] + j * steps[1]``: [width, block], or
+    [block, width] for the rows. ``base`` and the end may lie beyond the line; the weights there are zero. ``live``
+    inputs count.
     """
 
     matrices: np.ndarray
     width: int
     block: int
     base: int
-    step: int
+    steps: Tuple[int, int]
     live: Tuple[int, int]
+
+    @property
+    def groups(self) -> Tuple[int, int]:
+        """How many values i and j have."""
+        return self.matrices.shape[0], self.matrices.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of all matrices; the last ones may be beyond those that are asked for."""
+        return self.groups[0] * self.groups[1] * self.block
 
     @property
     def span(self) -> int:
         """Inputs from ``base`` to the end of the last matrix."""
-        return self.step * (len(self.matrices) - 1) + self.width
+        far = [(count - 1) * step for count, step in zip(self.groups, self.steps)]
+        return sum(far) + self.width
+
+
+class _Strip(NamedTuple):
+    """Rows ``top`` … ``bottom`` of a picture in the columns pass: views of memory that channels and strips share.
+
+    ``live`` takes the inputs, float64 [rows, inputs], which ``windows`` show to each matrix; ``products`` show
+    ``part``, float64 [rows, outputs], by matrix.
+    """
+
+    top: int
+    bottom: int
+    live: np.ndarray
+    windows: np.ndarray
+    products: np.ndarray
+    part: np.ndarray
 
 
 class Crop(NamedTuple):
@@ -112,10 +143,28 @@ def resampled(
     if passes is None:
         return False
     columns, rows = passes
-    for channel in range(3):
-        middle = _columns_pass(pixels[:, :, channel], columns, rows, scratch)
-        _rows_pass(middle, rows, crop, out[channel], scratch)
-        finish(channel, out[channel])
+    # Views are made once a picture, not once a channel: to make them takes Python some 20 µs.
+    middle = scratch.array("middle", (rows.span, columns.outputs), np.float64)
+    strips = _strips(columns, rows, middle, scratch)
+    windows = _windows(middle, 0, rows.steps, rows.groups, (rows.width, crop.width))
+    found = scratch.array("rows", rows.groups + (rows.block, crop.width), np.float64)
+    wanted = found.reshape(-1, crop.width)[: crop.height]
+    begin, end = columns.live
+    clips = interpolation not in WITHIN
+    for channel, plane in enumerate(out):
+        for strip in strips:
+            np.copyto(strip.live, pixels[strip.top : strip.bottom, begin:end, channel])
+            np.matmul(strip.windows, columns.matrices, out=strip.products)
+            np.rint(strip.part, out=strip.part)
+            if clips:
+                strip.part.clip(0.0, 255.0, out=strip.part)
+        np.matmul(rows.matrices, windows, out=found)
+        np.rint(found, out=found)
+        # Whole numbers by now, which single precision holds: clipping them there takes half as long.
+        np.copyto(plane, wanted, casting="same_kind")
+        if clips:
+            plane.clip(0.0, 255.0, out=plane)
+        finish(channel, plane)
     return True
 
 
@@ -124,16 +173,13 @@ def _passes(shape: Tuple[int, int], crop: Crop, interpolation: str) -> Optional[
     if interpolation not in FILTERS or not crop.inside or _rows_first(shape, crop.resized):
         return None
     # A matrix of the columns pass meets at least 16 rows, one of the rows pass the crop's whole width.
-    columns = _pass(_weights(shape[1], crop.resized[1], interpolation), crop.left, crop.width, 16)
-    rows = _pass(
-        _weights(shape[0], crop.resized[0], interpolation),
-        crop.top,
-        crop.height,
-        crop.width,
-    )
+    columns = _pass(shape[1], crop.resized[1], interpolation, crop.left, crop.width, 16)
+    rows = _pass(shape[0], crop.resized[0], interpolation, crop.top, crop.height, crop.width)
     if columns is None or rows is None:
         return None
-    return columns, rows._replace(matrices=np.ascontiguousarray(rows.matrices.transpose(0, 2, 1)))
+    return columns, rows._replace(
+        matrices=np.ascontiguousarray(rows.matrices.transpose(0, 1, 3, 2))
+    )
 
 
 def _rows_first(shape: Tuple[int, int], resized: Tuple[int, int]) -> bool:
@@ -147,14 +193,10 @@ def _rows_first(shape: Tuple[int, int], resized: Tuple[int, int]) -> bool:
 
 
 def _pass(
-    all_of_them: Tuple[np.ndarray, np.ndarray, int],
-    first: int,
-    count: int,
-    lines: int,
+    inputs: int, outputs: int, interpolation: str, first: int, count: int, lines: int
 ) -> Optional[Pass]:
     """The pass for outputs ``first`` … ``first + count``; None if even the smallest product is too large."""
-    weights, starts, inputs = all_of_them
-    weights, starts = weights[first : first + count], starts[first : first + count]
+    weights, starts = _weights(inputs, outputs, interpolation, first, count)
     for block in BLOCKS:
         found = _blocked(weights, starts, block)
         if found.block * found.width * lines <= LARGEST_PRODUCT:
@@ -163,8 +205,10 @@ def _pass(
     return None
 
 
-def _weights(inputs: int, outputs: int, interpolation: str) -> Tuple[np.ndarray, np.ndarray, int]:
-    """Pillow's weights, float64 [outputs, n], the first input of each output, and ``inputs``.
+def _weights(
+    inputs: int, outputs: int, interpolation: str, first: int, count: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Pillow's weights of outputs ``first`` … ``first + count``, float64 [count, n], and the first input of each.
 
     They are multiples of 2^-22, times _UPWARDS.
     """
@@ -172,7 +216,7 @@ def _weights(inputs: int, outputs: int, interpolation: str) -> Tuple[np.ndarray,
     scale = inputs / outputs
     widened = max(scale, 1.0)
     reach = support * widened
-    centres = (np.arange(outputs) + 0.5) * scale
+    centres = (np.arange(first, first + count) + 0.5) * scale
     # Truncation, as C's cast does it; negative values are clipped next.
     starts = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
     ends = np.minimum((centres + reach + 0.5).astype(np.int64), inputs)
@@ -184,68 +228,69 @@ def _weights(inputs: int, outputs: int, interpolation: str) -> Tuple[np.ndarray,
     totals = np.cumsum(weights, axis=1)[:, -1:]
     weights = np.divide(weights, totals, out=weights, where=totals != 0.0)
     whole = np.trunc(weights * _ONE + np.copysign(0.5, weights))
-    return whole / _ONE * _UPWARDS, starts, inputs
+    return whole / _ONE * _UPWARDS, starts
 
 
 def _blocked(weights: np.ndarray, starts: np.ndarray, block: int) -> Pass:
     """Group the weights; matrices begin at equal distances, so that one call multiplies all of them."""
     count, taps = weights.shape
     numbers = np.arange(count) // block
-    step = int((starts[-1] - starts[0]) * block // max(1, count - 1))
-    offsets = starts - numbers * step
+    inner, steps = _steps(
+        int(numbers[-1]) + 1, float(starts[-1] - starts[0]) * block / max(1, count - 1)
+    )
+    offsets = starts - numbers // inner * steps[0] - numbers % inner * steps[1]
     base = int(offsets.min())
     offsets -= base
     width = int(offsets.max()) + taps
-    matrices = np.zeros((numbers[-1] + 1, width, block))
+    matrices = np.zeros((int(numbers[-1]) + 1, width, block))
     places = np.arange(taps) + offsets[:, None]
     matrices[numbers[:, None], places, (np.arange(count) % block)[:, None]] = weights
-    return Pass(matrices, width, block, base, step, (0, 0))
+    return Pass(matrices.reshape(-1, inner, width, block), width, block, base, steps, (0, 0))
 
 
-def _columns_pass(lines: np.ndarray, columns: Pass, rows: Pass, scratch: Scratch) -> np.ndarray:
-    """One channel, uint8 [H, W] → float64 [rows.span, outputs]: the rows that the rows pass needs."""
-    outputs = len(columns.matrices) * columns.block
-    middle = scratch.array("middle", (rows.span, outputs), np.float64)
-    strip = min(
+def _steps(count: int, pace: float) -> Tuple[int, Tuple[int, int]]:
+    """How to place ``count`` matrices that lie ``pace`` inputs apart: how many a group, and the two whole steps.
+
+    What steps are off by adds up, and each matrix is widened by it. Groups begin near where they should.
+    """
+    divisors = (inner for inner in range(1, count + 1) if count % inner == 0)
+    inner = min(divisors, key=lambda one: _off(pace, one) + _off(pace * one, count // one))
+    return inner, (round(pace * inner), round(pace))
+
+
+def _off(pace: float, count: int) -> float:
+    """By how much the last of ``count`` whole steps is off."""
+    return abs(pace - round(pace)) * (count - 1)
+
+
+def _strips(columns: Pass, rows: Pass, middle: np.ndarray, scratch: Scratch) -> List[_Strip]:
+    """The rows that the rows pass needs, a strip at a time, whose outputs are rows of ``middle``."""
+    # Rows at multiples of a cache line: most windows touch one line fewer.
+    width = -(-columns.span // _LINE) * _LINE
+    height = min(
         LARGEST_PRODUCT // (columns.width * columns.block),
-        max(16, _STRIP_BYTES // (8 * columns.span)),
+        max(16, _STRIP_BYTES // (8 * width)),
     )
-    begin, end = columns.live
-    for top in range(rows.live[0], rows.live[1], strip):
-        bottom = min(top + strip, rows.live[1])
-        source = scratch.array("columns", (bottom - top, columns.span), np.float64)
-        np.copyto(
-            source[:, begin - columns.base : end - columns.base], lines[top:bottom, begin:end]
-        )
+    placed = columns.groups[1] * columns.block, columns.block
+    begin, end = (place - columns.base for place in columns.live)
+    found = []
+    for top in range(rows.live[0], rows.live[1], height):
+        bottom = min(top + height, rows.live[1])
+        source = scratch.array("columns", (bottom - top, width), np.float64)
         part = middle[top - rows.base : bottom - rows.base]
-        np.matmul(
-            _windows(source, 1, columns.step, (len(columns.matrices), bottom - top, columns.width)),
-            columns.matrices,
-            out=_windows(
-                part, 1, columns.block, (len(columns.matrices), bottom - top, columns.block)
-            ),
-        )
-        _to_pixels(part)
-    return middle
+        windows = _windows(source, 1, columns.steps, columns.groups, (bottom - top, columns.width))
+        products = _windows(part, 1, placed, columns.groups, (bottom - top, columns.block))
+        found.append(_Strip(top, bottom, source[:, begin:end], windows, products, part))
+    return found
 
 
-def _rows_pass(
-    middle: np.ndarray, rows: Pass, crop: Crop, out: np.ndarray, scratch: Scratch
-) -> None:
-    found = scratch.array("rows", (len(rows.matrices), rows.block, crop.width), np.float64)
-    windows = _windows(middle, 0, rows.step, (len(rows.matrices), rows.width, crop.width))
-    np.matmul(rows.matrices, windows, out=found)
-    _to_pixels(found)
-    np.copyto(out, found.reshape(-1, crop.width)[: crop.height], casting="same_kind")
-
-
-def _windows(array: np.ndarray, axis: int, step: int, shape: Tuple[int, int, int]) -> np.ndarray:
-    """Windows [number, rows, columns] of a matrix, ``step`` apart along ``axis``; they may overlap."""
-    strides = (step * array.strides[axis],) + array.strides
-    return np.ndarray(shape, array.dtype, array, 0, strides)
-
-
-def _to_pixels(values: np.ndarray) -> None:
-    """Round half up (see _UPWARDS) and clip to 0 … 255, in place, as Pillow does after each pass."""
-    np.rint(values, out=values)
-    np.clip(values, 0.0, 255.0, out=values)
+def _windows(
+    array: np.ndarray,
+    axis: int,
+    steps: Tuple[int, int],
+    groups: Tuple[int, int],
+    shape: Tuple[int, int],
+) -> np.ndarray:
+    """Windows [i, j, rows, columns] of a matrix, ``steps`` apart along ``axis``; they may overlap."""
+    strides = tuple(step * array.strides[axis] for step in steps) + array.strides
+    return np.ndarray(groups + shape, array.dtype, array, 0, strides)
