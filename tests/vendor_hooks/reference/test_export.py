@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.reference.conftest import BATCH, FORMS, GOLDEN, PROBES, digits_job
-from tests.vendor_hooks.reference.stack import HOOK, probe
+from tests.vendor_hooks.reference.stack import EXPORTING, HOOK, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ def test_a_second_process_writes_the_same_bytes(
     job = digits_job(tmp_path / "job", export={"opset": 18, "batch": "dynamic"})
     (job.folder / "hook").unlink()
     (job.folder / "hook").symlink_to(hook)
-    outcome = job.run("export", python=reference_python)
+    outcome = job.run_forked("export", python=reference_python, modules=EXPORTING)
     assert outcome.ok.details["steps_ns"]["export"] > 0
     found, inline = description(outcome), description(exports[18, "dynamic"])
     assert found["onnx_sha256"] == inline["onnx_sha256"]
