@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.vendor_hooks.reference.stack import EXPORTING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -57,7 +59,7 @@ def export(
         shutil.copytree(kept, case)
         with (case / "model.py").open("a", encoding="utf-8") as stream:
             stream.write(more)
-        return job.run("export", python=reference_python)
+        return job.run_forked("export", python=reference_python, modules=EXPORTING)
 
     return run
 
