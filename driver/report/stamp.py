@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -87,9 +86,9 @@ def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
     ]
     whole = hashlib.sha256(json.dumps([asked, code_version(), tree.problems]).encode())
     # No path contains a zero byte.
-    whole.update("\0".join([file.path for file in tree.files]).encode("utf-8", "surrogateescape"))
-    for states in ([file.ctime_ns for file in tree.files], [file.size for file in tree.files]):
-        whole.update(array("q", states).tobytes())
+    whole.update("\0".join(tree.states.paths).encode("utf-8", "surrogateescape"))
+    whole.update(tree.states.ctimes_ns)
+    whole.update(tree.states.sizes)
     return whole.hexdigest()
 
 
