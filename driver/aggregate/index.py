@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
     from numpy.typing import NDArray
 
-    from driver.aggregate.tree import FileStates
+    from driver.aggregate.tree import FoundFiles
 
 RECENT_ROWS = 1000
 """So many rows are written anew with every report before they join the others."""
@@ -126,7 +126,7 @@ def _write(path: Path, table: pa.Table) -> bool:
     return write_sealed(path, memoryview(content.getvalue()), reader_version())
 
 
-def places(known: Index, files: FileStates) -> NDArray[np.int64]:
+def places(known: Index, files: FoundFiles) -> NDArray[np.int64]:
     """Return for each file the place of its row in ``recent`` and ``most`` one after the other, or -1.
 
     A row counts only while the size and change time of its file are those that were read.

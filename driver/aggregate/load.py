@@ -14,13 +14,13 @@ from driver.aggregate.reading import read_records
 from driver.aggregate.tree import find_results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from driver.aggregate.record import Record
-    from driver.aggregate.tree import FoundFile, Tree
+    from driver.aggregate.tree import FoundFile, FoundFiles, Tree
 
 CHUNK = 500
 """Files that a worker reads at a time: about 4 MB of JSON."""
@@ -66,23 +66,23 @@ def load_results(
     """
     tree = tree or find_results(folders)
     path = index.index_path(home, folders) if home is not None else None
-    table, update = _table(tree, path, on_progress)
+    table, update = _table(tree.files, path, on_progress)
     if path is not None and update is not None:
         submit(index.write_index, path, table, update)
     return _loaded(folders, table, tree.problems)
 
 
 def _table(
-    tree: Tree, path: Path | None, on_progress: Callable[[int, int], None]
+    files: FoundFiles, path: Path | None, on_progress: Callable[[int, int], None]
 ) -> tuple[pa.Table, index.Update | None]:
     """Return one row per file, in order, and what of them the index lacks."""
     import numpy as np
 
     known = index.read_index(path)
-    files, places = tree.files, index.places(known, tree.states)
+    places = index.places(known, files)
     (fresh,) = np.nonzero(places < 0)
     # In the order of the disk.
-    order = sorted(fresh.tolist(), key=lambda place: files[place].inode)
+    order = sorted(fresh.tolist(), key=files.inodes.__getitem__)
     places[order] = known.recent.num_rows + known.most.num_rows + np.arange(len(order))
     update = index.update(known, places)
     parts = [*known, *_read([files[place] for place in order], on_progress)]
@@ -176,15 +176,11 @@ def _same_id(table: pa.Table) -> dict[str, ResultProblem]:
     }
 
 
-def _sharing(table: pa.Table, name: str) -> Mapping[str, list[str]]:
+def _sharing(table: pa.Table, name: str) -> dict[str, list[str]]:
     """Return the texts of a column that several rows have, each with the paths of its rows, in order."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    # Most often none is shared: counting takes a third of the time of numbering.
-    if pc.count_distinct(table.column(name), mode="all").as_py() == table.num_rows:
-        return {}
     numbers = columns.codes(table.column(name))
     several = np.bincount(numbers, minlength=1)[numbers] > 1
     shared: defaultdict[str, list[str]] = defaultdict(list)

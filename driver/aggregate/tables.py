@@ -119,13 +119,17 @@ def _cells(record: Record) -> tuple[str, ...]:
 
 def _identity(record: Record) -> tuple[str, ...]:
     texts = (f"{record.vendor} {record.chip}", record.engine, record.precision)
-    return (*map(plain, texts), str(record.batch_size))
+    return (*_plain(texts), str(record.batch_size))
 
 
 def _origin(record: Record) -> tuple[str, ...]:
-    return tuple(
-        map(plain, (record.started_utc[:10], record.host or NONE, record.runner, record.stack))
-    )
+    return _plain((record.started_utc[:10], record.host or NONE, record.runner, record.stack))
+
+
+def _plain(texts: tuple[str, ...]) -> tuple[str, ...]:
+    # Most texts are harmless, which takes less to see of all at once.
+    whole = "".join(texts)
+    return texts if plain(whole) == whole else tuple(map(plain, texts))
 
 
 def _struck_cells(row: Row, strike: str) -> tuple[str, ...]:

@@ -145,7 +145,12 @@ def _made(
 def _kept_details(
     folders: Sequence[Path], tree: Tree, options: ReportOptions, beside: Mapping[str, States]
 ) -> KeptDetails:
-    states = {file.path: (file.ctime_ns, file.size) for file in tree.files if file.path in beside}
+    found = tree.files
+    states = {
+        path: (ctime_ns, size)
+        for path, ctime_ns, size in zip(found.paths, found.ctimes_ns, found.sizes, strict=True)
+        if path in beside
+    }
     path = options.home and kept_path(options.home, folders)
     return KeptDetails(path, code_version(), results=states, beside=beside)
 

@@ -80,16 +80,20 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     logs = [math.log(value) for value in values]
     centre = math.fsum(logs) / count
     # Exactly summed, as `stdev` does with fractions, which takes ten times as long.
-    variance = math.fsum((value - centre) ** 2 for value in logs) / (count - 1)
-    reach = t_quantile((1 + CONFIDENCE) / 2, count - 1) * math.sqrt(variance / count)
+    variance = math.fsum([(value - centre) ** 2 for value in logs]) / (count - 1)
+    reach = _quantile(count) * math.sqrt(variance / count)
     # Of skewed values the median is not the mean.
     try:
-        return Interval(
-            min(math.exp(centre - reach), middle), max(math.exp(centre + reach), middle)
-        )
+        low, high = math.exp(centre - reach), math.exp(centre + reach)
     except OverflowError:
         # Values that differ by hundreds of orders of magnitude are no repeats of one figure.
         return None
+    return Interval(min(low, middle), max(high, middle))
+
+
+@cache
+def _quantile(count: int) -> float:
+    return t_quantile((1 + CONFIDENCE) / 2, count - 1)
 
 
 @cache
