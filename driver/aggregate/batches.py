@@ -71,10 +71,11 @@ def columns_of(records: Iterable[Record]) -> dict[ColumnKey, Column]:
     """
     columns: dict[ColumnKey, Column] = {}
     newest_last = sorted(records, key=lambda record: (record.started_utc, record.finished_utc))
-    for record in sorted(newest_last, key=lambda record: (key_of(record).marks, row_order(record))):
+    keyed = [(key_of(record), row_order(record), record) for record in newest_last]
+    for key, _, record in sorted(keyed, key=lambda one: (one[0].marks, one[1])):
         if record.p_infer_core is not None:
             found = Throughput(record.p_infer_core, CORE in record.marked_figures)
-            columns.setdefault(key_of(record), {})[record.batch_size] = found
+            columns.setdefault(key, {})[record.batch_size] = found
     return columns
 
 

@@ -109,16 +109,13 @@ def arranged(parts: list[pa.Table], places: NDArray[np.int64]) -> pa.Table:
 def to_records(table: pa.Table) -> list[Record]:
     """Return the rows as records; meant for the few rows that are shown."""
     whole = table.combine_chunks()
-    columns = [_values(whole.column(name)) for name in Record._fields]
     tuples = _tuple_fields()
-    lists = [index for index, name in enumerate(Record._fields) if name in tuples]
-    records = []
-    for row in zip(*columns, strict=True):
-        values = list(row)
-        for index in lists:
-            values[index] = tuple(values[index])
-        records.append(Record(*values))
-    return records
+    columns = (
+        map(tuple, values) if name in tuples else values
+        for name in Record._fields
+        for values in (_values(whole.column(name)),)
+    )
+    return list(map(Record._make, zip(*columns, strict=True)))
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,12 +45,18 @@ class GroupKey(NamedTuple):
     dataset_sha256: str
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True)
+class Group:
     """The rows of one table, in order, and a title that names what they share."""
 
     key: GroupKey
     title: str
     records: tuple[Record, ...]
+
+    @cached_property
+    def comparable(self) -> tuple[Record, ...]:
+        """The rows that count in ratios and best batches, judged once: see ``comparable_rows``."""
+        return tuple(comparable_rows(self.records))
 
 
 def group_key(record: Record) -> GroupKey:
@@ -143,7 +151,7 @@ def struck(record: Record, language: Language = "en") -> str | None:
     """
     if record.status == "accuracy_failed" or record.gate_passed is False:
         reason = f"accuracy failed: {_missed(record, language) or 'see the result'}"
-    elif record.impossible:
+    elif record.warnings and record.impossible:
         reason = f"not possible: {', '.join(record.figure_marks)}"
     elif record.status == "failed":
         reason = f"failed ({record.failure_kind}): {record.failure}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
     from numpy.typing import NDArray
 
-    from driver.aggregate.tree import FoundFile
+    from driver.aggregate.tree import FoundFiles
 
 RECENT_ROWS = 1000
 """So many rows are written anew with every report before they join the others."""
@@ -126,7 +126,7 @@ def _write(path: Path, table: pa.Table) -> bool:
     return write_sealed(path, memoryview(content.getvalue()), reader_version())
 
 
-def places(known: Index, files: Sequence[FoundFile]) -> NDArray[np.int64]:
+def places(known: Index, files: FoundFiles) -> NDArray[np.int64]:
     """Return for each file the place of its row in ``recent`` and ``most`` one after the other, or -1.
 
     A row counts only while the size and change time of its file are those that were read.
@@ -134,12 +134,11 @@ def places(known: Index, files: Sequence[FoundFile]) -> NDArray[np.int64]:
     import numpy as np
     import pyarrow as pa
 
-    paths, ctimes, sizes, _ = zip(*files, strict=True) if files else ((), (), (), ())
     wanted = pa.table(
         {
-            "path": pa.array(paths, pa.string()),
-            "ctime_ns": pa.array(ctimes, pa.int64()),
-            "size": pa.array(sizes, pa.int64()),
+            "path": pa.array(files.paths, pa.string()),
+            "ctime_ns": np.frombuffer(files.ctimes_ns, np.int64),
+            "size": np.frombuffer(files.sizes, np.int64),
         }
     )
     recent, most = (_places(table, wanted) for table in known)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
     from driver.aggregate.record import Record
-    from driver.aggregate.tree import FoundFile, Tree
+    from driver.aggregate.tree import FoundFile, FoundFiles, Tree
 
 CHUNK = 500
 """Files that a worker reads at a time: about 4 MB of JSON."""
@@ -75,7 +73,7 @@ def load_results(
 
 
 def _table(
-    files: Sequence[FoundFile], path: Path | None, on_progress: Callable[[int, int], None]
+    files: FoundFiles, path: Path | None, on_progress: Callable[[int, int], None]
 ) -> tuple[pa.Table, index.Update | None]:
     """Return one row per file, in order, and what of them the index lacks."""
     import numpy as np
@@ -84,7 +82,7 @@ def _table(
     places = index.places(known, files)
     (fresh,) = np.nonzero(places < 0)
     # In the order of the disk.
-    order = sorted(fresh.tolist(), key=lambda place: files[place].inode)
+    order = sorted(fresh.tolist(), key=files.inodes.__getitem__)
     places[order] = known.recent.num_rows + known.most.num_rows + np.arange(len(order))
     update = index.update(known, places)
     parts = [*known, *_read([files[place] for place in order], on_progress)]
@@ -111,6 +109,9 @@ def _outcomes(
     if count <= INLINE or workers == 1:
         yield from map(read_records, paths)
         return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     # spawn, because a forked child would inherit the locks of Arrow's threads.
     context = multiprocessing.get_context("spawn")
     # Parsed documents have no reference cycles; the garbage collector took a tenth of the time.
@@ -151,7 +152,10 @@ def _copies(table: pa.Table) -> dict[str, ResultProblem]:
     # An edited copy still has the original's digest, but it is a different result, not a copy.
     named = pc.and_(pc.is_valid(table.column("digest")), pc.invert(table.column("edited")))
     copies = {}
-    for paths in _sharing(table.select(["digest", "path"]).filter(named), "digest").values():
+    signed = table.select(["digest", "path"])
+    # A filter copies every column, even where it drops no row.
+    signed = signed if pc.all(named).as_py() else signed.filter(named)
+    for paths in _sharing(signed, "digest").values():
         for path in paths[1:]:
             message = f"it is a copy of {paths[0]}, so it does not count again"
             copies[path] = ResultProblem(path, ProblemKind.COPY, message, "remove one of the two")

@@ -59,11 +59,12 @@ def _count(mask: pa.ChunkedArray) -> int:
 class PerJob(NamedTuple):
     """``is_shown``: the newest result of each job on each host. ``is_failed``: runs without figures.
 
-    Both have a boolean for each row of ``table``, shape [N]. ``older`` counts the results that have a
-    newer one.
+    Both have a boolean for each row of ``table``, shape [N]; ``started`` has the ranks of their starts.
+    ``older`` counts the results that have a newer one.
     """
 
     table: pa.Table
+    started: NDArray[np.int64]
     is_shown: NDArray[np.bool_]
     is_failed: NDArray[np.bool_]
     older: int
@@ -77,18 +78,31 @@ class PerJob(NamedTuple):
         import numpy as np
 
         (rows,) = np.nonzero(self.is_failed)
-        started, paths = (self.table.column(name).take(rows) for name in ("started_utc", "path"))
-        newest_first = np.lexsort((ranks(paths), ranks(started)))[::-1]
+        paths = ranks(self.table.column("path").take(rows))
+        newest_first = np.lexsort((paths, self.started[rows]))[::-1]
         return columns.to_records(self.table.take(rows[newest_first[:limit]]))
 
-    def newest(self, limit: int) -> list[Record]:
+    def newest(self, limit: int) -> NDArray[np.int64]:
         """Return at most ``limit`` shown rows: the newest result of every job, then each job's next newest."""
         import numpy as np
 
         (rows,) = np.nonzero(self.is_shown)
-        if rows.size > limit:
-            rows = rows[_newest(_only(self.table.select(_ORDERED), self.is_shown), limit)]
-        return columns.to_records(self.table.take(rows))
+        if not rows.size:
+            return rows
+        started, jobs = self.started[rows], ranks(self.table.column("job_id"))[rows]
+        order = np.lexsort((started, jobs))[::-1]
+        ordered_jobs = jobs[order]
+        starts = np.flatnonzero(np.r_[True, ordered_jobs[1:] != ordered_jobs[:-1]])
+        lengths = np.diff(np.r_[starts, order.size])
+        age = np.arange(order.size) - np.repeat(starts, lengths)
+        newest_first = np.lexsort((started[order], -age))[::-1]
+        return rows[order[newest_first[:limit]]]
+
+    def records(self, rows: NDArray[np.int64]) -> list[Record]:
+        """Return these rows, in the order of the table."""
+        import numpy as np
+
+        return columns.to_records(self.table.take(np.sort(rows)))
 
 
 def _only(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
@@ -100,7 +114,6 @@ def _only(table: pa.Table, mask: NDArray[np.bool_]) -> pa.Table:
 
 LARGEST = 2**60
 """Numbers of rows stay below it, so that a number of several kinds of row still fits into 64 bits."""
-_ORDERED = ("started_utc", "job_id")
 MEASURED = ("ok", "accuracy_failed")
 
 
@@ -112,12 +125,11 @@ def per_job(table: pa.Table, *, every: bool = False) -> PerJob:
     """
     import numpy as np
 
-    measured = has_figures(table)
+    measured, started = has_figures(table), ranks(table.column("started_utc"))
     if every:
-        return PerJob(table, is_shown=measured, is_failed=~measured, older=0)
+        return PerJob(table, started, is_shown=measured, is_failed=~measured, older=0)
     edited = _array(table.column("edited"))
     jobs = numbered([table.column(name) for name in ("job_id", "host", "card")])
-    started = ranks(table.column("started_utc"))
     # Failed runs come first, then edited results, then valid ones; each kind from old to new.
     kind = measured.astype(np.int64) + (measured & ~edited)
     order = np.lexsort((started, kind, jobs))
@@ -130,7 +142,8 @@ def per_job(table: pa.Table, *, every: bool = False) -> PerJob:
     shown = measured & (kind == kind[best_of]) & (started == started[best_of])
     since = ~measured[best_of] | (started > started[best_of])
     failed = ~measured & last_of_kind & since
-    return PerJob(table, is_shown=shown, is_failed=failed, older=int(measured.sum() - shown.sum()))
+    older = int(measured.sum() - shown.sum())
+    return PerJob(table, started, is_shown=shown, is_failed=failed, older=older)
 
 
 def has_figures(table: pa.Table) -> NDArray[np.bool_]:
@@ -184,17 +197,3 @@ def ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:
     order = pc.rank(column.combine_chunks().dictionary, tiebreaker="dense")
     ranked: NDArray[np.int64] = np.r_[0, _array(order).astype(np.int64)]
     return ranked[columns.codes(column)]
-
-
-def _newest(table: pa.Table, limit: int) -> NDArray[np.int64]:
-    """Return the places of ``limit`` rows, ascending."""
-    import numpy as np
-
-    started, jobs = (ranks(table.column(name)) for name in _ORDERED)
-    order = np.lexsort((started, jobs))[::-1]
-    ordered_jobs = jobs[order]
-    starts = np.flatnonzero(np.r_[True, ordered_jobs[1:] != ordered_jobs[:-1]])
-    lengths = np.diff(np.r_[starts, order.size])
-    age = np.arange(order.size) - np.repeat(starts, lengths)
-    newest_first = np.lexsort((started[order], -age))[::-1]
-    return np.sort(order[newest_first[:limit]])

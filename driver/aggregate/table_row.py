@@ -52,6 +52,8 @@ def table_figures(metrics: Figures, marked: Collection[str] = ()) -> tuple[str, 
         accuracy(metrics),
         memory(metrics),
     )
+    if not marked:
+        return cells
     return tuple(
         with_mark(cell, marked=name in marked)
         for cell, name in zip(cells, SHOWN_FIGURES, strict=True)

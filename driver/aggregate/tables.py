@@ -29,6 +29,7 @@ from driver.system.plain_text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from driver.aggregate.groups import Group
     from driver.aggregate.record import Record
     from driver.published.columns import Language
 
@@ -39,13 +40,20 @@ IDENTITY_COLUMNS = 4
 class Row(NamedTuple):
     """One row; ``struck`` is why its figures do not count, or None; ``path`` is its result.json.
 
-    ``figures`` counts the cells with figures; they come after IDENTITY_COLUMNS.
+    ``figures`` counts the cells with figures; they come after IDENTITY_COLUMNS. ``marks`` are those of
+    its note.
     """
 
     cells: tuple[str, ...]
     struck: str | None
     path: str
     figures: int = 0
+    marks: tuple[str, ...] = ()
+
+    @property
+    def shown_figures(self) -> tuple[str, ...]:
+        """Return the cells with figures."""
+        return self.cells[IDENTITY_COLUMNS : IDENTITY_COLUMNS + self.figures]
 
 
 class ResultTable(NamedTuple):
@@ -73,11 +81,11 @@ def table(
     With ``origin``, date, host, runner and stack come before the note; else notes name the hosts.
     """
     hosts = [""] * len(records) if origin else host_marks(records, language)
+    marked = [marks(record, same_id, language) for record in records]
+    crossed = [struck(record, language) for record in records]
     notes = [
-        "; ".join(
-            filter(None, [*marks(record, same_id, language), plain(host), struck(record, language)])
-        )
-        for record, host in zip(records, hosts, strict=True)
+        "; ".join(filter(None, [*found, plain(host), why]))
+        for found, host, why in zip(marked, hosts, crossed, strict=True)
     ]
     with_notes = any(notes)
     rows = tuple(
@@ -88,10 +96,11 @@ def table(
                 *((note,) if with_notes else ()),
             ),
             figures=len(HEADERS[language]) - IDENTITY_COLUMNS + 1,
-            struck=struck(record, language),
+            struck=why,
             path=record.path,
+            marks=tuple(found),
         )
-        for record, note in zip(records, notes, strict=True)
+        for record, note, found, why in zip(records, notes, marked, crossed, strict=True)
     )
     headings = (CHIP[language], *_headings(records, language))
     headings += ORIGIN[language] if origin else ()
@@ -110,13 +119,17 @@ def _cells(record: Record) -> tuple[str, ...]:
 
 def _identity(record: Record) -> tuple[str, ...]:
     texts = (f"{record.vendor} {record.chip}", record.engine, record.precision)
-    return (*map(plain, texts), str(record.batch_size))
+    return (*_plain(texts), str(record.batch_size))
 
 
 def _origin(record: Record) -> tuple[str, ...]:
-    return tuple(
-        map(plain, (record.started_utc[:10], record.host or NONE, record.runner, record.stack))
-    )
+    return _plain((record.started_utc[:10], record.host or NONE, record.runner, record.stack))
+
+
+def _plain(texts: tuple[str, ...]) -> tuple[str, ...]:
+    # Most texts are harmless, which takes less to see of all at once.
+    whole = "".join(texts)
+    return texts if plain(whole) == whole else tuple(map(plain, texts))
 
 
 def _struck_cells(row: Row, strike: str) -> tuple[str, ...]:
@@ -167,7 +180,13 @@ def batch_table(
     A column is named after its chip, and after engine and precision where those differ. ``ratios``
     names the wanted ratios ("310P/T4"); if none matches a pair of columns, ``default_pairs`` chooses.
     """
-    columns = columns_of(comparable_rows(records))
+    return _by_batch(comparable_rows(records), language, ratios)
+
+
+def _by_batch(
+    comparable: Sequence[Record], language: Language, ratios: Iterable[str] = ()
+) -> ResultTable:
+    columns = columns_of(comparable)
     keys = list(columns)
     names = column_names(keys, language)
     chosen = named_pairs(keys, ratios) or default_pairs(keys)
@@ -175,4 +194,28 @@ def batch_table(
     headers = tuple(f"{names[above]}/{names[below]}" for above, below in chosen)
     return ResultTable(
         (THROUGHPUT, *names, *headers), tuple(Row(cells, None, "") for cells in rows)
+    )
+
+
+# --- all tables of a group ---------------------------------------------------------------------
+
+
+class Section(NamedTuple):
+    """A group with its tables, made once for Markdown and for the page; those without rows are empty."""
+
+    group: Group
+    results: ResultTable
+    tokens: ResultTable
+    scenarios: ResultTable
+    batches: ResultTable
+
+
+def section_of(group: Group, language: Language, same_id: frozenset[str]) -> Section:
+    """Return the tables of a group; each row of ``results`` has its origin."""
+    return Section(
+        group=group,
+        results=table(group.records, language, same_id, origin=True),
+        tokens=token_table(group.records, language),
+        scenarios=scenario_table(group.records, language),
+        batches=_by_batch(group.comparable, language),
     )

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import time
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +17,7 @@ from driver.errors import UsageFault
 from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 RESULT = "result.json"
@@ -43,6 +44,49 @@ class FoundFile(NamedTuple):
     inode: int
 
 
+@dataclass
+class FoundFiles:
+    """Files as columns, so that 100,000 of them do not take 100,000 objects; each is made when it is asked for."""
+
+    paths: list[str] = field(default_factory=list)
+    ctimes_ns: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    inodes: array[int] = field(default_factory=lambda: array("Q"))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, place: int) -> FoundFile:
+        state = (self.ctimes_ns[place], self.sizes[place], self.inodes[place])
+        return FoundFile(self.paths[place], *state)
+
+    def __iter__(self) -> Iterator[FoundFile]:
+        return map(FoundFile, self.paths, self.ctimes_ns, self.sizes, self.inodes)
+
+    def add(self, found: Sequence[tuple[str, os.stat_result]]) -> None:
+        """Add files with their states."""
+        self.paths += [path for path, _ in found]
+        self.ctimes_ns.extend([state.st_ctime_ns for _, state in found])
+        self.sizes.extend([state.st_size for _, state in found])
+        self.inodes.extend([state.st_ino for _, state in found])
+
+    def extend(self, more: FoundFiles) -> None:
+        """Add all files of another one."""
+        self.paths += more.paths
+        self.ctimes_ns += more.ctimes_ns
+        self.sizes += more.sizes
+        self.inodes += more.inodes
+
+    def at(self, places: Sequence[int]) -> FoundFiles:
+        """Return the files at these places, in this order."""
+        return FoundFiles(
+            [self.paths[place] for place in places],
+            array("q", map(self.ctimes_ns.__getitem__, places)),
+            array("q", map(self.sizes.__getitem__, places)),
+            array("Q", map(self.inodes.__getitem__, places)),
+        )
+
+
 class _Entry(NamedTuple):
     """A folder, or a link that may point to one."""
 
@@ -55,7 +99,7 @@ class _Entry(NamedTuple):
 class Tree:
     """What was found below the folders, sorted by path."""
 
-    files: list[FoundFile] = field(default_factory=list)
+    files: FoundFiles = field(default_factory=FoundFiles)
     problems: list[ResultProblem] = field(default_factory=list)
 
 
@@ -80,31 +124,31 @@ def find_results(folders: Iterable[Path]) -> Tree:
     outermost = _outermost(roots)
     for root in outermost:
         _walk(root, outermost, tree, _examples(root, roots))
-    tree.files.sort()
+    paths = tree.files.paths
+    tree.files = tree.files.at(sorted(range(len(paths)), key=paths.__getitem__))
     _leave_out_unnamed(tree)
     return tree
 
 
 def _leave_out_unnamed(tree: Tree) -> None:
     """List files whose path no table, page or index can hold: Linux's names are bytes of any kind."""
-    unnamed = [file for file in tree.files if not _is_text(file.path)]
+    paths = tree.files.paths
+    unnamed = {path for path in paths if not (path.isascii() or _is_text(path))}
     if not unnamed:
         return
-    tree.files = [file for file in tree.files if _is_text(file.path)]
+    tree.files = tree.files.at([n for n, path in enumerate(paths) if path not in unnamed])
     tree.problems += [
         ResultProblem(
-            plain(file.path),
+            plain(path),
             ProblemKind.UNREADABLE,
             "its path is not UTF-8",
             "give the folder a name in UTF-8",
         )
-        for file in unnamed
+        for path in sorted(unnamed)
     ]
 
 
 def _is_text(path: str) -> bool:
-    if path.isascii():
-        return True
     try:
         path.encode()
     except UnicodeEncodeError:  # bytes that are no UTF-8 are half surrogates in Python's paths
@@ -139,7 +183,7 @@ def _walk(root: str, roots: list[str], tree: Tree, passed_over: str | None) -> N
             waiting = []
             slices = [folders[start : start + SLICE] for start in range(0, len(folders), SLICE)]
             for found in _listings(slices, partial(_listed, passed_over), pool):
-                tree.files += found.files
+                tree.files.extend(found.files)
                 tree.problems += found.problems
                 waiting += [
                     entry
@@ -172,20 +216,17 @@ class _NoFileError(Exception):
 class _Listing(NamedTuple):
     """What some folders contain: results, folders to search, and unreadable paths."""
 
-    files: list[FoundFile]
+    files: FoundFiles
     entries: list[_Entry]
     problems: list[ResultProblem]
 
 
 def _listed(passed_over: str | None, folders: list[str]) -> _Listing:
-    listing = _Listing([], [], [])
+    listing = _Listing(FoundFiles(), [], [])
     for folder in folders:
         try:
-            result = _result_in(folder)
-            if result is None:
+            if not _result_in(folder, listing.files):
                 _look_into(folder, passed_over, listing)
-            else:
-                listing.files.append(result)
         except NotADirectoryError:
             listing.problems.append(_no_result(folder, "it is not a result.json"))
         except _NoFileError as error:
@@ -195,21 +236,22 @@ def _listed(passed_over: str | None, folders: list[str]) -> _Listing:
     return listing
 
 
-def _result_in(folder: str) -> FoundFile | None:
-    """Return the folder's result (or the file itself), or None if the folder must be searched."""
+def _result_in(folder: str, files: FoundFiles) -> bool:
+    """Add the folder's result (or the file itself); return False if the folder must be searched."""
     path = folder if folder.endswith(f"/{RESULT}") else f"{folder}/{RESULT}"
     try:
         found = os.stat(path)  # noqa: PTH116 - a Path per file would double the walk's time
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return False
     except PermissionError as error:
         raise PermissionError(error.errno, error.strerror, folder) from None
     if stat.S_ISDIR(found.st_mode):
-        return None
+        return False
     if not stat.S_ISREG(found.st_mode):
         # Reading a pipe or a device may never end.
         raise _NoFileError(path)
-    return FoundFile(path, found.st_ctime_ns, found.st_size, found.st_ino)
+    files.add([(path, found)])
+    return True
 
 
 def _look_into(folder: str, passed_over: str | None, listing: _Listing) -> None:
@@ -218,26 +260,31 @@ def _look_into(folder: str, passed_over: str | None, listing: _Listing) -> None:
     try:
         with os.scandir(descriptor) as entries:
             inner = [
-                _Entry(entry.inode(), entry.name, entry.is_symlink())
+                (entry.inode(), entry.name, entry.is_symlink())
                 for entry in entries
                 if entry.is_symlink() or entry.is_dir()
             ]
         inner.sort()
+        prefix = f"{folder.rstrip('/')}/"
+        results: list[tuple[str, os.stat_result]] = []
         for inode, name, is_link in inner:
-            path = f"{folder.rstrip('/')}/{name}"
+            path = prefix + name
             if path == passed_over:
                 continue
-            found = None if is_link else _plain_result(path, name, descriptor)
-            if found is not None:
-                listing.files.append(found)
-            else:
+            state = None if is_link else _plain_result(name, descriptor)
+            if state is None:
                 listing.entries.append(_Entry(inode, path, is_link))
+            else:
+                results.append((f"{path}/{RESULT}", state))
+        # Few are sorted fast, and what is sorted in part is sorted faster as a whole.
+        results.sort()
+        listing.files.add(results)
     finally:
         os.close(descriptor)
 
 
-def _plain_result(path: str, name: str, within: int) -> FoundFile | None:
-    """Return the result in the folder ``path``, None where it has none or that takes a closer look.
+def _plain_result(name: str, within: int) -> os.stat_result | None:
+    """Return the state of the result in the folder ``name``, None where it has none or that takes a closer look.
 
     From ``within``, its parent, which saves the system the way from the root for each of 100,000.
     """
@@ -245,9 +292,7 @@ def _plain_result(path: str, name: str, within: int) -> FoundFile | None:
         found = os.stat(f"{name}/{RESULT}", dir_fd=within)
     except OSError:
         return None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return FoundFile(f"{path}/{RESULT}", found.st_ctime_ns, found.st_size, found.st_ino)
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _leads_on(link: str, roots: list[str], seen: set[str], tree: Tree) -> bool:

@@ -9,12 +9,13 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from driver.models.audit import Audit, Verdict
 from driver.models.base import Tier
 from driver.system.hashing import canonical_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from driver.models.audit import Audit
 
 FILE = "audit.json"
 NOT_AUDITED = "not audited"
@@ -35,8 +36,18 @@ def audits_read_once() -> Iterator[None]:
         _read_before.reset(token)
 
 
+def without_audit(paths: Iterable[str]) -> None:
+    """Within ``audits_read_once``: take these results for ones without an audit, as was seen before."""
+    known = _read_before.get()
+    if known is not None:
+        known.update(dict.fromkeys(paths))
+
+
 def read_audit(result: Path) -> Audit | None:
     """Return the audit.json beside a result.json, None where it is missing, damaged or edited."""
+    # Hardly any result has an audit: its models are loaded for those that do.
+    from driver.models.audit import Audit
+
     try:
         document = json.loads(result.with_name(FILE).read_text(encoding="utf-8"))
         if canonical_digest(document) != document.get("digest"):
@@ -69,6 +80,8 @@ def audit_mark(path: str, digest: str | None, tier: str) -> str | None:
     found = audit_of(path, digest)
     if found is None:
         return NOT_AUDITED if tier == Tier.OFFICIAL.value else None
+    from driver.models.audit import Verdict
+
     refuted = any(one.verdict is Verdict.DOES_NOT_HOLD for one in found.earlier)
     but = ", but an earlier one did not" if refuted and found.verdict is Verdict.HOLDS else ""
     return f"audit: {found.verdict}{but}"
@@ -77,7 +90,11 @@ def audit_mark(path: str, digest: str | None, tier: str) -> str | None:
 def refutation(path: str, digest: str | None) -> str | None:
     """Return why an audit refutes the figures of a result, None where none does."""
     found = audit_of(path, digest)
-    if found is None or found.verdict is not Verdict.DOES_NOT_HOLD:
+    if found is None:
+        return None
+    from driver.models.audit import Verdict
+
+    if found.verdict is not Verdict.DOES_NOT_HOLD:
         return None
     why = next(one for one in found.checks if one.verdict is Verdict.DOES_NOT_HOLD)
     return f"{why.name}: {why.reason}"

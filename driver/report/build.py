@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from driver.aggregate.groups import grouped
 from driver.aggregate.load import Loaded, load_results
 from driver.aggregate.selection import per_job, select
-from driver.aggregate.tables import scenario_table, table, token_table
+from driver.aggregate.tables import scenario_table, section_of, table, token_table
 from driver.aggregate.tree import find_results
-from driver.audit.reading import audits_read_once
+from driver.audit.reading import audits_read_once, without_audit
 from driver.errors import EnvironmentFault, UsageFault
 from driver.published.chinese import said
 from driver.report.cards.rows import CARDS_HEADERS, card_rows, outlier_notices
 from driver.report.cards.spread import card_spreads
+from driver.report.csv_parts import CsvFile
 from driver.report.details.chunks import NO_CHUNKS, pack_details
 from driver.report.details.kept import KeptDetails, kept_path, states_beside
 from driver.report.details.series import with_series
 from driver.report.failed import FAILED_ROWS, failed_rows
-from driver.report.files import with_newest, write_csv, write_parquet, write_problems
+from driver.report.files import with_newest, write_parquet, write_problems
 from driver.report.head import head_of
 from driver.report.markdown import SCENARIOS, TOKENS, cards_section, render_markdown
 from driver.report.page import page_of
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from driver.aggregate.groups import Group
     from driver.aggregate.problem import ResultProblem
-    from driver.aggregate.selection import PerJob
+    from driver.aggregate.record import Record
+    from driver.aggregate.tables import Section
     from driver.aggregate.tree import Tree
     from driver.report.details.kept import States
     from driver.report.head import Head
@@ -94,34 +95,38 @@ def _made(
     selection = select(loaded.table, simulated=options.simulated, synthetic=options.synthetic)
     found = per_job(selection.table, every=options.every)
     marked = with_newest(selection.table, found)
+    csv_file = CsvFile(options.out / "results.csv", options.home, code_version())
     tables = {
-        "results.csv": partial(write_csv, marked),
+        "results.csv": partial(csv_file.write, marked),
         "results.parquet": partial(write_parquet, marked),
         "problems.csv": partial(write_problems, loaded.problems),
     }
     written = [pool.submit(_write, options.out, {name: writer}) for name, writer in tables.items()]
     failed = failed_rows(found.failed(FAILED_ROWS))
-    shown, repeated = found.newest(SHOWN_ROWS), repeated_rows(selection.table)
+    newest, repeated = found.newest(SHOWN_ROWS), repeated_rows(found)
+    shown = found.records(newest)
     # Before anything of them is read: what is written meanwhile makes the next report another one.
     beside = states_beside(row.path for row in (*shown, *repeated))
+    without_audit(path for path, (audit, *_) in beside.items() if audit is None)
     groups, rows = ordered(shown, options.language)
     spreads = card_spreads(rows)
     head = head_of(loaded, selection, found, groups, options.language)
     notices = (*outlier_notices(spreads, options.language), *head.notices)
     head, cards = head._replace(notices=notices), card_rows(spreads)
+    sections = [section_of(group, options.language, loaded.same_id) for group in groups]
     markdown = render_markdown(
-        groups,
+        sections,
         language=options.language,
-        same_id=loaded.same_id,
         head=head,
         problems=loaded.problems,
         failed=failed,
     ) + cards_section(cards, options.language)
     kept = _kept_details(folders, tree, options, beside)
-    page = _html(Shown(groups, failed, cards, trends(repeated)), loaded, options, head, kept)
+    page = _html(Shown(sections, failed, cards, trends(repeated)), loaded, options, head, kept)
     _write(options.out, {"report.html": _writing(page), "report.md": _writing(markdown)})
     for one in written:
         one.result()
+    csv_file.remember()
     kept.write()
     made = ReportFiles(
         files=tuple(options.out / name for name in NAMES),
@@ -131,7 +136,7 @@ def _made(
         simulated_left_out=selection.simulated_left_out,
         synthetic_left_out=selection.synthetic_left_out,
         notices=head.notices,
-        tables=_first_tables(found, loaded, options),
+        tables=_first_tables(found.records(newest[:FIRST_ROWS]), loaded, options),
         first_problems=loaded.problems[:FIRST_PROBLEMS],
     )
     return made, beside
@@ -140,7 +145,12 @@ def _made(
 def _kept_details(
     folders: Sequence[Path], tree: Tree, options: ReportOptions, beside: Mapping[str, States]
 ) -> KeptDetails:
-    states = {file.path: (file.ctime_ns, file.size) for file in tree.files if file.path in beside}
+    found = tree.files
+    states = {
+        path: (ctime_ns, size)
+        for path, ctime_ns, size in zip(found.paths, found.ctimes_ns, found.sizes, strict=True)
+        if path in beside
+    }
     path = options.home and kept_path(options.home, folders)
     return KeptDetails(path, code_version(), results=states, beside=beside)
 
@@ -148,7 +158,7 @@ def _kept_details(
 class Shown(NamedTuple):
     """What the page shows: tables of results, rows of runs that failed and of kinds of card, trends."""
 
-    groups: Sequence[Group]
+    sections: Sequence[Section]
     failed: Sequence[Sequence[str]]
     cards: Sequence[Sequence[str]]
     trends: Sequence[Trend]
@@ -163,9 +173,11 @@ def _nothing(folders: Sequence[Path], problems: Sequence[ResultProblem]) -> Usag
     )
 
 
-def _first_tables(found: PerJob, loaded: Loaded, options: ReportOptions) -> tuple[FirstTable, ...]:
+def _first_tables(
+    newest: Sequence[Record], loaded: Loaded, options: ReportOptions
+) -> tuple[FirstTable, ...]:
     """Return the newest rows as tables for a terminal."""
-    groups = grouped(found.newest(FIRST_ROWS), options.language)
+    groups = grouped(newest, options.language)
     language = options.language
     tables = []
     for group in groups:
@@ -189,9 +201,9 @@ def _html(
     head: Head,
     kept: KeptDetails,
 ) -> str:
-    groups = shown.groups
+    groups = [section.group for section in shown.sections]
     data = payload(
-        groups,
+        shown.sections,
         failed=shown.failed,
         language=options.language,
         same_id=loaded.same_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from driver.aggregate.groups import SMOKE, TIMED_ELSEWHERE, comparable_rows
+from driver.aggregate.groups import SMOKE, TIMED_ELSEWHERE
 from driver.results.concerns import CORE
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def fastest(group: Group, same_id: Collection[str] = ()) -> list[Fastest]:
     everything that is struck out, edited or claims the id of another result.
     """
     tiers = sorted({record.tier for record in group.records})
-    rows = [record for record in comparable_rows(group.records) if _may_compete(record, same_id)]
+    rows = [record for record in group.comparable if _may_compete(record, same_id)]
     found = []
     for tier in tiers:
         peers = [record for record in rows if record.tier == tier]

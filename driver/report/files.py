@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from driver.aggregate.record import Record
@@ -58,17 +59,39 @@ def _is_shared(kind: pa.DataType) -> bool:
     return bool(pa.types.is_dictionary(kind))
 
 
-def write_csv(table: pa.Table, path: Path) -> None:
-    """Write the records' columns as CSV: lists joined by "; ", text sanitized, missing figures empty.
+def csv_header(table: pa.Table) -> bytes:
+    """Return the first line of the CSV, with the names of the columns."""
+    from pyarrow import csv as arrow_csv
 
-    CSV_ROWS at a time, since the text of 100,000 rows takes more memory than reading them did.
+    sink = _sink()
+    with arrow_csv.CSVWriter(sink, _flat_table(table.select(COLUMNS).slice(0, 0)).schema):
+        pass
+    return bytes(sink.getvalue())
+
+
+def csv_texts(table: pa.Table, lengths: Sequence[int]) -> list[memoryview]:
+    """Return the rows as CSV, so many in each text: lists joined by "; ", text sanitized, missing figures empty.
+
+    The text of 100,000 rows takes more memory than reading them did: ask for CSV_ROWS at a time.
     """
     from pyarrow import csv as arrow_csv
 
-    chosen = table.select(COLUMNS)
-    with arrow_csv.CSVWriter(path, _flat_table(chosen.slice(0, 0)).schema) as writer:
-        for start in range(0, chosen.num_rows, CSV_ROWS):
-            writer.write_table(_flat_table(chosen.slice(start, CSV_ROWS)))
+    flat = _flat_table(table.select(COLUMNS))
+    sink, ends, start = _sink(), [0], 0
+    options = arrow_csv.WriteOptions(include_header=False)
+    with arrow_csv.CSVWriter(sink, flat.schema, write_options=options) as writer:
+        for length in lengths:
+            writer.write_table(flat.slice(start, length))
+            start += length
+            ends.append(sink.tell())
+    text = memoryview(sink.getvalue())
+    return [text[first:last] for first, last in pairwise(ends)]
+
+
+def _sink() -> pa.BufferOutputStream:
+    import pyarrow as pa
+
+    return pa.BufferOutputStream()
 
 
 def _flat_table(table: pa.Table) -> pa.Table:

@@ -6,7 +6,6 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from driver.aggregate.tables import batch_table, scenario_table, table, token_table
 from driver.published.chinese import said
 from driver.report.cards.rows import CARDS_HEADERS
 from driver.report.failed import FAILED_HEADERS
@@ -16,8 +15,8 @@ from driver.system.plain_text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from driver.aggregate.groups import Group
     from driver.aggregate.problem import ResultProblem
+    from driver.aggregate.tables import ResultTable, Section
     from driver.published.columns import Language
     from driver.report.head import Head
 
@@ -50,15 +49,19 @@ def render_table(
     """Return a Markdown table with escaped cells; ``numbers`` are right-aligned, by default all after ``texts``."""
     right = range(texts, len(headers)) if numbers is None else numbers
     rule = ["---:" if place in right else "---" for place in range(len(headers))]
-    lines = [[escape(header) for header in headers], rule, *([*map(escape, row)] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join((_line(headers), f"| {' | '.join(rule)} |", *map(_line, rows)))
+
+
+def _line(cells: Sequence[str]) -> str:
+    # Most rows are harmless as a whole.
+    shown = cells if _HARMLESS.fullmatch("".join(cells)) else map(escape, cells)
+    return f"| {' | '.join(shown)} |"
 
 
 def render_markdown(
-    groups: Sequence[Group],
+    sections: Sequence[Section],
     *,
     language: Language,
-    same_id: frozenset[str],
     head: Head,
     problems: Sequence[ResultProblem],
     failed: Sequence[Sequence[str]] = (),
@@ -66,22 +69,20 @@ def render_markdown(
     """Return the whole report: tables, batch tables, failed runs and problems."""
     parts = [f"# {said('Assay report', language)}", render_table(("", ""), head.facts)]
     parts += [f"> {escape(notice)}" for notice in head.notices]
-    for group in groups:
-        parts += [f"## {escape(group.title)}", _results_table(group, language, same_id)]
-        tokens = token_table(group.records, language)
+    for section in sections:
+        parts += [f"## {escape(section.group.title)}", _results_table(section.results)]
+        tokens, scenarios, sizes = section.tokens, section.scenarios, section.batches
         if tokens.rows:
             cells = [row.cells for row in tokens.rows]
             parts += [f"### {said(TOKENS, language)}", render_table(tokens.headers, cells, texts=3)]
-        scenarios = scenario_table(group.records, language)
         if scenarios.rows:
             shown = render_table(scenarios.headers, scenarios.as_text(), texts=3)
             parts += [f"### {said(SCENARIOS, language)}", shown]
-        sizes = batch_table(group.records, language)
         if len(sizes.rows) > 2:
             cells = [row.cells for row in sizes.rows]
             title = said("p_infer_core by batch size", language)
             parts += [f"### {title}", render_table(sizes.headers, cells)]
-    parts += _columns(groups, language)
+    parts += _columns(sections, language)
     if failed:
         headers = [said(header, language) for header in FAILED_HEADERS]
         runs = render_table(headers, failed, texts=len(headers))
@@ -99,16 +100,15 @@ def cards_section(cards: Sequence[Sequence[str]], language: Language) -> str:
     return f"\n{title}\n\n{render_table(headers, cards, numbers=range(1, 3))}\n"
 
 
-def _results_table(group: Group, language: Language, same_id: frozenset[str]) -> str:
-    found = table(group.records, language, same_id, origin=True)
+def _results_table(found: ResultTable) -> str:
     return render_table(found.headers, found.as_text(), numbers=FIGURES)
 
 
-def _columns(groups: Sequence[Group], language: Language) -> list[str]:
+def _columns(sections: Sequence[Section], language: Language) -> list[str]:
     """Return the units and meanings of the figures' columns, which a table of Markdown has no room for."""
-    if not groups:
+    if not sections:
         return []
-    headers = table(groups[0].records, language, origin=True).headers
+    headers = sections[0].results.headers
     rows = [
         (headers[place], said_of.unit.replace("{item}", said("item", language)), said_of.meaning)
         for place, said_of in enumerate(HEADINGS[language])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from driver.aggregate.groups import comparable_rows, grouped, marks, row_order, struck
+from driver.aggregate.groups import grouped, row_order
 from driver.aggregate.record import Record
-from driver.aggregate.table_row import HEADERS, METRIC_HEADERS, table_figures
-from driver.aggregate.tables import batch_table, scenario_table, token_table
+from driver.aggregate.table_row import HEADERS, METRIC_HEADERS
 from driver.published.chinese import said
 from driver.published.columns import ACCURACY, CHIP, NOTE
 from driver.report.chinese import PAGE
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from driver.aggregate.groups import Group, GroupKey
     from driver.aggregate.problem import ResultProblem
+    from driver.aggregate.tables import Section
     from driver.published.columns import Language
     from driver.published.rows import PublishedFigure
 
@@ -82,7 +82,7 @@ def ordered(
 
 
 def payload(
-    groups: Sequence[Group],
+    sections: Sequence[Section],
     *,
     language: Language,
     same_id: frozenset[str],
@@ -91,25 +91,28 @@ def payload(
     failed: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
     """Return the page's data; its text has no control characters but is not yet escaped."""
+    groups = [section.group for section in sections]
     rows = [record for group in groups for record in group.records]
-    columns: dict[str, Any] = {name: _texts([getattr(row, name) for row in rows]) for name in TEXTS}
-    columns |= {name: [_short(getattr(row, name)) for row in rows] for name in NUMBERS}
+    made = [row for section in sections for row in section.results.rows]
+    by_name = dict(zip(Record._fields, zip(*rows, strict=True), strict=bool(rows)))
+    columns: dict[str, Any] = {name: _texts(by_name.get(name, ())) for name in TEXTS}
+    columns |= {name: _numbers(by_name.get(name, ())) for name in NUMBERS}
     columns["group"] = [index for index, group in enumerate(groups) for _ in group.records]
     intervals = [median_interval(row.core_values) if row.core_values else None for row in rows]
-    columns["core_low"] = [found and _short(found.low) for found in intervals]
-    columns["core_high"] = [found and _short(found.high) for found in intervals]
+    columns["core_low"] = _numbers([found and found.low for found in intervals])
+    columns["core_high"] = _numbers([found and found.high for found in intervals])
     columns["marked"] = _texts(["; ".join(row.marked_figures) for row in rows])
     columns["edited"] = [row.edited for row in rows]
-    columns["struck"] = _texts([struck(row, language) for row in rows])
-    columns["marks"] = _texts(["; ".join(marks(row, same_id, language)) for row in rows])
-    cells = [table_figures(row, row.marked_figures) for row in rows]
-    columns["cells"] = [_texts(list(column)) for column in zip(*cells, strict=True)]
+    columns["struck"] = _texts([row.struck for row in made])
+    columns["marks"] = _texts(["; ".join(row.marks) for row in made])
+    cells = [row.shown_figures for row in made]
+    columns["cells"] = [_texts(column) for column in zip(*cells, strict=True)]
     return {
         "language": language,
         "words": PAGE if language == "zh" else {},
         "headers": [CHIP[language], *HEADERS[language], NOTE[language]],
         "headings": HEADINGS[language],
-        "groups": [_group(group, language) for group in groups],
+        "groups": [_group(section, language) for section in sections],
         "fastest": fastest_lines(groups, same_id),
         "failed": {"headers": FAILED_HEADERS, "rows": failed},
         "rows": len(rows),
@@ -124,23 +127,22 @@ def payload(
     }
 
 
-def common_size(records: Sequence[Record]) -> int | None:
+def common_size(group: Group) -> int | None:
     """Return the batch size at which most chips and engines have a latency; the smallest of several."""
     sizes = Counter(
         size
         for _, size in {
             (row_order(record)[:-1], record.batch_size)
-            for record in comparable_rows(records)
+            for record in group.comparable
             if record.latency_p50_ms is not None
         }
     )
     return min(sizes, key=lambda size: (-sizes[size], size), default=None)
 
 
-def _group(group: Group, language: Language) -> dict[str, Any]:
-    key = group.key
-    table, tokens = batch_table(group.records, language), token_table(group.records, language)
-    loads = scenario_table(group.records, language)
+def _group(section: Section, language: Language) -> dict[str, Any]:
+    group, table = section.group, section.batches
+    key, tokens, loads = group.key, section.tokens, section.scenarios
     chips = next((i for i, header in enumerate(table.headers) if "/" in header), len(table.headers))
     return {
         "title": group.title,
@@ -155,7 +157,7 @@ def _group(group: Group, language: Language) -> dict[str, Any]:
         "scenarios": {"headers": loads.headers, "rows": [row.cells for row in loads.rows]}
         if loads.rows
         else None,
-        "common_size": common_size(group.records),
+        "common_size": common_size(group),
         "batch": {"headers": table.headers, "rows": [row.cells for row in table.rows]}
         if len(table.rows) > 2 and chips - 1 <= BATCH_COLUMNS
         else None,
@@ -173,15 +175,18 @@ def _flags(key: GroupKey) -> list[str]:
     return [flag for flag, holds in flags if holds]
 
 
-def _texts(values: list[str | None]) -> dict[str, list[Any]]:
+def _texts(values: Sequence[str | None]) -> dict[str, list[Any]]:
     """Return a text column as its distinct values and each row's index into them (-1: none)."""
-    places: dict[str, int] = {}
-    which = [-1 if value is None else places.setdefault(value, len(places)) for value in values]
-    return {"values": [plain(value) for value in places], "which": which}
+    distinct = [value for value in dict.fromkeys(values) if value is not None]
+    places: dict[str | None, int] = {value: place for place, value in enumerate(distinct)}
+    places[None] = -1
+    which = [places[value] for value in values]
+    return {"values": [plain(value) for value in distinct], "which": which}
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.6g}")
+def _numbers(values: Sequence[float | None]) -> list[float | None]:
+    """Return the values with the six digits that the page shows."""
+    return [None if value is None else float(f"{value:.6g}") for value in values]
 
 
 def _shares(rows: Sequence[Record]) -> dict[str, list[Any]]:
@@ -192,7 +197,7 @@ def _shares(rows: Sequence[Record]) -> dict[str, list[Any]]:
     values = []
     for row in rows:
         spent: Mapping[str, float] = dict(row.time_shares)
-        values.append([_short(spent[name]) if name in spent else 0 for name in names])
+        values.append([float(f"{spent[name]:.6g}") if name in spent else 0 for name in names])
     return {"names": [plain(name) for name in names], "values": values}
 
 

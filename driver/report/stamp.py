@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
+import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,13 +14,14 @@ from driver.aggregate.problem import ProblemKind, ResultProblem
 from driver.report.details.kept import states_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from driver.aggregate.tree import Tree
     from driver.published.columns import Language
     from driver.published.rows import PublishedFigure
     from driver.report.details.kept import States
 
+SOURCES = (".py", ".js", ".css", ".j2")
 STAMP = ".stamp.json"
 NAMES = ("report.html", "report.md", "results.csv", "results.parquet", "problems.csv")
 
@@ -87,9 +88,9 @@ def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
     ]
     whole = hashlib.sha256(json.dumps([asked, code_version(), tree.problems]).encode())
     # No path contains a zero byte.
-    whole.update("\0".join([file.path for file in tree.files]).encode("utf-8", "surrogateescape"))
-    for states in ([file.ctime_ns for file in tree.files], [file.size for file in tree.files]):
-        whole.update(array("q", states).tobytes())
+    whole.update("\0".join(tree.files.paths).encode("utf-8", "surrogateescape"))
+    whole.update(tree.files.ctimes_ns)
+    whole.update(tree.files.sizes)
     return whole.hexdigest()
 
 
@@ -97,10 +98,16 @@ def fingerprint_of(tree: Tree, options: ReportOptions) -> str:
 def code_version() -> str:
     """Return the hash of the driver's code, and of what the page is made of."""
     whole = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.parent.rglob("*.*")):
-        if path.suffix in (".py", ".js", ".css", ".j2") and path.is_file():
-            whole.update(path.read_bytes())
+    for path in sorted(_sources()):
+        whole.update(Path(path).read_bytes())
     return whole.hexdigest()
+
+
+def _sources() -> Iterator[str]:
+    for folder, inner, names in os.walk(Path(__file__).parent.parent):
+        # As many files again as there are of code.
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        yield from (f"{folder}/{name}" for name in names if name.endswith(SOURCES))
 
 
 def _states(folder: Path) -> list[list[int]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from driver.aggregate import columns
 from driver.aggregate.groups import comparable_rows, group_key, row_order
-from driver.aggregate.selection import has_figures, numbered, ranks
+from driver.aggregate.selection import has_figures, numbered
 from driver.published.chinese import said
 from driver.results.concerns import CORE
 from driver.results.statistics import median_interval
@@ -14,10 +14,9 @@ from driver.results.statistics import median_interval
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import pyarrow as pa  # type: ignore[import-untyped]
-
     from driver.aggregate.groups import Group, GroupKey
     from driver.aggregate.record import Record
+    from driver.aggregate.selection import PerJob
     from driver.published.columns import Language
 
 LINES = 60
@@ -35,6 +34,9 @@ SAME = (
 """What the results of one line have in common; commit, driver and the job's id may differ."""
 
 
+_same = attrgetter(*SAME)
+
+
 class Trend(NamedTuple):
     """The results of one configuration in one table, the oldest first; at least two."""
 
@@ -46,7 +48,7 @@ def trends(repeated: Sequence[Record]) -> list[Trend]:
     """Return the configurations that have several results that count, at most LINES."""
     found: dict[tuple[object, ...], list[Record]] = {}
     for record in comparable_rows(repeated):
-        found.setdefault(tuple(getattr(record, name) for name in SAME), []).append(record)
+        found.setdefault(_same(record), []).append(record)
     lines = [_line(records) for records in found.values() if len(records) > 1]
     lines.sort(key=lambda line: line.records[-1].started_utc, reverse=True)
     return lines[:LINES]
@@ -57,28 +59,27 @@ def _line(records: Iterable[Record]) -> Trend:
     return Trend(group_key(ordered[-1]), tuple(ordered[-POINTS:]))
 
 
-def repeated_rows(table: pa.Table) -> list[Record]:
+def repeated_rows(found: PerJob) -> list[Record]:
     """Return the measured rows of the LINES newest configurations that have more than one.
 
     The rest never become Python objects: a folder may hold 100,000 results.
     """
     import numpy as np
-    import pyarrow as pa
 
+    table = found.table
     (rows,) = np.nonzero(has_figures(table))
-    started = ranks(table.column("started_utc"))[rows]
     _, lines, counts = np.unique(
         numbered([table.column(name) for name in SAME])[rows],
         return_inverse=True,
         return_counts=True,
     )
     newest = np.zeros(counts.size, np.int64)
-    np.maximum.at(newest, lines, started)
+    np.maximum.at(newest, lines, found.started[rows])
     newest[counts < 2] = 0
     chosen = np.argsort(newest, kind="stable")[::-1][:LINES]
     is_chosen = np.zeros(counts.size, np.bool_)
     is_chosen[chosen] = newest[chosen] > 0
-    return columns.to_records(table.take(pa.array(rows[is_chosen[lines]])))
+    return found.records(rows[is_chosen[lines]])
 
 
 def trend_lines(

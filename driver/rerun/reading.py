@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from driver.models.rerun import Rerun
 from driver.system.hashing import canonical_digest
+
+if TYPE_CHECKING:
+    from driver.models.rerun import Rerun
 
 FILE = "rerun.json"
 DIGITS = 8
@@ -32,6 +35,9 @@ def rerun_mark(path: str, digest: str | None, rerun_of: str | None) -> str | Non
 
 def read_rerun(result: Path) -> Rerun | None:
     """Return the rerun.json beside a result.json, None where it is missing, damaged or edited."""
+    # Few results are reruns: their models are loaded for those that are.
+    from driver.models.rerun import Rerun
+
     try:
         document = json.loads(result.with_name(FILE).read_text(encoding="utf-8"))
         if canonical_digest(document) != document.get("digest"):

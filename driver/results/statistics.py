@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,28 +67,33 @@ def median_interval(values: Sequence[float]) -> Interval | None:
     cannot, and covers 76 % with three). Six and more: two of the values, by their ranks, which assumes
     no distribution (the sign test).
     """
-    if len(values) < MINIMUM_REPEATS or min(values) <= 0:
+    ordered, count = sorted(values), len(values)
+    if count < MINIMUM_REPEATS or ordered[0] <= 0:
         return None
-    if len(values) >= ORDER_FROM:
-        ordered = sorted(values)
-        rank = _rank(len(values))
+    if count >= ORDER_FROM:
+        rank = _rank(count)
         return Interval(float(ordered[rank]), float(ordered[-1 - rank]))
-    middle = float(statistics.median(values))
-    if min(values) == max(values):
+    half = count // 2
+    middle = float(ordered[half] if count % 2 else (ordered[half - 1] + ordered[half]) / 2)
+    if ordered[0] == ordered[-1]:
         return Interval(middle, middle)
     logs = [math.log(value) for value in values]
-    centre = statistics.fmean(logs)
+    centre = math.fsum(logs) / count
     # Exactly summed, as `stdev` does with fractions, which takes ten times as long.
-    variance = math.fsum((value - centre) ** 2 for value in logs) / (len(logs) - 1)
-    reach = t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * math.sqrt(variance / len(logs))
+    variance = math.fsum([(value - centre) ** 2 for value in logs]) / (count - 1)
+    reach = _quantile(count) * math.sqrt(variance / count)
     # Of skewed values the median is not the mean.
     try:
-        return Interval(
-            min(math.exp(centre - reach), middle), max(math.exp(centre + reach), middle)
-        )
+        low, high = math.exp(centre - reach), math.exp(centre + reach)
     except OverflowError:
         # Values that differ by hundreds of orders of magnitude are no repeats of one figure.
         return None
+    return Interval(min(low, middle), max(high, middle))
+
+
+@cache
+def _quantile(count: int) -> float:
+    return t_quantile((1 + CONFIDENCE) / 2, count - 1)
 
 
 @cache

@@ -17,6 +17,9 @@ def plain(text: str) -> str:
 
     An escape sequence becomes the characters ``\x1b[31m``: visible, without effect.
     """
+    # Nearly every text, in a fifth of the time.
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROLS.sub(_spelled, text)
 
 

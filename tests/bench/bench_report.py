@@ -59,6 +59,7 @@ if __name__ == "__main__":
     made = report([Path(sys.argv[1])], options)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"results": made.results, "own_mib": own / 1024}))
+    gc.freeze()  # as driver.__main__ ends
 """
 COMPARE = """
 import sys

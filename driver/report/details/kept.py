@@ -47,8 +47,13 @@ def states_beside(paths: Iterable[str]) -> dict[str, States]:
     found = {}
     for path in paths:
         folder = path.rpartition("/")[0]
-        found[path] = tuple(state_of(f"{folder}/{name}") for name in BESIDE)
+        found[path] = tuple(_state_of_rare(f"{folder}/{name}") for name in BESIDE)
     return found
+
+
+def _state_of_rare(path: str) -> State:
+    # Hardly any result has such a file, and the error of one that is missing takes longer than asking first.
+    return state_of(path) if os.access(path, os.F_OK) else None
 
 
 class Packed(msgspec.Struct, frozen=True):

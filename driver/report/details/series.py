@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from driver.aggregate.groups import comparable_rows, row_order
+from driver.aggregate.groups import row_order
 from driver.report.payload import common_size
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ def with_series(groups: Sequence[Group]) -> set[str]:
     chosen: set[str] = set()
     for group in groups:
         # Rows of one line and batch size are sorted newest first; the chart draws the newest.
-        drawn = {
-            (*row_order(row), row.stack): row for row in reversed(comparable_rows(group.records))
-        }
+        drawn = {(*row_order(row), row.stack): row for row in reversed(group.comparable)}
         lines: dict[tuple[object, ...], Record] = {}
         for record in sorted(drawn.values(), key=lambda row: row.p_infer_core or 0):
             lines[row_order(record)[:-1]] = record
         fastest = list(lines.values())[::-1]
-        size = common_size(group.records)
+        size = common_size(group)
         alike = [record for record in drawn.values() if record.batch_size == size]
         room = max(8, SERIES_ROWS // len(groups))
         chosen |= {record.path for kind in (fastest, alike) for record in kind[: room // 2 or 1]}

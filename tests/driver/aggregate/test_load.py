@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -465,3 +466,19 @@ def test_a_result_that_changes_again_and_again_is_always_the_newest(tmp_path: Pa
     for figure in (5.0, 6.0, 7.0):
         path.write_text(json.dumps(documents.document(metrics=documents.metrics(figure))))
         assert [record.p_infer_core for record in load(root, home=home).records()][-1] == figure
+
+
+def test_files_are_found_in_order_of_their_paths_each_with_its_own_state(tmp_path: Path) -> None:
+    for size in (16, 1, 8):
+        documents.write(tmp_path, documents.document(job=documents.job(batch_size=size)))
+    # "-" comes before "/": the order of whole paths is not that of their folders.
+    shutil.copytree(tmp_path / "vit_l_16", tmp_path / "vit_l_16-copy")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "result.json").write_text("{}")
+    files = find_results([tmp_path]).files
+    assert files.paths == sorted(map(str, tmp_path.rglob("result.json")))
+    assert list(files) == [files[place] for place in range(len(files))]
+    for file in files:
+        state = Path(file.path).stat()
+        found = (state.st_ctime_ns, state.st_size, state.st_ino)
+        assert (file.ctime_ns, file.size, file.inode) == found

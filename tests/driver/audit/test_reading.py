@@ -12,6 +12,7 @@ from driver.aggregate.groups import comparable_rows, marks, struck
 from driver.aggregate.reading import read_record
 from driver.aggregate.record import Record
 from driver.audit.document import audit_text
+from driver.audit.reading import audits_read_once, without_audit
 from driver.bundle.documents import document_links
 from driver.bundle.parts import result_contents
 from driver.compare.facts import side_of
@@ -124,3 +125,15 @@ def test_a_bundle_takes_the_audit_along_to_where_it_marks_the_result(tmp_path: P
     (taken,) = [place for place in places if place.name == "audit.json"]
     assert taken.with_name("result.json") in places
     assert of_audit(record) == ["audit: holds"]
+
+
+def test_a_result_seen_without_an_audit_stays_without_one_within_a_report(tmp_path: Path) -> None:
+    record, other = record_at(tmp_path / "1"), record_at(tmp_path / "2")
+    with audits_read_once():
+        without_audit([record.path])
+        audit(record, Verdict.DOES_NOT_HOLD)
+        audit(other, Verdict.DOES_NOT_HOLD)
+        assert comparable_rows([record, other]) == [record], "one report shows one state"
+    assert comparable_rows([record, other]) == [], "the next one shows what was written meanwhile"
+    without_audit([record.path])
+    assert comparable_rows([record]) == [], "outside of a report it says nothing"

@@ -39,7 +39,8 @@ def lab(tmp_path: Path, *measured: tuple[str, str | None, float], **changes: Any
 
 
 def read(folder: Path) -> list[Record]:
-    return per_job(load_results([folder]).table).newest(100)
+    found = per_job(load_results([folder]).table)
+    return found.records(found.newest(100))
 
 
 def test_the_same_job_on_two_cards_of_two_hosts_is_four_rows(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from driver.aggregate.columns import to_records
 from driver.aggregate.groups import grouped
 from driver.aggregate.load import load_results
+from driver.aggregate.selection import per_job
 from driver.report.trend import LINES, POINTS, repeated_rows, trend_lines, trends
 from tests import documents
 
@@ -31,7 +32,7 @@ def lines(folder: Path, *bodies: dict[str, Any]) -> list[dict[str, Any]]:
         documents.write(folder / str(number), body)
     table = load_results([folder]).table
     measured = [record for record in to_records(table) if record.p_infer_core is not None]
-    return trend_lines(trends(repeated_rows(table)), grouped(measured))
+    return trend_lines(trends(repeated_rows(per_job(table))), grouped(measured))
 
 
 def test_a_configuration_measured_again_has_a_trend_and_one_result_has_none(
@@ -110,7 +111,7 @@ def test_the_page_gets_a_bounded_number_of_lines_and_points(tmp_path: Path) -> N
         stamp = f"2024-01-01T00:{number // 60:02}:{number % 60:02}Z"
         body = documents.document(started_utc=stamp, finished_utc=stamp)
         documents.write(tmp_path / str(number), body)
-    (line,) = trends(repeated_rows(load_results([tmp_path]).table))
+    (line,) = trends(repeated_rows(per_job(load_results([tmp_path]).table)))
     assert len(line.records) == POINTS
     assert line.records[-1].started_utc.endswith(f"{(POINTS + 4) % 60:02}Z"), "the newest are kept"
     assert LINES * POINTS * 100 < 400_000, "bytes of the page"
