@@ -14,7 +14,7 @@ from driver.runners.engine.traits import read_traits
 from driver.stacks.archived.found import places
 from driver.stacks.archived.sif import has_image
 from driver.stacks.base_image import inspect
-from driver.stacks.build_context import find_installers
+from driver.stacks.building.build_context import find_installers
 from driver.stacks.environments import LOCK_DIGITS, find_python, read_environment
 from driver.stacks.image import is_own_base, make_builder
 from driver.stacks.locks import lock_sha256, parse_lock, target_of

@@ -59,9 +59,9 @@ def prepare(site: Site, choice: Choice, stopwatch: Stopwatch) -> Prepared:
     require_memory(choice, site.host)
     located = locate(site, choice)
     weights = located.weights
-    with stopwatch.timing("environments"):
-        reference = _installed(site, site.catalog.reference)
-        vendor = _installed(site, choice.stack)
+    wanted = (site.catalog.reference, choice.stack)
+    with stopwatch.timing("environments"), site.installer.ahead(wanted):
+        reference, vendor = (_installed(site, stack) for stack in wanted)
     stacks = Stacks(reference=reference.stack, vendor=vendor.stack)
     with stopwatch.timing("dataset"):
         if located.source.folder is None:

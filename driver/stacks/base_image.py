@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DEBIAN_BASE = "assay/base"
 DEBIAN_SUITE = "bookworm"
 DEBIAN_PYTHON = "3.11"
+MAKE_BASE = Path(__file__).resolve().parents[2] / "images" / "base" / "make-base"
 NOT_FOUND = 404
 NEEDED_ENVIRONMENT = ("HOME", "PATH", "TMPDIR", "DEBIAN_MIRROR", "http_proxy", "https_proxy")
 
@@ -95,26 +96,41 @@ def resolve_base(
     """
     if base == DEBOOTSTRAP:
         return _debian_base(api, manifest, home=home, on_progress=on_progress)
-    pinned = base is None and manifest.base.digest is not None
-    reference = base or manifest.base.image
-    if pinned:
-        reference = f"{reference.partition('@')[0]}@{manifest.base.digest}"
-    found = inspect(api, reference)
+    found = find_base(api, manifest, base)
     if found is None:
-        _pull(api, reference, on_progress)
-        found = inspect(api, reference)
+        _pull(api, _reference(manifest, base), on_progress)
+        found = find_base(api, manifest, base)
     if found is None:
         raise ImageFault(
-            f"the engine pulled {reference} but does not list it", "run the same command again"
+            f"the engine pulled {_reference(manifest, base)} but does not list it",
+            "run the same command again",
         )
+    return found
+
+
+def find_base(api: ImageApi, manifest: StackManifest, base: str | None) -> Base | None:
+    """Return the base of a stack if it is on this engine; ``base`` is that of resolve_base."""
+    reference = _reference(manifest, base)
+    found = inspect(api, reference)
+    if found is None:
+        return None
+    by_digest = "@sha256:" in reference
     digests = [entry.partition("@")[2] for entry in found.get("RepoDigests") or []]
-    by_digest = pinned or "@sha256:" in reference
+    listed = None if base == DEBOOTSTRAP else next(iter(sorted(digests)), None)
     return Base(
         reference=reference,
         image_id=found["Id"],
-        digest=reference.partition("@")[2] if by_digest else next(iter(sorted(digests)), None),
+        digest=reference.partition("@")[2] if by_digest else listed,
         pinned=by_digest,
     )
+
+
+def _reference(manifest: StackManifest, base: str | None) -> str:
+    if base == DEBOOTSTRAP:
+        return f"{DEBIAN_BASE}:{_debian_tag(manifest)}"
+    if base is None and manifest.base.digest is not None:
+        return f"{manifest.base.image.partition('@')[0]}@{manifest.base.digest}"
+    return base or manifest.base.image
 
 
 def _pull(api: ImageApi, reference: str, on_progress: Progress) -> None:
@@ -149,36 +165,42 @@ def _debian_base(
             f"{manifest.name} of {manifest.vendor} needs Python {manifest.python}",
             f"leave BASE out to use {manifest.base.image}, or name your own base: BASE=<image>",
         )
-    script = Path(__file__).resolve().parents[2] / "images" / "base" / "make-base"
-    packages = ",".join(manifest.base.debian_packages)
-    key = hashlib.sha256(script.read_bytes() + packages.encode()).hexdigest()[:12]
-    tag = f"{DEBIAN_SUITE}-{key}"
-    reference = f"{DEBIAN_BASE}:{tag}"
+    reference = _reference(manifest, DEBOOTSTRAP)
+    tag = _debian_tag(manifest)
     with locked(home / "locks" / f"base-{tag}.lock"):
-        found = inspect(api, reference)
+        found = find_base(api, manifest, DEBOOTSTRAP)
         if found is None:
             require_online(
                 f"the engine has no image {reference}, and debootstrap needs a mirror",
                 "type: docker load -i <archive>, or name one that the engine has: BASE=<image>",
             )
             on_progress(f"making a Debian {DEBIAN_SUITE} base with debootstrap (about 45 s, once)")
-            _import_debian(api, script, tag, packages, home)
-            found = inspect(api, reference)
+            _import_debian(api, tag, _debian_packages(manifest), home)
+            found = find_base(api, manifest, DEBOOTSTRAP)
     if found is None:
         raise ImageFault(
             f"the engine imported {reference} but does not list it",
             "check the engine's log, and run the same command again",
         )
-    return Base(reference=reference, image_id=found["Id"], digest=None, pinned=False)
+    return found
 
 
-def _import_debian(api: ImageApi, script: Path, tag: str, packages: str, home: Path) -> None:
+def _debian_packages(manifest: StackManifest) -> str:
+    return ",".join(manifest.base.debian_packages)
+
+
+def _debian_tag(manifest: StackManifest) -> str:
+    content = MAKE_BASE.read_bytes() + _debian_packages(manifest).encode()
+    return f"{DEBIAN_SUITE}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def _import_debian(api: ImageApi, tag: str, packages: str, home: Path) -> None:
     (home / "work").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home / "work", prefix="base-") as folder:
         rootfs = Path(folder) / "rootfs.tar"
         env = {key: os.environ[key] for key in NEEDED_ENVIRONMENT if key in os.environ}
         try:
-            run_child([str(script), str(rootfs), DEBIAN_SUITE, packages], env=env)
+            run_child([str(MAKE_BASE), str(rootfs), DEBIAN_SUITE, packages], env=env)
         except ChildFailed as error:
             said = [line.strip() for line in error.output.splitlines() if line.strip()]
             message, remedy = [*said, "", ""][:2] if len(said) < 2 else said[-2:]

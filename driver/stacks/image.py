@@ -7,13 +7,13 @@ import re
 import tempfile
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from driver.errors import ImageFault
 from driver.runners.engine.client import connect, engine_faults
 from driver.stacks.base_image import DEBIAN_BASE, inspect, resolve_base
-from driver.stacks.build_context import find_installers, write_context
+from driver.stacks.building.build_context import find_installers, write_context
 from driver.stacks.locks import parse_lock, target_of
 from driver.stacks.recipes import LOCK, Recipe, recipe_sha256
 from driver.stacks.wheelhouse import Wheelhouse
@@ -23,6 +23,7 @@ from driver.system.settings import DEBOOTSTRAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from driver.catalog.vendor import Stack
@@ -36,6 +37,9 @@ PODMANS_PREFIXES = ("localhost/", "docker.io/")
 
 STAND_IN = "assay.standin"
 """The label of images whose base is a test stand-in; images inherit their base's labels."""
+
+FIRST_STAGE = "builder"
+"""The stage of a Dockerfile that installs the wheels."""
 
 LOG_LINES = 8
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -224,9 +228,7 @@ class ImageBuilder:
             self.api, stack.manifest, self.base, home=self.home, on_progress=self.on_progress
         )
         recipe = Recipe.of(stack, base, installers)
-        waiting = f"waiting for another run that is building {recipe.tag}"
-        lock = self.home / "locks" / f"image-{recipe.short_key}.lock"
-        with locked(lock, on_wait=lambda: self.on_progress(waiting)):
+        with self._lock(recipe):
             present = inspect(self.api, recipe.tag)
             if present is not None:
                 return _image(present, recipe.tag, built=False)
@@ -238,8 +240,32 @@ class ImageBuilder:
             )
         return _image(present, recipe.tag, built=True)
 
+    def build_ahead(self, stack: Stack, base: Base) -> None:
+        """Build the first stage of a missing image on its base: ``ensure`` finds it in the engine's cache.
+
+        Raises what ``ensure`` raises.
+        """
+        installers = find_installers(stack, self.installers)
+        recipe = Recipe.of(stack, base, installers)
+        quiet = replace(self, on_progress=lambda _text: None)
+        with quiet._lock(recipe):
+            if inspect(self.api, recipe.tag) is None:
+                self.on_progress(f"building the first stage of {recipe.tag} too")
+                quiet._build(stack, base, recipe, installers, target=FIRST_STAGE)
+
+    def _lock(self, recipe: Recipe) -> AbstractContextManager[None]:
+        waiting = f"waiting for another process that is building {recipe.tag}"
+        lock = self.home / "locks" / f"image-{recipe.short_key}.lock"
+        return locked(lock, on_wait=lambda: self.on_progress(waiting))
+
     def _build(
-        self, stack: Stack, base: Base, recipe: Recipe, installers: Mapping[str, Path]
+        self,
+        stack: Stack,
+        base: Base,
+        recipe: Recipe,
+        installers: Mapping[str, Path],
+        *,
+        target: str | None = None,
     ) -> None:
         wheels = self._wheels(stack)
         self.on_progress(f"building {recipe.tag} on {base.reference}, without network access")
@@ -249,20 +275,22 @@ class ImageBuilder:
             write_context(context, stack.folder, wheels.values(), installers)
             context.seek(0)
             digests = {wheel.name: self._house.sha256(wheel) for wheel in wheels.values()}
+            labels = recipe.labels | {"assay.wheels": json.dumps(digests, sort_keys=True)}
+            wanted = {"target": target} if target else {"tag": recipe.tag, "labels": labels}
             with engine_faults():
                 steps = self.api.build(
                     fileobj=context,
                     custom_context=True,
-                    tag=recipe.tag,
                     buildargs={"BASE": base.reference, "KEY": recipe.key},
-                    labels=recipe.labels | {"assay.wheels": json.dumps(digests, sort_keys=True)},
                     network_mode="none",
                     rm=True,
                     forcerm=True,
                     decode=True,
+                    **wanted,
                 )
                 self._follow(steps, recipe.tag)
-        self._remove_builder(recipe.key)
+        if target is None:
+            self._remove_builder(recipe.key)
 
     @property
     def _house(self) -> Wheelhouse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +11,8 @@ from driver.runners.spec import InstalledStack
 from driver.stacks.host_python import is_stand_in_site, lay_out_python
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from driver.catalog.vendor import Stack
@@ -31,6 +33,9 @@ class Installer(Protocol):
 
     def install(self, stack: Stack) -> Installation:
         """Return the installed stack; ImageFault when it cannot be made."""
+
+    def ahead(self, stacks: Sequence[Stack]) -> AbstractContextManager[None]:
+        """Have what these stacks lack prepared while the block installs them one after the other."""
 
     def room(self, stack: Stack) -> Mapping[Path, int]:
         """Return about how many bytes the installation takes, by the folder whose disk they are on."""
@@ -72,6 +77,10 @@ class EnvironmentInstaller:
             provenance=environment.provenance(),
         )
 
+    def ahead(self, _stacks: Sequence[Stack]) -> AbstractContextManager[None]:
+        """Prepare nothing: uv installs in less time than pip fetches."""
+        return nullcontext()
+
     def room(self, stack: Stack) -> Mapping[Path, int]:
         """Return the room of the stack's environment and its wheels, none if it is there."""
         from driver.stacks.room import environment_room
@@ -101,6 +110,12 @@ class ImageInstaller:
             provenance=image.provenance(stack.manifest),
         )
 
+    def ahead(self, stacks: Sequence[Stack]) -> AbstractContextManager[None]:
+        """Have what missing images need fetched and built beside the base and the first of them."""
+        from driver.stacks.building.ahead import images_ahead
+
+        return images_ahead(stacks, self._settings, self._listener.note)
+
     def room(self, stack: Stack) -> Mapping[Path, int]:
         """Return the room of the stack's image on the engine's disk, none if it is there."""
         from driver.stacks.room import image_room
@@ -125,6 +140,10 @@ class SifInstaller:
             stack=InstalledStack(image=image.id, sif=sif.path, stand_in=image.stand_in),
             provenance=image.provenance(stack.manifest) | {"sif_made_by": sif.made_by},
         )
+
+    def ahead(self, _stacks: Sequence[Stack]) -> AbstractContextManager[None]:
+        """Prepare nothing: the images are in files."""
+        return nullcontext()
 
     def room(self, stack: Stack) -> Mapping[Path, int]:
         """Return the room of the stack's SIF while it is made, none if it is there."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TORCH = "torch"
 """The one package that may also come from PyTorch's own CPU index."""
 
+WAITING = "waiting for wheels that another process fetches"
+
 LARGE_DOWNLOAD = re.compile(r"^\s*Downloading (\S+) \((\d{2,}(?:\.\d+)? [MG]B)\)")
 
 
@@ -56,6 +58,12 @@ class Wheelhouse:
         present = self._by_hash()
         return {pin.name: _best(pin, present, rank) for pin in pins}
 
+    def present(self, pins: tuple[Pin, ...], target: Target) -> dict[str, Path] | None:
+        """Return every pin's name with its wheel, None if one is missing."""
+        found = self.find(pins, target)
+        wheels = {name: wheel for name, wheel in found.items() if wheel is not None}
+        return wheels if len(wheels) == len(found) else None
+
     def fill(
         self,
         pins: tuple[Pin, ...],
@@ -69,8 +77,11 @@ class Wheelhouse:
         Raises ImageFault when pip cannot fetch one, or none of its wheels fits the target.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        waiting = "waiting for another run that fills the wheelhouse"
-        with locked(self.folder / ".lock", on_wait=lambda: on_progress(waiting)):
+        there = self.present(pins, target)
+        if there is not None:
+            # Without the lock: what another stack lacks may be on its way for minutes.
+            return there
+        with locked(self.folder / ".lock", on_wait=lambda: on_progress(WAITING)):
             present = self.find(pins, target)
             missing = [pin for pin in pins if present[pin.name] is None]
             if missing:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
+import signal
 import subprocess
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from driver.system.interrupts import interrupts_deferred
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 3.0
 """Seconds between SIGTERM and SIGKILL."""
+GRACE_BESIDE_SECONDS = 30.0
+"""The same for a child that has children of its own to end, and files to remove."""
 
 
 class ChildFailed(Exception):
@@ -101,6 +105,33 @@ def run_children(
     ]
 
 
+@contextlib.contextmanager
+def child_beside(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, on_line: Callable[[str], None]
+) -> Iterator[None]:
+    """Run a tool beside the block, which ends it: whoever enters it must do without what it fails to do.
+
+    ``on_line`` gets the lines of its stdout from another thread; nobody gets its stderr. A terminal's
+    signals do not reach it: interrupted by both, by the terminal and by us, it could not clean up.
+    """
+
+    def relay(stdout: IO[str]) -> None:
+        for line in stdout:
+            on_line(line.rstrip("\n"))
+
+    with _started(argv, env=env, cwd=None, stderr=subprocess.DEVNULL, own_session=True) as child:
+        assert child.stdout is not None
+        relaying = threading.Thread(target=relay, args=(child.stdout,), daemon=True)
+        relaying.start()
+        try:
+            yield
+        finally:
+            end_child(child, GRACE_BESIDE_SECONDS)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # children of its own that it has not ended
+            relaying.join()
+
+
 def _drain(
     number: int, child: subprocess.Popen[str], lines: queue.SimpleQueue[tuple[int, str | None]]
 ) -> None:
@@ -113,7 +144,12 @@ def _drain(
 
 @contextlib.contextmanager
 def _started(
-    argv: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None, stderr: int
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stderr: int,
+    own_session: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
     child = None
     try:
@@ -128,6 +164,7 @@ def _started(
                 stderr=stderr,
                 text=True,
                 errors="replace",
+                start_new_session=own_session,
             )
         yield child
     except BaseException:
@@ -140,12 +177,12 @@ def _started(
                 stream.close()
 
 
-def end_child(child: subprocess.Popen[str]) -> None:
+def end_child(child: subprocess.Popen[str], grace_s: float = GRACE_SECONDS) -> None:
     """End a child: SIGTERM first, then SIGKILL; a second Ctrl-C waits until it is gone."""
     with interrupts_deferred():
         child.terminate()
         try:
-            child.wait(GRACE_SECONDS)
+            child.wait(grace_s)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

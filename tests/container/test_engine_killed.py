@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,8 @@ from tests.driver.session.test_run import Lab, nothing_left
 from tests.waiting import wait_gone, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from driver.catalog.vendor import Stack
     from driver.session.site import Site
@@ -131,6 +132,9 @@ class InImages:
 
     def install(self, _: Stack) -> Installation:
         return Installation(stack=InstalledStack(image=self._image), provenance={"kind": "test"})
+
+    def ahead(self, _stacks: Sequence[Stack]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def room(self, _: Stack) -> dict[Path, int]:
         return {}

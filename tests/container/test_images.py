@@ -13,9 +13,10 @@ from driver.catalog.catalog import load_catalog
 from driver.catalog.vendor import Stack
 from driver.errors import ImageFault
 from driver.models.stack import StackManifest
-from driver.stacks.base_image import inspect
+from driver.stacks.base_image import find_base, inspect
 from driver.stacks.image import ImageBuilder, StackImage
 from driver.stacks.locks import parse_lock
+from driver.stacks.recipes import Recipe
 from driver.system.settings import ROOT
 
 if TYPE_CHECKING:
@@ -223,6 +224,30 @@ def test_a_build_leaves_no_first_stage_behind(engine: Any, tiny: Stack, tmp_path
     assert engine.api.images(filters={"label": f"assay.builder={key}"}) == []
     again = builder(engine, tmp_path / "home").ensure(tiny)
     assert (again.id, again.built) == (image.id, False)
+
+
+def test_a_first_stage_that_was_built_ahead_is_that_of_the_image(
+    engine: Any, tiny: Stack, tmp_path: Path
+) -> None:
+    by_chance = TWO_STAGES.replace("echo content", "cat /proc/sys/kernel/random/uuid")
+    (tiny.folder / "Dockerfile").write_text(by_chance, encoding="utf-8")
+    build = builder(engine, tmp_path / "home")
+    base = find_base(engine.api, tiny.manifest, None)
+    assert base is not None
+    build.build_ahead(tiny, base)
+    key = Recipe.of(tiny, base, {}).key
+    ahead = engine.api.images(filters={"label": f"assay.builder={key}", "dangling": True})
+    made = {made_in(engine, image["Id"]) for image in ahead}
+    assert made == {made_in(engine, build.ensure(tiny).id)}
+    assert engine.api.images(filters={"label": f"assay.builder={key}"}) == []
+
+
+def made_in(engine: Any, image: str) -> str:
+    """Return what the first stage has made."""
+    output: bytes = engine.containers.run(
+        image, ["cat", "/made/file"], remove=True, network_mode="none"
+    )
+    return output.decode()
 
 
 def test_a_build_that_fails_tells_the_last_lines_and_leaves_no_image(

@@ -31,10 +31,12 @@ def build_images(vendor: str, stack: str | None, base: str | None, console: Cons
     catalog = read_catalog(settings, console)
     installer = ImageInstaller(settings, console)
     rows = []
-    for one in wanted_stacks(catalog, vendor, stack):
-        found = installer.install(one).provenance
-        unpinned = _unpinned(found)
-        rows.append((one.vendor, one.name, str(found["image"]), str(found["base"]), unpinned))
+    stacks = wanted_stacks(catalog, vendor, stack)
+    with installer.ahead(stacks):
+        for one in stacks:
+            found = installer.install(one).provenance
+            unpinned = _unpinned(found)
+            rows.append((one.vendor, one.name, str(found["image"]), str(found["base"]), unpinned))
     console.table(("vendor", "stack", "image", "base", "unpinned"), rows)
     return 0
 

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,8 @@ from tests.driver.session.scripted_runner import HOOK, ScriptedRunner
 from tests.shared import made_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
     from driver.catalog.vendor import Stack
@@ -97,6 +98,9 @@ class OwnPython:
             made_of = image.provenance(stack.manifest)
         installed = InstalledStack(venv=self._venv, stand_in=self.stand_in)
         return Installation(stack=installed, provenance=made_of)
+
+    def ahead(self, _stacks: Sequence[Stack]) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def room(self, stack: Stack) -> dict[Path, int]:
         return {self.disk: self.to_install_bytes} if self.to_install_bytes else {}

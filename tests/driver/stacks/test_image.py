@@ -15,7 +15,7 @@ from driver.catalog.vendor import Stack
 from driver.errors import EnvironmentFault, ImageFault, UsageFault
 from driver.models.stack import StackManifest
 from driver.stacks.base_image import resolve_base
-from driver.stacks.build_context import find_installers, write_context
+from driver.stacks.building.build_context import find_installers, write_context
 from driver.stacks.image import ImageBuilder, build_fault
 from driver.stacks.recipes import recipe_sha256
 from tests.driver.wheels import make_wheel, sha256, write_lock
@@ -93,7 +93,8 @@ class FakeEngine:
         if self.build_error is not None:
             yield {"error": self.build_error}
             return
-        self.add(options["tag"], labels=options["labels"])
+        if "target" not in options:
+            self.add(options["tag"], labels=options["labels"])
 
     def remove_image(self, image: str) -> None:
         self.calls.append(("remove", image))

@@ -11,6 +11,7 @@ from driver.stacks import wheelhouse
 from driver.stacks.install.pip_download import FIXED
 from driver.stacks.locks import Target, parse_lock, target_of
 from driver.stacks.wheelhouse import Wheelhouse
+from driver.system.file_lock import locked
 from tests.driver.wheels import make_wheel, sha256, write_index, write_lock
 
 if TYPE_CHECKING:
@@ -141,3 +142,10 @@ def test_a_wheel_for_a_newer_glibc_does_not_count(shelf: Path, tmp_path: Path) -
 def test_pip_is_never_allowed_to_build_or_to_go_without_a_hash() -> None:
     assert {"--require-hashes", "--no-deps", ":all:"} <= set(FIXED)
     assert FIXED[FIXED.index(":all:") - 1] == "--only-binary"
+
+
+def test_wheels_that_are_there_are_not_waited_for(shelf: Path, tmp_path: Path) -> None:
+    lock = write_lock(tmp_path / "a.lock", make_wheel(shelf, "one"))
+    fill(tmp_path / "home", lock)
+    with locked(tmp_path / "home" / "wheelhouse" / ".lock"):
+        assert fill(tmp_path / "home", lock) == {"one-1.0-py3-none-any.whl"}

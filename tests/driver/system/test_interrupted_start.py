@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from driver.system.command import Command
-from driver.system.subprocesses import run_child, run_children
+from driver.system.subprocesses import child_beside, run_child, run_children
 from tests.waiting import wait_gone
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         run_child,
         lambda argv: run_children([argv, argv]),
         lambda argv: Command(argv, 600.0).run(),
+        lambda argv: child_beside(argv, on_line=print).__enter__(),
     ],
-    ids=["run_child", "run_children", "Command"],
+    ids=["run_child", "run_children", "Command", "child_beside"],
 )
 def test_it_ends_with_us(started: list[int], start: Callable[[list[str]], object]) -> None:
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from driver.system.settings import load_settings
 from driver.verbs.maintenance import images
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
     from driver.catalog.vendor import Stack
     from driver.system.settings import Settings
 
@@ -26,6 +30,9 @@ def bases(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     class Installer:
         def __init__(self, settings: Settings, _listener: object) -> None:
             self._settings = settings
+
+        def ahead(self, _stacks: Sequence[Stack]) -> AbstractContextManager[None]:
+            return nullcontext()
 
         def install(self, stack: Stack) -> Any:
             seen[stack.vendor] = self._settings.base_of(stack.vendor)
