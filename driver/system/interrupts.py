@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import sys
 import threading
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PR_SET_PDEATHSIG = 1
+"""As prctl(2) has it."""
 REPEAT_S = 0.05
 """After what time an interrupt that was dropped comes again."""
 
@@ -27,6 +30,11 @@ def heed_interrupts() -> None:
     if not _ignored(signal.SIGHUP):
         signal.signal(signal.SIGHUP, _interrupt)
     _raise_lost_ones_again()
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM when the process that started this one has ended, even if it was killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _raise_lost_ones_again() -> None:

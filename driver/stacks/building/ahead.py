@@ -27,7 +27,7 @@ from driver.stacks.locks import parse_lock, target_of
 from driver.stacks.recipes import LOCK
 from driver.stacks.room import IMAGE_BYTES, free_on
 from driver.stacks.wheelhouse import WAITING, Wheelhouse
-from driver.system.interrupts import heed_interrupts
+from driver.system.interrupts import end_with_parent, heed_interrupts
 from driver.system.settings import ROOT, Settings
 from driver.system.subprocesses import child_beside
 
@@ -136,5 +136,6 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     heed_interrupts()
+    end_with_parent()
     with suppress(AssayError, KeyboardInterrupt):
         main(sys.argv[1:])

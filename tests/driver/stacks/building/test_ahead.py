@@ -250,3 +250,26 @@ def test_an_interrupt_leaves_no_process_no_lock_and_no_half_wheel(
     with (lab.house / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert lab.notes == ["fetching 1 of 1 wheels"]
+
+
+@pytest.mark.environment
+def test_it_ends_with_the_process_that_started_it_even_if_that_is_killed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [str(one.folder) for one in lab.stacks]
+    command = [sys.executable, "-P", "-m", ahead.__name__, lab.settings.model_dump_json(), *folders]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
+        starter = subprocess.Popen(
+            ["sh", "-c", '"$@" & echo $!; wait', "sh", *command],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert starter.stdout is not None
+        child = int(starter.stdout.readline())
+        connection, _ = silent.accept()  # pip asks, and is not answered
+        starter.kill()
+        starter.communicate()
+        wait_gone(child)
+    connection.close()
+    assert [path.name for path in lab.house.iterdir()] == [".lock"]
