@@ -65,7 +65,9 @@ def download(
             lock.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             target = ("--dest", str(part), "-r", str(lock))
             commands.append((*pip, "download", *FIXED, *options, *target))
-        failed = run_children(commands, env=pip_environment(), on_line=on_line)
+        # pip leaves its own folders behind when it is ended: they are here, and go with this one.
+        env = {**pip_environment(), "TMPDIR": name}
+        failed = run_children(commands, env=env, on_line=on_line)
         for part, failure in zip(parts, failed, strict=True):
             for wheel in part.glob("*.whl") if failure is None else ():
                 wheel.replace(folder / wheel.name)

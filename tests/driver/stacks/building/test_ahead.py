@@ -226,8 +226,11 @@ def test_a_failure_is_reported_once_by_who_needs_the_wheel(lab: Lab, tmp_path: P
 
 @pytest.mark.environment
 def test_an_interrupt_leaves_no_process_no_lock_and_no_half_wheel(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     started: list[int] = []
     popen = subprocess.Popen
 
@@ -246,6 +249,7 @@ def test_an_interrupt_leaves_no_process_no_lock_and_no_half_wheel(
     wait_until(lambda: not connection.recv(1 << 16))
     connection.close()
     wait_gone(*started)
+    assert list(scratch.iterdir()) == []
     assert [path.name for path in lab.house.iterdir()] == [".lock"]
     with (lab.house / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
