@@ -67,6 +67,16 @@ def edit(paths: list[Path]) -> None:
     paths[3].write_text(json.dumps(body), encoding="utf-8")
 
 
+def edit_one_digit(paths: list[Path]) -> None:
+    """Change a figure in a file that stays as long as it was."""
+    text = paths[3].read_text(encoding="utf-8")
+    figure = json.dumps(json.loads(text)["metrics"]["p_infer_core"])
+    other = f"{figure[:-1]}{'1' if figure[-1] != '1' else '2'}"
+    old = f'"p_infer_core": {figure}'
+    assert text.count(old) == 1
+    paths[3].write_text(text.replace(old, f'"p_infer_core": {other}'), encoding="utf-8")
+
+
 def sign_another(paths: list[Path]) -> None:
     paths[3].write_text(json.dumps(result(4, metrics=documents.metrics(12345.6))), encoding="utf-8")
 
@@ -85,7 +95,9 @@ def break_one(paths: list[Path]) -> None:
     paths[7].write_text("{", encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [add, edit, sign_another, remove, measure_again, break_one])
+@pytest.mark.parametrize(
+    "change", [add, edit, edit_one_digit, sign_another, remove, measure_again, break_one]
+)
 def test_after_a_change_the_bytes_are_those_of_a_new_report(
     tmp_path: Path, made_rows: list[int], change: Callable[[list[Path]], None]
 ) -> None:
