@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from driver.aggregate import columns, compiled, plausibility, reading, record
+from driver.aggregate.problem import ProblemKind
 from driver.models import base, job, report, result
 from driver.plan import tiers
 from driver.results import concerns, origin, roofline, warnings
@@ -118,7 +119,12 @@ def write_index(path: Path, table: pa.Table, wanted: Update) -> None:
 
 def _write(path: Path, table: pa.Table) -> bool:
     import pyarrow as pa
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+    # That a file can be read may change without a change of the file.
+    unread = pc.is_in(table.column("problem_kind"), pa.array([ProblemKind.UNREADABLE.value]))
+    if pc.any(unread).as_py():
+        table = table.filter(pc.invert(unread))
     content = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.ipc.new_stream(content, table.schema, options=options) as stream:
@@ -149,7 +155,7 @@ def places(known: Index, files: FoundFiles) -> NDArray[np.int64]:
 def _places(table: pa.Table, wanted: pa.Table) -> NDArray[np.int64]:
     """Return for each wanted row the place in ``table`` of the one with its path, size and change time, or -1."""
     import numpy as np
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     found = pc.index_in(wanted.column("path"), table.column("path"))
     rows: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)

@@ -232,7 +232,9 @@ def _listed(passed_over: str | None, folders: list[str]) -> _Listing:
         except _NoFileError as error:
             listing.problems.append(_no_result(str(error), "it is a pipe or a device, not a file"))
         except OSError as error:
-            listing.problems.append(_unreadable(error.filename or folder, error))
+            # A folder is listed by its descriptor, which an error then names.
+            named = error.filename if isinstance(error.filename, str) else folder
+            listing.problems.append(_unreadable(named, error))
     return listing
 
 

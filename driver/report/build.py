@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from driver.aggregate.groups import grouped
 from driver.aggregate.load import Loaded, load_results
+from driver.aggregate.problem import ProblemKind
 from driver.aggregate.selection import per_job, select
 from driver.aggregate.tables import scenario_table, section_of, table, token_table
 from driver.aggregate.tree import find_results
@@ -39,8 +40,10 @@ from driver.report.stamp import (
     fingerprint_of,
     kept_files,
     stamp_of,
+    written_state,
 )
 from driver.report.trend import repeated_rows, trend_lines, trends
+from driver.system.files import draft_mark
 from driver.system.plain_text import plain
 
 if TYPE_CHECKING:
@@ -80,15 +83,24 @@ def report(folders: Sequence[Path], options: ReportOptions) -> ReportFiles:
         return kept
     # Arrow writes without the interpreter's lock: the tables beside the page, which is Python's work.
     with ThreadPoolExecutor(WRITERS) as pool, audits_read_once():
-        made, beside = _made(folders, tree, options, pool)
-    _write(options.out, {STAMP: _writing(json.dumps(stamp_of(made, stamp, beside)))})
+        made, remembered = _made(folders, tree, options, pool)
+    if remembered is not None:
+        document = stamp_of(made, stamp, remembered.beside, remembered.written)
+        _write(options.out, {STAMP: _writing(json.dumps(document))})
     return made
+
+
+class _Remembered(NamedTuple):
+    """What was beside the results that a report shows, and the states of the files that it wrote."""
+
+    beside: Mapping[str, States]
+    written: Mapping[str, list[int]]
 
 
 def _made(
     folders: Sequence[Path], tree: Tree, options: ReportOptions, pool: Executor
-) -> tuple[ReportFiles, Mapping[str, States]]:
-    """Write the report; also return what was beside the results that it shows."""
+) -> tuple[ReportFiles, _Remembered | None]:
+    """Write the report; also return by what it is up to date, None where a file could not be read."""
     loaded = load_results(
         folders, tree=tree, home=options.home, on_progress=options.on_progress, submit=pool.submit
     )
@@ -123,9 +135,10 @@ def _made(
     ) + cards_section(cards, options.language)
     kept = _kept_details(folders, tree, options, beside)
     page = _html(Shown(sections, failed, cards, trends(repeated)), loaded, options, head, kept)
-    _write(options.out, {"report.html": _writing(page), "report.md": _writing(markdown)})
+    pages = {"report.html": _writing(page), "report.md": _writing(markdown)}
+    states = _write(options.out, pages)
     for one in written:
-        one.result()
+        states |= one.result()
     csv_file.remember()
     kept.write()
     made = ReportFiles(
@@ -139,7 +152,9 @@ def _made(
         tables=_first_tables(found.records(newest[:FIRST_ROWS]), loaded, options),
         first_problems=loaded.problems[:FIRST_PROBLEMS],
     )
-    return made, beside
+    # What cannot be read now may be readable the next time, without a change of any file.
+    unread = any(problem.kind is ProblemKind.UNREADABLE for problem in loaded.problems)
+    return made, None if unread else _Remembered(beside, states)
 
 
 def _kept_details(
@@ -223,16 +238,24 @@ def _writing(text: str) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(text.encode("utf-8", "replace"))
 
 
-def _write(folder: Path, writers: dict[str, Callable[[Path], object]]) -> None:
-    """Let each writer write its file atomically."""
+def _write(folder: Path, writers: dict[str, Callable[[Path], object]]) -> dict[str, list[int]]:
+    """Let each writer write its file atomically; return their states as they were written."""
+    states = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, writer in writers.items():
-            draft = folder / f".{name}.{os.getpid()}"
-            writer(draft)
-            draft.replace(folder / name)
+            # A process's number may be another's, in a container or on a disk that hosts share.
+            draft = folder / f".{name}.{draft_mark()}.{secrets.token_hex(4)}"
+            try:
+                writer(draft)
+                states[name] = written_state(draft)
+                draft.replace(folder / name)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise EnvironmentFault(
             f"the report cannot be written to {folder}: {error.strerror}",
             "choose another folder: make report OUT=<folder>",
         ) from error
+    return states

@@ -89,7 +89,8 @@ class _LastFile:
         if written is None:
             return
         try:
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Somebody may have put a pipe there, which would be waited for.
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return
         found = os.fstat(self._file)
@@ -108,7 +109,10 @@ class _LastFile:
         part = self._parts.get(key)
         if part is None:
             return None
-        text = os.pread(self._file, part.size, part.start)
+        try:
+            text = os.pread(self._file, part.size, part.start)
+        except OSError:
+            return None
         return (text, part.digest) if _digest_of(text) == part.digest else None
 
 

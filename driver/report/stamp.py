@@ -110,21 +110,28 @@ def _sources() -> Iterator[str]:
         yield from (f"{folder}/{name}" for name in names if name.endswith(SOURCES))
 
 
-def _states(folder: Path) -> list[list[int]]:
-    found = [(folder / name).stat() for name in NAMES]
-    return [[state.st_size, state.st_mtime_ns] for state in found]
+def written_state(path: Path) -> list[int]:
+    """Return what a file keeps when it is renamed: its size, and when it was written."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
-def stamp_of(made: ReportFiles, fingerprint: str, beside: Mapping[str, States]) -> dict[str, Any]:
+def stamp_of(
+    made: ReportFiles,
+    fingerprint: str,
+    beside: Mapping[str, States],
+    written: Mapping[str, list[int]],
+) -> dict[str, Any]:
     """Return the JSON document by which a later run recognizes these files as up to date.
 
-    ``beside`` has what was beside each result that they show: an audit may be written later.
+    ``beside`` has what was beside each result that they show: an audit may be written later. ``written``
+    has the state of each of NAMES as this report wrote it: another one may write to the same folder.
     """
     return {
         "fingerprint": fingerprint,
         "shown_paths": list(beside),
         "beside": _digest_of(beside),
-        "states": _states(made.files[0].parent),
+        "states": [written[name] for name in NAMES],
         "results": made.results,
         "shown": made.shown,
         "problems": made.problems,
@@ -143,8 +150,11 @@ def _digest_of(beside: Mapping[str, States]) -> str:
 def kept_files(out: Path, fingerprint: str) -> ReportFiles | None:
     """Return the report in ``out`` if its stamp matches ``fingerprint``, else None."""
     try:
+        if not (out / STAMP).is_file():  # a pipe would be waited for
+            return None
         stamp = json.loads((out / STAMP).read_text(encoding="utf-8"))
-        if stamp.pop("fingerprint") != fingerprint or stamp.pop("states") != _states(out):
+        states = [written_state(out / name) for name in NAMES]
+        if stamp.pop("fingerprint") != fingerprint or stamp.pop("states") != states:
             return None
         if stamp.pop("beside") != _digest_of(states_beside(stamp.pop("shown_paths"))):
             return None

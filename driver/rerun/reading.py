@@ -38,8 +38,11 @@ def read_rerun(result: Path) -> Rerun | None:
     # Few results are reruns: their models are loaded for those that are.
     from driver.models.rerun import Rerun
 
+    path = result.with_name(FILE)
     try:
-        document = json.loads(result.with_name(FILE).read_text(encoding="utf-8"))
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        document = json.loads(path.read_text(encoding="utf-8"))
         if canonical_digest(document) != document.get("digest"):
             return None
         return Rerun.model_validate(document)

@@ -254,7 +254,7 @@ class ImageBuilder:
                 quiet._build(stack, base, recipe, installers, target=FIRST_STAGE)
 
     def _lock(self, recipe: Recipe) -> AbstractContextManager[None]:
-        waiting = f"waiting for another process that is building {recipe.tag}"
+        waiting = f"waiting for a build of {recipe.tag} that has begun"
         lock = self.home / "locks" / f"image-{recipe.short_key}.lock"
         return locked(lock, on_wait=lambda: self.on_progress(waiting))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 import threading
@@ -32,9 +33,14 @@ def heed_interrupts() -> None:
     _raise_lost_ones_again()
 
 
-def end_with_parent() -> None:
-    """Have the kernel send SIGTERM when the process that started this one has ended, even if it was killed."""
+def end_with_parent(parent: int) -> None:
+    """Have the kernel send SIGTERM when ``parent``, which started this process, has ended, even if it was killed.
+
+    Raises KeyboardInterrupt where it has ended already.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        raise KeyboardInterrupt
 
 
 def _raise_lost_ones_again() -> None:

@@ -13,6 +13,7 @@ from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import ROOT
 
 HARNESS = ROOT / "vendor_hooks"
+SEARCHER = "transformers.utils.import_utils"
 SEARCH = "create_import_structure_from_path"
 BEGIN = "from harness import model_search; model_search.search_once(); "
 
@@ -95,3 +96,47 @@ def test_nothing_stays_among_the_finders_once_it_is_imported(tmp_path: Path) -> 
         package(tmp_path, ""),
     )
     assert found == "[]"
+
+
+HOOKED = """
+import sys, importlib.machinery
+class Other:
+    def find_spec(self, name, path=None, target=None):
+        if not name.startswith("transformers"):
+            return None
+        folder = [PLACE] if path is None else path
+        return importlib.machinery.PathFinder.find_spec(name, folder, target)
+sys.meta_path.insert(PLACE_OF_HOOK, Other())
+import transformers.utils.import_utils
+print(transformers.utils.import_utils.__name__)
+"""
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_another_finder_finds_is_found(tmp_path: Path, place: int) -> None:
+    # Out of Python's own way, as an application's archive is.
+    folder = package(tmp_path / "elsewhere", "")
+    program = HOOKED.replace("PLACE_OF_HOOK", str(place)).replace("PLACE", repr(str(folder)))
+    assert said_by(f"\n{program}") == "transformers.utils.import_utils"
+
+
+def test_threads_that_ask_at_once_are_answered(tmp_path: Path) -> None:
+    found = said_by(
+        "\nimport sys, importlib.util, transformers.utils, concurrent.futures\n"
+        "sys.setswitchinterval(1e-6)\n"
+        f"ask = lambda _: importlib.util.find_spec('{SEARCHER}').name\n"
+        "with concurrent.futures.ThreadPoolExecutor(4) as pool:\n"
+        "    print({*pool.map(ask, range(400))})",
+        package(tmp_path, ""),
+    )
+    assert found == f"{{'{SEARCHER}'}}"
+
+
+def test_what_another_decorator_wraps_is_left_as_it_is(tmp_path: Path) -> None:
+    text = (
+        "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(x):\n"
+        f"        return 2 * f(x)\n    return g\n@twice\ndef {SEARCH}(x):\n    return x\n"
+    )
+    place = package(tmp_path, text)
+    program = f"from transformers.utils.import_utils import {SEARCH} as search; print(search(2))"
+    assert said_by(program, place) == "4"

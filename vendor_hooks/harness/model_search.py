@@ -6,8 +6,8 @@ entries, so the second search finds nothing there: a tenth of the time that torc
 """
 
 import functools
-import importlib.machinery
 import sys
+from contextlib import suppress
 from typing import Any, Optional
 
 #: The module that searches, and its function that is remembered, as of transformers 5.
@@ -22,24 +22,39 @@ def search_once() -> None:
 
 
 class _Finder:
-    """Finds the module that searches, once, as Python's own finder does; its memory is then without a limit."""
+    """Has the other finders find the module that searches; its memory is then without a limit."""
+
+    def __init__(self) -> None:
+        self._asking = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[Any]:
         """The module's spec; None for every other module, which others find."""
-        if name != SEARCHER:
+        if name != SEARCHER or self._asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is None or spec.loader is None:
-            return None
-        run: Any = spec.loader.exec_module
-
-        def run_then_widen(module: Any) -> None:
-            run(module)
-            # What the cache wraps; None in a version that does without it.
-            search = getattr(getattr(module, SEARCH, None), "__wrapped__", None)
-            if search is not None:
-                setattr(module, SEARCH, functools.lru_cache(maxsize=None)(search))
-
-        spec.loader.exec_module = run_then_widen  # type: ignore[method-assign]
+        # Others may ask all finders in their turn.
+        self._asking = True
+        try:
+            found = (self._found(one, name, path, target) for one in list(sys.meta_path))
+            spec: Any = next((one for one in found if one is not None), None)
+        finally:
+            self._asking = False
+        # What reads archives has no exec_module before Python 3.10.
+        run = getattr(getattr(spec, "loader", None), "exec_module", None)
+        if run is not None:
+            with suppress(AttributeError):
+                spec.loader.exec_module = functools.partial(self._run_then_widen, run)
         return spec
+
+    @staticmethod
+    def _found(finder: Any, *wanted: Any) -> Optional[Any]:
+        find = getattr(finder, "find_spec", None)
+        return None if find is None else find(*wanted)
+
+    def _run_then_widen(self, run: Any, module: Any) -> None:
+        run(module)
+        search: Any = getattr(module, SEARCH, None)
+        if hasattr(search, "cache_info") and hasattr(search, "__wrapped__"):
+            setattr(module, SEARCH, functools.lru_cache(maxsize=None)(search.__wrapped__))
+        # It is imported by now; another thread may have been here.
+        with suppress(ValueError):
+            sys.meta_path.remove(self)

@@ -53,7 +53,8 @@ def states_beside(paths: Iterable[str]) -> dict[str, States]:
 
 def _state_of_rare(path: str) -> State:
     # Hardly any result has such a file, and the error of one that is missing takes longer than asking first.
-    return state_of(path) if os.access(path, os.F_OK) else None
+    # One that may not be read is as if it were not there: that may change without a change of the file.
+    return state_of(path) if os.access(path, os.R_OK) else None
 
 
 class Packed(msgspec.Struct, frozen=True):

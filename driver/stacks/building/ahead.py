@@ -1,6 +1,6 @@
 """Prepares stacks ahead, in a process beside ours, while a base and the first of their images are made.
 
-    python -m driver.stacks.building.ahead SETTINGS FOLDER…    (SETTINGS as JSON, folders of stacks)
+    python -m driver.stacks.building.ahead PARENT SETTINGS FOLDER…    (PARENT's number, SETTINGS as JSON, folders of stacks)
 
 It fetches the wheels of all, then builds the first stages of all images but the first, for the engine's
 cache. Only time is at stake: where it fails it says nothing and stops, and whoever needs what is missing
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +55,17 @@ def images_ahead(
     if not (missing[1:] or any(_lacks_wheels(stack, settings) for stack in missing)):
         yield
         return
-    folders = [str(stack.folder) for stack in missing]
-    with child_beside(
-        [sys.executable, "-P", "-m", __name__, settings.model_dump_json(), *folders],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        on_line=on_progress,
-    ):
+    with ExitStack() as beside:
+        # A path that is no text has no JSON, and a machine may start no more processes.
+        with suppress(ValueError, OSError):
+            arguments = [str(os.getpid()), settings.model_dump_json()]
+            arguments += [str(stack.folder) for stack in missing]
+            child = child_beside(
+                [sys.executable, "-P", "-m", __name__, *arguments],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                on_line=on_progress,
+            )
+            beside.enter_context(child)
         yield
 
 
@@ -136,6 +141,6 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     heed_interrupts()
-    end_with_parent()
     with suppress(AssayError, KeyboardInterrupt):
-        main(sys.argv[1:])
+        end_with_parent(int(sys.argv[1]))
+        main(sys.argv[2:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import subprocess
 import sys
@@ -214,7 +215,8 @@ def test_no_first_stage_is_built_where_the_disk_has_no_room(
 @pytest.mark.environment
 def test_a_failure_is_reported_once_by_who_needs_the_wheel(lab: Lab, tmp_path: Path) -> None:
     lab.wheels["one"].unlink()
-    arguments = [lab.settings.model_dump_json(), *(str(one.folder) for one in lab.stacks)]
+    folders = (str(one.folder) for one in lab.stacks)
+    arguments = [str(os.getpid()), lab.settings.model_dump_json(), *folders]
     child = subprocess.run(
         [sys.executable, "-P", "-m", ahead.__name__, *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -261,12 +263,13 @@ def test_it_ends_with_the_process_that_started_it_even_if_that_is_killed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = [str(one.folder) for one in lab.stacks]
-    command = [sys.executable, "-P", "-m", ahead.__name__, lab.settings.model_dump_json(), *folders]
+    command = [sys.executable, "-P", "-m", ahead.__name__]
+    arguments = [lab.settings.model_dump_json(), *folders]
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.delenv("PIP_NO_INDEX")
         monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
         starter = subprocess.Popen(
-            ["sh", "-c", '"$@" & echo $!; wait', "sh", *command],
+            ["sh", "-c", f'{" ".join(command)} $$ "$@" & echo $!; wait', "sh", *arguments],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert starter.stdout is not None
@@ -277,3 +280,30 @@ def test_it_ends_with_the_process_that_started_it_even_if_that_is_killed(
         wait_gone(child)
     connection.close()
     assert [path.name for path in lab.house.iterdir()] == [".lock"]
+
+
+@pytest.mark.environment
+def test_it_does_nothing_for_a_process_that_has_ended(lab: Lab) -> None:
+    folders = [str(one.folder) for one in lab.stacks]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", ahead.__name__, "1", lab.settings.model_dump_json(), *folders],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_home_whose_name_is_no_text_is_prepared_by_nobody(lab: Lab, tmp_path: Path) -> None:
+    home = tmp_path / os.fsdecode(b"home\xff")
+    with images_ahead(lab.stacks, lab.settings.model_copy(update={"home": home}), print):
+        pass
+
+
+def test_a_machine_that_starts_no_more_processes_prepares_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with images_ahead(lab.stacks, lab.settings, print):
+        pass
