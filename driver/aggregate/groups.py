@@ -151,7 +151,7 @@ def struck(record: Record, language: Language = "en") -> str | None:
     """
     if record.status == "accuracy_failed" or record.gate_passed is False:
         reason = f"accuracy failed: {_missed(record, language) or 'see the result'}"
-    elif record.warnings and record.impossible:
+    elif record.impossible:
         reason = f"not possible: {', '.join(record.figure_marks)}"
     elif record.status == "failed":
         reason = f"failed ({record.failure_kind}): {record.failure}"

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from driver.aggregate.compiled import struct_of
 from driver.aggregate.plausibility import absurdity
-from driver.aggregate.problem import ProblemKind, ResultProblem
+from driver.aggregate.problem import ProblemKind, ResultProblem, unreadable_remedy
 from driver.aggregate.record import Record, record_of
 from driver.models.result import Result
 from driver.system.hashing import canonical_digest
@@ -182,7 +182,7 @@ def _unreadable(error: OSError) -> Unusable:
     return Unusable(
         ProblemKind.UNREADABLE,
         f"it cannot be read: {error.strerror}",
-        "make it readable (chmod u+r), or leave it out",
+        unreadable_remedy(error),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from driver.aggregate.problem import ProblemKind, ResultProblem
+from driver.aggregate.problem import ProblemKind, ResultProblem, unreadable_remedy
 from driver.errors import UsageFault
 from driver.system.plain_text import plain
 
@@ -330,5 +330,5 @@ def _unreadable(path: str, error: OSError) -> ResultProblem:
         path,
         ProblemKind.UNREADABLE,
         f"it cannot be read: {error.strerror}",
-        "make it readable (chmod u+r), or leave it out",
+        unreadable_remedy(error),
     )

@@ -152,8 +152,10 @@ def _made(
         tables=_first_tables(found.records(newest[:FIRST_ROWS]), loaded, options),
         first_problems=loaded.problems[:FIRST_PROBLEMS],
     )
-    # What cannot be read now may be readable the next time, without a change of any file.
-    unread = any(problem.kind is ProblemKind.UNREADABLE for problem in loaded.problems)
+    # What cannot be read now may be readable the next time, without a change of any file. What the walk could
+    # not is asked again by every walk, and is part of what it finds.
+    read = set(loaded.problems) - set(tree.problems)
+    unread = any(problem.kind is ProblemKind.UNREADABLE for problem in read)
     return made, None if unread else _Remembered(beside, states)
 
 

@@ -32,8 +32,17 @@ PICTURES = (
     *("PIL.Image", "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin"),
     *("PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
 )
-NUMPY = ("numpy", "numpy.random", *PICTURES, "concurrent.futures.thread", "hashlib", "zipfile")
+EVERY_STAGE = (
+    "numpy",
+    "numpy.random",
+    *PICTURES,
+    "concurrent.futures.thread",
+    "hashlib",
+    "zipfile",
+)
 """What every stage imports that takes long."""
+INDUCTOR = {"TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+"""What torch._inductor reads when it is imported, as its engine sets it: a fork comes too late for that."""
 LIMIT_S = 300
 
 
@@ -47,10 +56,9 @@ def server_environment(python: Path) -> dict[str, str]:
         # without threads can be forked.
         "OMP_NUM_THREADS": "1",
         **ONE_BLAS_THREAD,
-        # torch._inductor reads these when it is imported; the engines set the last two as here.
+        # Read at the same time; the test_torch_compiled module sees to it that the engine sets the others.
         "CXX": str(PROBES / "kept-g++"),
-        "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0",
-        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        **INDUCTOR,
     }
 
 

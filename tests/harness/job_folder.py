@@ -18,7 +18,7 @@ import numpy as np
 from driver.models.job import JobFile
 from driver.models.report import StageReport
 from tests.cores import ONE_BLAS_THREAD
-from tests.harness.forks import NUMPY, exported_by, forked_stage
+from tests.harness.forks import EVERY_STAGE, exported_by, forked_stage
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -242,7 +242,11 @@ class JobFolder:
         return done.returncode, done.stdout + done.stderr
 
     def run_forked(
-        self, stage: str = "infer", *, python: Path | None = None, modules: tuple[str, ...] = NUMPY
+        self,
+        stage: str = "infer",
+        *,
+        python: Path | None = None,
+        modules: tuple[str, ...] = EVERY_STAGE,
     ) -> Outcome:
         """Run a stage as its hook would, which hands over to the harness: a fork that has imported ``modules``."""
         exported = exported_by(self.folder / "hook" / "hook")

@@ -15,7 +15,7 @@ from driver.catalog.manifests import read_manifest
 from driver.models.vendor import VendorManifest
 from driver.system.hashing import file_sha256
 from tests.cores import ONE_BLAS_THREAD
-from tests.harness.forks import NUMPY, forked_stage
+from tests.harness.forks import EVERY_STAGE, forked_stage
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.shared import made_once
@@ -268,7 +268,7 @@ def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tu
 
     Of a stack that is no stand-in, the engine's own libraries are loaded by each stage, except PyTorch.
     """
-    modules = WITH_TORCH if _imports_torch(job, stage) else NUMPY
+    modules = WITH_TORCH if _imports_torch(job, stage) else EVERY_STAGE
     if not is_standin(python):
         return forked_stage(stage, job.folder, env, python=python, modules=modules)
     base, reason = cpu_stack()
@@ -277,7 +277,7 @@ def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tu
 
 
 WITH_TORCH = (
-    *(*NUMPY, "torch", "transformers", "torch.distributed.tensor"),
+    *(*EVERY_STAGE, "torch", "transformers", "torch.distributed.tensor"),
     *("torch._inductor.compile_fx", "torch._inductor.codegen.cpp"),
 )
 """With what torch.compile imports: twice as much as torch itself."""

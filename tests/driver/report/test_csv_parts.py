@@ -115,32 +115,25 @@ def test_after_a_change_the_bytes_are_those_of_a_new_report(
     assert made_again <= COUNT
 
 
-def test_only_the_part_of_an_added_result_is_made(
-    tmp_path: Path, made_rows: list[int], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("change", "rows"), [(add, 1), (measure_again, 2)])
+def test_only_the_parts_of_rows_that_changed_are_made(
+    tmp_path: Path,
+    made_rows: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[list[Path]], None],
+    rows: int,
 ) -> None:
+    """A result that is measured again also changes the row that was the newest until then."""
     # Every part ends with its first row, whatever was added before it.
     monkeypatch.setattr(csv_parts, "PART_END", "")
     root = tmp_path / "results"
     paths = results(root)
     csv_of(root)
     made_rows.clear()
-    add(paths)
+    change(paths)
     after = csv_of(root)
-    assert made_rows == [1]
-    assert after == csv_of(root, home=False)
-
-
-def test_the_mark_of_the_newest_result_changes_the_row_of_an_older_one(
-    tmp_path: Path, made_rows: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(csv_parts, "PART_END", "")
-    root = tmp_path / "results"
-    paths = results(root)
-    csv_of(root)
-    made_rows.clear()
-    measure_again(paths)
-    after = csv_of(root)
-    assert sum(made_rows) == 2, "the new row, and the one that is no longer the newest"
+    assert sum(made_rows) == rows
+    assert 0 not in made_rows
     assert after == csv_of(root, home=False)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from driver.aggregate.problem import ProblemKind
 from driver.errors import EnvironmentFault
 from driver.report import build, stamp
 from driver.report.build import ReportOptions, report
@@ -57,6 +58,8 @@ def test_a_file_that_could_not_be_read_is_read_the_next_time(
         patch.setattr(os, "open", failing(os.open, path, errno.EMFILE))
         first = reported(root)
     assert (first.shown, first.problems) == (2, 1)
+    # Too many open files: no rights of the file would change that.
+    assert first.first_problems[0].remedy.startswith("repeat the command")
     again = reported(root)
     assert (again.shown, again.problems, again.up_to_date) == (3, 0, False)
     assert reported(root).up_to_date
@@ -77,6 +80,13 @@ def test_a_folder_that_cannot_be_listed_is_named(
     monkeypatch.setattr(os, "scandir", stale)
     made = reported(root)
     assert [problem.path for problem in made.first_problems] == [str(broken)]
+
+
+def test_a_folder_whose_name_no_report_can_hold_is_not_read_again_and_again(root: Path) -> None:
+    documents.write(root / os.fsdecode(b"r\xe9sultats"), documents.document())
+    first = reported(root)
+    assert [problem.kind for problem in first.first_problems] == [ProblemKind.UNREADABLE]
+    assert reported(root).up_to_date
 
 
 def test_files_that_another_report_wrote_meanwhile_are_not_this_ones(
