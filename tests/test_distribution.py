@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -52,14 +53,17 @@ def run(*words: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[st
     )
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel of this tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    done = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+def build(tree: Path, folder: Path) -> Path:
+    done = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=tree)
     assert done.returncode == 0, done.stderr
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this tree."""
+    return build(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,22 @@ def test_the_wheel_has_one_package_and_the_manifests_of_the_tree(wheel: Path) ->
     modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("driver/**/*.py")}
     templates = {name for name in modules if name.startswith("driver/templates/")}
     assert {name for name in held if name.endswith(".py")} == modules - templates
+
+
+def test_what_a_running_job_links_to_is_in_the_wheel(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("driver/__init__.py", "distribution/assay/__init__.py", "LICENSE", "README.md"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    for name in (".gitignore", "pyproject.toml"):
+        shutil.copy(ROOT / name, tree)
+    vendor, job = tree / "vendor_hooks" / "cpu", tree / ".assay" / "jobs" / "one"
+    shutil.copytree(ROOT / "vendor_hooks" / "cpu", vendor)
+    job.mkdir(parents=True)
+    (job / "vendor").symlink_to(vendor)
+    names = zipfile.ZipFile(build(tree, tmp_path / "wheel")).namelist()
+    assert "assay/tree/vendor_hooks/cpu/vendor.toml" in names
+
 
 
 def test_a_report_of_two_results_is_written_where_it_is_typed(

@@ -1,15 +1,17 @@
-"""The input pipeline beside plain Pillow and torchvision's DataLoader: rates, scaling, equal bits.
+"""The input pipeline beside plain Pillow, torchvision's DataLoader and DALI on the processor: rates, scaling, equal bits.
 
-    make bench CASE=loader [ARGS="--pairs 5 --seconds 3 --workers 1 --workers 2 --torchvision PYTHON --before CHECKOUT"]
+    make bench CASE=loader [ARGS="--pairs 5 --seconds 3 --workers 1 --workers 2 --torchvision PYTHON --dali PYTHON
+                                  --before CHECKOUT"]
 
 Generated JPEGs of 500 × 375 with the constants of vit_b_32 (resize 248, bicubic, crop 224). Every side and
 number of workers is a process of its own, in turns; medians of the pairs, in brackets the extremes. PYTHON is
-an interpreter that has torch and torchvision, CHECKOUT another tree of this project, whose loader is then a
-side; both are left out if they are not named.
+an interpreter that has torch and torchvision, or NVIDIA's DALI and Pillow, CHECKOUT another tree of this project,
+whose loader is then a side; what is not named is left out.
 
 Prints one JSON document. ``scaling`` is the rate of n workers ÷ (n × the rate of one), which other work on
 the machine lowers; processor time per picture hardly depends on it. Exits with 1 if one worker is not twice as
-fast as plain Pillow or n workers are below 0.9 × n; with an error if a bit of any side's tensors differs.
+fast as plain Pillow or n workers are below 0.9 × n; with an error if a bit of any side's tensors differs. DALI's
+differ, by the mean difference of the worst batch in ``dali_differs_by`` (in standard deviations of a channel).
 """
 
 from __future__ import annotations
@@ -48,6 +50,15 @@ CONSTANTS = {
 }
 PICTURES, ITEMS, BATCH_SIZE, QUALITY = 64, 40_000, 32, 92
 AIM_OVER_PILLOW, AIM_SCALING = 2.0, 0.9
+NEEDED = {
+    "torchvision": "torch, torchvision, numpy and Pillow",
+    "dali": "nvidia-dali-cuda130 or -cuda120, numpy and Pillow",
+    "before": "a loader (vendor_hooks/harness/inputs/batch_loader.py)",
+}
+OWN_BITS = "dali"
+"""The side that resizes by its own arithmetic."""
+MOST_OFF = 0.05
+"""More would be other pictures, another filter or other constants."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +70,8 @@ class Sample:
     cpu_s: float
     faults: int
     sha256: str
+    off: float = 0.0
+    """Mean difference from the first batches of this project's loader, of the side that has bits of its own."""
 
     @property
     def rate(self) -> float:
@@ -77,12 +90,13 @@ class Bench:
 
     dataset: Path
     seconds: int
-    torchvision: str | None
+    torchvision: str | None = None
+    dali: str | None = None
     before: Path | None = None
 
     def run(self, side: str, workers: int) -> Sample:
         """Run one side in a process of its own; EnvironmentFault where it fails."""
-        python = self.torchvision if side == "torchvision" else sys.executable
+        python = {"torchvision": self.torchvision, "dali": self.dali}.get(side, sys.executable)
         tree = self.before if side == "before" and self.before else ROOT
         program = "assay" if side == "before" else side
         words = [python or "", str(SIDE), program, str(tree / "vendor_hooks"), str(self.dataset)]
@@ -91,7 +105,9 @@ class Bench:
         if done.returncode:
             raise EnvironmentFault(
                 f"the side {side} ended with {done.returncode}: {done.stderr[-2000:]}",
-                "leave --torchvision out, or name a Python that has torch and torchvision",
+                f"leave --{side} out, or name a Python that has {NEEDED[side]}"
+                if side in NEEDED
+                else "this is a defect: report it",
             )
         return Sample(**json.loads(done.stdout.splitlines()[-1]))
 
@@ -140,9 +156,18 @@ def ratios(over: Sequence[float], under: Sequence[float]) -> dict[str, float]:
 
 def document(found: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, object]:
     """Return what the samples show; AssayError if two sides' tensors differ in a bit."""
-    digests = {side: sample.sha256 for (side, _), all_of in found.items() for sample in all_of}
-    if len({sample.sha256 for all_of in found.values() for sample in all_of}) > 1:
-        raise AssayError(f"the sides' tensors differ: {digests}", "this is a defect: report it")
+    every = [(side, sample) for (side, _), samples in found.items() for sample in samples]
+    digests = {(side, sample.sha256) for side, sample in every if side != OWN_BITS}
+    if len({digest for _, digest in digests}) > 1:
+        raise AssayError(
+            f"the sides' tensors differ: {sorted(digests)}", "this is a defect: report it"
+        )
+    off = [sample.off for side, sample in every if side == OWN_BITS]
+    if off and max(off) > MOST_OFF:
+        raise AssayError(
+            f"{OWN_BITS} prepares something else: its tensors differ by {max(off):.3f} on average",
+            "this is a defect: report it",
+        )
     rates = {key: [sample.rate for sample in samples] for key, samples in found.items()}
     cpu = {key: [sample.cpu_ms for sample in samples] for key, samples in found.items()}
     fewest = min(workers for _, workers in found)
@@ -172,6 +197,7 @@ def document(found: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, obj
             for side in ("assay", *others)
         },
         "bits": "equal",
+        **({f"{OWN_BITS}_differs_by": round(max(off), 4)} if off else {}),
     }
 
 
@@ -188,7 +214,7 @@ def measured(
     bench: Bench, pairs: int, workers: Sequence[int]
 ) -> dict[tuple[str, int], list[Sample]]:
     """Run every side with every number of workers, in turns."""
-    optional = {"torchvision": bench.torchvision, "before": bench.before}
+    optional = {"torchvision": bench.torchvision, "dali": bench.dali, "before": bench.before}
     sides = ("assay", "pillow", *(side for side, given in optional.items() if given))
     found: dict[tuple[str, int], list[Sample]] = {(s, n): [] for n in workers for s in sides}
 
@@ -209,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=count, default=3, help="length of every timed run")
     parser.add_argument("--workers", type=count, action="append", help="default: 1, 2, 4 … threads")
     parser.add_argument("--torchvision", metavar="PYTHON", help="what has torch and torchvision")
+    parser.add_argument("--dali", metavar="PYTHON", help="what has NVIDIA's DALI")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="an earlier tree's loader")
     given = parser.parse_args(arguments)
     processor = read_processor()
@@ -220,12 +247,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dataset=Path(folder),
             seconds=given.seconds,
             torchvision=given.torchvision,
+            dali=given.dali,
             before=given.before,
         )
         shown = document(measured(bench, given.pairs, sorted(set(workers))))
     machine = {"processor": processor.name, "load_before": round(load, 2)}
-    if not given.torchvision:
-        machine["left_out"] = "torchvision: ARGS='--torchvision PYTHON' names a Python that has it"
+    left_out = [side for side in ("torchvision", "dali") if not getattr(given, side)]
+    if left_out:
+        machine["left_out"] = " ".join(
+            f"{side}: --{side} PYTHON names a Python that has it." for side in left_out
+        )
     sys.stdout.write(json.dumps({**machine, **shown}, indent=1, ensure_ascii=False) + "\n")
     return 0 if reached(shown) else 1
 

@@ -3,9 +3,11 @@
     python loader_side.py SIDE HARNESS DATASET WORKERS SECONDS BATCH_SIZE CONSTANTS
 
 SIDE is ``assay`` (the harness' BatchLoader), ``pillow`` (threads, each picture by plain Pillow and numpy as
-torchvision's transforms do it) or ``torchvision`` (its transforms in torch's DataLoader, worker processes).
-Prints JSON: the SHA-256 of the first CHECKED batches' tensors, in order; pictures, wall and processor seconds
-and page faults after them. The dataset should last longer than SECONDS: at its end the workers run dry.
+torchvision's transforms do it), ``torchvision`` (its transforms in torch's DataLoader, worker processes) or
+``dali`` (NVIDIA's DALI without a GPU, its threads). Prints JSON: the SHA-256 of the first CHECKED batches'
+tensors, in order, and of ``dali``, which resizes by its own arithmetic, by how much they differ from those of
+``assay``; pictures, wall and processor seconds and page faults after them. The dataset should last longer than
+SECONDS: at its end the workers run dry.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import io
+import itertools
 import json
 import os
 import resource
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 
 CHECKED = 2
+DALIS_NAMES = {"bicubic": "CUBIC", "bilinear": "LINEAR"}
 IN_FLIGHT = 2
 """Batches on the device of the overlap's bench at once: the loader keeps one more ready."""
 
@@ -130,6 +134,41 @@ def torchvision(dataset: Any, constants: dict[str, Any], workers: int, batch_siz
     return lambda: (batch.numpy() for batch in loader)
 
 
+def dali(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int) -> Batches:
+    """DALI's operators for the processor, with its reader, which reads ahead."""
+    fn, types = import_module("nvidia.dali.fn"), import_module("nvidia.dali.types")
+    pipeline = import_module("nvidia.dali.pipeline").Pipeline(
+        batch_size=batch_size, num_threads=workers, device_id=None, prefetch_queue_depth=2
+    )
+    mean, std = ([255 * value for value in constants[name]] for name in ("mean", "std"))
+    whole = len(dataset) // batch_size * batch_size
+    places = itertools.cycle(range(whole))
+
+    def read() -> list[np.ndarray[Any, Any]]:
+        return [np.frombuffer(dataset.read(next(places)), np.uint8) for _ in range(batch_size)]
+
+    with pipeline:
+        encoded = fn.external_source(read, batch=True)
+        decoded = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
+        resized = fn.resize(
+            decoded,
+            resize_shorter=constants["resize"],
+            interp_type=getattr(types, f"INTERP_{DALIS_NAMES[constants['interpolation']]}"),
+            antialias=True,
+        )
+        prepared = fn.crop_mirror_normalize(
+            resized,
+            crop=(constants["crop"], constants["crop"]),
+            mean=mean,
+            std=std,
+            dtype=types.FLOAT,
+            output_layout="CHW",
+        )
+        pipeline.set_outputs(prepared)
+    pipeline.build()
+    return lambda: (pipeline.run()[0].as_array() for _ in range(0, whole, batch_size))
+
+
 def _transforms() -> Any:
     torch = import_module("torch")
     try:
@@ -154,20 +193,27 @@ def main() -> None:
     """Run one side and print what it took."""
     side, harness, folder, workers, seconds, batch_size, constants = sys.argv[1:]
     sys.path.insert(0, harness)
-    sides = {"assay": assay, "pillow": pillow, "torchvision": torchvision}
+    sides = {"assay": assay, "pillow": pillow, "torchvision": torchvision, "dali": dali}
     given = json.loads(constants), int(workers), int(batch_size)
-    batches = sides[side](import_module("harness.inputs.dataset").Dataset(Path(folder)), *given)
+    dataset = import_module("harness.inputs.dataset").Dataset(Path(folder))
+    batches = sides[side](dataset, *given)
     endless = (batch for _ in iter(int, 1) for batch in batches())
-    digest = hashlib.sha256()
+    digest, first = hashlib.sha256(), []
     for _ in range(CHECKED):
         # Without a copy: freeing one raises the size up to which malloc keeps memory, and hides page faults.
-        digest.update(np.ascontiguousarray(next(endless)).data)
+        batch = next(endless)
+        digest.update(np.ascontiguousarray(batch).data)
+        if side == "dali":
+            first.append(batch.copy())
     pictures, before = 0, used()
     while time.perf_counter() - before[0] < float(seconds):
         pictures += len(next(endless))
     after = used()
     wall_s, cpu_s, faults = (after[n] - before[n] for n in range(3))
     found = {"pictures": pictures, "wall_s": wall_s, "cpu_s": cpu_s, "faults": faults}
+    if side == "dali":
+        pairs = zip(first, assay(dataset, *given)(), strict=False)
+        found["off"] = max(float(np.abs(one - other).mean()) for one, other in pairs)
     sys.stdout.write(json.dumps({**found, "sha256": digest.hexdigest()}) + "\n")
     sys.stdout.flush()
     # Workers have batches ahead, which nobody will take.

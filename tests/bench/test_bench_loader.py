@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def sample(rate: float, cpu_ms: float = 1.0, sha256: str = "same") -> Sample:
-    return Sample(pictures=1000, wall_s=1000 / rate, cpu_s=cpu_ms, faults=0, sha256=sha256)
+def sample(rate: float, cpu_ms: float = 1.0, sha256: str = "same", off: float = 0.0) -> Sample:
+    return Sample(
+        pictures=1000, wall_s=1000 / rate, cpu_s=cpu_ms, faults=0, sha256=sha256, off=off
+    )
 
 
 def found(**changed: Sample) -> dict[tuple[str, int], list[Sample]]:
@@ -52,20 +54,36 @@ def test_tensors_that_differ_are_a_defect_and_no_figure() -> None:
         document(found(pillow2=sample(380, 2.0, "other")))
 
 
+def test_dali_s_tensors_may_differ_and_say_by_how_much() -> None:
+    dali = {"dali1": sample(500, sha256="own", off=0.004), "dali2": sample(800, sha256="own")}
+    shown: Any = document(found(**dali))
+    assert shown["dali_differs_by"] == 0.004
+    assert shown["assay_over"]["dali"]["1"]["median"] == 0.8
+    assert shown["scaling"]["dali"]["2"]["median"] == 0.8
+    assert "dali_differs_by" not in document(found())
+
+
+def test_a_dali_that_prepares_something_else_is_no_side() -> None:
+    with pytest.raises(AssayError, match=r"something else: .* 0\.300"):
+        document(found(dali1=sample(500, sha256="own", off=0.3)))
+
+
 def test_the_loader_gives_the_bits_of_plain_pillow(tmp_path: Path) -> None:
     write_pictures(tmp_path, 8)
     repeat(tmp_path, 64)
     # This tree is its own earlier one: the side `before` runs the same loader.
-    bench = Bench(dataset=tmp_path, seconds=1, torchvision=None, before=ROOT)
+    bench = Bench(dataset=tmp_path, seconds=1, before=ROOT)
     ours, theirs = bench.run("before", 2), bench.run("pillow", 1)
     assert ours.sha256 == theirs.sha256
     assert min(ours.pictures, theirs.pictures) > 0
 
 
-def test_a_python_without_torchvision_is_the_machine_s_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("side", ["torchvision", "dali"])
+def test_a_python_without_a_side_is_the_machine_s_fault(tmp_path: Path, side: str) -> None:
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho no module >&2\nexit 1\n", encoding="utf-8")
     fake.chmod(0o755)
-    bench = Bench(dataset=tmp_path, seconds=1, torchvision=str(fake))
-    with pytest.raises(EnvironmentFault, match="no module"):
-        bench.run("torchvision", 1)
+    bench = Bench(dataset=tmp_path, seconds=1, **{side: str(fake)})
+    with pytest.raises(EnvironmentFault, match="no module") as caught:
+        bench.run(side, 1)
+    assert caught.value.remedy.startswith(f"leave --{side} out")
