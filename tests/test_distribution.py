@@ -143,7 +143,6 @@ def test_what_a_running_job_links_to_is_in_the_wheel(tmp_path: Path) -> None:
     assert "assay/tree/vendor_hooks/cpu/vendor.toml" in names
 
 
-
 def test_a_report_of_two_results_is_written_where_it_is_typed(
     installed: Installed, results: tuple[Path, Path]
 ) -> None:

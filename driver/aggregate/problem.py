@@ -26,7 +26,7 @@ def unreadable_remedy(error: OSError) -> str:
     """Return what to do about a file or folder that cannot be read: rights are changed, all else is tried again."""
     if isinstance(error, PermissionError):
         return "make it readable (chmod u+r), or leave it out"
-    return "repeat the command, which reads it again; if that stays so, look at its disk, or leave it out"
+    return "repeat the command, which reads it again; if it fails again, check its disk, or leave it out"
 
 
 class ResultProblem(NamedTuple):

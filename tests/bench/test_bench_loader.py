@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def sample(rate: float, cpu_ms: float = 1.0, sha256: str = "same", off: float = 0.0) -> Sample:
-    return Sample(
-        pictures=1000, wall_s=1000 / rate, cpu_s=cpu_ms, faults=0, sha256=sha256, off=off
-    )
+    return Sample(pictures=1000, wall_s=1000 / rate, cpu_s=cpu_ms, faults=0, sha256=sha256, off=off)
 
 
 def found(**changed: Sample) -> dict[tuple[str, int], list[Sample]]:
@@ -83,7 +81,7 @@ def test_a_python_without_a_side_is_the_machine_s_fault(tmp_path: Path, side: st
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho no module >&2\nexit 1\n", encoding="utf-8")
     fake.chmod(0o755)
-    bench = Bench(dataset=tmp_path, seconds=1, **{side: str(fake)})
+    bench = Bench(dataset=tmp_path, seconds=1, torchvision=str(fake), dali=str(fake))
     with pytest.raises(EnvironmentFault, match="no module") as caught:
         bench.run(side, 1)
     assert caught.value.remedy.startswith(f"leave --{side} out")
