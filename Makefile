@@ -88,10 +88,10 @@ dev: ## make an environment for an editor, link it as .venv, and print what to p
 	@$(call only)$(clone)tests/dev
 
 test: ## run the tests; without Docker, list the skipped ones: ARGS="-k wheelhouse"
-	@$(call only)$(clone)tests/run -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $$ARGS
+	@$(call only)$(clone)tests/run --in-memory -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $$ARGS
 
 test-quick: ## run the tests that need no torch, Docker, browser, new environment or whole jobs: under two minutes
-	@$(call only)$(clone)tests/run --quick -n auto --maxprocesses 4 $$ARGS
+	@$(call only)$(clone)tests/run --quick --in-memory -n auto --maxprocesses 4 $$ARGS
 
 test-slow: ## run only the slow tests
 	@$(call only)$(clone)tests/run -n auto --maxprocesses 2 --dist worksteal -m slow $$ARGS

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,8 +123,9 @@ def peaks_of_children(pid: int) -> dict[str, int]:
         with suppress(OSError):
             for child in path.read_text(encoding="ascii").split():
                 status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
-                peak = next((line for line in status.splitlines() if "VmHWM" in line), "VmHWM 0 kB")
-                found[child] = int(peak.split()[1])
+                # One that has ended and was not waited for has no memory any more.
+                if peak := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
+                    found[child] = int(peak[1])
     return found
 
 

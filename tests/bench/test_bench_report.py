@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.bench.bench_report import (
     forgotten,
     judged,
     made_tree,
+    peaks_of_children,
     timed,
 )
 from tests.bench.report_100k import generate
@@ -64,6 +66,7 @@ def test_a_folder_in_memory_has_no_cold_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_report, "DROP_CACHES", tmp_path / "drop_caches")
+    monkeypatch.setattr(bench_report, "filesystem", lambda _folder: "ext2/ext3")
     assert forgotten(tmp_path)
     monkeypatch.setattr(bench_report, "filesystem", lambda _folder: "tmpfs")
     assert not forgotten(tmp_path)
@@ -81,6 +84,12 @@ def test_a_worker_is_counted_without_what_its_parent_had_when_it_was_forked() ->
     made = timed(HUNGRY)
     assert made.output.strip() == str(200 << 20)
     assert 60 < made.workers_mib < 120
+
+
+def test_a_worker_that_has_ended_keeps_its_peak() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert str(ended.pid) not in peaks_of_children(os.getpid())
 
 
 def test_a_program_that_fails_is_no_figure() -> None:

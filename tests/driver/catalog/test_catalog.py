@@ -86,7 +86,7 @@ def test_one_invalid_vendor_breaks_only_the_requests_that_name_it(tree: Path) ->
 
 
 def test_one_invalid_stack_breaks_only_the_requests_that_name_it(tree: Path) -> None:
-    good = next((tree / "images/acme").glob("*/stack.toml")).parent
+    good = tree / "images/acme/v1"
     shutil.copytree(good, good.with_name("v9"))
     (good.with_name("v9") / "stack.toml").write_text("nonsense = 1\n")
     vendor = load_catalog(tree).vendor("acme")
