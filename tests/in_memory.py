@@ -83,7 +83,7 @@ def unmount(folder: Path) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how to keep what failed tests wrote, which is gone with its file system."""
-    in_memory = PREFIX in os.environ.get("TMPDIR", "")
+    in_memory = Path(os.environ.get("TMPDIR", "")).name.startswith(PREFIX)
     if in_memory and any(terminalreporter.stats.get(kind) for kind in ("failed", "error")):
         terminalreporter.write_line("what failed tests wrote is kept by: TMPDIR=/tmp make test")
 
