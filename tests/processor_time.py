@@ -67,20 +67,28 @@ def _children(tasks: Path = Path("/proc/self/task")) -> list[str]:
     return found
 
 
-READINGS = Readings()
+class Noted:
+    """Notes what each phase of a test used in its report, which pytest-xdist passes on."""
+
+    def __init__(self) -> None:
+        self._readings = Readings()
+
+    def pytest_runtest_logstart(self) -> None:
+        """Leave out what was used between tests."""
+        self._readings.since_s()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Iterator[None]:
+        """Add a property to the report."""
+        report = yield
+        report.user_properties.append((PROPERTY, self._readings.since_s()))  # type: ignore[attr-defined]
+        return report
 
 
-def pytest_runtest_logstart() -> None:
-    """Leave out what was used between tests."""
-    READINGS.since_s()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
-    """Note what a phase of a test used in its report, which pytest-xdist passes on."""
-    report = yield
-    report.user_properties.append((PROPERTY, READINGS.since_s()))  # type: ignore[attr-defined]
-    return report
+def pytest_configure(config: pytest.Config) -> None:
+    """Read only when asked: three readings a test are a tenth of what short tests take."""
+    if config.getoption(OPTION) is not None:
+        config.pluginmanager.register(Noted())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
