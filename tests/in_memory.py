@@ -10,16 +10,17 @@ import os
 import re
 import subprocess
 import tempfile
-from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from driver.system.host.cgroup import read_limits
+
 OPTION = "--in-memory"
 PREFIX = "assay-tests-memory-"
-"""A process's number follows."""
-NEEDED_BYTES = 12 << 30
-"""What has to be free: twice what a whole run has at once, and the stages."""
+SIZE_BYTES, NEEDED_BYTES = 6 << 30, 12 << 30
+"""The most that fits in, where a whole run had 1.7 GB at once; what has to be free, with four tests' stages beside it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,48 +38,62 @@ def pytest_configure(config: pytest.Config) -> None:
     named = os.environ.get("TMPDIR") or config.option.basetemp
     if not config.getoption(OPTION) or hasattr(config, "workerinput") or named:
         return
-    unmount_old(Path(tempfile.gettempdir()))
     if os.geteuid() == 0 and available_bytes() >= NEEDED_BYTES:
-        folder = Path(tempfile.gettempdir(), f"{PREFIX}{os.getpid()}")
-        if mount(folder):
-            os.environ["TMPDIR"] = str(folder)
+        folder = mounted()
+        if folder is not None:
+            before = os.environ.get("TMPDIR")
+            os.environ["TMPDIR"] = str(folder.path)
             tempfile.tempdir = None
-            config.add_cleanup(lambda: _leave(folder))
+            config.add_cleanup(lambda: _leave(folder, before))
 
 
-def available_bytes(text: str | None = None) -> int:
-    """Return what programs can have of the memory (/proc/meminfo); 0 where that is not said."""
-    if text is None:
-        try:
-            text = Path("/proc/meminfo").read_text(encoding="ascii")
-        except OSError:
-            return 0
+def available_bytes(root: Path = Path("/")) -> int:
+    """Return what programs can have of the memory, and of a container's limit; 0 where nothing says it."""
+    try:
+        text = (root / "proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return 0
     found = re.search(r"^MemAvailable: +(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) << 10 if found else 0
+    available = int(found[1]) << 10 if found else 0
+    return min(available, read_limits(root).memory_bytes or available)
 
 
-def mount(folder: Path) -> bool:
-    """Make a folder in memory; return whether that was allowed. Anybody may write to it, as to /tmp."""
-    folder.mkdir()
-    options = f"mode=1777,size={NEEDED_BYTES}"
-    if _ran("mount", "-t", "tmpfs", "-o", options, "assay-tests", str(folder)):
-        return True
-    folder.rmdir()
-    return False
+class Mounted(NamedTuple):
+    """A folder in memory, and the process that removes it when the one that made it has ended, however that ended."""
+
+    path: Path
+    keeper: subprocess.Popen[bytes]
+
+    def remove(self) -> None:
+        """Remove the folder. What somebody still has open goes when it is closed."""
+        assert self.keeper.stdin is not None
+        self.keeper.stdin.close()
+        self.keeper.wait()
 
 
-def unmount_old(within: Path) -> None:
-    """Remove the folders of runs that were killed, with what they hold."""
-    for folder in within.glob(f"{PREFIX}*"):
-        if not Path("/proc", folder.name.removeprefix(PREFIX)).exists():
-            unmount(folder)
+REMOVE = 'read -r _; umount --lazy "$0"; rmdir "$0"'
 
 
-def unmount(folder: Path) -> None:
-    """Remove a folder in memory. What somebody still has open goes when it is closed."""
-    _ran("umount", "--lazy", str(folder))
-    with suppress(OSError):
+def mounted() -> Mounted | None:
+    """Make a folder in memory, to which anybody may write as to /tmp; None where that is not allowed."""
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    options = f"mode=1777,size={SIZE_BYTES}"
+    command = ["mount", "-t", "tmpfs", "-o", options, "assay-tests", str(folder)]
+    try:
+        subprocess.run(command, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
         folder.rmdir()
+        return None
+    # A session of its own: it outlives Ctrl-C, and whoever kills a group.
+    keeper = subprocess.Popen(
+        ["sh", "-c", REMOVE, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+    return Mounted(folder, keeper)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -88,14 +103,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("what failed tests wrote is kept by: TMPDIR=/tmp make test")
 
 
-def _leave(folder: Path) -> None:
-    del os.environ["TMPDIR"]
+def _leave(folder: Mounted, before: str | None) -> None:
+    os.environ.pop("TMPDIR", None)
+    if before is not None:
+        os.environ["TMPDIR"] = before
     tempfile.tempdir = None
-    unmount(folder)
-
-
-def _ran(*words: str) -> bool:
-    try:
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
+    folder.remove()

@@ -57,8 +57,8 @@ NEEDED = {
 }
 OWN_BITS = "dali"
 """The side that resizes by its own arithmetic."""
-MOST_OFF = 0.05
-"""More would be other pictures, another filter or other constants."""
+MOST_OFF = 0.003
+"""Measured: 0.0014. Bilinear has 0.0064, Lanczos 0.0049, a mean of 0.48 in the place of 0.5 some 0.04."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +163,8 @@ def document(found: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, obj
             f"the sides' tensors differ: {sorted(digests)}", "this is a defect: report it"
         )
     off = [sample.off for side, sample in every if side == OWN_BITS]
-    if off and max(off) > MOST_OFF:
+    # Not a number is not near.
+    if not all(one <= MOST_OFF for one in off):
         raise AssayError(
             f"{OWN_BITS} prepares something else: its tensors differ by {max(off):.3f} on average",
             "this is a defect: report it",

@@ -149,10 +149,15 @@ def dali(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int)
 
     with pipeline:
         encoded = fn.external_source(read, batch=True)
+        # As the other sides round: resize_shorter rounds the longer side up from a half.
+        shape = fn.peek_image_shape(encoded)
+        height, width = shape[0], shape[1]
+        shorter, size = import_module("nvidia.dali.math").min(height, width), constants["resize"]
         decoded = fn.decoders.image(encoded, device="cpu", output_type=types.RGB)
         resized = fn.resize(
             decoded,
-            resize_shorter=constants["resize"],
+            resize_x=fn.cast(size * width // shorter, dtype=types.FLOAT),
+            resize_y=fn.cast(size * height // shorter, dtype=types.FLOAT),
             interp_type=getattr(types, f"INTERP_{DALIS_NAMES[constants['interpolation']]}"),
             antialias=True,
         )
@@ -166,7 +171,10 @@ def dali(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int)
         )
         pipeline.set_outputs(prepared)
     pipeline.build()
-    return lambda: (pipeline.run()[0].as_array() for _ in range(0, whole, batch_size))
+    # Without a copy: as_array makes one.
+    return lambda: (
+        np.array(pipeline.run()[0].as_tensor(), copy=False) for _ in range(0, whole, batch_size)
+    )
 
 
 def _transforms() -> Any:
