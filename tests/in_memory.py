@@ -18,7 +18,8 @@ import pytest
 from driver.system.host.cgroup import read_limits
 
 OPTION = "--in-memory"
-PREFIX = "assay-tests-memory-"
+PREFIX = "assay-mem-"
+"""Short: the path of a socket in a test's folder has at most 107 bytes."""
 SIZE_BYTES, NEEDED_BYTES = 6 << 30, 12 << 30
 """The most that fits in, where a whole run had 1.7 GB at once; what has to be free, with four tests' stages beside it."""
 

@@ -123,7 +123,8 @@ def _knock(host: str) -> EnvironmentFault | None:
         try:
             door.connect(path)
         except OSError as error:
-            return unreachable(f"{path}: {error.strerror}")
+            # One that Python finds has no number, and its text as its only argument.
+            return unreachable(f"{path}: {error.strerror or error}")
     return None
 
 
@@ -133,6 +134,12 @@ def unreachable(reason: str) -> EnvironmentFault:
         return EnvironmentFault(
             f"this user may not open the Docker engine's socket ({reason})",
             f"type: sudo usermod -aG docker $USER, and log in again, {other_way()}",
+        )
+    if "path too long" in reason:
+        return EnvironmentFault(
+            f"the system takes no socket at a path as long as that of DOCKER_HOST ({reason})",
+            "link to it from a shorter path, and name that: ln -s <socket> /run/engine.sock, "
+            f"DOCKER_HOST=unix:///run/engine.sock, {other_way()}",
         )
     if "podman" in reason:
         return EnvironmentFault(

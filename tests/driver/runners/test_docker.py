@@ -45,6 +45,14 @@ def test_a_dead_socket_is_an_environment_fault_too(engine_at: Path) -> None:
         connect()
 
 
+def test_a_path_that_no_socket_can_have_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said `None`, and to ask `docker info`, which says less."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix:///tmp/{'long' * 30}/docker.sock")
+    with pytest.raises(EnvironmentFault, match="path too long") as error:
+        connect()
+    assert "from a shorter path" in error.value.remedy
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open every socket")
 def test_a_forbidden_socket_has_a_remedy(engine_at: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
