@@ -32,6 +32,9 @@ OPTIONS = {
     "StreamLocalBindMask": "0177",
 }
 
+LONGEST_FOLDER = 107 - len("/assay-ssh-12345678/engine.sock") - len(".1234567890123456")
+"""Bytes of what a socket's folder may be in: sun_path of unix(7), and the name that ssh binds before it renames it."""
+
 _open: dict[str, Tunnel] = {}
 
 
@@ -44,7 +47,7 @@ class Tunnel:
 
     def __init__(self, url: str) -> None:
         """Connect. ``url``: ssh://[user@]host[:port][/path of the socket]. Raises EnvironmentFault."""
-        self._folder = Path(tempfile.mkdtemp(prefix="assay-ssh-"))
+        self._folder = folder_of_sockets()
         self._url = url
         self.address = f"unix://{self._folder / 'engine.sock'}"
         with (self._folder / LOG).open("wb") as log:
@@ -94,6 +97,13 @@ class Tunnel:
                 return
             time.sleep(0.05)
         raise ssh_fault(self._url, f"no answer within {PATIENCE_S:.0f} s")
+
+
+def folder_of_sockets() -> Path:
+    """Return a new folder for a socket and for ssh's draft of it: below TMPDIR, in /tmp where that is too long."""
+    within = tempfile.gettempdir()
+    is_short = len(os.fsencode(within)) <= LONGEST_FOLDER
+    return Path(tempfile.mkdtemp(prefix="assay-ssh-", dir=within if is_short else "/tmp"))
 
 
 def ssh_command(url: str, local: Path) -> list[str]:

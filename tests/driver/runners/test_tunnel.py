@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from driver.errors import EnvironmentFault
-from driver.runners.engine.tunnel import Tunnel, ssh_command, ssh_fault
+from driver.runners.engine import tunnel
+from driver.runners.engine.tunnel import Tunnel, folder_of_sockets, ssh_command, ssh_fault
 
 
 def test_the_command_never_asks_and_notices_a_lost_host() -> None:
@@ -48,6 +51,25 @@ def test_an_ssh_that_fails_leaves_nothing_open(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(tunnel, "LONGEST_FOLDER", len(str(tmp_path)))
     with pytest.raises(EnvironmentFault, match="Host key verification failed"):
         Tunnel("ssh://lab3")
     assert [path.name for path in tmp_path.iterdir()] == ["ssh"]
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_ssh_can_bind_its_socket_wherever_temporary_files_are(
+    longer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's TMPDIR has the job, the user and the host in its path."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        within = Path(short, "j" * (tunnel.LONGEST_FOLDER + longer - len(short) - 1))
+        within.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(within))
+        folder = folder_of_sockets()
+        # As OpenSSH binds it before it renames it.
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{folder}/engine.sock.{'X' * 16}")
+        (folder / f"engine.sock.{'X' * 16}").unlink()
+        assert (folder.parent == within) == (longer == 0)
+        folder.rmdir()
