@@ -7,7 +7,6 @@ Not in /dev/shm: what a stage opens below /dev is a device to its guard.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from driver.monitors.reading import MonitorFormatError
+from driver.monitors.proc import memory
 from driver.system.host.cgroup import read_limits
 
 OPTION = "--in-memory"
@@ -51,11 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def available_bytes(root: Path = Path("/")) -> int:
     """Return what programs can have of the memory, and of a container's limit; 0 where nothing says it."""
     try:
-        text = (root / "proc/meminfo").read_text(encoding="ascii")
-    except OSError:
+        used, total = memory((root / "proc/meminfo").read_text(encoding="ascii"))
+    except (OSError, MonitorFormatError):
         return 0
-    found = re.search(r"^MemAvailable: +(\d+) kB$", text, re.MULTILINE)
-    available = int(found[1]) << 10 if found else 0
+    available = total - used
     return min(available, read_limits(root).memory_bytes or available)
 
 

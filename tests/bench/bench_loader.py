@@ -11,7 +11,8 @@ whose loader is then a side; what is not named is left out.
 Prints one JSON document. ``scaling`` is the rate of n workers ÷ (n × the rate of one), which other work on
 the machine lowers; processor time per picture hardly depends on it. Exits with 1 if one worker is not twice as
 fast as plain Pillow or n workers are below 0.9 × n; with an error if a bit of any side's tensors differs. DALI's
-differ, by the mean difference of the worst batch in ``dali_differs_by`` (in standard deviations of a channel).
+may, by the mean difference of the worst batch, ``dali_differs_by`` (in the unit of the normalised values: ``std`` of
+the constants), up to MOST_OFF.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Sample:
     faults: int
     sha256: str
     off: float = 0.0
-    """Mean difference from the first batches of this project's loader, of the side that has bits of its own."""
+    """Mean absolute difference of normalised values from the first batches of this project's loader, of OWN_BITS alone."""
 
     @property
     def rate(self) -> float:
@@ -155,7 +156,7 @@ def ratios(over: Sequence[float], under: Sequence[float]) -> dict[str, float]:
 
 
 def document(found: Mapping[tuple[str, int], Sequence[Sample]]) -> dict[str, object]:
-    """Return what the samples show; AssayError if two sides' tensors differ in a bit."""
+    """Return what the samples show; AssayError if two sides' tensors differ in a bit, or DALI's by more than MOST_OFF."""
     every = [(side, sample) for (side, _), samples in found.items() for sample in samples]
     digests = {(side, sample.sha256) for side, sample in every if side != OWN_BITS}
     if len({digest for _, digest in digests}) > 1:

@@ -135,7 +135,7 @@ def torchvision(dataset: Any, constants: dict[str, Any], workers: int, batch_siz
 
 
 def dali(dataset: Any, constants: dict[str, Any], workers: int, batch_size: int) -> Batches:
-    """DALI's operators for the processor, with its reader, which reads ahead."""
+    """DALI's operators for the processor, two batches ahead; the files' bytes are read in the main thread."""
     fn, types = import_module("nvidia.dali.fn"), import_module("nvidia.dali.types")
     pipeline = import_module("nvidia.dali.pipeline").Pipeline(
         batch_size=batch_size, num_threads=workers, device_id=None, prefetch_queue_depth=2

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driver.system.settings import ROOT
+from tests.in_memory import available_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +151,7 @@ def _engine(folder: Path) -> Iterator[None]:
     script = ENGINE.format(
         folder=folder,
         hidden=" ".join(map(str, hidden)),
-        in_memory=IN_MEMORY if _has_room() else "",
+        in_memory=IN_MEMORY if available_bytes() >= ROOM_BYTES else "",
     )
     with (folder / "engine.log").open("wb") as log:
         engine = subprocess.Popen(
@@ -162,12 +163,6 @@ def _engine(folder: Path) -> Iterator[None]:
         finally:
             engine.terminate()
             engine.wait()
-
-
-def _has_room() -> bool:
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    available = next(line for line in lines if line.startswith("MemAvailable:"))
-    return int(available.split()[1]) << 10 >= ROOM_BYTES
 
 
 @contextmanager
