@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from driver.monitors.reading import MonitorFormatError
 from driver.monitors.proc import memory
+from driver.monitors.reading import MonitorFormatError
 from driver.system.host.cgroup import read_limits
 
 OPTION = "--in-memory"
