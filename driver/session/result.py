@@ -36,6 +36,7 @@ def make_result(recording: Recording, stopwatch: Stopwatch) -> Result:
     failure = recording.failure or impossible(recording, metrics)
     failure = failure or missed_bound(metrics.scenario)
     template = recording.planned.template
+    e2e_time_s = stopwatch.elapsed_s()
     return Result(
         job=recording.planned.key,
         status=_status(failure, gate),
@@ -47,11 +48,11 @@ def make_result(recording: Recording, stopwatch: Stopwatch) -> Result:
         finished_utc=recording.now_utc(),
         core_item=choice.case.manifest.core_item,
         item=choice.case.manifest.item,
-        metrics=metrics.model_copy(update={"e2e_time_s": stopwatch.elapsed_s()}),
+        metrics=metrics.model_copy(update={"e2e_time_s": e2e_time_s}),
         gate=gate,
         predictions=recording.predictions,
         stages=(*recording.records, *recording.missing_stages()),
-        time_shares=stopwatch.shares(),
+        time_shares=stopwatch.shares(e2e_time_s),
         samples=tuple(recording.samples),
         monitor=recording.telemetry.document(),
         warnings=warnings_of(recording, metrics, simulated=simulated),

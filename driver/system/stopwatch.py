@@ -64,10 +64,13 @@ class Stopwatch:
         """Return the wall seconds since creation, without the excluded ones and waits for locks."""
         return time.perf_counter() - self._started - self._excluded_s - self.lock_wait_s
 
-    def shares(self) -> tuple[TimeShare, ...]:
-        """Return the rows, which add up to ``elapsed_s``; the last is the driver's own work."""
+    def shares(self, whole_s: float) -> tuple[TimeShare, ...]:
+        """Return the rows, which add up to ``whole_s``, as read from ``elapsed_s``.
+
+        The last is the driver's own work.
+        """
         rows = [TimeShare(what=what, wall_s=wall_s) for what, wall_s in self._spent.items()]
-        own = max(0.0, self.elapsed_s() - sum(self._spent.values()))
+        own = max(0.0, whole_s - sum(self._spent.values()))
         return (*rows, TimeShare(what="driver", wall_s=own))
 
 

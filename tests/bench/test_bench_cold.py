@@ -7,11 +7,14 @@ import os
 import stat
 import subprocess
 import textwrap
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from driver.errors import EnvironmentFault
+from tests.bench import bench_cold
 from tests.bench.bench_cold import (
     Run,
     copy_tree,
@@ -90,7 +93,7 @@ def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "results" / "a" / "b" / "c" / "d"
     recipe = (
         f"mkdir -p .assay/venvs/torch2-1 {folder}\n"
-        "\t@echo one; sleep 0.2; echo two; touch .assay/venvs/torch2-1/assay.json\n"
+        "\t@echo one; echo two; touch .assay/venvs/torch2-1/assay.json\n"
         f"\t@echo '{json.dumps(result)}' > {folder}/result.json\n"
     )
     text = f"run:\n\t@{recipe}broken:\n\t@echo why; exit 1\n"
@@ -103,7 +106,17 @@ def test_parts_add_up_to_the_wall_time(tree: Path) -> None:
     assert set(run.parts) == {"environment torch2", "rest"}
     assert sum(run.parts.values()) == pytest.approx(run.wall_s)
     assert [step.line for step in run.steps] == ["one", "two"]
-    assert run.steps[0].wall_s >= 0.2
+
+
+def test_a_step_lasts_until_the_next_line_and_the_last_until_the_end(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = iter([100.0, 101.0, 103.0, 108.0])
+    clock = SimpleNamespace(time=time.time, perf_counter=lambda: next(reads))
+    monkeypatch.setattr(bench_cold, "time", clock)
+    _, wall_s, steps = make(tree, "run", os.environ)
+    assert wall_s == 8.0
+    assert [(step.line, step.wall_s) for step in steps] == [("one", 2.0), ("two", 5.0)]
 
 
 def test_a_run_that_fails_is_named_with_what_it_printed(tree: Path) -> None:

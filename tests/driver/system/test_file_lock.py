@@ -74,7 +74,7 @@ def test_a_wait_is_counted_and_left_out(
     assert waited_s() - before == pytest.approx(10.0)
     assert stopwatch.lock_wait_s == pytest.approx(10.0)
     assert stopwatch.elapsed_s() == pytest.approx(4.0)
-    shares = {share.what: share.wall_s for share in stopwatch.shares()}
+    shares = {share.what: share.wall_s for share in stopwatch.shares(4.0)}
     assert shares == {"environments": pytest.approx(4.0), "driver": pytest.approx(0.0)}
 
 
