@@ -91,9 +91,11 @@ def cost(folder: Path, name: str, batch_size: int, seconds: float) -> tuple[floa
     made_answers = kind(module, engine, library, Decoding(), job, depth=1)
     rate = EXPECTED_RATES.get(name, SERVER_RATE)
     asked = loadgen.Asked("PerformanceOnly", rate, document["min_duration_ms"], 1)
+    loadgen.settle(module, made_answers.threads)
     before = time.process_time()
     log = loadgen.run_test(module, asked, job.scenario, library, made_answers, folder / "logs")
     used = time.process_time() - before
+    made_answers.close()
     queries = made_answers.samples // document["samples_per_query"]
     kind_of = "per_query_" if name == "multistream" else ""
     median_ns = log[f"result_50.00_percentile_{kind_of}latency_ns"]

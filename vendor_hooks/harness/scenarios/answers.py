@@ -11,6 +11,7 @@ from harness.engine import Engine
 from harness.job import Arrays, Job, Scenario
 from harness.loops.core_check import relative_difference
 from harness.outputs.contract import OutputContract, require_finite
+from harness.scenarios.logged_thread import LoggedThread
 from harness.scenarios.sample_library import SampleLibrary
 from harness.task import Task
 
@@ -67,6 +68,8 @@ class Answers:
         #: What a response points to until LoadGen has copied it.
         self._content: Any = None
         self.ended = threading.Event()
+        #: The one that LoadGen runs its tests in, which answers here, and others that answer.
+        self.threads = [LoggedThread("loadgen")]
         self.calls = self.batches = self.samples = 0
         #: Of a performance run.
         self.kept: List[Kept] = []
@@ -87,6 +90,11 @@ class Answers:
         """Raise what an answer raised, if one did."""
         if self._error is not None:
             raise self._error
+
+    def close(self) -> None:
+        """End the threads, after the last test."""
+        for thread in self.threads:
+            thread.end()
 
     def stop(self) -> None:
         """Answer nothing any more."""
@@ -205,16 +213,20 @@ class QueuedAnswers(Answers):
     When the engine is free, everything that waits, up to the batch size, becomes a batch. Nothing waits for a fuller one.
     """
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._worker = LoggedThread("server")
+        self.threads.append(self._worker)
+
     def begin(self, accuracy: bool) -> None:
         """See Answers; then wait for queries."""
         super().begin(accuracy)
         self._queue: "queue.SimpleQueue[Any]" = queue.SimpleQueue()
         self.issue = self._put
-        self._worker = threading.Thread(target=self.guarded(self._work), name="server", daemon=True)
-        self._worker.start()
+        self._worker.start(self.guarded(self._work))
 
     def end(self) -> None:
-        """See Answers; then end the thread."""
+        """See Answers; then wait for the thread."""
         super().end()
         self._queue.put(None)
         self._worker.join()

@@ -1,15 +1,18 @@
 """MLPerf's LoadGen: one test, its settings and its logs. Only this module knows its Python binding."""
 
+import functools
 import json
 import os
-import threading
+import tempfile
+import time
 from pathlib import Path
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 from harness import clock
 from harness.errors import StageFailure
 from harness.job import Scenario
 from harness.scenarios.answers import Answers
+from harness.scenarios.logged_thread import LoggedThread
 from harness.scenarios.sample_library import SampleLibrary
 
 #: The names of LoadGen's enumeration, by ours.
@@ -26,12 +29,17 @@ SEEDS = {
     "sample_index_rng_seed": 2747215439041700203,
     "schedule_rng_seed": 16159082839903944936,
 }
-DETAIL = "mlperf_log_detail.txt"
+DETAIL, ACCURACY_LOG = "mlperf_log_detail.txt", "mlperf_log_accuracy.json"
 MARKER = ":::MLLOG"
 #: So many responses of a performance run are logged with their content, as in MLPerf's TEST01.
 SAMPLED = 64
 #: LoadGen makes twice the queries that it expects to need: an engine may be so many times faster than expected.
 HEADROOM = 2.0
+#: Responses that a thread logs at once to settle: some more than LoadGen has reserved memory for. Thrice, since a reading
+#: in their midst finds fewer.
+BURST, BURSTS = 1100, 3
+#: How long LoadGen may take to write a thread's, seconds; its own thread may starve.
+WRITTEN_WITHIN_S = 30.0
 #: Samples of an offline query beyond those that the expected rate needs; LoadGen adds a tenth itself.
 OFFLINE_SLACK = 1.1
 
@@ -75,10 +83,10 @@ def run_test(
     answers: Answers,
     folder: Path,
 ) -> Logged:
-    """Run one test; its logs are in ``folder``. Raises what an answer raised.
+    """Run one test in the first of ``answers.threads``; its logs are in ``folder``. Raises what an answer raised.
 
-    LoadGen has a thread of its own, whose C++ cannot be left by an exception: after a failure it never returns, and the
-    stage ends without it. Signals are noticed here meanwhile.
+    LoadGen's C++ cannot be left by an exception: after a failure the thread never returns from it, and the stage ends
+    without it. Signals are noticed here meanwhile.
     """
     folder.mkdir(parents=True)
     settings = _settings(loadgen, asked, scenario)
@@ -91,17 +99,13 @@ def run_test(
         answers.guarded(library.load),
         answers.guarded(library.unload),
     )
-    logs = loadgen.LogSettings()
-    outputs = loadgen.LogOutputSettings()
-    outputs.outdir = str(folder)
-    logs.log_output = outputs
-    logs.enable_trace = False
+    logs = _logs(loadgen, folder)
 
     def test() -> None:
         loadgen.StartTestWithLogSettings(system, queries, settings, logs, "")
         answers.ended.set()
 
-    threading.Thread(target=test, name="loadgen", daemon=True).start()
+    answers.threads[0].start(test)
     answers.ended.wait()
     answers.end()
     loadgen.DestroyFastSUT(system)
@@ -111,6 +115,62 @@ def run_test(
     if with_trace.exists():
         with_trace.unlink()
     return read_log(folder)
+
+
+def settle(loadgen: Any, threads: Sequence[LoggedThread]) -> None:
+    """Have each thread's log grow beyond what LoadGen has reserved for it, while it waits: see logged_thread.
+
+    The first is the one that runs tests. From then on, LoadGen's detail logs have a warning: "Logging allocation detected".
+    """
+    first, *others = threads
+    share = 1 + BURSTS * BURST
+    with tempfile.TemporaryDirectory(prefix="loadgen-") as folder:
+        accuracy = Path(folder, ACCURACY_LOG)
+
+        def issue(ids: Sequence[int], samples: Sequence[int]) -> None:  # noqa: ARG001
+            responses = [loadgen.QuerySampleResponse(one, 0, 0) for one in ids]
+            _respond(loadgen, responses[:share], accuracy)
+            for place, other in enumerate(others, 1):
+                part = responses[place * share : (place + 1) * share]
+                other.start(functools.partial(_respond, loadgen, part, accuracy))
+                other.join()
+
+        settings = loadgen.TestSettings()
+        settings.scenario = loadgen.TestScenario.Offline
+        settings.mode = getattr(loadgen.TestMode, ACCURACY)
+        count = share * len(threads)
+        system = loadgen.ConstructFastSUT(issue, lambda: None)
+        queries = loadgen.ConstructQSL(count, count, lambda _: None, lambda _: None)
+        logs = _logs(loadgen, Path(folder))
+        first.start(lambda: loadgen.StartTestWithLogSettings(system, queries, settings, logs, ""))
+        first.join()
+        loadgen.DestroyFastSUT(system)
+        loadgen.DestroyQSL(queries)
+
+
+def _respond(loadgen: Any, responses: List[Any], accuracy: Path) -> None:
+    """Complete one, then bursts; after each, wait until LoadGen has read this thread's log to its end."""
+    deadline = time.monotonic() + WRITTEN_WITHIN_S
+    count = _written(accuracy)
+    for start in (0, *range(1, len(responses), BURST)):
+        some = responses[start : start + BURST] if start else responses[:1]
+        loadgen.QuerySamplesComplete(some)
+        count += len(some)
+        while _written(accuracy) < count and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+
+def _written(accuracy: Path) -> int:
+    return accuracy.read_bytes().count(b"qsl_idx") if accuracy.exists() else 0
+
+
+def _logs(loadgen: Any, folder: Path) -> Any:
+    outputs = loadgen.LogOutputSettings()
+    outputs.outdir = str(folder)
+    logs = loadgen.LogSettings()
+    logs.log_output = outputs
+    logs.enable_trace = False
+    return logs
 
 
 def read_log(folder: Path) -> Logged:

@@ -46,6 +46,8 @@ WARMED_SIZES = 64
 #: A run that ended too early, since the engine is faster than LoadGen expected, is repeated with at least so many times
 #: the rate.
 FASTER, TRIES = 2.0, 4
+#: Of fewer samples a second, or at once, LoadGen's logs hold few enough entries even where it reads them a second late.
+SETTLED_FROM = 100
 #: Single calls whose median says what a query takes.
 TIMED_CALLS = 7
 
@@ -90,6 +92,8 @@ class ScenarioRun:
         self._items_of_a_sample = answers.items_of_a_sample
         self._measure_fresh(engine, dataset, source)
         with self._measurements.phase("scenario_accuracy", "LoadGen, accuracy mode"):
+            if max(self._core_rate(), self._job.batch_size) >= SETTLED_FROM:
+                binding.settle(self._loadgen, answers.threads)
             rate = self._core_rate() / self._scenario.samples_per_query
             asked = Asked(ACCURACY, rate, 0, 1)
             self._test(asked, library, answers, "accuracy")
@@ -102,6 +106,7 @@ class ScenarioRun:
             self._perform(library, answers, call_ns)
         if self._scenario.target_qps and search.best(tried) is None:
             tried += self._search(library, answers, call_ns)
+        answers.close()
         checked = self._check(answers, library)
         self._report.scenario = {
             "name": self._scenario.name,

@@ -10,6 +10,7 @@ from harness.job import Arrays
 from harness.loops.core_check import shortfalls
 from harness.loops.scheduled_loop import unknown_sequence
 from harness.scenarios.answers import Kept
+from harness.scenarios.logged_thread import LoggedThread
 from harness.scenarios.token_answers import FIRST, TOKENS, TokenAnswers
 
 SHORTFALL = "shortfall"
@@ -32,6 +33,11 @@ class ScheduledAnswers(TokenAnswers):
     number of sequences that a step advanced.
     """
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._worker = LoggedThread("tokens")
+        self.threads.append(self._worker)
+
     def begin(self, accuracy: bool) -> None:
         """See Answers; then wait for queries."""
         super().begin(accuracy)
@@ -41,11 +47,10 @@ class ScheduledAnswers(TokenAnswers):
         #: A permit for each sequence that was added, and one for the end.
         self._added = threading.Semaphore(0)
         self.issue = self.guarded(self._add)
-        self._worker = threading.Thread(target=self.guarded(self._work), name="tokens", daemon=True)
-        self._worker.start()
+        self._worker.start(self.guarded(self._work))
 
     def end(self) -> None:
-        """See Answers; then end the thread."""
+        """See Answers; then wait for the thread."""
         super().end()
         self._over = True
         self._added.release()

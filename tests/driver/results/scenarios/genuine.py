@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from driver.models.job import ScenarioJob
 from driver.models.report import Measurement, ScenarioReport
-from tests.harness.modules import job, loadgen
+from tests.harness.modules import job, loadgen, logged_thread
 from tests.harness.scenarios.conftest import scenario
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Instant:
     def __init__(self, module: Any) -> None:
         self._loadgen = module
         self.ended = threading.Event()
+        self.threads = [logged_thread.LoggedThread("loadgen")]
         self.samples = 0
 
     def begin(self, accuracy: bool) -> None:
@@ -77,6 +78,7 @@ def run_scenario(name: str, out: Path) -> Genuine:
     held = job.Scenario.read({"target_qps": None, **document})
     started = loadgen.clock.now_ns()
     loadgen.run_test(module, asked, held, Samples(), answers, out / FOLDER)
+    answers.threads[0].end()
     wall_ns = loadgen.clock.now_ns() - started
     report = ScenarioReport(
         name=held.name,
