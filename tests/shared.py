@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "ASSAY_TESTS_SHARED"
 """Names the folder to the processes of one test run."""
+SERVED = "ASSAY_TESTS_PID"
+"""The process that all others of the test run end with."""
 
 
 def share(config: pytest.Config) -> None:
@@ -24,6 +26,7 @@ def share(config: pytest.Config) -> None:
     if VARIABLE not in os.environ:
         folder = tempfile.mkdtemp(prefix="assay-tests-shared-")
         os.environ[VARIABLE] = folder
+        os.environ[SERVED] = str(os.getpid())
         config.add_cleanup(lambda: _remove(folder))
 
 

@@ -2,7 +2,8 @@
 
 A test that uses no figure need not wait for one: warm-up, core and latency of two stages keep both cores busy for six
 seconds. They compute with one thread: two wait for each other by spinning, for as long again where tests share the
-cores. Everything else is as `driver/assay` does it.
+cores. Stages that hand over to the harness are forks (tests/harness/forked_runner.py). Everything else is as
+`driver/assay` does it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driver.__main__ import main
-from driver.models.base import Tier
+from driver.models.base import RunnerName, Tier
 from driver.plan.scenario import RULES, Rules
 from driver.plan.tiers import MEASURES
+from driver.runners import RUNNERS
 from driver.session import site
 from driver.system.host.machine import HostFacts, host_facts
+from tests.harness.forked_runner import ForkedRunner
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ def measure_briefly(monkeypatch: pytest.MonkeyPatch, seconds: float = SHORT_S) -
     monkeypatch.setitem(MEASURES, Tier.SMOKE, _measure(seconds))
     monkeypatch.setitem(RULES, Tier.SMOKE, _rules(seconds))
     monkeypatch.setattr(site, "host_facts", _one_thread)
+    monkeypatch.setitem(RUNNERS, RunnerName.PROCESS, lambda _: ForkedRunner())
 
 
 def _measure(seconds: float) -> dict[str, Any]:
@@ -93,4 +97,5 @@ if __name__ == "__main__":
     MEASURES[Tier.SMOKE] = _measure(seconds)
     RULES[Tier.SMOKE] = _rules(seconds)
     vars(site)["host_facts"] = _one_thread
+    RUNNERS[RunnerName.PROCESS] = lambda _: ForkedRunner()
     sys.exit(main())

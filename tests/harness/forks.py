@@ -6,19 +6,21 @@ or the end of a process, or about what one can reach of another, runs by its hoo
 
 from __future__ import annotations
 
-import atexit
+import hashlib
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
-import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cores import ONE_BLAS_THREAD
+from tests.shared import SERVED, made_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +43,14 @@ EVERY_STAGE = (
     "zipfile",
 )
 """What every stage imports that takes long."""
+WITH_TORCH = (
+    *(*EVERY_STAGE, "torch", "transformers", "torch.distributed.tensor"),
+    *("torch._inductor.compile_fx", "torch._inductor.codegen.cpp"),
+)
+"""With what torch.compile imports: twice as much as torch itself."""
+MODELS = ("torch", "onnx", "transformers.models.vit.modeling_vit")
+EXPORTING = (*EVERY_STAGE, *MODELS)
+"""What an export imports that takes long."""
 INDUCTOR = {"TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
 """What torch._inductor reads when it is imported, as its engine sets it: a fork comes too late for that."""
 LIMIT_S = 300
@@ -62,46 +72,88 @@ def server_environment(python: Path) -> dict[str, str]:
     }
 
 
-class ForkServer:
-    """A process that has imported its frameworks; what it is asked to run is a fork of it, one at a time."""
+class Fork:
+    """What a fork does, and how it ended."""
 
-    def __init__(self, python: Path, program: Path, *arguments: str) -> None:
-        self._one_at_a_time = threading.Lock()
-        self._process = subprocess.Popen(
-            [str(python), "-B", str(program), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=server_environment(python),
-            text=True,
-            start_new_session=True,
-        )
+    def __init__(self, address: Path, request: Mapping[str, object]) -> None:
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(str(address))
+        self._connection.sendall(f"{json.dumps(request)}\n".encode())
+        self._lines = self._connection.makefile()
+        self.pid = int(self._lines.readline())
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait at most so long for its end; return its exit status, or None."""
+        if not select.select([self._connection], [], [], timeout_s)[0]:
+            return None
+        code, seconds = self._lines.readline().split()
+        USED_S.append(float(seconds))
+        return int(code)
+
+    def close(self) -> None:
+        """Kill it where it has not ended, with what it started in its session."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._lines.close()
+        self._connection.close()
+
+
+USED_S: list[float] = []
+"""The processor seconds of every fork of this process that has ended."""
+SERVERS: list[subprocess.Popen[bytes]] = []
+"""Those that this process started; they serve every process of the test run, and end with it."""
+
+
+@dataclass(frozen=True)
+class ForkServer:
+    """A process that has imported its frameworks; what it is asked to run are forks of it."""
+
+    address: Path
 
     def run(self, request: Mapping[str, object]) -> int:
         """Run a fork; return its exit status."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with self._one_at_a_time:
-            self._process.stdin.write(f"{json.dumps(request)}\n")
-            self._process.stdin.flush()
-            if not select.select([self._process.stdout], [], [], LIMIT_S)[0]:
-                self.stop()
-                raise TimeoutError(f"{request} took longer than {LIMIT_S} s")
-            return int(self._process.stdout.readline())
-
-    def stop(self) -> None:
-        """End the process and a fork that may be running."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
-        server_of.cache_clear()
+        fork = Fork(self.address, request)
+        try:
+            code = fork.wait(LIMIT_S)
+        finally:
+            fork.close()
+        if code is None:
+            raise TimeoutError(f"{request} took longer than {LIMIT_S} s")
+        return code
 
 
 @cache
 def server_of(python: Path, program: Path, *arguments: str) -> ForkServer:
-    """Return the process of this Python that runs ``program``, started by whoever needs it first."""
-    server = ForkServer(python, program, *arguments)
-    atexit.register(server.stop)
-    return server
+    """Return the process of this Python that runs ``program``, started by whoever in the test run needs it first."""
+    named = json.dumps([str(python), str(program), *arguments])
+    name = f"forks-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
+
+    def start(folder: Path) -> None:
+        # Not our own: it outlives this process, and whoever reads what that says would wait for its end.
+        errors = folder / "errors"
+        with errors.open("wb") as log:
+            server = subprocess.Popen(
+                [
+                    str(python),
+                    "-B",
+                    str(program),
+                    str(folder / "s"),
+                    os.environ[SERVED],
+                    *arguments,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=server_environment(python),
+                start_new_session=True,
+            )
+        SERVERS.append(server)
+        assert server.stdout is not None
+        said = server.stdout.readline()
+        server.stdout.close()
+        assert said == b"ready\n", f"{program} ended: {errors.read_text(encoding='utf-8')}"
+
+    return ForkServer(made_once(name, start) / "s")
 
 
 def exported_by(hook: Path) -> dict[str, str] | None:
@@ -130,12 +182,20 @@ def forked_stage(
     ``base`` is the Python of the process that is forked, by default the same, and ``modules`` what that has imported.
     """
     log = job.with_name(f"{job.name}.log")
-    request = {
+    request = stage_request(stage, job, environment, python=python, log=log)
+    code = server_of(base or python, STAGE_SERVER, *modules).run(request)
+    return code, log.read_text(encoding="utf-8")
+
+
+def stage_request(
+    stage: str, job: Path, environment: Mapping[str, str], *, python: Path, log: Path
+) -> dict[str, object]:
+    """Return what STAGE_SERVER is asked for a stage, in the current folder of this process."""
+    return {
         "stage": stage,
         "job": str(job),
         "environment": dict(environment),
         "python": str(python),
+        "cwd": str(Path.cwd()),
         "log": str(log),
     }
-    code = server_of(base or python, STAGE_SERVER, *modules).run(request)
-    return code, log.read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from driver.catalog.manifests import read_manifest
 from driver.models.vendor import VendorManifest
 from driver.system.hashing import file_sha256
 from tests.cores import ONE_BLAS_THREAD
-from tests.harness.forks import EVERY_STAGE, forked_stage
+from tests.harness.forks import EVERY_STAGE, WITH_TORCH, forked_stage
 from tests.harness.interpreters import cpu_stack
 from tests.harness.job_folder import CLASSES, ROOT, SIDE, JobFolder, colours
 from tests.shared import made_once
@@ -276,11 +276,6 @@ def _forked(job: JobFolder, stage: str, env: dict[str, str], python: Path) -> tu
     return forked_stage(stage, job.folder, env, python=python, modules=modules, base=base)
 
 
-WITH_TORCH = (
-    *(*EVERY_STAGE, "torch", "transformers", "torch.distributed.tensor"),
-    *("torch._inductor.compile_fx", "torch._inductor.codegen.cpp"),
-)
-"""With what torch.compile imports: twice as much as torch itself."""
 OF_GRAPHS_WITH_TORCH = (("amd", "migraphx"),)
 """Engines of graphs that import PyTorch too."""
 

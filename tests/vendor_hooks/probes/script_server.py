@@ -1,18 +1,19 @@
-"""Runs scripts in processes that it forks, one after the other: what the command line names is imported once.
+"""`script_server SOCKET PID MODULE…`: runs scripts in processes that it forks; the modules are imported once.
 
-Standard input has a request a line, {"script", "arguments", "path", "environment", "cwd", "out", "err"}; when a script
-has ended, its exit status is a line of standard output. ``environment`` is the whole one; what it prints is in the
-files ``out`` and ``err``, which may be the same. A script's exit functions (atexit) are not called.
+A request (fork_loop) is {"script", "arguments", "path", "environment", "cwd", "out", "err"}. ``environment`` is the whole
+one; what it prints is in the files ``out`` and ``err``, which may be the same. A script's exit functions (atexit) are not
+called.
 """
 
 import gc
 import importlib
-import json
 import os
 import runpy
 import sys
 import tempfile
 import traceback
+
+from fork_loop import serve
 
 
 def become(request):
@@ -43,16 +44,9 @@ def run(request):
     return 0
 
 
-for name in sys.argv[1:]:
+for name in sys.argv[3:]:
     importlib.import_module(name)
 gc.collect()
 # What an export leaves is searched for garbage at every step, and with it all that was imported here.
 gc.freeze()
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        status = run(json.loads(line))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201
+serve(*sys.argv[1:3], run)

@@ -1,10 +1,9 @@
-"""Runs stages in processes that it forks, one after the other, for every Python that has what it imported.
+"""`stage_server SOCKET PID MODULE…`: runs stages in processes that it forks, for every Python that has the modules.
 
 Those with a stand-in differ in their own packages alone: what they share, the modules named on the command line (numpy
-or torch) and the code of the harness, is imported and compiled here, once. Standard input has a request a line,
-{"stage", "job", "environment", "python", "log"}; when a stage has ended, its
-exit status is a line of standard output. The engine has a process of its own as always. That is a fork
-too, made before the stage begins: it waits for what ``python3 -m harness.boundary.enter`` would be called with.
+or torch) and the code of the harness, is imported and compiled here, once. A request (fork_loop) is {"stage", "job",
+"environment", "python", "cwd", "log"}. The engine has a process of its own as always. That is a fork too, made before the
+stage begins: it waits for what ``python3 -m harness.boundary.enter`` would be called with.
 """
 
 import _imp
@@ -24,6 +23,8 @@ import traceback
 import types
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+
+from fork_loop import serve
 
 ENTER = ["-m", "harness.boundary.enter"]
 LARGEST = 1 << 17
@@ -73,6 +74,7 @@ def become(request):
     os.environ.clear()
     os.environ.update(request["environment"], PYTHONPATH=request["job"])
     tempfile.tempdir = None
+    os.chdir(request["cwd"])
     _become_python(request["python"])
     sys.path[:1] = [request["job"]]
 
@@ -173,25 +175,17 @@ def run(request):
     return main([request["stage"], request["job"]])
 
 
-for name in sys.argv[1:]:
+def prepare(request):
+    """Compile what the stage will import."""
+    for part in ("harness", "hook", "case"):
+        compiled.add(Path(request["job"], part))
+    compiled.add(Path(request["python"]).parents[1] / "assay-standins")
+    # A stage's search for garbage would take a tenth of a second more with all that was imported here.
+    gc.freeze()
+
+
+for name in sys.argv[3:]:
     importlib.import_module(name)
 compiled = Compiled()
 gc.collect()
-for line in sys.stdin:
-    asked = json.loads(line)
-    for part in ("harness", "hook", "case"):
-        compiled.add(Path(asked["job"], part))
-    compiled.add(Path(asked["python"]).parents[1] / "assay-standins")
-    # A stage's search for garbage would take a tenth of a second more with all that was imported here.
-    gc.freeze()
-    child = os.fork()
-    if child == 0:
-        ended = 1
-        try:
-            ended = run(asked)
-        except BaseException:
-            traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ended)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201
+serve(*sys.argv[1:3], run, prepare)

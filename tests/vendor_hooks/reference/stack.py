@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from uv import find_uv_bin
 
-from tests.harness.forks import EVERY_STAGE, SCRIPT_SERVER, server_environment, server_of
+from tests.harness.forks import MODELS, SCRIPT_SERVER, server_environment, server_of
 from tests.harness.interpreters import HOME, stack_python
 from tests.harness.job_folder import ROOT
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 HOOK = ROOT / "vendor_hooks" / "reference"
 CASES = ROOT / "cases"
 TIMM_REQUIREMENT = Path(__file__).with_name("timm.txt")
-MODELS = ("torch", "onnx", "transformers.models.vit.modeling_vit")
-EXPORTING = (*EVERY_STAGE, *MODELS)
-"""What an export imports that takes long."""
 FRAMEWORKS = (*MODELS, "transformers.models.regnet.modeling_regnet")
 """The same of probes."""
 

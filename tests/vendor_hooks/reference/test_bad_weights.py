@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.harness.forks import EXPORTING
 from tests.vendor_hooks.reference.conftest import PROBES
-from tests.vendor_hooks.reference.stack import CASES, EXPORTING, probe
+from tests.vendor_hooks.reference.stack import CASES, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vendor_hooks.reference.stack import EXPORTING
+from tests.harness.forks import EXPORTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.harness.forks import EXPORTING
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.reference.conftest import BATCH, FORMS, GOLDEN, PROBES, digits_job
-from tests.vendor_hooks.reference.stack import EXPORTING, HOOK, probe
+from tests.vendor_hooks.reference.stack import HOOK, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

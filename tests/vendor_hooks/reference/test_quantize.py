@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.harness.forks import EXPORTING
 from tests.harness.job_folder import ROOT
 from tests.vendor_hooks.reference.conftest import PROBES
-from tests.vendor_hooks.reference.stack import EXPORTING, probe
+from tests.vendor_hooks.reference.stack import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
