@@ -46,20 +46,18 @@ class Readings:
 def _used_s() -> float:
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     own = sum(one.ru_utime + one.ru_stime for one in both)
-    return own + _used_by_living_s() + sum(forks.USED_S)
+    return own + _used_by_living_s() + forks.used_s()
 
 
 def _used_by_living_s() -> float:
-    """Return what living children used. Forks of a server are somebody's else: each has its own in USED_S."""
-    ticks, servers = 0, {str(server.pid) for server in forks.SERVERS}
+    """Return what living children used."""
+    ticks = 0
     for child in _children():
         # It may end meanwhile; its time is then that of an ended one.
         with suppress(OSError):
             stat = Path("/proc", child, "stat").read_text(encoding="utf-8", errors="replace")
             # utime, stime, cutime and cstime of proc(5), after the name, which may have any character.
-            ticks += sum(
-                map(int, stat.rpartition(")")[2].split()[11 : 13 if child in servers else 15])
-            )
+            ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

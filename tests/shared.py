@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "ASSAY_TESTS_SHARED"
 """Names the folder to the processes of one test run."""
+LONG = 50
+"""Below a temporary folder whose path is longer than so many characters, a socket's may not fit into 107."""
 SERVED = "ASSAY_TESTS_PID"
 """The process that all others of the test run end with."""
 
@@ -24,7 +26,9 @@ SERVED = "ASSAY_TESTS_PID"
 def share(config: pytest.Config) -> None:
     """Make the folder of this test run, unless the process that started this one has made it."""
     if VARIABLE not in os.environ:
-        folder = tempfile.mkdtemp(prefix="assay-tests-shared-")
+        # Sockets are in it, whose paths must be short.
+        short = None if len(tempfile.gettempdir()) < LONG else "/tmp"
+        folder = tempfile.mkdtemp(prefix="assay-tests-shared-", dir=short)
         os.environ[VARIABLE] = folder
         os.environ[SERVED] = str(os.getpid())
         config.add_cleanup(lambda: _remove(folder))

@@ -15,7 +15,7 @@ from driver.doctor.finding import Finding, failures
 from driver.doctor.probe import gather
 from driver.models.base import RunnerName
 from driver.system.settings import load_settings
-from tests.harness.forks import USED_S
+from tests.harness.forks import used_s
 from tests.short_run import measure_briefly
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,10 +82,10 @@ def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("briefly")
 @pytest.mark.parametrize("name", ALONE)
 def test_a_vendors_hook_keeps_the_contract_in_process(name: str) -> None:
-    before = len(USED_S)
+    before = used_s()
     keeps_the_contract(name, RunnerName.PROCESS)
     # Hooks as they are would do, at thrice the time.
-    assert name != "cpu" or len(USED_S) > before
+    assert name != "cpu" or used_s() > before
 
 
 @pytest.mark.container

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 from contextlib import suppress
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cores import ONE_BLAS_THREAD
-from tests.shared import SERVED, made_once
+from tests.shared import SERVED, VARIABLE, made_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,31 +76,53 @@ class Fork:
 
     def __init__(self, address: Path, request: Mapping[str, object]) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.settimeout(LIMIT_S)
         self._connection.connect(str(address))
         self._connection.sendall(f"{json.dumps(request)}\n".encode())
         self._lines = self._connection.makefile()
-        self.pid = int(self._lines.readline())
+        self.pid = int(self._said(address))
 
     def wait(self, timeout_s: float) -> int | None:
         """Wait at most so long for its end; return its exit status, or None."""
         if not select.select([self._connection], [], [], timeout_s)[0]:
             return None
-        code, seconds = self._lines.readline().split()
-        USED_S.append(float(seconds))
+        code, seconds = self._said(self._connection.getpeername()).split()
+        note_used(float(seconds))
         return int(code)
 
     def close(self) -> None:
-        """Kill it where it has not ended, with what it started in its session."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """Let go of it; one that has not ended is killed, with what it started in its session."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_WR)
+            # Until its server has seen it end.
+            self._lines.read()
         self._lines.close()
         self._connection.close()
 
+    def _said(self, address: Path | str) -> str:
+        line = self._lines.readline()
+        assert line, f"no fork: {Path(address).with_name(ERRORS).read_text(encoding='utf-8')}"
+        return line
 
-USED_S: list[float] = []
-"""The processor seconds of every fork of this process that has ended."""
-SERVERS: list[subprocess.Popen[bytes]] = []
-"""Those that this process started; they serve every process of the test run, and end with it."""
+
+ERRORS = "errors"
+"""Beside a server's socket: what it printed."""
+
+
+def note_used(seconds: float) -> None:
+    """Note processor seconds of a fork or of a server, which are no children of this test's process."""
+    with _used().open("a", encoding="ascii") as notes:
+        notes.write(f"{seconds}\n")
+
+
+def used_s() -> float:
+    """Return the processor seconds that were noted in this process of pytest and in those that it started."""
+    path = _used()
+    return sum(map(float, path.read_text(encoding="ascii").split())) if path.exists() else 0.0
+
+
+def _used() -> Path:
+    return Path(os.environ[VARIABLE], f"used-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}")
 
 
 @dataclass(frozen=True)
@@ -130,9 +151,9 @@ def server_of(python: Path, program: Path, *arguments: str) -> ForkServer:
 
     def start(folder: Path) -> None:
         # Not our own: it outlives this process, and whoever reads what that says would wait for its end.
-        errors = folder / "errors"
+        errors = folder / ERRORS
         with errors.open("wb") as log:
-            server = subprocess.Popen(
+            started = subprocess.run(
                 [
                     str(python),
                     "-B",
@@ -145,13 +166,10 @@ def server_of(python: Path, program: Path, *arguments: str) -> ForkServer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=server_environment(python),
-                start_new_session=True,
+                check=False,
             )
-        SERVERS.append(server)
-        assert server.stdout is not None
-        said = server.stdout.readline()
-        server.stdout.close()
-        assert said == b"ready\n", f"{program} ended: {errors.read_text(encoding='utf-8')}"
+        assert started.stdout, f"{program} ended: {errors.read_text(encoding='utf-8')}"
+        note_used(float(started.stdout))
 
     return ForkServer(made_once(name, start) / "s")
 
@@ -161,6 +179,8 @@ def exported_by(hook: Path) -> dict[str, str] | None:
     if not hook.is_file():
         return None
     lines = hook.read_text(encoding="utf-8").splitlines()
+    if lines[:1] != ["#!/bin/sh"]:
+        return None
     *before, last = [line for line in lines if line and not line.startswith("#")]
     words = [line.split() for line in before if line != "set -eu"]
     if last != HANDED_OVER or any(line[0] != "export" for line in words):

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness.forks import HANDED_OVER, exported_by
+from driver.runners.guard import descendants
+from tests.harness.forks import (
+    HANDED_OVER,
+    SCRIPT_SERVER,
+    Fork,
+    ForkServer,
+    exported_by,
+    server_environment,
+    server_of,
+)
 from tests.harness.job_folder import ROOT
+from tests.shared import SERVED, VARIABLE
+from tests.waiting import wait_gone, wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.harness.conftest import MakeJob
     from tests.harness.job_folder import Outcome
 
@@ -60,3 +76,98 @@ def test_variables_of_a_hook_that_hands_over_are_those_of_the_fork(tmp_path: Pat
         "TQDM_DISABLE": "1",
     }
     assert exported_by(tmp_path / "no hook") is None
+
+
+def test_a_hook_of_another_interpreter_is_not_forked(tmp_path: Path) -> None:
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/no-such\nset -eu\n{HANDED_OVER}\n", encoding="utf-8")
+    assert exported_by(hook) is None
+
+
+SLEEPS = "import time\ntime.sleep(600)\n"
+
+
+def asked(folder: Path, text: str) -> dict[str, object]:
+    """Return a request to run a script of this text."""
+    script = folder / "script.py"
+    script.write_text(text, encoding="utf-8")
+    return {
+        "script": str(script),
+        "arguments": [],
+        "path": [],
+        "environment": server_environment(Path(sys.executable)),
+        "cwd": str(folder),
+        "out": str(folder / "out"),
+        "err": str(folder / "out"),
+    }
+
+
+@pytest.fixture
+def server() -> ForkServer:
+    return server_of(Path(sys.executable), SCRIPT_SERVER, "json")
+
+
+def test_a_fork_is_no_descendant_of_whoever_asked(server: ForkServer, tmp_path: Path) -> None:
+    fork = Fork(server.address, asked(tmp_path, SLEEPS))
+    assert fork.wait(0.0) is None
+    # A runner in this process ends all descendants that it did not start.
+    assert fork.pid not in set(descendants(os.getpid(), zombies=True))
+    fork.close()
+    wait_gone(fork.pid)
+
+
+def test_many_run_at_once_and_each_has_its_own_status(server: ForkServer, tmp_path: Path) -> None:
+    forks = []
+    for code in range(5):
+        folder = tmp_path / str(code)
+        folder.mkdir()
+        text = f"import sys, time\ntime.sleep({(5 - code) * 0.05})\nsys.exit({code})\n"
+        forks.append(Fork(server.address, asked(folder, text)))
+    assert [fork.wait(60.0) for fork in forks] == list(range(5))
+    for fork in forks:
+        fork.close()
+
+
+@pytest.mark.parametrize("sent", [b"no request\n", b""])
+def test_what_is_no_request_is_nobody_elses_matter(
+    server: ForkServer, tmp_path: Path, sent: bytes
+) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(server.address))
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert server.run(asked(tmp_path, "raise SystemExit(7)\n")) == 7
+
+
+STARTS = """
+import json, os, sys
+from pathlib import Path
+from tests.harness.forks import SCRIPT_SERVER, Fork, server_of
+server = server_of(Path(sys.executable), SCRIPT_SERVER, "json")
+print(Fork(server.address, json.loads(sys.argv[1])).pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_server_and_its_forks_end_with_the_test_run(tmp_path: Path) -> None:
+    code = f"import os; os.environ[{SERVED!r}] = str(os.getpid())\n{STARTS}"
+    # A socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="assay-") as shared:
+        done = subprocess.run(
+            [sys.executable, "-c", code, json.dumps(asked(tmp_path, SLEEPS))],
+            cwd=ROOT,
+            env={**os.environ, VARIABLE: shared},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == -9
+        wait_gone(int(done.stdout))
+        (address,) = Path(shared).glob("*/s")
+        wait_until(lambda: not listens(address))
+
+
+def listens(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(address)) == 0

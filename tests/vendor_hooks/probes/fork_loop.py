@@ -1,18 +1,22 @@
 """Serves requests on a Unix socket, each by a fork of this process: for the processes of a test run, many at once.
 
 A connection has one request, a line of JSON. It is answered with the fork's process id, and when that has ended with its
-exit status and the processor seconds that it and its children used, a line each. The server ends with the process that
-it was started for, and ends its forks then.
+exit status and the processor seconds that it and its children used, a line each. Who closes the connection before ends
+the fork. The server ends with the process that it was started for, and ends its forks then.
 """
 
 import contextlib
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
 import sys
 import traceback
+
+#: For a request to arrive, seconds: others wait meanwhile.
+ARRIVES_WITHIN_S = 10.0
 
 
 class Server:
@@ -24,11 +28,11 @@ class Server:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(address)
         self._listener.listen(64)
-        self._ended, wake = os.pipe()
+        self._ended, self._wake = os.pipe()
         os.set_blocking(self._ended, False)
-        os.set_blocking(wake, False)
+        os.set_blocking(self._wake, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         self._served = os.pidfd_open(served)
         self._selector = selectors.DefaultSelector()
         for source in (self._listener, self._ended, self._served):
@@ -43,11 +47,17 @@ class Server:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._ended, 1 << 12)
             self._answer()
+            for pid, connection in self._waiting.items():
+                if connection in ready:
+                    _kill(pid)
             if self._listener in ready:
-                self._accept()
+                # What one asks for, or cannot have, is nobody else's matter.
+                try:
+                    self._accept()
+                except Exception:
+                    traceback.print_exc()
         for pid in self._waiting:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            _kill(pid)
 
     def _answer(self):
         for pid, connection in list(self._waiting.items()):
@@ -55,22 +65,25 @@ class Server:
             if ended:
                 code, seconds = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
                 self._say(connection, f"{code} {seconds}")
+                self._selector.unregister(connection)
                 connection.close()
                 del self._waiting[pid]
 
     def _accept(self):
         connection, _ = self._listener.accept()
-        with connection.makefile() as lines:
-            line = lines.readline()
-        if not line:
+        try:
+            connection.settimeout(ARRIVES_WITHIN_S)
+            with connection.makefile() as lines:
+                asked = json.loads(lines.readline())
+            self._prepare(asked)
+            child = os.fork()
+        except BaseException:
             connection.close()
-            return
-        asked = json.loads(line)
-        self._prepare(asked)
-        child = os.fork()
+            raise
         if child == 0:
             self._become(asked, connection)
         self._waiting[child] = connection
+        self._selector.register(connection, selectors.EVENT_READ)
         self._say(connection, child)
 
     def _say(self, connection, words):
@@ -85,8 +98,8 @@ class Server:
         self._selector.close()
         for one in (self._listener, connection, *self._waiting.values()):
             one.close()
-        os.close(self._ended)
-        os.close(self._served)
+        for one in (self._ended, self._wake, self._served):
+            os.close(one)
         status = 1
         try:
             status = self._run(asked)
@@ -97,10 +110,23 @@ class Server:
         os._exit(status)
 
 
+def _kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
 def serve(address, served, run, prepare=None):
-    """Serve on the socket ``address`` for the process ``served``; say on standard output when that begins."""
+    """Serve on the socket ``address`` for the process ``served``, as nobody's child.
+
+    When that begins, the processor seconds that were used until then are a line of standard output. Whoever started this
+    may end all of its descendants at any time, as a runner does; forks are others' too.
+    """
     server = Server(address, int(served), run, prepare)
-    os.write(1, b"ready\n")
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    os.write(1, f"{used.ru_utime + used.ru_stime}\n".encode())
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)

@@ -35,9 +35,9 @@ MARKER = ":::MLLOG"
 SAMPLED = 64
 #: LoadGen makes twice the queries that it expects to need: an engine may be so many times faster than expected.
 HEADROOM = 2.0
-#: Responses that a thread logs at once to settle: some more than LoadGen has reserved memory for. Thrice, since a reading
+#: Responses that a thread logs at once to settle: just more than LoadGen has reserved memory for. Thrice, since a reading
 #: in their midst finds fewer.
-BURST, BURSTS = 1100, 3
+BURST, BURSTS = 1030, 3
 #: How long LoadGen may take to write a thread's, seconds; its own thread may starve.
 WRITTEN_WITHIN_S = 30.0
 #: Samples of an offline query beyond those that the expected rate needs; LoadGen adds a tenth itself.
@@ -121,6 +121,7 @@ def settle(loadgen: Any, threads: Sequence[LoggedThread]) -> None:
     """Have each thread's log grow beyond what LoadGen has reserved for it, while it waits: see logged_thread.
 
     The first is the one that runs tests. From then on, LoadGen's detail logs have a warning: "Logging allocation detected".
+    Raises StageFailure (host) where LoadGen cannot write its logs.
     """
     first, *others = threads
     share = 1 + BURSTS * BURST
@@ -144,6 +145,8 @@ def settle(loadgen: Any, threads: Sequence[LoggedThread]) -> None:
         logs = _logs(loadgen, Path(folder))
         first.start(lambda: loadgen.StartTestWithLogSettings(system, queries, settings, logs, ""))
         first.join()
+        if _written(accuracy) < count:
+            raise _unwritten(folder)
         loadgen.DestroyFastSUT(system)
         loadgen.DestroyQSL(queries)
 
@@ -161,7 +164,10 @@ def _respond(loadgen: Any, responses: List[Any], accuracy: Path) -> None:
 
 
 def _written(accuracy: Path) -> int:
-    return accuracy.read_bytes().count(b"qsl_idx") if accuracy.exists() else 0
+    try:
+        return accuracy.read_bytes().count(b"qsl_idx")
+    except OSError:
+        return 0
 
 
 def _logs(loadgen: Any, folder: Path) -> Any:
@@ -183,12 +189,16 @@ def read_log(folder: Path) -> Logged:
                     entry = json.loads(line[len(MARKER) :])
                     found.setdefault(entry["key"], entry["value"])
     except (OSError, ValueError, KeyError) as error:
-        raise StageFailure(
-            "host",
-            "LoadGen left no readable log in {}: {}".format(folder, error),
-            "free some space on the disk of ASSAY_HOME, then run the same command again",
-        ) from error
+        raise _unwritten(folder, error) from error
     return found
+
+
+def _unwritten(folder: Any, why: Any = "it is cut off") -> StageFailure:
+    return StageFailure(
+        "host",
+        "LoadGen left no readable log in {}: {}".format(folder, why),
+        "free some space on the disk of ASSAY_HOME, then run the same command again",
+    )
 
 
 def _settings(loadgen: Any, asked: Asked, scenario: Scenario) -> Any:

@@ -40,5 +40,7 @@ class LoggedThread:
             task = self._tasks.get()
             if task is None:
                 return
-            task()
-            self._idle.set()
+            try:
+                task()
+            finally:
+                self._idle.set()

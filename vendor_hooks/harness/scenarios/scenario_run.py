@@ -92,9 +92,11 @@ class ScenarioRun:
         self._items_of_a_sample = answers.items_of_a_sample
         self._measure_fresh(engine, dataset, source)
         with self._measurements.phase("scenario_accuracy", "LoadGen, accuracy mode"):
-            if max(self._core_rate(), self._job.batch_size) >= SETTLED_FROM:
+            rate = self._core_rate()
+            asked_for = self._scenario.target_qps or 0.0
+            if max(rate, asked_for, self._job.batch_size) >= SETTLED_FROM:
                 binding.settle(self._loadgen, answers.threads)
-            rate = self._core_rate() / self._scenario.samples_per_query
+            rate /= self._scenario.samples_per_query
             asked = Asked(ACCURACY, rate, 0, 1)
             self._test(asked, library, answers, "accuracy")
         agreement = self._agreement(task, answers, whole)

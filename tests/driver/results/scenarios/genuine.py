@@ -77,6 +77,7 @@ def run_scenario(name: str, out: Path) -> Genuine:
     asked = loadgen.Asked("PerformanceOnly", rate, 100, 1)
     held = job.Scenario.read({"target_qps": None, **document})
     started = loadgen.clock.now_ns()
+    loadgen.settle(module, answers.threads)
     loadgen.run_test(module, asked, held, Samples(), answers, out / FOLDER)
     answers.threads[0].end()
     wall_ns = loadgen.clock.now_ns() - started
