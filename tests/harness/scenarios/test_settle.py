@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness.modules import loadgen, logged_thread
+from tests.harness.modules import errors, loadgen, logged_thread
 from tests.harness.scenarios.test_scenario_run import ran
 
 if TYPE_CHECKING:
@@ -99,6 +99,27 @@ def test_what_is_never_written_is_waited_for_once(
     log = Full(tmp_path / "log")
     loadgen._respond(log, list(range(1 + loadgen.BURSTS * loadgen.BURST)), tmp_path / "log")
     assert len(log.bursts) == 1 + loadgen.BURSTS
+
+
+def test_logs_that_cannot_be_written_are_the_hosts_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loadgen, "WRITTEN_WITHIN_S", 0.05)
+    # As on a full disk.
+    monkeypatch.setattr(loadgen, "_written", lambda accuracy: 0)
+    thread = logged_thread.LoggedThread("loadgen")
+    with pytest.raises(errors.StageFailure, match="LoadGen left no readable log in") as caught:
+        loadgen.settle(loadgen.load(), [thread])
+    assert caught.value.kind == "host"
+    thread.end()
+
+
+def test_a_thread_is_idle_again_after_what_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    thread = logged_thread.LoggedThread("raises")
+    thread.start(lambda: 1 / 0)
+    thread.join()
+    thread._thread.join()
+    assert [one.exc_type for one in raised] == [ZeroDivisionError]
 
 
 def test_a_thread_runs_one_after_the_other_and_ends() -> None:
