@@ -56,8 +56,10 @@ class ForkedRunner(ProcessRunner):
             # An interpreter of the host finds its packages by what it is started with.
             return super().run(spec, log=log, on_tick=on_tick)
         log.parent.mkdir(parents=True, exist_ok=True)
-        request = stage_request(spec.stage, root, env, python=python, log=log) | {"cwd": str(tmp)}
-        server = server_of(python, STAGE_SERVER, *_imported(spec.stage, root))
+        # The hook, what it is to do, and the job folder: data are generated in the place of an export.
+        _, stage, _ = spec.argv
+        request = stage_request(stage, root, env, python=python, log=log) | {"cwd": str(tmp)}
+        server = server_of(python, STAGE_SERVER, *_imported(stage, root))
         launched = time.monotonic()
         fork, deadline = Fork(server.address, request), launched + spec.limits.timeout_s
         try:
@@ -82,11 +84,11 @@ def _read_at_loading(env: dict[str, str]) -> set[tuple[str, str]]:
     return {*read} - {("PYTHONDONTWRITEBYTECODE", "1")}
 
 
-def _imported(stage: StageName, root: Path) -> tuple[str, ...]:
-    if stage is StageName.EXPORT:
+def _imported(stage: str, root: Path) -> tuple[str, ...]:
+    if stage == StageName.EXPORT:
         return EXPORTING
     engine = json.loads((root / "job.json").read_text(encoding="utf-8"))["job"]["engine"]
-    with_torch = stage is StageName.VALIDATE or (
-        stage is not StageName.SCORE and engine in TORCH_ENGINES
+    with_torch = stage == StageName.VALIDATE or (
+        stage in {StageName.COMPILE, StageName.INFER} and engine in TORCH_ENGINES
     )
     return WITH_TORCH if with_torch else EVERY_STAGE
